@@ -1,0 +1,74 @@
+//! What can go wrong at the exchange.
+
+use std::fmt;
+
+/// An error with its kind, what was tried, and the remedy.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// What class of error it is; decides retry, pause or stop.
+    pub kind: ErrorKind,
+    /// What was tried, and what came back.
+    pub what: String,
+}
+
+/// The result of a verb.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Classes of errors, each with one way to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No connection, or it broke before the request was sent. Nothing happened. Retry with back-off.
+    Unreachable,
+    /// The request was sent and no answer came. It may have happened. Read, then decide.
+    Unknown,
+    /// The credential was refused. Stop: only an operator can help.
+    Unauthenticated,
+    /// The credential may not do this. Stop: only an operator can help.
+    Denied,
+    /// The stream is full and refuses. Wait; tell the operator.
+    Full,
+    /// The message is larger than the exchange takes.
+    TooLarge,
+    /// A stream, consumer or setting is missing or differs. Stop: run `exchange apply`.
+    Topology,
+    /// The exchange answered something that no rule of ours foresees.
+    Protocol,
+}
+
+impl ErrorKind {
+    /// Whether trying again later can help without an operator.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Unknown | Self::Full)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Unreachable => "check the exchange's address and that it runs; the agent goes on by itself once it answers",
+            Self::Unknown => "nothing to do: the agent reads back what was stored and goes on",
+            Self::Unauthenticated => "compare the public key of the connection seed with the exchange's account file",
+            Self::Denied => "grant this subject to the credential in the exchange's account file, or use the right credential",
+            Self::Full => "raise max_bytes of the stream or retire settled chunks; nothing is lost meanwhile",
+            Self::TooLarge => "raise the exchange's max_payload to the shipped value",
+            Self::Topology => "run `slacktide exchange apply` with the administrator's credential",
+            Self::Protocol => "compare the versions of agent and exchange; report it with the text above",
+        }
+    }
+}
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.kind.remedy())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,124 @@
+//! The verbs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemas::name::{Lane, PartyName, RecipientName, SourceName};
+use schemas::request::RequestId;
+
+use crate::delivery::{Delivery, Settlement};
+use crate::error::Result;
+use crate::outcome::{Filed, Published, Stored};
+
+/// A place in the exchange's own order, at the head of which a publish is expected.
+/// 0: the subject is expected to be empty.
+pub type Sequence = u64;
+
+/// Where a replay begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the first message kept whose sequence is this or higher.
+    Sequence(Sequence),
+    /// At the first message stored at this time or later.
+    Time(jiff::Timestamp),
+}
+
+/// The streams of the exchange, by what they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// Chunks.
+    Data,
+    /// Receipts.
+    Receipts,
+    /// Data requests.
+    Requests,
+    /// Their outcomes.
+    Replies,
+    /// Acts of people and agents.
+    Audit,
+}
+
+/// The exchange as one party sees it through its own credential. Every verb is bounded in
+/// time by the transport; none waits for the other party.
+///
+/// Bytes are whole envelopes (`schemas::envelope`): a transport neither reads nor changes
+/// them. Every publish waits until the exchange has stored the message durably, and names the
+/// stream it must land in.
+#[async_trait]
+pub trait Exchange: Send + Sync {
+    /// The last chunk of a lane.
+    async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>>;
+
+    /// Publishes a chunk if the lane's last sequence is still `expected`.
+    ///
+    /// [`Published::Conflict`] when it is not: read [`Exchange::last_chunk`] and go on from
+    /// there. After an error of kind `Unknown` (an acknowledgement that did not come) the
+    /// chunk may or may not be stored: read as well.
+    async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
+
+    /// Fetches up to `max` chunks for a recipient, in the exchange's order of redelivery. May
+    /// bring fewer while there are more: only an empty answer with `drained()` says there are
+    /// none now. Waits no longer than the transport's own bound.
+    async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
+
+    /// Whether the recipient has nothing undelivered at the exchange.
+    async fn drained(&self, recipient: &RecipientName) -> Result<bool>;
+
+    /// Settles deliveries and waits until the exchange has noted it. Settling twice is
+    /// harmless. A delivery that is never settled comes again.
+    async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()>;
+
+    /// The last receipt of a lane.
+    async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>>;
+
+    /// Publishes a receipt if the lane's last receipt is still at `expected`.
+    async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
+
+    /// The lease record of a source.
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>>;
+
+    /// Writes the lease record if it is still at `expected`.
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published>;
+
+    /// Files a request: once for each id, for ever.
+    async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
+
+    /// Files the wish to cancel a request: once for each id.
+    async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
+
+    /// Up to `max` requests of all recipients that have no reply yet, stored at `from` or
+    /// later, oldest first; for the bureau. Nothing is held un-acknowledged: the queue is
+    /// requests without replies, as the streams have them now.
+    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>>;
+
+    /// The cancel wish of a request.
+    async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
+
+    /// Gives a request its one final outcome: once for each id, for ever.
+    async fn reply(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
+
+    /// Fetches up to `max` replies for a recipient, like [`Exchange::fetch_chunks`].
+    async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
+
+    /// A request and its reply as the streams have them now.
+    async fn request_status(&self, recipient: &RecipientName, id: &RequestId) -> Result<(Option<Stored>, Option<Stored>)>;
+
+    /// The last audit entry of a writer.
+    async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
+
+    /// Publishes an audit entry if the writer's last one is still at `expected`.
+    async fn publish_audit(&self, party: &PartyName, writer: &PartyName, bytes: Bytes, expected: Sequence)
+    -> Result<Published>;
+
+    /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
+    /// (a subject, `*` and `>` allowed); for the auditor. No consumer is made. The next place
+    /// is the last sequence read plus one; an empty answer is the end for now.
+    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
+
+    /// One round trip to the exchange.
+    async fn ping(&self) -> Result<Duration>;
+
+    /// Sends what is buffered and closes the connection, in bounded time.
+    async fn close(&self);
+}

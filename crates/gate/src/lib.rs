@@ -1,0 +1,1 @@
+//! When the system of record may be touched.

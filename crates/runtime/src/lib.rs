@@ -1,0 +1,1 @@
+//! Configuration, telemetry, health, stop token, exit codes.

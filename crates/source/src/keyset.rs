@@ -1,0 +1,1 @@
+//! PURE: the SQL of a quantum.

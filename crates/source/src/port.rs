@@ -1,0 +1,132 @@
+//! The verbs of a system of record.
+//!
+//! Every verb takes a permit: nothing reaches the source without one, not even a look at its
+//! catalogue. When the permit is revoked the statement in flight is cancelled, the transaction
+//! ends, and what was read up to there is kept: rows come in cursor order, so a prefix is whole.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gate::permit::Permit;
+use jiff::Timestamp;
+use schemas::column::RowSchema;
+use schemas::cursor::Cursor;
+use schemas::manifest::Reject;
+use schemas::value::Value;
+
+use crate::error::Result;
+use crate::feed::FeedDefinition;
+use crate::fence::Fence;
+
+/// A system of record.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Checks a feed against the source and readies its reader: the query prepares, the columns
+    /// exist, the cursor is unique and not null, the account may read and cannot write, the
+    /// fence can be taken.
+    ///
+    /// # Errors
+    /// Each with feed, column, what is wrong and what to do; kind `Refused` where only a change
+    /// of configuration or privileges helps.
+    async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>>;
+
+    /// The process ids at the source that work for us now (database backends on this host), so
+    /// that the gate does not take our own work for the business's.
+    fn own_backends(&self) -> Vec<u32>;
+
+    /// What the database driver itself counted.
+    fn counted(&self) -> DriverCount;
+
+    /// Ends connections.
+    async fn close(&self);
+}
+
+/// One feed of a source, ready to be read.
+#[async_trait]
+pub trait FeedReader: Send {
+    /// The columns of its rows.
+    fn schema(&self) -> &RowSchema;
+
+    /// Takes the fence: in a statement of its own, before and outside the snapshot of the read
+    /// that follows.
+    async fn fence(&mut self, permit: &Permit) -> Result<FenceReading>;
+
+    /// Reads up to `limit` rows behind `after` and within the fence, in cursor order, into `rows`.
+    async fn read(
+        &mut self,
+        after: Option<&Cursor>,
+        fence: &Fence,
+        limit: usize,
+        permit: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> Result<Quantum>;
+}
+
+/// Takes rows as they come off the wire.
+pub trait RowSink: Send {
+    /// One row, in schema order.
+    fn row(&mut self, row: &[Value<'_>]);
+    /// A row that cannot be carried, in its place in the order, with its cursor.
+    fn reject(&mut self, cursor: Cursor, reject: Reject);
+}
+
+/// What a quantum came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantum {
+    /// Rows and rejects given to the sink.
+    pub rows: u64,
+    /// Why it ended.
+    pub end: End,
+    /// Time on the source.
+    pub took: Duration,
+}
+
+/// Why a quantum ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There is nothing more within the fence.
+    Drained,
+    /// The limit was reached; there may be more.
+    Limit,
+    /// The permit was revoked; there may be more.
+    Revoked,
+}
+
+/// What a look at the fence came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FenceReading {
+    /// Rows within it may be read now; none: nothing yet.
+    pub fence: Option<Fence>,
+    /// Who keeps it from moving, when someone does for longer than the margin.
+    pub held: Option<Holder>,
+}
+
+/// Who holds the fence. A visible state with an alarm; it never lapses by itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Holder {
+    /// `transaction` or `prepared transaction`.
+    pub what: String,
+    /// The database role.
+    pub role: String,
+    /// Its application name, or the prepared transaction's name.
+    pub application: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What the database driver itself counted, by a trace hook or at the protocol, whatever the
+/// code above it believes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct DriverCount {
+    /// Statements begun.
+    pub statements: u64,
+    /// Rows that the driver handed out.
+    pub rows: u64,
+    /// Of these, rows handed out while the gate was shut and the yield bound (100 ms after the
+    /// shutting sample) was over. Must be 0.
+    pub rows_while_shut: u64,
+    /// Rows handed out between the verdict and the end of the yield.
+    pub rows_while_yielding: u64,
+    /// Statements begun while the gate was shut. Must be 0.
+    pub statements_while_shut: u64,
+}

@@ -1,0 +1,1 @@
+//! SQLite as a system of record.

@@ -1,0 +1,50 @@
+//! What can go wrong at a receiver.
+
+use std::fmt;
+
+/// An error with its kind, what and where, and the remedy.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// What class of error it is.
+    pub kind: ErrorKind,
+    /// What is wrong and where: lane, table, column. Never a row's value.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// The result of a verb.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Classes of errors, each with one way to go on. None of them quarantines: a row that the
+/// receiver's constraints refuse is an outcome, not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No connection, or it broke. Retry with back-off.
+    Unreachable,
+    /// Deadlock or serialisation failure that its own retries did not outlast. Retry.
+    Contended,
+    /// Disk or quota full, or read-only. Wait; tell the operator.
+    Full,
+    /// A privilege is missing. Stop: only an operator can help.
+    Denied,
+    /// The target table does not fit the feed: a key or type differs. The lane stops.
+    Refused,
+    /// Anything else that the database answered. Retry with back-off.
+    Database,
+}
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+impl std::error::Error for Error {}

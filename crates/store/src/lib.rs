@@ -1,0 +1,19 @@
+//! Rows into a receiver: what is stored, once, whatever comes how often in which order.
+//!
+//! - [`port`] the verbs, as one trait
+//! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
+//! - [`frontier`] PURE: the gapless frontier that receipts are made of
+//! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
+//! - [`error`] what can go wrong, by kind, with the remedy
+//! - [`postgres`], [`sqlite`] the two receivers
+
+pub mod error;
+pub mod frontier;
+pub mod ledger;
+pub mod merge;
+pub mod port;
+pub mod postgres;
+pub mod sqlite;
+
+pub use error::{Error, ErrorKind, Result};
+pub use port::{Arrival, LaneReport, Outcome, Store};

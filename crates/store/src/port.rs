@@ -1,0 +1,108 @@
+//! The verbs of a receiver.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use schemas::chunk::Verified;
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::manifest::Manifest;
+use schemas::name::Lane;
+
+use crate::error::Result;
+
+/// A chunk as it arrived.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Verified: signature, body, totals.
+    pub chunk: Verified,
+    /// The exchange's sequence; evidence only, never a key.
+    pub sequence: u64,
+    /// When the exchange stored it.
+    pub exchanged_at: Timestamp,
+}
+
+/// A message that could not be opened: kept whole, with whatever place it claims.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// The lane of its subject.
+    pub lane: Lane,
+    /// The place it claims, where that could be read; not trusted.
+    pub claims: Option<Box<(Manifest, Digest)>>,
+    /// The exchange's sequence.
+    pub sequence: u64,
+    /// When the exchange stored it.
+    pub exchanged_at: Timestamp,
+    /// What is wrong, without any value.
+    pub reason: String,
+    /// The published bytes.
+    pub bytes: bytes::Bytes,
+}
+
+/// What became of a chunk. Everything but `Stopped` may be settled as done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Rows and ledger entry are committed.
+    Stored {
+        /// Rows in the chunk.
+        rows: u64,
+        /// Of these, rows that the receiver's constraints refused; they are in quarantine.
+        quarantined: u64,
+    },
+    /// It was stored before; nothing changed.
+    Already,
+    /// It belongs to the lost end of an epoch that a later one replaced; noted, not stored.
+    Superseded,
+    /// The lane is stopped (this chunk may be why); nothing was stored. Deliver it again later.
+    Stopped {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What the ledger knows of a lane: enough to write its receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneReport {
+    /// The lane.
+    pub lane: Lane,
+    /// Its current epoch.
+    pub epoch: u32,
+    /// First number the receiver got in that epoch's chain.
+    pub from: u64,
+    /// The frontier; 0: nothing gapless yet.
+    pub to: u64,
+    /// Digest of chunk `to`.
+    pub head: Option<Digest>,
+    /// Cursor after chunk `to`.
+    pub cursor: Option<Cursor>,
+    /// Rows of the chunks up to `to` in this epoch.
+    pub rows: u64,
+    /// Numbers up to `to` that are in quarantine, whole or in part.
+    pub quarantined: Vec<u64>,
+    /// Stored numbers above the frontier: chunks that wait for one before them.
+    pub pending: u64,
+    /// Set while the lane is stopped.
+    pub stopped: Option<String>,
+}
+
+/// A receiver. Every verb is one transaction, or several that each change nothing when repeated.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes or upgrades our own tables (ledger, quarantine, tombstones).
+    async fn prepare(&self) -> Result<()>;
+
+    /// Stores chunks of one lane: rows, ledger entries, tombstones, lane state, in one
+    /// transaction in bulk; tables are made from the chunk's schema on first sight. The order
+    /// and the number of calls, and who else calls at the same time, change nothing in the end.
+    /// One outcome for each arrival, in order.
+    async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>>;
+
+    /// Keeps a message that could not be opened, and its place in the chain.
+    async fn quarantine(&self, message: &Unreadable) -> Result<()>;
+
+    /// Every lane's frontier, advanced as far as the ledger reaches; tombstones that no older
+    /// chunk can need any more are dropped here.
+    async fn reports(&self) -> Result<Vec<LaneReport>>;
+
+    /// Ends connections.
+    async fn close(&self);
+}

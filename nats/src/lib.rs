@@ -1,0 +1,1 @@
+//! The exchange port over NATS JetStream, and its topology as data.

@@ -1,0 +1,45 @@
+//! Audit entries: acts of people and agents that are not chunks, chained per writer.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::envelope::Payload;
+use crate::name::PartyName;
+use crate::sign::PublicKey;
+
+/// One act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditEntry {
+    /// The party that acted.
+    pub party: PartyName,
+    /// The writer whose chain this is.
+    pub writer: PartyName,
+    /// Its place in that chain: 1, 2, 3, …
+    pub number: u64,
+    /// The digest of the entry before.
+    pub previous: Option<Digest>,
+    /// When, by the writer's clock.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// The person or process that decided.
+    pub actor: String,
+    /// What was done, for example `epoch.open`.
+    pub action: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// Particulars without personal data.
+    pub detail: BTreeMap<String, String>,
+    /// The key that signed.
+    pub key: PublicKey,
+}
+
+impl Payload for AuditEntry {
+    const KIND: &'static str = "slacktide.audit.v1";
+    fn signer(&self) -> &PublicKey {
+        &self.key
+    }
+}

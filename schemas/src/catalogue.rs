@@ -1,0 +1,50 @@
+//! The JSON Schemas of all payloads, generated from the types.
+//!
+//! `v1/*.json` holds them as published. A test compares both: a change of a type shows as a
+//! change of a file that other parties read.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::envelope::Payload;
+use crate::{audit, lease, manifest, receipt, reply, request};
+
+fn schema_of<P: JsonSchema + Payload>() -> (&'static str, Schema) {
+    (P::KIND, SchemaGenerator::default().into_root_schema_for::<P>())
+}
+
+/// Every payload's kind with its schema.
+#[must_use]
+pub fn all() -> Vec<(&'static str, Schema)> {
+    vec![
+        schema_of::<manifest::Manifest>(),
+        schema_of::<receipt::Receipt>(),
+        schema_of::<lease::Lease>(),
+        schema_of::<request::Request>(),
+        schema_of::<request::Cancel>(),
+        schema_of::<reply::Reply>(),
+        schema_of::<audit::AuditEntry>(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// `SLACKTIDE_WRITE_SCHEMAS=1` writes the files instead of comparing them.
+    #[test]
+    fn the_published_schemas_are_those_of_the_types() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("v1");
+        for (kind, schema) in all() {
+            let file = folder.join(format!("{kind}.json"));
+            let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+            if std::env::var_os("SLACKTIDE_WRITE_SCHEMAS").is_some() {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&file, &text).unwrap();
+            }
+            let published = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(published, text, "{} differs: run with SLACKTIDE_WRITE_SCHEMAS=1", file.display());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A chunk: a manifest and its rows, sealed and opened.
+
+use crate::body::{self, BodyError};
+use crate::digest::Digest;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::manifest::{Link, Manifest};
+use crate::rows::{RowError, RowReader};
+use crate::sign::{PublicKey, SigningKey};
+use crate::total::Total;
+use crate::value::Value;
+
+/// What is wrong with a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// Frame, schema, trust or signature.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Body.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// Rows.
+    #[error(transparent)]
+    Rows(#[from] RowError),
+    /// The manifest contradicts itself or its rows.
+    #[error("the manifest says {said}, the rows say {found}, of {what}")]
+    Totals {
+        /// Of which total.
+        what: String,
+        /// In the manifest.
+        said: String,
+        /// Counted from the rows.
+        found: String,
+    },
+    /// The manifest names a column that its schema does not have.
+    #[error("the manifest's {what} names a column that its schema does not have")]
+    Schema {
+        /// `key`, `tombstone` or `money`.
+        what: &'static str,
+    },
+    /// The message stands on another subject than its own.
+    #[error("a chunk of {given} stands on the subject of {expected}")]
+    Misplaced {
+        /// The lane in the manifest.
+        given: String,
+        /// The lane of the subject.
+        expected: String,
+    },
+}
+
+/// A chunk ready to be published.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// What was signed.
+    pub manifest: Manifest,
+    /// The digest that the next chunk names.
+    pub digest: Digest,
+    /// The published bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Packs, compresses and signs. The manifest's `body` is filled in here.
+///
+/// # Errors
+/// [`ChunkError`] when the rows are too large or the key cannot sign.
+pub fn seal(mut manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Sealed, ChunkError> {
+    let (form, body) = body::close(plain)?;
+    manifest.body = form;
+    let envelope = Envelope::seal(&manifest, body, key)?;
+    Ok(Sealed { digest: envelope.digest(), bytes: envelope.encode()?, manifest })
+}
+
+/// A chunk whose signature, body and totals hold.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Signed by a trusted key.
+    pub manifest: Manifest,
+    /// Of the message.
+    pub digest: Digest,
+    /// The packed rows; every one of them reads.
+    pub plain: Vec<u8>,
+}
+
+/// Opens published bytes: frame, trust, signature, body digest, size, every row, every total.
+///
+/// # Errors
+/// [`ChunkError`] with the first thing that does not hold.
+pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<Verified, ChunkError> {
+    let envelope = Envelope::decode(bytes)?;
+    let manifest: Manifest = envelope.verify(trusted)?;
+    let plain = body::open(&manifest.body, &envelope.body)?;
+    let verified = Verified { digest: envelope.digest(), manifest, plain };
+    verified.check_totals()?;
+    Ok(verified)
+}
+
+/// What can be known of a message that cannot be opened: its place, so that the chain goes on
+/// around it. Nothing of it is trusted.
+#[must_use]
+pub fn place(bytes: &[u8]) -> Option<(Manifest, Digest)> {
+    let envelope = Envelope::decode(bytes).ok()?;
+    let manifest = envelope.read().ok()?;
+    Some((manifest, envelope.digest()))
+}
+
+impl Verified {
+    /// Its name in the chain.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        Link { epoch: self.manifest.epoch, number: self.manifest.number, digest: self.digest }
+    }
+
+    /// Its rows, in the order they were read.
+    #[must_use]
+    pub fn rows(&self) -> RowReader<'_> {
+        RowReader::new(&self.plain, self.manifest.schema.columns.len(), self.manifest.totals.rows)
+    }
+
+    fn check_totals(&self) -> Result<(), ChunkError> {
+        let Manifest { schema, totals, .. } = &self.manifest;
+        if schema.key.is_empty() || schema.key_indices().is_none() {
+            return Err(ChunkError::Schema { what: "key" });
+        }
+        let tombstone = schema.tombstone_index();
+        if schema.tombstone.is_some() && tombstone.is_none() {
+            return Err(ChunkError::Schema { what: "tombstone" });
+        }
+        let mut money = totals
+            .money
+            .keys()
+            .map(|name| schema.index_of(name).map(|place| (name, place, Total::default())))
+            .collect::<Option<Vec<_>>>()
+            .ok_or(ChunkError::Schema { what: "money" })?;
+        let (mut reader, mut row, mut deleted) = (self.rows(), Vec::new(), 0_u64);
+        while reader.next_into(&mut row)? {
+            for (_, place, total) in &mut money {
+                total.add(row.get(*place).copied().unwrap_or(Value::Null));
+            }
+            if tombstone.and_then(|place| row.get(place)).is_some_and(Value::is_tombstone) {
+                deleted += 1;
+            }
+        }
+        let differ = |what: &str, said: &str, found: String| ChunkError::Totals {
+            what: what.to_owned(),
+            said: said.to_owned(),
+            found,
+        };
+        if deleted != totals.deleted {
+            return Err(differ("deleted rows", &totals.deleted.to_string(), deleted.to_string()));
+        }
+        for (name, _, total) in money {
+            let said = totals.money.get(name).map_or("", String::as_str);
+            if total.to_string() != said {
+                return Err(differ(name, said, total.to_string()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Signing keys: Ed25519 in the nkey text form.
+//!
+//! A *signing* key is an account nkey (`SA…`/`A…`), a *connection* key is a user nkey
+//! (`SU…`/`U…`). The two letters tell them apart, so a swapped file is named at once and a
+//! stolen connection key signs nothing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use nkeys::{KeyPair, KeyPairType};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What can be wrong with a key or a signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The text is no nkey.
+    #[error("not an nkey: {0}; make one with `slacktide keys new`")]
+    Malformed(String),
+    /// An nkey of another kind.
+    #[error("this is a {given} key, but a signing key (seed SA…, public A…) is needed; `slacktide keys new` writes it as sign.seed")]
+    WrongKind {
+        /// The kind it is.
+        given: &'static str,
+    },
+    /// The signature does not fit.
+    #[error("the signature does not fit the bytes and the key {0}")]
+    BadSignature(PublicKey),
+}
+
+fn kind(pair: &KeyPairType) -> &'static str {
+    match pair {
+        KeyPairType::User => "connection (user)",
+        KeyPairType::Account => "signing (account)",
+        KeyPairType::Operator => "operator",
+        KeyPairType::Server => "server",
+        KeyPairType::Cluster => "cluster",
+        _ => "different",
+    }
+}
+
+/// The secret half. Its `Debug` shows the public half only.
+pub struct SigningKey {
+    pair: KeyPair,
+    public: PublicKey,
+}
+
+impl SigningKey {
+    /// A new key from the operating system's randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self::of(KeyPair::new_account())
+    }
+
+    fn of(pair: KeyPair) -> Self {
+        let public = PublicKey(pair.public_key());
+        Self { pair, public }
+    }
+
+    /// Reads a seed (`SA…`).
+    ///
+    /// # Errors
+    /// [`KeyError`] when the text is no nkey seed or one of another kind. The seed is not repeated.
+    pub fn from_seed(seed: &str) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_seed(seed.trim()).map_err(|e| KeyError::Malformed(e.to_string()))?;
+        match pair.key_pair_type() {
+            KeyPairType::Account => Ok(Self::of(pair)),
+            other => Err(KeyError::WrongKind { given: kind(&other) }),
+        }
+    }
+
+    /// The seed, to be written to a file that only its owner reads.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] should the key hold no seed.
+    pub fn seed(&self) -> Result<String, KeyError> {
+        self.pair.seed().map_err(|e| KeyError::Malformed(e.to_string()))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The Ed25519 signature (RFC 8032) over `bytes`, 64 bytes long.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] should the key hold no secret.
+    pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.pair.sign(bytes).map_err(|e| KeyError::Malformed(e.to_string()))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public)
+    }
+}
+
+/// The public half of a signing key, `A…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(String);
+
+impl PublicKey {
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the text is no nkey or one of another kind.
+    pub fn new(text: &str) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_public_key(text.trim()).map_err(|e| KeyError::Malformed(e.to_string()))?;
+        match pair.key_pair_type() {
+            KeyPairType::Account => Ok(Self(pair.public_key())),
+            other => Err(KeyError::WrongKind { given: kind(&other) }),
+        }
+    }
+
+    /// Checks a signature.
+    ///
+    /// # Errors
+    /// [`KeyError::BadSignature`] when it does not fit.
+    pub fn verify(&self, bytes: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        let pair = KeyPair::from_public_key(&self.0).map_err(|e| KeyError::Malformed(e.to_string()))?;
+        pair.verify(bytes, signature).map_err(|_| KeyError::BadSignature(self.clone()))
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for PublicKey {
+    fn schema_name() -> Cow<'static, str> {
+        "PublicKey".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^A[A-Z2-7]{55}$", "description": "Ed25519 public key, nkey text form"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_byte_is_found() {
+        let key = SigningKey::generate();
+        let signature = key.sign(b"bytes").unwrap();
+        assert_eq!(key.public().verify(b"bytes", &signature), Ok(()));
+        assert!(key.public().verify(b"bytez", &signature).is_err());
+        assert!(SigningKey::generate().public().verify(b"bytes", &signature).is_err());
+    }
+
+    #[test]
+    fn a_connection_key_is_named_as_such_and_no_seed_is_repeated() {
+        let user = KeyPair::new_user().seed().unwrap();
+        let error = SigningKey::from_seed(&user).unwrap_err().to_string();
+        assert!(error.contains("connection (user)"), "{error}");
+        assert!(!error.contains(&user));
+        assert!(!format!("{:?}", SigningKey::generate()).contains("SA"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Subjects, built and parsed in this one place.
+
+use std::fmt;
+
+use crate::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use crate::request::RequestId;
+
+/// A subject of the exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// `data.<recipient>.<feed>`: chunks.
+    Data(Lane),
+    /// `receipt.<recipient>.<feed>`: what the receiver signed for.
+    Receipt(Lane),
+    /// `request.<recipient>.<id>`: one data request.
+    Request(RecipientName, RequestId),
+    /// `cancel.<recipient>.<id>`: the wish to cancel it.
+    Cancel(RecipientName, RequestId),
+    /// `reply.<recipient>.<id>`: its one final outcome.
+    Reply(RecipientName, RequestId),
+    /// `audit.<party>.<writer>`: a chain of acts per writer.
+    Audit(PartyName, PartyName),
+    /// `lease.<source>`: who may read that source.
+    Lease(SourceName),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(lane) => write!(f, "data.{lane}"),
+            Self::Receipt(lane) => write!(f, "receipt.{lane}"),
+            Self::Request(recipient, id) => write!(f, "request.{recipient}.{id}"),
+            Self::Cancel(recipient, id) => write!(f, "cancel.{recipient}.{id}"),
+            Self::Reply(recipient, id) => write!(f, "reply.{recipient}.{id}"),
+            Self::Audit(party, writer) => write!(f, "audit.{party}.{writer}"),
+            Self::Lease(source) => write!(f, "lease.{source}"),
+        }
+    }
+}
+
+/// A subject that is not one of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("subject {0:?} is not one of data|receipt|request|cancel|reply|audit|lease with its tokens")]
+pub struct BadSubject(pub String);
+
+impl std::str::FromStr for Subject {
+    type Err = BadSubject;
+
+    fn from_str(text: &str) -> Result<Self, BadSubject> {
+        let bad = || BadSubject(text.chars().take(200).collect());
+        let tokens: Vec<&str> = text.split('.').collect();
+        let lane = |recipient: &str, feed: &str| -> Result<Lane, BadSubject> {
+            Ok(Lane {
+                recipient: RecipientName::new(recipient).map_err(|_| bad())?,
+                feed: FeedName::new(feed).map_err(|_| bad())?,
+            })
+        };
+        let recipient = |text: &str| RecipientName::new(text).map_err(|_| bad());
+        let id = |text: &str| text.parse::<RequestId>().map_err(|_| bad());
+        match tokens.as_slice() {
+            ["data", r, f] => Ok(Self::Data(lane(r, f)?)),
+            ["receipt", r, f] => Ok(Self::Receipt(lane(r, f)?)),
+            ["request", r, i] => Ok(Self::Request(recipient(r)?, id(i)?)),
+            ["cancel", r, i] => Ok(Self::Cancel(recipient(r)?, id(i)?)),
+            ["reply", r, i] => Ok(Self::Reply(recipient(r)?, id(i)?)),
+            ["audit", p, w] => Ok(Self::Audit(
+                PartyName::new(*p).map_err(|_| bad())?,
+                PartyName::new(*w).map_err(|_| bad())?,
+            )),
+            ["lease", s] => Ok(Self::Lease(SourceName::new(*s).map_err(|_| bad())?)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_parses_back() {
+        for text in ["data.insurer-a.setl", "receipt.insurer-a.setl", "lease.core", "audit.bureau.social"] {
+            assert_eq!(text.parse::<Subject>().map(|s| s.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn wildcards_and_missing_tokens_are_refused() {
+        for text in ["data.*.setl", "data.>", "data.a", "data.a.b.c", "", "other.a.b", "data..b"] {
+            assert!(text.parse::<Subject>().is_err(), "{text:?} passed");
+        }
+    }
+}

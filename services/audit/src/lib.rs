@@ -1,0 +1,1 @@
+//! Audit: replay and verify the streams with a read-only credential.

@@ -1,0 +1,1 @@
+//! The commercial agent: polls at a fixed interval and stores.

@@ -1,0 +1,1 @@
+//! The social agent: publishes only while the core has slack.

@@ -1,0 +1,1 @@
+//! The flow under test: real servers, faults, simulation.
