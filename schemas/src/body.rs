@@ -73,7 +73,10 @@ const LEVEL: i32 = 1;
 /// [`BodyError::Size`] over [`MOST_PLAIN`]; [`BodyError::Compression`] when out of memory.
 pub fn close(plain: &[u8]) -> Result<(BodyForm, Vec<u8>), BodyError> {
     if plain.len() > MOST_PLAIN {
-        return Err(BodyError::Size { declared: plain.len() as u64, what: "more than a message may hold" });
+        return Err(BodyError::Size {
+            declared: plain.len() as u64,
+            what: "more than a message may hold",
+        });
     }
     let bytes = zstd::bulk::compress(plain, LEVEL).map_err(|e| BodyError::Compression(e.to_string()))?;
     let form = BodyForm {
@@ -93,12 +96,21 @@ pub fn close(plain: &[u8]) -> Result<(BodyForm, Vec<u8>), BodyError> {
 pub fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
     let given = Digest::of(&[bytes]);
     if given != form.digest {
-        return Err(BodyError::Digest { given, expected: form.digest });
+        return Err(BodyError::Digest {
+            given,
+            expected: form.digest,
+        });
     }
     if form.encoding != "messagepack-rows" {
-        return Err(BodyError::Unknown { what: "encoding", given: form.encoding.clone() });
+        return Err(BodyError::Unknown {
+            what: "encoding",
+            given: form.encoding.clone(),
+        });
     }
-    let size = |what| BodyError::Size { declared: form.plain_bytes, what };
+    let size = |what| BodyError::Size {
+        declared: form.plain_bytes,
+        what,
+    };
     let declared = usize::try_from(form.plain_bytes)
         .ok()
         .filter(|declared| *declared <= MOST_PLAIN)
@@ -108,9 +120,18 @@ pub fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
         // The capacity is the declared size: a bomb fails here without being unpacked.
         "zstd" => zstd::bulk::decompress(bytes, declared)
             .map_err(|_| size("but its compressed bytes are broken or unpack to more"))?,
-        other => return Err(BodyError::Unknown { what: "compression", given: other.to_owned() }),
+        other => {
+            return Err(BodyError::Unknown {
+                what: "compression",
+                given: other.to_owned(),
+            });
+        }
     };
-    if plain.len() == declared { Ok(plain) } else { Err(size("but unpacks to another size")) }
+    if plain.len() == declared {
+        Ok(plain)
+    } else {
+        Err(size("but unpacks to another size"))
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +157,10 @@ mod tests {
             compression: "zstd".into(),
         };
         assert!(bomb.len() < 10_000);
-        assert!(matches!(open(&form(50_000_000), &bomb), Err(BodyError::Size { .. })));
+        assert!(matches!(
+            open(&form(50_000_000), &bomb),
+            Err(BodyError::Size { .. })
+        ));
         assert!(matches!(open(&form(1_000), &bomb), Err(BodyError::Size { .. })));
     }
 }

@@ -44,7 +44,12 @@ mod tests {
                 std::fs::write(&file, &text).unwrap();
             }
             let published = std::fs::read_to_string(&file).unwrap_or_default();
-            assert_eq!(published, text, "{} differs: run with SLACKTIDE_WRITE_SCHEMAS=1", file.display());
+            assert_eq!(
+                published,
+                text,
+                "{} differs: run with SLACKTIDE_WRITE_SCHEMAS=1",
+                file.display()
+            );
         }
     }
 }

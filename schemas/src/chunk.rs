@@ -66,7 +66,11 @@ pub fn seal(mut manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Se
     let (form, body) = body::close(plain)?;
     manifest.body = form;
     let envelope = Envelope::seal(&manifest, body, key)?;
-    Ok(Sealed { digest: envelope.digest(), bytes: envelope.encode()?, manifest })
+    Ok(Sealed {
+        digest: envelope.digest(),
+        bytes: envelope.encode()?,
+        manifest,
+    })
 }
 
 /// A chunk whose signature, body and totals hold.
@@ -88,7 +92,11 @@ pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<Verified, ChunkError>
     let envelope = Envelope::decode(bytes)?;
     let manifest: Manifest = envelope.verify(trusted)?;
     let plain = body::open(&manifest.body, &envelope.body)?;
-    let verified = Verified { digest: envelope.digest(), manifest, plain };
+    let verified = Verified {
+        digest: envelope.digest(),
+        manifest,
+        plain,
+    };
     verified.check_totals()?;
     Ok(verified)
 }
@@ -106,13 +114,21 @@ impl Verified {
     /// Its name in the chain.
     #[must_use]
     pub fn link(&self) -> Link {
-        Link { epoch: self.manifest.epoch, number: self.manifest.number, digest: self.digest }
+        Link {
+            epoch: self.manifest.epoch,
+            number: self.manifest.number,
+            digest: self.digest,
+        }
     }
 
     /// Its rows, in the order they were read.
     #[must_use]
     pub fn rows(&self) -> RowReader<'_> {
-        RowReader::new(&self.plain, self.manifest.schema.columns.len(), self.manifest.totals.rows)
+        RowReader::new(
+            &self.plain,
+            self.manifest.schema.columns.len(),
+            self.manifest.totals.rows,
+        )
     }
 
     fn check_totals(&self) -> Result<(), ChunkError> {
@@ -135,7 +151,10 @@ impl Verified {
             for (_, place, total) in &mut money {
                 total.add(row.get(*place).copied().unwrap_or(Value::Null));
             }
-            if tombstone.and_then(|place| row.get(place)).is_some_and(Value::is_tombstone) {
+            if tombstone
+                .and_then(|place| row.get(place))
+                .is_some_and(Value::is_tombstone)
+            {
                 deleted += 1;
             }
         }
@@ -145,7 +164,11 @@ impl Verified {
             found,
         };
         if deleted != totals.deleted {
-            return Err(differ("deleted rows", &totals.deleted.to_string(), deleted.to_string()));
+            return Err(differ(
+                "deleted rows",
+                &totals.deleted.to_string(),
+                deleted.to_string(),
+            ));
         }
         for (name, _, total) in money {
             let said = totals.money.get(name).map_or("", String::as_str);

@@ -77,7 +77,7 @@ pub enum ColumnType {
     /// Another type of the source, as its text form: arrays, enums, domains, ranges, ….
     Other {
         /// Its name as the source spells it, for example `int4[]` or `public.mood`.
-        name: String,
+        native: String,
     },
 }
 

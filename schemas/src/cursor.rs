@@ -23,7 +23,9 @@ pub struct Cursor(pub Vec<Scalar>);
 
 /// A value that cannot stand in a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cursor column holds {0}, which has no order to go by; use an integer, a time or a text column that is NOT NULL")]
+#[error(
+    "a cursor column holds {0}, which has no order to go by; use an integer, a time or a text column that is NOT NULL"
+)]
 pub struct NotACursor(pub &'static str);
 
 impl Scalar {

@@ -28,8 +28,7 @@ impl Digest {
     /// A sentence that says what was expected.
     pub fn from_hex(text: &str) -> Result<Self, String> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|e| format!("a digest is 64 hex digits: {e}"))?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|e| format!("a digest is 64 hex digits: {e}"))?;
         Ok(Self(bytes))
     }
 }

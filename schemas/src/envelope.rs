@@ -82,8 +82,10 @@ impl Envelope {
     /// [`EnvelopeError::Payload`] when the payload cannot be written as JSON,
     /// [`EnvelopeError::Signature`] when the key cannot sign.
     pub fn seal<P: Payload>(payload: &P, body: Vec<u8>, key: &SigningKey) -> Result<Self, EnvelopeError> {
-        let payload = serde_json::to_vec(payload)
-            .map_err(|e| EnvelopeError::Payload { kind: P::KIND, what: e.to_string() })?;
+        let payload = serde_json::to_vec(payload).map_err(|e| EnvelopeError::Payload {
+            kind: P::KIND,
+            what: e.to_string(),
+        })?;
         let signature = key.sign(&preimage(P::KIND, &payload))?;
         Ok(Self {
             kind: P::KIND.to_owned(),
@@ -121,10 +123,15 @@ impl Envelope {
     /// [`EnvelopeError::Kind`] or [`EnvelopeError::Payload`].
     pub fn read<P: Payload>(&self) -> Result<P, EnvelopeError> {
         if self.kind != P::KIND {
-            return Err(EnvelopeError::Kind { given: self.kind.chars().take(80).collect(), expected: P::KIND });
+            return Err(EnvelopeError::Kind {
+                given: self.kind.chars().take(80).collect(),
+                expected: P::KIND,
+            });
         }
-        serde_json::from_slice(&self.payload)
-            .map_err(|e| EnvelopeError::Payload { kind: P::KIND, what: e.to_string() })
+        serde_json::from_slice(&self.payload).map_err(|e| EnvelopeError::Payload {
+            kind: P::KIND,
+            what: e.to_string(),
+        })
     }
 
     /// Reads the payload and checks that a trusted key signed it.

@@ -142,7 +142,10 @@ pub struct Algorithms {
 
 impl Default for Algorithms {
     fn default() -> Self {
-        Self { digest: "sha-256".to_owned(), signature: "ed25519".to_owned() }
+        Self {
+            digest: "sha-256".to_owned(),
+            signature: "ed25519".to_owned(),
+        }
     }
 }
 
@@ -150,7 +153,10 @@ impl Manifest {
     /// The lane it belongs to.
     #[must_use]
     pub fn lane(&self) -> Lane {
-        Lane { recipient: self.recipient.clone(), feed: self.feed.clone() }
+        Lane {
+            recipient: self.recipient.clone(),
+            feed: self.feed.clone(),
+        }
     }
 }
 

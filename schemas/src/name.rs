@@ -25,7 +25,10 @@ fn check(what: &'static str, text: &str) -> Result<(), BadName> {
     if first && rest && text.len() <= 64 {
         Ok(())
     } else {
-        Err(BadName { what, given: text.chars().take(80).collect() })
+        Err(BadName {
+            what,
+            given: text.chars().take(80).collect(),
+        })
     }
 }
 
@@ -125,7 +128,19 @@ mod tests {
 
     #[test]
     fn nothing_that_means_something_in_a_subject_passes() {
-        for bad in ["", "a.b", "a*", ">", "a b", "Ä", "A", "1a", "-a", "a\n", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "a.b",
+            "a*",
+            ">",
+            "a b",
+            "Ä",
+            "A",
+            "1a",
+            "-a",
+            "a\n",
+            &"a".repeat(65),
+        ] {
             assert!(FeedName::new(bad).is_err(), "{bad:?} passed");
         }
         for good in ["a", "setl_fund", "mdtrt-2", &"a".repeat(64)] {

@@ -46,7 +46,10 @@ impl Receipt {
     /// The lane it is for.
     #[must_use]
     pub fn lane(&self) -> Lane {
-        Lane { recipient: self.recipient.clone(), feed: self.feed.clone() }
+        Lane {
+            recipient: self.recipient.clone(),
+            feed: self.feed.clone(),
+        }
     }
 }
 

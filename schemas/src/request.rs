@@ -141,7 +141,14 @@ mod tests {
     fn an_id_holds_its_day_and_no_separator() {
         let id: RequestId = "20260131-abcdefgh".parse().unwrap();
         assert_eq!(id.day(), Some(jiff::civil::date(2026, 1, 31)));
-        for bad in ["20260231-abcdefgh", "20260131-abc", "20260131-abcdefg.", "abcdefgh", "20260131-ABCDEFGH", ">"] {
+        for bad in [
+            "20260231-abcdefgh",
+            "20260131-abc",
+            "20260131-abcdefg.",
+            "abcdefgh",
+            "20260131-ABCDEFGH",
+            ">",
+        ] {
             assert!(bad.parse::<RequestId>().is_err(), "{bad:?} passed");
         }
     }

@@ -58,10 +58,14 @@ impl Serialize for Value<'_> {
 /// [`RowError::Malformed`] should the row be too long for the format (2^32 values or bytes).
 pub fn pack(row: &[Value<'_>], out: &mut Vec<u8>) -> Result<(), RowError> {
     let start = out.len();
-    row.serialize(&mut rmp_serde::Serializer::new(&mut *out)).map_err(|error| {
-        out.truncate(start);
-        RowError::Malformed { row: 0, what: error.to_string() }
-    })
+    row.serialize(&mut rmp_serde::Serializer::new(&mut *out))
+        .map_err(|error| {
+            out.truncate(start);
+            RowError::Malformed {
+                row: 0,
+                what: error.to_string(),
+            }
+        })
 }
 
 /// Reads rows out of a body, in order.
@@ -76,7 +80,12 @@ impl<'a> RowReader<'a> {
     /// Over `plain` bytes with `expected` rows of `width` values each.
     #[must_use]
     pub fn new(plain: &'a [u8], width: usize, expected: u64) -> Self {
-        Self { rest: plain, width, read: 0, expected }
+        Self {
+            rest: plain,
+            width,
+            read: 0,
+            expected,
+        }
     }
 
     /// Bytes not read yet: the offset of the next row is the body's length less this.
@@ -95,18 +104,31 @@ impl<'a> RowReader<'a> {
             return if self.rest.is_empty() {
                 Ok(false)
             } else {
-                Err(RowError::Count { given: self.read + 1, expected: self.expected })
+                Err(RowError::Count {
+                    given: self.read + 1,
+                    expected: self.expected,
+                })
             };
         }
         if self.rest.is_empty() {
-            return Err(RowError::Count { given: self.read, expected: self.expected });
+            return Err(RowError::Count {
+                given: self.read,
+                expected: self.expected,
+            });
         }
-        let malformed = |what: &str| RowError::Malformed { row: self.read, what: what.to_owned() };
+        let malformed = |what: &str| RowError::Malformed {
+            row: self.read,
+            what: what.to_owned(),
+        };
         let mut rest = self.rest;
         let given = decode::read_array_len(&mut rest).map_err(|_| malformed("not an array of values"))?;
         let given = usize::try_from(given).unwrap_or(usize::MAX);
         if given != self.width {
-            return Err(RowError::Width { row: self.read, given, expected: self.width });
+            return Err(RowError::Width {
+                row: self.read,
+                given,
+                expected: self.width,
+            });
         }
         for _ in 0..given {
             row.push(value(&mut rest).map_err(malformed)?);
@@ -121,7 +143,11 @@ impl<'a> RowReader<'a> {
 fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, &'static str> {
     const EARLY: &str = "the bytes end early";
     let marker = Marker::from_u8(*rest.first().ok_or(EARLY)?);
-    let len = |given: Result<u32, _>| given.map(|len| len as usize).map_err(|_: decode::ValueReadError<_>| EARLY);
+    let len = |given: Result<u32, _>| {
+        given
+            .map(|len| len as usize)
+            .map_err(|_: decode::ValueReadError<_>| EARLY)
+    };
     Ok(match marker {
         Marker::Null => decode::read_nil(rest).map(|()| Value::Null).map_err(|_| EARLY)?,
         Marker::True | Marker::False => Value::Bool(decode::read_bool(rest).map_err(|_| EARLY)?),
@@ -129,7 +155,9 @@ fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, &'static str> {
         Marker::F64 => Value::Float(decode::read_f64(rest).map_err(|_| EARLY)?),
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             let len = len(decode::read_str_len(rest))?;
-            Value::Text(std::str::from_utf8(take(rest, len).ok_or(EARLY)?).map_err(|_| "text that is not UTF-8")?)
+            Value::Text(
+                std::str::from_utf8(take(rest, len).ok_or(EARLY)?).map_err(|_| "text that is not UTF-8")?,
+            )
         }
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let len = len(decode::read_bin_len(rest))?;
@@ -189,15 +217,38 @@ mod tests {
             }
         };
         assert_eq!(read(&bytes, 7, 1), Ok(()));
-        assert!(matches!(read(&bytes, 7, 2), Err(RowError::Count { given: 1, expected: 2 })));
+        assert!(matches!(
+            read(&bytes, 7, 2),
+            Err(RowError::Count {
+                given: 1,
+                expected: 2
+            })
+        ));
         assert!(matches!(read(&bytes, 7, 0), Err(RowError::Count { .. })));
-        assert!(matches!(read(&bytes, 6, 1), Err(RowError::Width { given: 7, expected: 6, .. })));
-        assert!(matches!(read(&bytes[..bytes.len() - 1], 7, 1), Err(RowError::Malformed { .. })));
-        assert!(matches!(read(&[0x81, 0x01, 0x02], 1, 1), Err(RowError::Malformed { .. })));
+        assert!(matches!(
+            read(&bytes, 6, 1),
+            Err(RowError::Width {
+                given: 7,
+                expected: 6,
+                ..
+            })
+        ));
+        assert!(matches!(
+            read(&bytes[..bytes.len() - 1], 7, 1),
+            Err(RowError::Malformed { .. })
+        ));
+        assert!(matches!(
+            read(&[0x81, 0x01, 0x02], 1, 1),
+            Err(RowError::Malformed { .. })
+        ));
     }
 
     #[test]
     fn an_array_that_promises_four_billion_values_takes_no_memory() {
-        assert!(RowReader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0], 3, 1).next_into(&mut Vec::new()).is_err());
+        assert!(
+            RowReader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0], 3, 1)
+                .next_into(&mut Vec::new())
+                .is_err()
+        );
     }
 }

@@ -18,7 +18,9 @@ pub enum KeyError {
     #[error("not an nkey: {0}; make one with `slacktide keys new`")]
     Malformed(String),
     /// An nkey of another kind.
-    #[error("this is a {given} key, but a signing key (seed SA…, public A…) is needed; `slacktide keys new` writes it as sign.seed")]
+    #[error(
+        "this is a {given} key, but a signing key (seed SA…, public A…) is needed; `slacktide keys new` writes it as sign.seed"
+    )]
     WrongKind {
         /// The kind it is.
         given: &'static str,
@@ -88,7 +90,9 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Malformed`] should the key hold no secret.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.pair.sign(bytes).map_err(|e| KeyError::Malformed(e.to_string()))
+        self.pair
+            .sign(bytes)
+            .map_err(|e| KeyError::Malformed(e.to_string()))
     }
 }
 
@@ -121,7 +125,8 @@ impl PublicKey {
     /// [`KeyError::BadSignature`] when it does not fit.
     pub fn verify(&self, bytes: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         let pair = KeyPair::from_public_key(&self.0).map_err(|e| KeyError::Malformed(e.to_string()))?;
-        pair.verify(bytes, signature).map_err(|_| KeyError::BadSignature(self.clone()))
+        pair.verify(bytes, signature)
+            .map_err(|_| KeyError::BadSignature(self.clone()))
     }
 
     /// The text form.
@@ -175,7 +180,12 @@ mod tests {
         let signature = key.sign(b"bytes").unwrap();
         assert_eq!(key.public().verify(b"bytes", &signature), Ok(()));
         assert!(key.public().verify(b"bytez", &signature).is_err());
-        assert!(SigningKey::generate().public().verify(b"bytes", &signature).is_err());
+        assert!(
+            SigningKey::generate()
+                .public()
+                .verify(b"bytes", &signature)
+                .is_err()
+        );
     }
 
     #[test]

@@ -79,14 +79,30 @@ mod tests {
 
     #[test]
     fn what_is_built_parses_back() {
-        for text in ["data.insurer-a.setl", "receipt.insurer-a.setl", "lease.core", "audit.bureau.social"] {
-            assert_eq!(text.parse::<Subject>().map(|s| s.to_string()), Ok(text.to_owned()));
+        for text in [
+            "data.insurer-a.setl",
+            "receipt.insurer-a.setl",
+            "lease.core",
+            "audit.bureau.social",
+        ] {
+            assert_eq!(
+                text.parse::<Subject>().map(|s| s.to_string()),
+                Ok(text.to_owned())
+            );
         }
     }
 
     #[test]
     fn wildcards_and_missing_tokens_are_refused() {
-        for text in ["data.*.setl", "data.>", "data.a", "data.a.b.c", "", "other.a.b", "data..b"] {
+        for text in [
+            "data.*.setl",
+            "data.>",
+            "data.a",
+            "data.a.b.c",
+            "",
+            "other.a.b",
+            "data..b",
+        ] {
             assert!(text.parse::<Subject>().is_err(), "{text:?} passed");
         }
     }

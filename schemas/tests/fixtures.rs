@@ -1,0 +1,282 @@
+//! Golden bytes: what was once published must be read for ever.
+//!
+//! `fixtures/v1` holds messages as an earlier build published them, and beside each what it
+//! means as JSON. A new form of a message gets a new fixture; an old one is never rewritten.
+//! `SLACKTIDE_WRITE_FIXTURES=1` writes those that are missing.
+
+use std::path::{Path, PathBuf};
+
+use schemas::audit::AuditEntry;
+use schemas::chunk;
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::cursor::{Cursor, Scalar};
+use schemas::digest::Digest;
+use schemas::envelope::{Envelope, Payload};
+use schemas::lease::Lease;
+use schemas::load::{GateState, Load, LoadSample, LoadVerdict, SignalLimit};
+use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Reject, Totals};
+use schemas::receipt::Receipt;
+use schemas::reply::{Outcome, Reply};
+use schemas::request::{Cancel, Request};
+use schemas::sign::{PublicKey, SigningKey};
+use schemas::value::Value;
+use serde_json::{Value as Json, json};
+
+/// The fixtures' key: its public half is in them, and its secret half protects nothing.
+const SEED: &str = "SAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+}
+
+fn at() -> jiff::Timestamp {
+    "2026-01-31T22:15:00.123456Z".parse().unwrap()
+}
+
+fn rows() -> (Vec<Column>, Vec<Vec<Value<'static>>>) {
+    let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
+    let columns = vec![
+        column("id", ColumnType::Int8, false),
+        column("amount", ColumnType::Decimal { precision: Some(16), scale: Some(2) }, true),
+        column("name", ColumnType::Text { max: Some(50) }, true),
+        column("seen", ColumnType::TimestampTz, true),
+        column("photo", ColumnType::Bytes, true),
+        column("share", ColumnType::Float8, true),
+        column("gone", ColumnType::Bool, false),
+        column("tags", ColumnType::Other { native: "text[]".into() }, true),
+    ];
+    let rows = vec![
+        vec![
+            Value::Int(-1),
+            Value::Text("46.620000000000005"),
+            Value::Text("张三 🜍"),
+            Value::Text("0044-03-15 12:00:00+00 BC"),
+            Value::Bytes(&[0, 127, 255]),
+            Value::Float(0.1),
+            Value::Bool(false),
+            Value::Text("{a,\"b c\",NULL}"),
+        ],
+        vec![
+            Value::Int(i64::MAX),
+            Value::Text("-0.62"),
+            Value::Text(""),
+            Value::Null,
+            Value::Bytes(&[]),
+            Value::Float(f64::NEG_INFINITY),
+            Value::Bool(true),
+            Value::Null,
+        ],
+    ];
+    (columns, rows)
+}
+
+fn manifest(key: &PublicKey) -> Manifest {
+    let continues = Link { epoch: 1, number: 17, digest: Digest::of(&[b"the chunk before"]) };
+    Manifest {
+        recipient: "insurer-a".parse().unwrap(),
+        feed: "setl".parse().unwrap(),
+        epoch: 2,
+        number: 1,
+        previous: Some(continues.digest),
+        opening: Some(Opening {
+            cause: Cause::ExchangeRestored,
+            actor: "operator".into(),
+            reason: "restored from the night's copy".into(),
+            continues: Some(continues),
+        }),
+        publisher: Publisher { instance: "00112233aabbccdd".into(), key: key.clone() },
+        cursor_before: Some(Cursor(vec![Scalar::Text("2026-01-31 22:00:00+00".into()), Scalar::Int(41)])),
+        cursor_after: Some(Cursor(vec![Scalar::Text("2026-01-31 22:00:01+00".into()), Scalar::Int(43)])),
+        schema: RowSchema {
+            name: "setl".into(),
+            version: 1,
+            columns: rows().0,
+            key: vec!["id".into()],
+            tombstone: Some("gone".into()),
+        },
+        definition: Digest::of(&[b"definition"]),
+        totals: Totals {
+            rows: 2,
+            deleted: 1,
+            money: [("amount".to_owned(), "46.000000000000005".to_owned())].into(),
+            unsummed: [].into(),
+        },
+        load: Load {
+            limits: [("host_cpu".to_owned(), SignalLimit { stop_milli: 70_000, resume_milli: 50_000, unit: "percent".into() })].into(),
+            samples: vec![LoadSample { at: at(), readings_milli: [("host_cpu".to_owned(), Some(12_500))].into() }],
+            verdicts: vec![LoadVerdict { at: at(), state: GateState::Open, reason: "all signals below their limits".into() }],
+        },
+        rejects: vec![Reject { key: vec![Some(Scalar::Int(42))], column: Some("photo".into()), reason: "too large".into() }],
+        body: schemas::body::close(b"").unwrap().0,
+        read_from: at(),
+        read_to: at(),
+        algorithms: Algorithms::default(),
+    }
+}
+
+fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
+    let public = key.public().clone();
+    let sealed = |payload: Result<Envelope, _>| payload.and_then(|e: Envelope| e.encode()).unwrap();
+    let mut plain = Vec::new();
+    rows().1.iter().for_each(|row| schemas::rows::pack(row, &mut plain).unwrap());
+    let id = || "20260131-abcdefgh".parse().unwrap();
+    let to = || "insurer-a".parse().unwrap();
+    let receipt = Receipt {
+        recipient: to(),
+        feed: "setl".parse().unwrap(),
+        epoch: 2,
+        from: 1,
+        to: 9,
+        head: Some(Digest::of(&[b"nine"])),
+        cursor: Some(Cursor(vec![Scalar::Int(9)])),
+        rows: 900,
+        quarantined: vec![3],
+        stopped: Some("exchange restored or rewritten".into()),
+        at: at(),
+        key: public.clone(),
+    };
+    let lease = Lease {
+        source: "core".parse().unwrap(),
+        instance: "00112233aabbccdd".into(),
+        holder: "host:1".into(),
+        renewal: 5,
+        ttl_ms: 3000,
+        released: false,
+        at: at(),
+        key: public.clone(),
+    };
+    let request = Request {
+        id: id(),
+        recipient: to(),
+        kind: "setl.by_person".into(),
+        arguments: [("psn_no".to_owned(), Scalar::Text("1".into()))].into(),
+        purpose: "01".into(),
+        basis: "01".into(),
+        deadline: Some(at()),
+        filed_by: "clerk".into(),
+        filed_at: at(),
+        key: public.clone(),
+    };
+    let cancel = Cancel {
+        id: id(),
+        recipient: to(),
+        request: Digest::of(&[b"request"]),
+        reason: "no longer needed".into(),
+        at: at(),
+        key: public.clone(),
+    };
+    let reply = Reply {
+        id: id(),
+        recipient: to(),
+        request: Digest::of(&[b"request"]),
+        outcome: Outcome::Answered { rows: 3, parts: vec![Digest::of(&[b"part"])] },
+        instance: "00112233aabbccdd".into(),
+        at: at(),
+        key: public.clone(),
+    };
+    let entry = AuditEntry {
+        party: "bureau".parse().unwrap(),
+        writer: "social".parse().unwrap(),
+        number: 1,
+        previous: None,
+        at: at(),
+        actor: "operator".into(),
+        action: "epoch.open".into(),
+        reason: "restored".into(),
+        detail: [("feed".to_owned(), "setl".to_owned())].into(),
+        key: public.clone(),
+    };
+    vec![
+        ("chunk", chunk::seal(manifest(&public), &plain, key).unwrap().bytes),
+        ("receipt", sealed(Envelope::seal(&receipt, Vec::new(), key))),
+        ("lease", sealed(Envelope::seal(&lease, Vec::new(), key))),
+        ("request", sealed(Envelope::seal(&request, Vec::new(), key))),
+        ("cancel", sealed(Envelope::seal(&cancel, Vec::new(), key))),
+        ("reply", sealed(Envelope::seal(&reply, Vec::new(), key))),
+        ("audit", sealed(Envelope::seal(&entry, Vec::new(), key))),
+    ]
+}
+
+fn read<P: Payload>(bytes: &[u8]) -> Json {
+    let envelope = Envelope::decode(bytes).unwrap();
+    let payload: P = envelope.read().unwrap();
+    let verified: P = envelope.verify(&[payload.signer().clone()]).unwrap();
+    json!({ "digest": envelope.digest(), "payload": serde_json::to_value(verified).unwrap() })
+}
+
+fn read_chunk(bytes: &[u8]) -> Json {
+    let mut said = read::<Manifest>(bytes);
+    let key = chunk::place(bytes).unwrap().0.publisher.key;
+    let chunk = chunk::open(bytes, &[key]).unwrap();
+    let (mut reader, mut row, mut rows) = (chunk.rows(), Vec::new(), Vec::new());
+    while reader.next_into(&mut row).unwrap() {
+        rows.push(Json::String(format!("{row:?}")));
+    }
+    said["rows"] = Json::Array(rows);
+    said
+}
+
+fn meaning(name: &str, bytes: &[u8]) -> Json {
+    match name {
+        "chunk" => read_chunk(bytes),
+        "receipt" => read::<Receipt>(bytes),
+        "lease" => read::<Lease>(bytes),
+        "request" => read::<Request>(bytes),
+        "cancel" => read::<Cancel>(bytes),
+        "reply" => read::<Reply>(bytes),
+        "audit" => read::<AuditEntry>(bytes),
+        other => panic!("fixture {other:?} has no reader"),
+    }
+}
+
+#[test]
+fn golden_bytes_decode_for_ever() {
+    if std::env::var_os("SLACKTIDE_WRITE_FIXTURES").is_some() {
+        let key = SigningKey::from_seed(SEED).unwrap_or_else(|_| SigningKey::generate());
+        for (name, bytes) in all(&key) {
+            let file = folder().join(format!("{name}.bin"));
+            if !file.exists() {
+                std::fs::write(&file, &bytes).unwrap();
+                let said = serde_json::to_string_pretty(&meaning(name, &bytes)).unwrap();
+                std::fs::write(folder().join(format!("{name}.json")), said + "\n").unwrap();
+            }
+        }
+    }
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "bin") {
+            continue;
+        }
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let kind = name.split('-').next().unwrap();
+        let said: Json = serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
+        assert_eq!(meaning(kind, &std::fs::read(&file).unwrap()), said, "{}", file.display());
+        seen += 1;
+    }
+    assert!(seen >= 7, "only {seen} fixtures were found");
+}
+
+#[test]
+fn no_byte_of_a_fixture_can_change_unseen() {
+    let bytes = std::fs::read(folder().join("chunk.bin")).unwrap();
+    let key = chunk::place(&bytes).unwrap().0.publisher.key;
+    for place in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[place] ^= 0x20;
+        if let Ok(chunk) = chunk::open(&altered, std::slice::from_ref(&key)) {
+            panic!("byte {place} of chunk {:?} changed unseen", chunk.link());
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+        let _ = chunk::open(&bytes, &[]);
+        let _ = chunk::place(&bytes);
+        let mut reader = schemas::rows::RowReader::new(&bytes, 5, 100);
+        let mut row = Vec::new();
+        while let Ok(true) = reader.next_into(&mut row) {}
+    }
+}

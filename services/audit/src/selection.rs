@@ -1,0 +1,62 @@
+//! Which messages of a stream.
+
+use exchange::port::{From, Stream};
+use jiff::Timestamp;
+use schemas::name::{FeedName, RecipientName};
+
+/// A part of a stream. Nothing set means all of it.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The stream.
+    pub stream: Stream,
+    /// First message, by sequence or by the time the exchange stored it.
+    pub from: From,
+    /// Last sequence, itself included.
+    pub to_sequence: Option<u64>,
+    /// Only messages stored before this time.
+    pub to_time: Option<Timestamp>,
+    /// Only this recipient's.
+    pub recipient: Option<RecipientName>,
+    /// Only this feed's.
+    pub feed: Option<FeedName>,
+}
+
+impl Selection {
+    /// All of a stream.
+    #[must_use]
+    pub fn all(stream: Stream) -> Self {
+        Self {
+            stream,
+            from: From::Sequence(1),
+            to_sequence: None,
+            to_time: None,
+            recipient: None,
+            feed: None,
+        }
+    }
+
+    /// The subjects it takes, for the exchange to filter by.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let first = match self.stream {
+            Stream::Data => "data",
+            Stream::Receipts => "receipt",
+            Stream::Requests => "request",
+            Stream::Replies => "reply",
+            Stream::Audit => "audit",
+        };
+        let token = |name: Option<&str>| name.unwrap_or("*").to_owned();
+        format!(
+            "{first}.{}.{}",
+            token(self.recipient.as_ref().map(RecipientName::as_str)),
+            token(self.feed.as_ref().map(FeedName::as_str)),
+        )
+    }
+
+    /// Whether a message lies behind the end of the selection.
+    #[must_use]
+    pub fn ends_before(&self, sequence: u64, stored_at: Timestamp) -> bool {
+        self.to_sequence.is_some_and(|last| sequence > last)
+            || self.to_time.is_some_and(|end| stored_at >= end)
+    }
+}

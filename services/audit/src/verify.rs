@@ -1,0 +1,241 @@
+//! The live streams, checked whole.
+//!
+//! Signatures, links, numbers and totals of every chunk, the receipts against the chunks they
+//! sign for, and the chains of acts. Each lane goes up to its first fault, which is named by
+//! its place; the others go on.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use exchange::port::Stream;
+use exchange::{Exchange, Stored};
+use schemas::audit::AuditEntry;
+use schemas::chunk;
+use schemas::envelope::{Envelope, Payload};
+use schemas::name::Lane;
+use schemas::receipt::Receipt;
+use schemas::sign::PublicKey;
+use schemas::subject::Subject;
+use serde::Serialize;
+
+use crate::chain::{self, Chain};
+use crate::entries::Entries;
+use crate::error::AuditError;
+use crate::receipts::Receipts;
+use crate::selection::Selection;
+use crate::walk::walk;
+
+/// Whose signatures count for what.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Publishers of chunks.
+    pub chunks: Vec<PublicKey>,
+    /// Receivers, who sign receipts.
+    pub receipts: Vec<PublicKey>,
+    /// Writers of audit entries.
+    pub entries: Vec<PublicKey>,
+}
+
+/// Where the first thing that does not hold stands, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Subject of the message.
+    pub subject: String,
+    /// Its sequence in the stream; 0 where a message is missing.
+    pub sequence: u64,
+    /// Epoch and number it claims, where it is a chunk that can be read.
+    pub chunk: Option<(u32, u64)>,
+    /// What does not hold.
+    pub what: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at sequence {}", self.subject, self.sequence)?;
+        if let Some((epoch, number)) = self.chunk {
+            write!(f, " (epoch {epoch} number {number})")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What verification found.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
+    /// Lanes by name.
+    pub lanes: BTreeMap<String, chain::Report>,
+    /// Chunks that hold, over all lanes.
+    pub chunks_verified: u64,
+    /// Chunks in the stream, over all lanes.
+    pub chunks: u64,
+    /// Receipts that hold.
+    pub receipts_verified: u64,
+    /// Audit entries that hold.
+    pub entries_verified: u64,
+    /// The first fault of each lane or chain.
+    pub faults: Vec<Fault>,
+}
+
+impl Findings {
+    /// Whether everything holds.
+    #[must_use]
+    pub fn sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Checks the live streams, one recipient's and feed's only where `scope` says so.
+///
+/// # Errors
+/// [`AuditError`] when a stream cannot be read; what does not hold is a finding.
+pub async fn verify(
+    exchange: &dyn Exchange,
+    trust: &Trust,
+    scope: &Selection,
+) -> Result<Findings, AuditError> {
+    let mut findings = Findings::default();
+    let lanes = chunks(exchange, trust, scope, &mut findings).await?;
+    receipts(exchange, trust, scope, &lanes, &mut findings).await?;
+    if scope.recipient.is_none() && scope.feed.is_none() {
+        entries(exchange, trust, &mut findings).await?;
+    }
+    for (lane, chain) in &lanes {
+        findings.lanes.insert(lane.to_string(), chain.report());
+    }
+    Ok(findings)
+}
+
+async fn chunks(
+    exchange: &dyn Exchange,
+    trust: &Trust,
+    scope: &Selection,
+    findings: &mut Findings,
+) -> Result<BTreeMap<Lane, Chain>, AuditError> {
+    let mut lanes: BTreeMap<Lane, Chain> = BTreeMap::new();
+    let selection = Selection {
+        stream: Stream::Data,
+        ..scope.clone()
+    };
+    walk(exchange, &selection, |message| {
+        findings.chunks += 1;
+        let lane = match message.subject.parse() {
+            Ok(Subject::Data(lane)) => lane,
+            _ => {
+                findings.faults.push(fault(
+                    &message,
+                    "a message on a subject that is no lane's".to_owned(),
+                ));
+                return Ok(ControlFlow::Continue(()));
+            }
+        };
+        if findings
+            .faults
+            .iter()
+            .any(|fault| fault.subject == message.subject)
+        {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let held = chunk::open(&message.bytes, &trust.chunks)
+            .map_err(|error| error.to_string())
+            .and_then(|chunk| {
+                lanes
+                    .entry(lane.clone())
+                    .or_default()
+                    .push(&lane, &chunk, message.stored_at)
+            });
+        match held {
+            Ok(()) => findings.chunks_verified += 1,
+            Err(what) => findings.faults.push(fault(&message, what)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(lanes)
+}
+
+async fn receipts(
+    exchange: &dyn Exchange,
+    trust: &Trust,
+    scope: &Selection,
+    lanes: &BTreeMap<Lane, Chain>,
+    findings: &mut Findings,
+) -> Result<(), AuditError> {
+    let selection = Selection {
+        stream: Stream::Receipts,
+        from: exchange::port::From::Sequence(1),
+        ..scope.clone()
+    };
+    let mut receipts: BTreeMap<Lane, (u64, Receipts)> = BTreeMap::new();
+    walk(exchange, &selection, |message| {
+        let Ok(Subject::Receipt(lane)) = message.subject.parse() else {
+            findings.faults.push(fault(
+                &message,
+                "a message on a subject that is no lane's".to_owned(),
+            ));
+            return Ok(ControlFlow::Continue(()));
+        };
+        let entry = receipts.entry(lane.clone()).or_default();
+        entry.0 = message.sequence;
+        let held =
+            open::<Receipt>(&message, &trust.receipts).and_then(|(receipt, _)| entry.1.push(&lane, receipt));
+        match held {
+            Ok(()) => findings.receipts_verified += 1,
+            Err(what) => findings.faults.push(fault(&message, what)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    let whole = scope.from == exchange::port::From::Sequence(1)
+        && scope.to_sequence.is_none()
+        && scope.to_time.is_none();
+    for (lane, (sequence, receipts)) in receipts.iter().filter(|_| whole) {
+        let nothing = Chain::default();
+        let chain = lanes.get(lane).unwrap_or(&nothing);
+        let faulty = findings
+            .faults
+            .iter()
+            .any(|fault| fault.subject == Subject::Data(lane.clone()).to_string());
+        if let (false, Err(what)) = (faulty, receipts.agree_with(chain)) {
+            let subject = Subject::Receipt(lane.clone()).to_string();
+            findings.faults.push(Fault {
+                subject,
+                sequence: *sequence,
+                chunk: None,
+                what,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn entries(exchange: &dyn Exchange, trust: &Trust, findings: &mut Findings) -> Result<(), AuditError> {
+    let mut chains: BTreeMap<String, Entries> = BTreeMap::new();
+    walk(exchange, &Selection::all(Stream::Audit), |message| {
+        let chain = chains.entry(message.subject.clone()).or_default();
+        let held = open::<AuditEntry>(&message, &trust.entries)
+            .and_then(|(entry, digest)| chain.push(&entry, digest));
+        match held {
+            Ok(()) => findings.entries_verified += 1,
+            Err(what) => findings.faults.push(fault(&message, what)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(())
+}
+
+fn open<P: Payload>(message: &Stored, trusted: &[PublicKey]) -> Result<(P, schemas::digest::Digest), String> {
+    let envelope = Envelope::decode(&message.bytes).map_err(|error| error.to_string())?;
+    let payload = envelope.verify(trusted).map_err(|error| error.to_string())?;
+    Ok((payload, envelope.digest()))
+}
+
+fn fault(message: &Stored, what: String) -> Fault {
+    let chunk = chunk::place(&message.bytes).map(|(manifest, _)| (manifest.epoch, manifest.number));
+    Fault {
+        subject: message.subject.clone(),
+        sequence: message.sequence,
+        chunk,
+        what,
+    }
+}
