@@ -1,0 +1,36 @@
+# What a newcomer runs. `make` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench-path tools
+
+CARGO ?= cargo
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+# Where scripts/tools.sh leaves what it found; a server named by the caller wins.
+TOOLS := $(CURDIR)/.tools
+SLACKTIDE_NATS_SERVER ?= $(TOOLS)/bin/nats-server
+SLACKTIDE_PG_BIN ?= $(TOOLS)/pg/bin
+export SLACKTIDE_NATS_SERVER SLACKTIDE_PG_BIN
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: tools ## a core under load, the exchange and the store, in about a minute; DEMO_ARGS='--json'
+	$(CARGO) build --release --locked --package slacktide
+	$(CARGO) run --quiet --release --locked --package slacktide -- demo $(DEMO_ARGS)
+
+test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
+	$(CARGO) test --workspace --locked $(TEST_ARGS)
+
+lint: ## format, clippy with warnings denied, licences and sources of the dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	@scripts/tools.sh lint
+	$(TOOLS)/bin/cargo-deny --log-level error --locked check bans licenses sources
+
+bench-path: tools ## rows a second over the whole path and for each stage alone
+	$(CARGO) run --release --locked --package bench --bin path -- $(BENCH_ARGS)
+
+tools: ## find nats-server and PostgreSQL, or install pinned copies into .tools
+	@scripts/tools.sh

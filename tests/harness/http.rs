@@ -1,0 +1,51 @@
+//! GET, for status pages. HTTP/1.0, so that the body is what follows until the connection closes.
+
+use std::io::{self, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status code, such as 200.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
+}
+
+impl Response {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+    }
+}
+
+/// GETs a plain `http://host:port/path`.
+///
+/// # Errors
+/// When nothing listens there, or the answer is not HTTP.
+pub async fn http_get(url: &str) -> io::Result<Response> {
+    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("{what}: {url}"));
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| wrong("only http:// is understood"))?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(host).await?;
+    stream
+        .write_all(format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes())
+        .await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| wrong("the answer has no end of headers"))?;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    Ok(Response {
+        status: status.ok_or_else(|| wrong("the answer has no status"))?,
+        body: body.to_owned(),
+    })
+}

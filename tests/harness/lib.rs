@@ -1,0 +1,48 @@
+//! Private real servers and processes for tests: started, watched, ended.
+//!
+//! A test owns what it starts. [`NatsServer`], [`Postgres`] and [`Process`] run in a temporary directory of their own
+//! on loopback ports of their own, and end when they are dropped. When the test process itself dies, even by
+//! SIGKILL, a [`Leash`] ends them: nothing outlives a test run.
+//!
+//! Nothing here sleeps for a fixed time to synchronise. [`until`] polls a condition under a deadline and names what
+//! it waited for when it fails.
+//!
+//! The crate depends on no part of the product, so any crate may use it for its own tests.
+//!
+//! | module | what |
+//! |---|---|
+//! | `until` | wait for a condition, by name |
+//! | `find` | where the server binaries are |
+//! | `port` | ports that no client can take by accident |
+//! | `leash` | the watchdog beside every child |
+//! | `signal` | stop, continue, terminate |
+//! | `nats_server` | a private nats-server |
+//! | `postgres` | a private PostgreSQL cluster, or one shared by the run with a database a test |
+//! | `process` | the real `slacktide` binary |
+//! | `http` | GET, for status pages |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a harness that cannot do its work must fail the test there and then, with the message"
+)]
+
+mod find;
+mod http;
+mod leash;
+mod nats_server;
+mod port;
+mod postgres;
+mod process;
+#[cfg(test)]
+mod servers;
+mod signal;
+mod until;
+
+pub use find::{nats_server_binary, postgres_bin, workspace};
+pub use http::{Response, http_get};
+pub use leash::Leash;
+pub use nats_server::{NatsServer, StoreCopy};
+pub use port::free_port;
+pub use postgres::{Db, Postgres, PostgresOptions};
+pub use process::{Finished, Process, run, slacktide};
+pub use until::{Seen, until};

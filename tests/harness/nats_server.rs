@@ -1,0 +1,352 @@
+//! A private nats-server: file storage, every write fsynced, its own port and store.
+//!
+//! A configuration may be given, for instance the shipped one. Address, port and monitoring port are then set from
+//! the command line, which wins over the file; the store is not (the server calls that a duplicate), so a file that
+//! names one must name an environment variable, which the harness fills in.
+
+use crate::{Leash, find, free_port, http_get, signal, until};
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A large store on a loaded machine takes a while to be recovered after a kill.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+const PLAIN: &str = "jetstream { sync_interval: always }\n";
+
+/// A nats-server of this test's own. Dropped, it is killed and its store removed.
+#[derive(Debug)]
+pub struct NatsServer {
+    config: PathBuf,
+    env: Vec<(OsString, OsString)>,
+    own_store: bool,
+    port: u16,
+    monitoring: Option<String>,
+    child: Option<Child>,
+    leash: Leash,
+    dir: TempDir,
+}
+
+/// A copy of a server's store, to be put back later: the exchange restored from an older copy.
+#[derive(Debug)]
+pub struct StoreCopy(TempDir);
+
+impl NatsServer {
+    /// JetStream with `sync_interval: always`, no accounts, no credentials.
+    pub async fn start() -> Self {
+        Self::with_config_text(PLAIN, &[]).await
+    }
+
+    /// A server with this configuration text. See [`with_config`](Self::with_config).
+    pub async fn with_config_text(text: &str, env: &[(&str, &str)]) -> Self {
+        let dir = temp_dir();
+        let config = dir.path().join("server.conf");
+        fs::write(&config, text).expect("the configuration is written");
+        Self::launch(dir, config, env).await
+    }
+
+    /// A server with this configuration file, which may include others beside it and refer to `env` as `$NAME`.
+    /// Ports and addresses in it are overridden. If it names a `store_dir`, that must be a `$NAME`, which is set to
+    /// a private directory.
+    ///
+    /// # Panics
+    /// When the file names a store of its own, or the server does not become ready; the message has its log.
+    pub async fn with_config(config: &Path, env: &[(&str, &str)]) -> Self {
+        Self::launch(temp_dir(), config.to_owned(), env).await
+    }
+
+    async fn launch(dir: TempDir, config: PathBuf, env: &[(&str, &str)]) -> Self {
+        let mut env: Vec<_> = env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let text =
+            fs::read_to_string(&config).unwrap_or_else(|error| panic!("{}: {error}", config.display()));
+        let named = store_variable(&text);
+        if let Some(name) = named {
+            env.push((name.into(), dir.path().join("store").into()));
+        }
+        let leash = Leash::new(Signal::SIGKILL, dir.path());
+        let (own_store, port) = (named.is_none(), free_port());
+        let mut server = Self {
+            config,
+            env,
+            own_store,
+            port,
+            monitoring: None,
+            child: None,
+            leash,
+            dir,
+        };
+        for _ in 0..5 {
+            match server.start_once().await {
+                Ok(()) => return server,
+                Err(log) if log.contains("address already in use") => server.port = free_port(),
+                Err(log) => panic!("nats-server did not start:\n{log}"),
+            }
+        }
+        panic!("nats-server found five ports in a row taken:\n{}", server.log());
+    }
+
+    /// The log is the error: when the process ends before it listens.
+    async fn start_once(&mut self) -> Result<(), String> {
+        let ports = self.dir.path().join("ports");
+        // A killed server leaves its file of ports behind.
+        let _ = fs::remove_dir_all(&ports);
+        fs::create_dir(&ports).expect("a directory for the file of ports");
+        let mut command = Command::new(find::nats_server_binary());
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .args(["--addr", "127.0.0.1", "--http_port", "-1"]);
+        command
+            .arg("--port")
+            .arg(self.port.to_string())
+            .arg("--ports_file_dir")
+            .arg(&ports);
+        command.arg("--log").arg(self.log_path());
+        if self.own_store {
+            command.arg("--store_dir").arg(self.store());
+        }
+        // Its own output has what goes wrong before the log is open, such as an error in the configuration.
+        let said = fs::File::create(self.dir.path().join("said")).expect("a file for its output");
+        let child = command
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().expect("a second handle"))
+            .stderr(said)
+            .spawn()
+            .expect("nats-server is executable");
+        self.leash.holds(&child);
+        let file = ports.join(format!("nats-server_{}.ports", child.id()));
+        let child = self.child.insert(child);
+
+        let what = format!("nats-server on port {} to write its file of ports", self.port);
+        let told = until(&what, READY_WITHIN, async || {
+            // Written in one go, but not atomically.
+            if let Some(told) = fs::read(&file)
+                .ok()
+                .and_then(|json| serde_json::from_slice(&json).ok())
+            {
+                return Some(Some(told));
+            }
+            child.try_wait().expect("a child can be asked").map(|_| None)
+        })
+        .await;
+        let Some(told): Option<serde_json::Value> = told else {
+            self.forget();
+            return Err(self.log());
+        };
+        self.monitoring = told["monitoring"][0].as_str().map(str::to_owned);
+        if let Some(base) = &self.monitoring {
+            let health = format!("{base}/healthz");
+            until(
+                "nats-server to call itself healthy",
+                READY_WITHIN,
+                async || match http_get(&health).await {
+                    Ok(answer) if answer.status == 200 => Ok(()),
+                    Ok(answer) => Err(answer.body),
+                    Err(error) => Err(error.to_string()),
+                },
+            )
+            .await;
+        }
+        Ok(())
+    }
+
+    /// `nats://127.0.0.1:PORT`, the same after every restart.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The base of the monitoring pages (`/varz`, `/jsz`, `/healthz`); another port after every restart.
+    ///
+    /// # Panics
+    /// When the server is not running.
+    #[must_use]
+    pub fn monitoring(&self) -> &str {
+        self.monitoring
+            .as_deref()
+            .expect("the server is running and monitored")
+    }
+
+    /// The id of the process.
+    ///
+    /// # Panics
+    /// When the server is not running.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running().id()
+    }
+
+    /// The directory of its store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    /// What it has logged since it was first started.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let said = fs::read_to_string(self.dir.path().join("said")).unwrap_or_default();
+        said + &fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// SIGKILL, as a crash of the process; returns when it is gone.
+    pub fn kill9(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a killed child is reaped");
+            self.forget();
+        }
+    }
+
+    /// SIGTERM, and wait until it has ended.
+    pub async fn stop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        signal::send(child, Signal::SIGTERM);
+        until("nats-server to stop", STOP_WITHIN, async || {
+            child.try_wait().expect("a child can be asked")
+        })
+        .await;
+        self.forget();
+    }
+
+    /// Starts it again on the same port and store; a server that still runs is killed first.
+    ///
+    /// # Panics
+    /// When it does not become ready; the message has its log.
+    pub async fn restart(&mut self) {
+        self.kill9();
+        if let Err(log) = self.start_once().await {
+            panic!("nats-server did not start again on port {}:\n{log}", self.port);
+        }
+    }
+
+    /// SIGSTOP: connections stay open and nothing answers.
+    pub fn suspend(&self) {
+        signal::send(self.running(), Signal::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        signal::send(self.running(), Signal::SIGCONT);
+    }
+
+    /// Copies the store as it stands. A running server is suspended meanwhile, so the copy is what a crash at this
+    /// moment would leave.
+    #[must_use]
+    pub fn copy_store(&self) -> StoreCopy {
+        let copy = temp_dir();
+        if self.child.is_some() {
+            self.suspend();
+        }
+        copy_tree(&self.store(), &copy.path().join("store"));
+        if self.child.is_some() {
+            self.resume();
+        }
+        StoreCopy(copy)
+    }
+
+    /// Kills the server if it runs, puts the copy in place of its store and starts it again on the same port.
+    pub async fn restore_store(&mut self, copy: &StoreCopy) {
+        self.kill9();
+        fs::remove_dir_all(self.store()).expect("the store can be removed");
+        copy_tree(&copy.0.path().join("store"), &self.store());
+        self.restart().await;
+    }
+
+    fn running(&self) -> &Child {
+        self.child.as_ref().expect("the server is running")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn forget(&mut self) {
+        self.child = None;
+        self.monitoring = None;
+        self.leash.lost();
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn temp_dir() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("slacktide-nats-")
+        .tempdir()
+        .expect("a temporary directory")
+}
+
+/// The variable in `store_dir: $NAME`.
+fn store_variable(config: &str) -> Option<&str> {
+    let lines = config
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    let value = lines
+        .filter_map(|line| line.split_once("store_dir"))
+        .map(|(_, rest)| rest)
+        .next()?;
+    let value = value.trim_start_matches([' ', ':', '=']);
+    let name = value.strip_prefix('$').and_then(|name| {
+        name.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_')
+            .next()
+    });
+    assert!(
+        name.is_some(),
+        "the configuration names a store of its own; write store_dir: $NAME, or none"
+    );
+    name
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(to)
+        .stdin(Stdio::null())
+        .output()
+        .expect("cp runs");
+    assert!(
+        copied.status.success(),
+        "copying {}: {}",
+        from.display(),
+        String::from_utf8_lossy(&copied.stderr)
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_found_by_its_variable() {
+        assert_eq!(store_variable("port: 4222\n"), None);
+        assert_eq!(
+            store_variable("# store_dir: /x\njetstream { store_dir: $STORE, max: 1 }"),
+            Some("STORE")
+        );
+        assert_eq!(store_variable("jetstream {\n  store_dir = $A_B\n}"), Some("A_B"));
+    }
+
+    #[test]
+    #[should_panic(expected = "names a store of its own")]
+    fn a_shared_store_is_refused() {
+        store_variable("jetstream { store_dir: /var/lib/nats }");
+    }
+}

@@ -1,0 +1,177 @@
+//! The files of a cluster, and the account that may own them.
+//!
+//! PostgreSQL refuses to run as root. As root, then, its programs run as the user `postgres`, else `nobody`, who owns
+//! the directory; and when that user cannot reach the binaries, because they lie in somebody's home, it gets a copy.
+
+use crate::find;
+use nix::unistd::{User, chown, geteuid};
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    owner: Option<User>,
+    bin: PathBuf,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// A directory with an initialised cluster in it.
+    pub(super) fn create() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("slacktide-pg-")
+            .tempdir()
+            .expect("a temporary directory");
+        let owner = geteuid().is_root().then(unprivileged);
+        if let Some(owner) = &owner {
+            chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");
+        }
+        let mut cluster = Self {
+            owner,
+            bin: find::postgres_bin(),
+            dir,
+        };
+        if !cluster.reaches_binaries() {
+            cluster.copy_binaries();
+        }
+        let made = cluster
+            .command("initdb")
+            .arg("--pgdata")
+            .arg(cluster.data())
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ])
+            .output()
+            .expect("initdb runs");
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(
+            made.status.success(),
+            "initdb: {said}{}",
+            String::from_utf8_lossy(&made.stdout)
+        );
+        cluster
+    }
+
+    /// Starts the server; everything it says goes to the log.
+    pub(super) fn spawn(&self, port: u16, settings: &[(String, String)]) -> Child {
+        // Anew for each start: a complaint of the last one must not be read as of this one.
+        let log = File::create(self.log_path()).expect("a file for the log");
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-p").arg(port.to_string());
+        command.args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+        ]);
+        // A container's /dev/shm is often too small for parallel queries.
+        command.args(["-c", "dynamic_shared_memory_type=mmap"]);
+        for (name, value) in settings {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        command
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        // An interrupt from the terminal is for the test, which ends the server itself.
+        command.process_group(0).spawn().expect("postgres is executable")
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Whether a server that says its data is at `directory` is this one.
+    pub(super) fn is_at(&self, directory: &str) -> bool {
+        Path::new(directory) == self.data()
+    }
+
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .env("LC_ALL", "C");
+        for (name, _) in std::env::vars_os() {
+            // PGDATA, PGHOST and the like of whoever runs the tests.
+            if name.to_string_lossy().starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        if let Some(owner) = &self.owner {
+            command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
+        }
+        command
+    }
+
+    /// initdb looks for postgres beside itself, so running one of them proves little: run both.
+    fn reaches_binaries(&self) -> bool {
+        ["initdb", "postgres"].iter().all(|program| {
+            let asked = self
+                .command(program)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            asked.is_ok_and(|status| status.success())
+        })
+    }
+
+    /// The whole installation, since programs find libraries and time zones relative to themselves.
+    fn copy_binaries(&mut self) {
+        let from = self.bin.parent().expect("bin is in an installation").to_owned();
+        let to = self.dir.path().join("installation");
+        let copied = Command::new("cp")
+            .arg("-R")
+            .arg(&from)
+            .arg(&to)
+            .output()
+            .expect("cp runs");
+        assert!(
+            copied.status.success(),
+            "copying PostgreSQL: {}",
+            String::from_utf8_lossy(&copied.stderr)
+        );
+        let opened = Command::new("chmod")
+            .args(["-R", "a+rX"])
+            .arg(&to)
+            .output()
+            .expect("chmod runs");
+        assert!(
+            opened.status.success(),
+            "opening PostgreSQL: {}",
+            String::from_utf8_lossy(&opened.stderr)
+        );
+        self.bin = to.join("bin");
+        assert!(
+            self.reaches_binaries(),
+            "PostgreSQL in {} does not run as another user than root",
+            from.display()
+        );
+    }
+}
+
+fn unprivileged() -> User {
+    let known = ["postgres", "nobody"]
+        .iter()
+        .find_map(|name| User::from_name(name).ok().flatten());
+    known.expect("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+}

@@ -1,1 +1,0 @@
-//! The flow under test: real servers, faults, simulation.
