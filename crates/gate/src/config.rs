@@ -1,0 +1,266 @@
+//! How the gate is configured. Left out altogether, it is safe and works untuned.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime::span::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{Limit, Limits};
+use crate::own::OwnEntry;
+use crate::signal::{cpu, file};
+
+/// The `[gate]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateConfig {
+    /// `auto`: by the signals. `open`: always, for benchmarks and sources that nobody minds.
+    pub mode: Mode,
+    /// How often the signals are read.
+    pub interval: Span,
+    /// How long one reading may take; the interval when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_timeout: Option<Span>,
+    /// How old the last sample may be; three intervals when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_after: Option<Span>,
+    /// How many good samples in a row a shut gate needs to open.
+    pub good_samples: u32,
+    /// How long load must have stayed away before a shut gate opens.
+    pub hold: Span,
+    /// Processes whose work is ours, when they share the host: `nats-server`,
+    /// `slacktide commercial` (program and leading arguments), `pid:1234`, `unit:nats.service`.
+    /// This process, and the database backends that serve it, always are.
+    pub own: Vec<OwnEntry>,
+    /// The signals and their limits.
+    pub signals: SignalsConfig,
+}
+
+/// Where the gate's word comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The signals.
+    #[default]
+    Auto,
+    /// Nowhere: always open.
+    Open,
+}
+
+/// The `[gate.signals]` table.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignalsConfig {
+    /// CPU of the host without our own share. On unless turned off.
+    pub host_cpu: HostCpuConfig,
+    /// A file that shuts the gate while it exists. Off unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_file: Option<StopFileConfig>,
+}
+
+/// The `[gate.signals.host_cpu]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostCpuConfig {
+    /// Whether it is read.
+    pub enabled: bool,
+    /// Percent of all cores at which the gate shuts.
+    pub stop: f64,
+    /// Percent of all cores below which it may open.
+    pub resume: f64,
+}
+
+impl Default for HostCpuConfig {
+    fn default() -> Self {
+        Self { enabled: true, stop: 70.0, resume: 50.0 }
+    }
+}
+
+/// The `[gate.signals.stop_file]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopFileConfig {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            interval: Span::from_millis(250),
+            read_timeout: None,
+            stale_after: None,
+            good_samples: 3,
+            hold: Span::from_secs(3),
+            own: Vec::new(),
+            signals: SignalsConfig::default(),
+        }
+    }
+}
+
+/// A gate configuration that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("gate.{key} {what}; {remedy}")]
+pub struct ConfigError {
+    /// The key, below `gate`.
+    pub key: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl GateConfig {
+    /// How long one reading may take.
+    #[must_use]
+    pub fn read_timeout(&self) -> Duration {
+        self.read_timeout.unwrap_or(self.interval).get()
+    }
+
+    /// How old the last sample may be.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        self.stale_after.map_or_else(|| self.interval.get().saturating_mul(3), Span::get)
+    }
+
+    /// The limits that the policy holds the signals to.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let mut signals = BTreeMap::new();
+        let host_cpu = &self.signals.host_cpu;
+        if host_cpu.enabled {
+            let limit = Limit { stop: host_cpu.stop, resume: host_cpu.resume, unit: cpu::UNIT };
+            signals.insert(cpu::NAME.into(), limit);
+        }
+        if self.signals.stop_file.is_some() {
+            signals.insert(file::NAME.into(), file::LIMIT);
+        }
+        Limits {
+            signals,
+            good_samples: self.good_samples,
+            hold: self.hold.get(),
+            stale_after: self.stale_after(),
+            clock_slack: Duration::from_secs(1),
+        }
+    }
+
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// The first contradiction, with its key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
+        if self.mode == Mode::Open {
+            return Ok(());
+        }
+        if self.interval.get() < SHORTEST_INTERVAL {
+            let what = format!("is {}", self.interval);
+            return wrong("interval", what, "50ms is the shortest that CPU accounting can resolve");
+        }
+        if self.read_timeout() > self.stale_after() || self.read_timeout().is_zero() {
+            let what = format!("is {}", Span::from_millis(millis(self.read_timeout())));
+            return wrong("read_timeout", what, "it must be above 0 and not above stale_after");
+        }
+        if self.stale_after() < self.interval.get().saturating_mul(2) {
+            let what = format!("is {}", Span::from_millis(millis(self.stale_after())));
+            return wrong("stale_after", what, "give it at least two intervals, or every delay shuts the gate");
+        }
+        if self.good_samples == 0 {
+            return wrong("good_samples", "is 0".to_owned(), "a gate needs at least 1 good sample to open");
+        }
+        let limits = self.limits();
+        if limits.signals.is_empty() {
+            let remedy = "turn one on, or say mode = \"open\" if nobody minds the load";
+            return wrong("signals", "are all turned off".to_owned(), remedy);
+        }
+        let host_cpu = &self.signals.host_cpu;
+        if host_cpu.enabled {
+            let percent = 0.0..=100.0;
+            if !percent.contains(&host_cpu.stop) || host_cpu.stop <= 0.0 {
+                let what = format!("is {}", host_cpu.stop);
+                return wrong("signals.host_cpu.stop", what, "give a percentage above 0 and up to 100");
+            }
+            let fits = percent.contains(&host_cpu.resume) && host_cpu.resume < host_cpu.stop;
+            if !fits || host_cpu.resume <= 0.0 {
+                let what = format!("is {}, stop is {}", host_cpu.resume, host_cpu.stop);
+                return wrong("signals.host_cpu.resume", what, "one limit for both flaps: make resume lower than stop");
+            }
+        }
+        Ok(())
+    }
+}
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<GateConfig, String> {
+        let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn nothing_given_is_safe_and_valid() {
+        let config = parse("");
+        assert_eq!(config, Ok(GateConfig::default()));
+        let limits = GateConfig::default().limits();
+        assert_eq!(limits.signals["host_cpu"], Limit { stop: 70.0, resume: 50.0, unit: "percent" });
+        assert_eq!(limits.stale_after, Duration::from_millis(750));
+    }
+
+    #[test]
+    fn a_stop_file_alone_keeps_the_cpu_signal() {
+        let config = parse("[signals.stop_file]\npath = \"/run/stop\"");
+        let names: Vec<_> = config.map(|config| config.limits().signals.into_keys().collect()).unwrap_or_default();
+        assert_eq!(names, ["host_cpu".into(), "stop_file".into()] as [crate::sample::SignalName; 2]);
+    }
+
+    /// Trap: a misspelt metric throttles for ever.
+    #[test]
+    fn a_misspelt_signal_is_refused_with_the_known_ones() {
+        let error = parse("[signals.host_cpus]\nstop = 70").err().unwrap_or_default();
+        assert!(error.contains("host_cpus") && error.contains("`host_cpu`") && error.contains("`stop_file`"), "{error}");
+    }
+
+    /// Trap: one threshold for stop and start flaps.
+    #[test]
+    fn contradictions_are_refused_by_key() {
+        for (text, key) in [
+            ("signals.host_cpu.resume = 70", "signals.host_cpu.resume"),
+            ("signals.host_cpu.resume = nan", "signals.host_cpu.resume"),
+            ("signals.host_cpu.stop = nan", "signals.host_cpu.stop"),
+            ("signals.host_cpu.stop = 101", "signals.host_cpu.stop"),
+            ("signals.host_cpu.enabled = false", "signals"),
+            ("good_samples = 0", "good_samples"),
+            ("interval = \"1ms\"", "interval"),
+            ("stale_after = \"300ms\"", "stale_after"),
+            ("read_timeout = \"2s\"", "read_timeout"),
+        ] {
+            let error = parse(text).err().unwrap_or_default();
+            assert!(error.starts_with(&format!("gate.{key} ")), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn fixed_open_is_a_word() {
+        assert_eq!(parse("mode = \"open\"").map(|config| config.mode), Ok(Mode::Open));
+        assert!(parse("mode = \"opne\"").is_err());
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let text = "hold = \"2s\"\nown = [\"nats-server\", \"slacktide commercial\", \"pid:12\", \"unit:nats.service\"]";
+        let config = parse(text).unwrap_or_default();
+        let written = toml::to_string(&config).unwrap_or_default();
+        assert_eq!(parse(&written), Ok(config));
+    }
+}

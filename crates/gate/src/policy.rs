@@ -1,0 +1,194 @@
+//! PURE: when the gate is open.
+//!
+//! The law: shut at once, when any signal is at or over its stop limit, missing, failed, not a
+//! number, unknown or stale, or when the clock cannot be trusted. Open only after so many samples
+//! in a row below the lower resume limits, and when the last sample that was not good is a hold
+//! past. Counting samples alone flaps within milliseconds, one threshold flaps for ever.
+//!
+//! Nothing here reads a clock or does IO, so recorded samples can be replayed against other
+//! limits.
+
+use std::time::Duration;
+
+use schemas::load::GateState;
+
+use crate::clock::Moment;
+use crate::limits::Limits;
+use crate::sample::{Reading, Sample};
+use crate::verdict::{Measure, Reason, Verdict};
+
+/// What the policy remembers from one sample to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyState {
+    state: GateState,
+    since: Moment,
+    /// The moment of the last sample.
+    last: Option<Moment>,
+    /// Good samples in a row, while shut.
+    good: u32,
+    /// Monotonic time of the last sample that was not good.
+    bad_at: Duration,
+}
+
+impl PolicyState {
+    /// At the start: shut, with the whole hold ahead.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
+        Self { state: GateState::Shut, since: now, last: None, good: 0, bad_at: now.mono }
+    }
+
+    /// The state that it is in.
+    #[must_use]
+    pub fn state(&self) -> GateState {
+        self.state
+    }
+
+    /// Since when.
+    #[must_use]
+    pub fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// After something outside the samples shut the gate: the hold begins anew.
+    #[must_use]
+    pub fn interrupted(mut self, now: Moment) -> Self {
+        self.enter(GateState::Shut, now);
+        self.spoil(now);
+        self
+    }
+
+    fn enter(&mut self, state: GateState, now: Moment) {
+        if self.state != state {
+            self.state = state;
+            self.since = now;
+        }
+    }
+
+    fn spoil(&mut self, now: Moment) {
+        self.good = 0;
+        self.bad_at = self.bad_at.max(now.mono);
+    }
+}
+
+/// What a sample shows.
+enum Finding {
+    /// Shut at once.
+    Bad(Reason),
+    /// Good enough to stay open, not to open.
+    Between(Reason),
+    /// Below all resume limits.
+    Good,
+}
+
+/// One step: what the gate says after this sample, at this moment.
+#[must_use]
+pub fn step(state: PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> (PolicyState, Verdict) {
+    let mut state = state;
+    let finding = look(&state, sample, limits, now);
+    state.last = Some(sample.at);
+    let reason = match finding {
+        Finding::Bad(reason) => {
+            state.enter(GateState::Shut, now);
+            state.spoil(now);
+            reason
+        }
+        Finding::Between(_) if state.state == GateState::Open => Reason::Idle,
+        Finding::Between(reason) => {
+            state.spoil(now);
+            reason
+        }
+        Finding::Good if state.state == GateState::Open => Reason::Idle,
+        Finding::Good => {
+            state.good = state.good.saturating_add(1);
+            let left = limits.hold.saturating_sub(now.mono.saturating_sub(state.bad_at));
+            let samples_left = limits.good_samples.saturating_sub(state.good);
+            if left.is_zero() && samples_left == 0 {
+                state.enter(GateState::Open, now);
+                Reason::Idle
+            } else {
+                Reason::Holding { left, samples_left }
+            }
+        }
+    };
+    let verdict = Verdict {
+        state: state.state,
+        reason,
+        since: state.since,
+        at: now,
+        expires: Some(sample.at.mono.saturating_add(limits.stale_after)),
+    };
+    (state, verdict)
+}
+
+fn look(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> Finding {
+    if let Some(reason) = distrust(state, sample, limits, now) {
+        return Finding::Bad(reason);
+    }
+    let mut between = None;
+    for (name, limit) in &limits.signals {
+        let value = match sample.readings.get(name) {
+            None => return Finding::Bad(Reason::Missing(name.clone())),
+            Some(Reading::Failed(why)) => {
+                return Finding::Bad(Reason::Failed(name.clone(), why.clone()));
+            }
+            Some(Reading::Value(value)) if !value.is_finite() => {
+                return Finding::Bad(Reason::NotANumber(name.clone()));
+            }
+            Some(Reading::Value(value)) => *value,
+        };
+        let held_to = |limit_value| Measure {
+            signal: name.clone(),
+            value,
+            limit: limit_value,
+            unit: limit.unit,
+        };
+        // Written so that a limit that is not a number shuts.
+        if !(value < limit.stop) {
+            return Finding::Bad(Reason::OverLimit(held_to(limit.stop)));
+        }
+        if between.is_none() && !(value < limit.resume) {
+            between = Some(Reason::NotYetIdle(held_to(limit.resume)));
+        }
+    }
+    between.map_or(Finding::Good, Finding::Between)
+}
+
+/// Why the sample cannot be believed, if so.
+fn distrust(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> Option<Reason> {
+    if limits.signals.is_empty() {
+        return Some(Reason::NoSignal);
+    }
+    if sample.at.mono > now.mono || now.mono < state.bad_at {
+        return Some(Reason::ClockBack);
+    }
+    let age = now.mono.saturating_sub(sample.at.mono);
+    if age > limits.stale_after {
+        return Some(Reason::Stale(age));
+    }
+    if let Some(last) = state.last {
+        if sample.at.mono < last.mono {
+            return Some(Reason::ClockBack);
+        }
+        let silence = sample.at.mono.saturating_sub(last.mono);
+        let by_ms = drift_ms(last, sample.at);
+        if by_ms.unsigned_abs() > millis(limits.clock_slack) {
+            return Some(Reason::ClockJump(by_ms));
+        }
+        if silence > limits.stale_after {
+            return Some(Reason::Stale(silence));
+        }
+    }
+    let unknown = sample.readings.keys().find(|name| !limits.signals.contains_key(*name));
+    unknown.map(|name| Reason::Unknown(name.clone()))
+}
+
+/// How far the wall clock moved against the monotonic one, in milliseconds.
+fn drift_ms(from: Moment, to: Moment) -> i64 {
+    let wall = to.wall.as_millisecond().saturating_sub(from.wall.as_millisecond());
+    let mono = i64::try_from(millis(to.mono.saturating_sub(from.mono))).unwrap_or(i64::MAX);
+    wall.saturating_sub(mono)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

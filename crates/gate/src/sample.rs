@@ -1,0 +1,82 @@
+//! What the signals said at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemas::load::LoadSample;
+
+use crate::clock::Moment;
+
+/// The name of a signal, for example `host_cpu`; cheap to copy.
+pub type SignalName = Arc<str>;
+
+/// What one signal said. Anything but a finite value shuts the gate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// A value in the signal's unit.
+    Value(f64),
+    /// The reading failed, and why.
+    Failed(Arc<str>),
+}
+
+/// One reading of all signals.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// When the last of the readings was there.
+    pub at: Moment,
+    /// What each signal said.
+    pub readings: BTreeMap<SignalName, Reading>,
+}
+
+impl Sample {
+    /// As evidence: thousandths, none where a reading failed or is no number.
+    #[must_use]
+    pub fn evidence(&self) -> LoadSample {
+        let readings_milli = self
+            .readings
+            .iter()
+            .map(|(name, reading)| {
+                let milli = match reading {
+                    Reading::Value(value) if value.is_finite() => Some(milli(*value)),
+                    Reading::Value(_) | Reading::Failed(_) => None,
+                };
+                (name.to_string(), milli)
+            })
+            .collect();
+        LoadSample { at: self.at.wall, readings_milli }
+    }
+}
+
+/// Thousandths of a value, rounded; saturates at the ends of the range.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what is wanted")]
+pub(crate) fn milli(value: f64) -> i64 {
+    (value * 1_000.0).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn evidence_is_in_thousandths_and_a_failure_is_none() {
+        let sample = Sample {
+            at: Moment { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+            readings: BTreeMap::from([
+                ("a".into(), Reading::Value(12.3456)),
+                ("b".into(), Reading::Value(f64::NAN)),
+                ("c".into(), Reading::Failed("gone".into())),
+                ("d".into(), Reading::Value(f64::MAX)),
+            ]),
+        };
+        let evidence = sample.evidence().readings_milli;
+        assert_eq!(evidence["a"], Some(12_346));
+        assert_eq!(evidence["b"], None);
+        assert_eq!(evidence["c"], None);
+        assert_eq!(evidence["d"], Some(i64::MAX));
+    }
+}

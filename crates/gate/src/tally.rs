@@ -1,0 +1,132 @@
+//! What is counted about the gate itself; it keeps moving while shut.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::load::GateState;
+use serde::Serialize;
+
+use crate::clock::Moment;
+use crate::verdict::ReasonKind;
+
+/// How long it took from the sample that shut the gate until all work had stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Yields {
+    /// Shuts that found work under way and saw it end.
+    pub count: u64,
+    /// The longest, in microseconds.
+    pub max_us: u64,
+    /// The last, in microseconds.
+    pub last_us: u64,
+    /// The sum, in microseconds.
+    pub total_us: u64,
+}
+
+impl Yields {
+    pub(crate) fn add(&mut self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.count += 1;
+        self.max_us = self.max_us.max(us);
+        self.last_us = us;
+        self.total_us = self.total_us.saturating_add(us);
+    }
+}
+
+/// The gate at a glance: for a status page, metrics and reports.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GateStatus {
+    /// Open, limited or shut.
+    pub state: GateState,
+    /// The kind of the reason.
+    pub reason_kind: ReasonKind,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Since when the state holds.
+    pub since: Timestamp,
+    /// When the last verdict was given.
+    pub at: Timestamp,
+    /// Since when the gate has been shut without a break; none while it is open.
+    pub not_idle_since: Option<Timestamp>,
+    /// The last reading of each signal, in thousandths of its unit; none where it failed.
+    pub readings_milli: BTreeMap<String, Option<i64>>,
+    /// Samples taken.
+    pub samples: u64,
+    /// Times that it went from open to shut.
+    pub shuts: u64,
+    /// The same by the kind of reason that shut it.
+    pub shuts_by_reason: BTreeMap<ReasonKind, u64>,
+    /// Times that it went from shut to open.
+    pub openings: u64,
+    /// How long it was open in all, in milliseconds.
+    pub open_ms: u64,
+    /// How long it was shut in all, in milliseconds.
+    pub shut_ms: u64,
+    /// Permits given out.
+    pub permits: u64,
+    /// Permits that are out now, revoked ones included.
+    pub permits_out: usize,
+    /// Time to yield.
+    pub yields: Yields,
+}
+
+/// Counts.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) samples: u64,
+    pub(crate) permits: u64,
+    pub(crate) yields: Yields,
+    shuts: BTreeMap<ReasonKind, u64>,
+    openings: u64,
+    open: Duration,
+    shut: Duration,
+    turned: Moment,
+}
+
+impl Tally {
+    pub(crate) fn new(now: Moment) -> Self {
+        Self {
+            samples: 0,
+            permits: 0,
+            yields: Yields::default(),
+            shuts: BTreeMap::new(),
+            openings: 0,
+            open: Duration::ZERO,
+            shut: Duration::ZERO,
+            turned: now,
+        }
+    }
+
+    /// The gate went from open to shut.
+    pub(crate) fn shut(&mut self, kind: ReasonKind, now: Moment) {
+        *self.shuts.entry(kind).or_default() += 1;
+        self.open += now.mono.saturating_sub(self.turned.mono);
+        self.turned = now;
+    }
+
+    /// The gate went from shut to open.
+    pub(crate) fn opened(&mut self, now: Moment) {
+        self.openings += 1;
+        self.shut += now.mono.saturating_sub(self.turned.mono);
+        self.turned = now;
+    }
+
+    /// Fills the counts of a status.
+    pub(crate) fn fill(&self, status: &mut GateStatus, is_open: bool, now: Moment) {
+        let running = now.mono.saturating_sub(self.turned.mono);
+        let (open, shut) = if is_open { (running, Duration::ZERO) } else { (Duration::ZERO, running) };
+        status.samples = self.samples;
+        status.permits = self.permits;
+        status.yields = self.yields;
+        status.shuts = self.shuts.values().sum();
+        status.shuts_by_reason.clone_from(&self.shuts);
+        status.openings = self.openings;
+        status.open_ms = millis(self.open + open);
+        status.shut_ms = millis(self.shut + shut);
+        status.not_idle_since = (!is_open).then_some(self.turned.wall);
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

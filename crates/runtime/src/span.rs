@@ -1,0 +1,175 @@
+//! Durations as people write them: `250ms`, `2s`, `1m`.
+//!
+//! A bare number is refused: a configuration that says `hold = 3` leaves open of what.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A duration that is written `250ms`, `2s`, `1.5s`, `1m30s`, `6h`, `7d` in configuration.
+///
+/// Resolution: one millisecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span(Duration);
+
+impl Span {
+    /// A span of milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// A span of seconds.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    /// As the standard library has it.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        span.0
+    }
+}
+
+/// A text that is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a duration; write a number and a unit, for example \"250ms\", \"2s\", \"1m30s\", \"6h\" or \"7d\"")]
+pub struct SpanError {
+    text: String,
+}
+
+/// Units and their milliseconds, longest first, so that what is left over goes to the next.
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let wrong = || SpanError { text: text.to_owned() };
+        let mut rest = text.trim();
+        let mut millis: u64 = 0;
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+            let (unit, tail) = tail.split_at(letters);
+            let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+            let part = scaled(number, *scale).ok_or_else(wrong)?;
+            millis = millis.checked_add(part).ok_or_else(wrong)?;
+            rest = tail.trim_start();
+        }
+        Ok(Self::from_millis(millis))
+    }
+}
+
+/// `number * scale`, exact; none where it has a fraction of a millisecond or does not fit.
+fn scaled(number: &str, scale: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.len() > 3 || number.ends_with('.') {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    let mut part = 0;
+    if !fraction.is_empty() {
+        let digits: u64 = fraction.parse().ok()?;
+        let unit = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
+        let product = digits.checked_mul(scale)?;
+        if !product.is_multiple_of(unit) {
+            return None;
+        }
+        part = product / unit;
+    }
+    whole.checked_mul(scale)?.checked_add(part)
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if left == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, scale) in UNITS {
+            let count = left / scale;
+            left %= scale;
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration with its unit, for example \"250ms\" or \"2s\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("2s", 2_000),
+            ("1.5s", 1_500),
+            ("0.25s", 250),
+            ("1m", 60_000),
+            ("1m30s", 90_000),
+            ("1m 30s", 90_000),
+            ("6h", 21_600_000),
+            ("7d", 604_800_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(text.parse::<Span>().map(Span::get), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_leaves_the_unit_open() {
+        for text in ["", "3", "s", "1.s", "1.0001s", "0.5ms", "-1s", "1 fortnight", "1e3s", "99999999999999999999d"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        for text in ["0s", "250ms", "2s", "1s500ms", "1m30s", "1d1h1m1s1ms"] {
+            assert_eq!(text.parse::<Span>().map(|span| span.to_string()).as_deref(), Ok(text));
+        }
+    }
+}
