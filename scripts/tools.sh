@@ -63,11 +63,11 @@ resolved() {
 # install; neither applies to a directory of our own, and older versions need to be told.
 pip() {
     if python3 -m pip --version >/dev/null 2>&1; then
-        PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip "$@"
+        PIP_ROOT_USER_ACTION=ignore PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip "$@"
     elif command -v pip3 >/dev/null 2>&1; then
-        PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 command pip3 "$@"
+        PIP_ROOT_USER_ACTION=ignore PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 command pip3 "$@"
     elif command -v pip >/dev/null 2>&1; then
-        PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 command pip "$@"
+        PIP_ROOT_USER_ACTION=ignore PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 command pip "$@"
     else
         return 127
     fi

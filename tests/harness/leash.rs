@@ -124,7 +124,7 @@ mod tests {
         let mut child = sleeper();
         let mut leash = Leash::new(Signal::SIGTERM, &dir);
         leash.holds(&child);
-        crate::signal::send(&child, Signal::SIGSTOP);
+        crate::signal::suspend(&child);
         cut(&mut leash);
         until("the child to end", Duration::from_secs(10), async || {
             child.try_wait().unwrap()

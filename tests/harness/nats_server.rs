@@ -229,9 +229,9 @@ impl NatsServer {
         }
     }
 
-    /// SIGSTOP: connections stay open and nothing answers.
+    /// SIGSTOP: connections stay open and nothing answers. Returns when it stands still.
     pub fn suspend(&self) {
-        signal::send(self.running(), Signal::SIGSTOP);
+        signal::suspend(self.running());
     }
 
     /// SIGCONT.

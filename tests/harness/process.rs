@@ -186,9 +186,10 @@ impl Process {
         self.signal(Signal::SIGINT);
     }
 
-    /// SIGSTOP: suspended, with its connections open.
+    /// SIGSTOP: suspended, with its connections open. Returns when it stands still.
     pub fn suspend(&mut self) {
-        self.signal(Signal::SIGSTOP);
+        self.assert_alive(Signal::SIGSTOP);
+        signal::suspend(&self.child);
     }
 
     /// SIGCONT.
@@ -236,6 +237,11 @@ impl Process {
     }
 
     fn signal(&mut self, signal: Signal) {
+        self.assert_alive(signal);
+        signal::send(&self.child, signal);
+    }
+
+    fn assert_alive(&mut self, signal: Signal) {
         if let Some(status) = self.ended() {
             panic!(
                 "{} had ended with {status} before it could get {signal}\n{}",
@@ -243,7 +249,6 @@ impl Process {
                 self.report()
             );
         }
-        signal::send(&self.child, signal);
     }
 
     /// The tail of its output.

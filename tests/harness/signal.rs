@@ -5,6 +5,23 @@ use nix::unistd::Pid;
 use std::process::Child;
 
 pub(crate) fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().try_into().expect("a process id fits"));
+    let pid = id(child);
     kill(pid, signal).unwrap_or_else(|error| panic!("{signal} to process {pid}: {error}"));
+}
+
+/// SIGSTOP; returns when the whole process stands still. The signal alone does not promise that: threads that are
+/// running on another processor go on for a while.
+pub(crate) fn suspend(child: &Child) {
+    send(child, Signal::SIGSTOP);
+    // Where waitid is missing, the signal must do. WNOWAIT leaves an exit to be reaped by its owner.
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        let stopped_or_gone = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(id(child)), stopped_or_gone).expect("a child can be waited for");
+    }
+}
+
+fn id(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().expect("a process id fits"))
 }

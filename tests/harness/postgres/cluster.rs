@@ -137,7 +137,7 @@ impl Cluster {
 
     /// The whole installation, since programs find libraries and time zones relative to themselves.
     fn copy_binaries(&mut self) {
-        let from = self.bin.parent().expect("bin is in an installation").to_owned();
+        let from = installation(&self.bin).to_owned();
         let to = self.dir.path().join("installation");
         let copied = Command::new("cp")
             .arg("-R")
@@ -160,13 +160,32 @@ impl Cluster {
             "opening PostgreSQL: {}",
             String::from_utf8_lossy(&opened.stderr)
         );
-        self.bin = to.join("bin");
+        self.bin = to.join(self.bin.strip_prefix(&from).expect("bin is in its installation"));
         assert!(
             self.reaches_binaries(),
             "PostgreSQL in {} does not run as another user than root",
             from.display()
         );
     }
+}
+
+/// What has to stay together: the directory above `bin`, or, in a wheel, the one that also holds the bundled
+/// libraries, `NAME.libs`, to which the programs point relatively.
+fn installation(bin: &Path) -> &Path {
+    let has_libraries = |dir: &&Path| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "libs")
+        })
+    };
+    let mut above = bin.ancestors().skip(1).take(3);
+    above
+        .find(has_libraries)
+        .or_else(|| bin.parent())
+        .expect("bin is in an installation")
 }
 
 fn unprivileged() -> User {
