@@ -1,0 +1,163 @@
+//! Reaching the exchange, and leaving it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
+use exchange::{Error, ErrorKind, Result};
+use nkeys::{KeyPair, KeyPairType};
+use tokio::sync::watch;
+
+use crate::connection::{Connection, Signals};
+use crate::options::Options;
+use crate::wire::Wire;
+
+/// An exchange over JetStream. Clones share one connection.
+#[derive(Clone, Debug)]
+pub struct JetStream {
+    pub(crate) wire: Arc<Wire>,
+}
+
+impl JetStream {
+    /// Connects. With `options.wait` it returns at once when the exchange is not there yet, and
+    /// every verb says `Unreachable` until it is.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a malformed seed or a refused credential; `Unreachable` when
+    /// nothing answers and `options.wait` is not set.
+    pub async fn connect(options: Options) -> Result<Self> {
+        check_seed(&options)?;
+        let addresses = addresses(&options)?;
+        let signals = Arc::new(Signals::new());
+        let first = client_options(&options, &signals).connect(&addresses).await;
+        let client = match first {
+            Ok(client) => client,
+            Err(error) => {
+                let error = connect_error(&options, &error);
+                if error.kind != ErrorKind::Unreachable || !options.wait {
+                    return Err(error);
+                }
+                tracing::warn!(
+                    url = options.url,
+                    error = error.what,
+                    "exchange is not there, waiting for it"
+                );
+                let waiting = client_options(&options, &signals).retry_on_initial_connect();
+                waiting
+                    .connect(&addresses)
+                    .await
+                    .map_err(|error| connect_error(&options, &error))?
+            }
+        };
+        Ok(Self {
+            wire: Arc::new(Wire::new(client, signals, options)),
+        })
+    }
+
+    /// Whether there is a connection, now and at each change.
+    #[must_use]
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.wire.signals.state()
+    }
+}
+
+fn check_seed(options: &Options) -> Result<()> {
+    let Some(seed) = &options.seed else { return Ok(()) };
+    let wrong = |what: &str| {
+        let text = format!(
+            "the seed of user {:?} is {what}, but a connection seed (SU…) is needed",
+            options.user
+        );
+        Error::new(ErrorKind::Unauthenticated, text)
+    };
+    let pair = KeyPair::from_seed(seed.trim()).map_err(|_| wrong("no nkey seed"))?;
+    match pair.key_pair_type() {
+        KeyPairType::User => Ok(()),
+        KeyPairType::Account => Err(wrong("a signing seed (SA…)")),
+        _ => Err(wrong("an nkey seed of another kind")),
+    }
+}
+
+/// A malformed address is an error at once: waiting does not mend it.
+fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
+    let parsed = options.url.split(',').map(|url| url.trim().parse::<ServerAddr>());
+    parsed.collect::<std::result::Result<_, _>>().map_err(|error| {
+        let text = format!(
+            "{:?} is no address of an exchange (nats://host:port): {error}",
+            options.url
+        );
+        Error::new(ErrorKind::Unreachable, text)
+    })
+}
+
+fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
+    let (kind, what) = match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            (ErrorKind::Unauthenticated, "refused the credential of user")
+        }
+        _ => (ErrorKind::Unreachable, "could not be reached by user"),
+    };
+    Error::new(
+        kind,
+        format!(
+            "the exchange at {} {what} {:?}: {error}",
+            options.url, options.user
+        ),
+    )
+}
+
+fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
+    let signals = Arc::clone(signals);
+    let plain = ConnectOptions::new()
+        .name(format!("slacktide {}", options.user))
+        .custom_inbox_prefix(options.inbox())
+        .connection_timeout(options.connect_timeout)
+        // A dead peer is noticed after about 20 s; the client's default is two minutes.
+        .ping_interval(Duration::from_secs(10))
+        .max_reconnects(None)
+        .reconnect_delay_callback(|attempt| delay(attempt, rand::random_range(0.5..1.5)))
+        .event_callback(move |event| {
+            let signals = Arc::clone(&signals);
+            async move { signals.take(&event) }
+        });
+    match &options.seed {
+        Some(seed) => plain.nkey(seed.trim().to_owned()),
+        None => plain,
+    }
+}
+
+/// The wait before an attempt: none before the first, then from 50 ms doubling to 4 s, times
+/// `jitter`, so that a fleet does not come back in one moment.
+fn delay(attempt: usize, jitter: f64) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(2))
+        .unwrap_or(u32::MAX)
+        .min(7);
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        _ => Duration::from_millis(50 << doublings)
+            .min(Duration::from_secs(4))
+            .mul_f64(jitter),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_grows_and_stays_bounded() {
+        assert_eq!(delay(1, 1.0), Duration::ZERO);
+        assert_eq!(delay(2, 1.0), Duration::from_millis(50));
+        assert_eq!(delay(4, 0.5), Duration::from_millis(100));
+        assert_eq!(delay(usize::MAX, 1.0), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_signing_seed_is_named_and_not_repeated() {
+        let pair = KeyPair::new_account();
+        let seed = pair.seed().unwrap();
+        let error = check_seed(&Options::agent("nats://h", "bureau", &seed)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unauthenticated);
+        assert!(error.what.contains("signing seed") && !error.what.contains(&seed));
+    }
+}

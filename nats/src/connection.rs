@@ -1,0 +1,188 @@
+//! Whether there is a connection, and what the server said outside of any answer.
+//!
+//! The client reports these through one callback. A denial comes as such an event and not as an
+//! answer, so it is handed to whoever waits for an answer to that subject.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use async_nats::{ClientError, Event, ServerError};
+use jiff::Timestamp;
+use tokio::sync::{broadcast, watch};
+
+/// Whether the exchange is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// It is.
+    Connected,
+    /// It is not; the client tries again and again, with a jittered back-off up to some seconds.
+    Disconnected {
+        /// Since when.
+        since: Timestamp,
+        /// Whether the last attempt was refused for its credential: only an operator can help.
+        refused: bool,
+    },
+}
+
+/// A subject that the credential may not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// It may not publish there.
+    Publish(String),
+    /// It may not listen there.
+    Subscription(String),
+}
+
+impl Denial {
+    /// Reads the server's error text: `Permissions Violation for Publish to "SUBJECT"`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let rest = text.trim().strip_prefix("Permissions Violation for ")?;
+        let subject = rest.split('"').nth(1)?.to_owned();
+        if rest.starts_with("Publish") {
+            Some(Self::Publish(subject))
+        } else if rest.starts_with("Subscription") {
+            Some(Self::Subscription(subject))
+        } else {
+            None
+        }
+    }
+
+    /// The denied subject, when it concerns a question to `subject` answered under `inbox`.
+    pub(crate) fn concerns(&self, subject: &str, inbox: &str) -> Option<&str> {
+        match self {
+            Self::Publish(denied) => (denied == subject).then_some(denied),
+            Self::Subscription(denied) => denied.starts_with(inbox).then_some(denied),
+        }
+    }
+}
+
+/// What the events say, for those who wait.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    state: watch::Sender<Connection>,
+    denials: broadcast::Sender<Denial>,
+    /// A denied inbox is told once, when the client first listens; later questions would time out.
+    deaf: Mutex<Option<Denial>>,
+    closed: watch::Sender<bool>,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Self {
+        let since = Timestamp::now();
+        Self {
+            state: watch::Sender::new(Connection::Disconnected {
+                since,
+                refused: false,
+            }),
+            denials: broadcast::Sender::new(256),
+            deaf: Mutex::new(None),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn state(&self) -> watch::Receiver<Connection> {
+        self.state.subscribe()
+    }
+
+    pub(crate) fn denials(&self) -> broadcast::Receiver<Denial> {
+        self.denials.subscribe()
+    }
+
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    pub(crate) fn deaf(&self) -> Option<Denial> {
+        self.deaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_deaf(&self, denial: Option<Denial>) {
+        *self.deaf.lock().unwrap_or_else(PoisonError::into_inner) = denial;
+    }
+
+    /// Takes one event of the client. Each change of the connection is logged once, not each attempt.
+    pub(crate) fn take(&self, event: &Event) {
+        match event {
+            Event::Connected => self.connected(),
+            Event::Disconnected => self.lost(false),
+            Event::ServerError(ServerError::AuthorizationViolation) => self.lost(true),
+            Event::ClientError(ClientError::Other(text))
+                if text.contains("authorization violation") || text.contains("failed signing nonce") =>
+            {
+                self.lost(true);
+            }
+            Event::ServerError(ServerError::Other(text)) => {
+                if let Some(denial) = Denial::parse(text) {
+                    if matches!(denial, Denial::Subscription(_)) {
+                        self.set_deaf(Some(denial.clone()));
+                    }
+                    // Nobody waits: the operation is over already.
+                    let _ = self.denials.send(denial);
+                }
+            }
+            Event::Closed => {
+                self.closed.send_replace(true);
+            }
+            _ => {}
+        }
+    }
+
+    fn connected(&self) {
+        self.set_deaf(None);
+        let before = self.state.send_replace(Connection::Connected);
+        if let Connection::Disconnected { since, .. } = before {
+            let waited_ms = Timestamp::now().duration_since(since).as_millis();
+            tracing::info!(waited_ms, "exchange connected");
+        }
+    }
+
+    fn lost(&self, now_refused: bool) {
+        self.state.send_if_modified(|state| match state {
+            Connection::Connected => {
+                *state = Connection::Disconnected {
+                    since: Timestamp::now(),
+                    refused: now_refused,
+                };
+                tracing::warn!(refused = now_refused, "exchange disconnected, trying again");
+                true
+            }
+            Connection::Disconnected { refused, .. } if now_refused && !*refused => {
+                *refused = true;
+                tracing::error!("exchange refuses the credential, trying again");
+                true
+            }
+            Connection::Disconnected { .. } => false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_matched_with_its_subject() {
+        let denial = Denial::parse("Permissions Violation for Publish to \"data.a.b\"").unwrap();
+        assert_eq!(denial.concerns("data.a.b", "_INBOX_x"), Some("data.a.b"));
+        assert_eq!(denial.concerns("data.a", "_INBOX_x"), None);
+        let inbox = Denial::parse("Permissions Violation for Subscription to \"_INBOX_x.ab.*\"").unwrap();
+        assert_eq!(inbox.concerns("data.a.b", "_INBOX_x"), Some("_INBOX_x.ab.*"));
+        assert_eq!(inbox.concerns("data.a.b", "_INBOX_y"), None);
+        assert_eq!(Denial::parse("Authorization Violation"), None);
+    }
+
+    #[test]
+    fn a_refused_credential_shows_and_passes_when_accepted() {
+        let signals = Signals::new();
+        let state = signals.state();
+        signals.take(&Event::ClientError(ClientError::Other(
+            "authorization violation".into(),
+        )));
+        assert!(matches!(
+            *state.borrow(),
+            Connection::Disconnected { refused: true, .. }
+        ));
+        signals.take(&Event::Connected);
+        assert_eq!(*state.borrow(), Connection::Connected);
+    }
+}

@@ -1,0 +1,60 @@
+//! Reading one message: the last of a subject.
+//!
+//! The subject is part of the question's own subject, so that a credential can be limited to it;
+//! a question in the body would need leave to read the whole stream.
+
+use async_nats::Message;
+use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP};
+use bytes::Bytes;
+use exchange::{Error, ErrorKind, Result, Stored};
+
+use crate::wire::Wire;
+
+impl Wire {
+    /// The last message of a subject.
+    pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>> {
+        let question = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
+        let answer = self.ask(&question, None, Bytes::new()).await?;
+        match answer.status.map(|status| status.as_u16()) {
+            None | Some(200) => stored(answer).map(Some),
+            Some(404) => Ok(None),
+            Some(status) => {
+                let text = answer.description.as_deref().unwrap_or_default();
+                Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!("{question} was answered with {status} {text}"),
+                ))
+            }
+        }
+    }
+}
+
+/// A message of a direct get.
+pub(crate) fn stored(message: Message) -> Result<Stored> {
+    let odd = |what: &str| {
+        Error::new(
+            ErrorKind::Protocol,
+            format!("a message from the exchange has no readable {what} header"),
+        )
+    };
+    let headers = message.headers.as_ref().ok_or_else(|| odd("Nats-Sequence"))?;
+    let subject = headers
+        .get(NATS_SUBJECT)
+        .ok_or_else(|| odd("Nats-Subject"))?
+        .as_str()
+        .to_owned();
+    let sequence = headers
+        .get(NATS_SEQUENCE)
+        .and_then(|value| value.as_str().parse().ok())
+        .ok_or_else(|| odd("Nats-Sequence"))?;
+    let stored_at = headers
+        .get(NATS_TIME_STAMP)
+        .and_then(|value| value.as_str().parse().ok())
+        .ok_or_else(|| odd("Nats-Time-Stamp"))?;
+    Ok(Stored {
+        subject,
+        sequence,
+        stored_at,
+        bytes: message.payload,
+    })
+}

@@ -1,0 +1,74 @@
+//! What a connection needs.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Where the exchange is and who we are there.
+#[derive(Clone)]
+pub struct Options {
+    /// `nats://host:port`; several, separated by commas, for a cluster.
+    pub url: String,
+    /// The user's name in the account files. Replies come under `_INBOX_<user>`, so that no
+    /// other credential can listen to them.
+    pub user: String,
+    /// The seed (`SU…`) of the connection key; none only for a server without accounts.
+    pub seed: Option<String>,
+    /// How long a question may take before it counts as unanswered.
+    pub timeout: Duration,
+    /// How long one attempt to connect may take.
+    pub connect_timeout: Duration,
+    /// Whether to go on when the exchange is not there yet (agents), instead of failing at once
+    /// (commands that a person waits for). A refused credential fails at once either way.
+    pub wait: bool,
+}
+
+impl Options {
+    /// The defaults of an agent: 10 s for an answer, 5 s to connect, and it waits for the exchange.
+    pub fn agent(url: impl Into<String>, user: impl Into<String>, seed: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            user: user.into(),
+            seed: Some(seed.into()),
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            wait: true,
+        }
+    }
+
+    /// The defaults of a command: like an agent's, but it fails at once when nothing answers.
+    pub fn command(url: impl Into<String>, user: impl Into<String>, seed: impl Into<String>) -> Self {
+        Self {
+            wait: false,
+            ..Self::agent(url, user, seed)
+        }
+    }
+
+    /// What every inbox of this user begins with.
+    pub(crate) fn inbox(&self) -> String {
+        format!("_INBOX_{}", self.user)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &self.url)
+            .field("user", &self.user)
+            .field("seed", &self.seed.as_ref().map(|_| "(hidden)"))
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("wait", &self.wait)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_never_shown() {
+        let shown = format!("{:?}", Options::agent("nats://h", "bureau", "SUSECRET"));
+        assert!(!shown.contains("SUSECRET"), "{shown}");
+    }
+}

@@ -1,0 +1,154 @@
+//! The verbs, put together.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use exchange::port::{From, Sequence, Stream};
+use exchange::{Delivery, Exchange, Filed, Published, Result, Settlement, Stored};
+use schemas::name::{Lane, PartyName, RecipientName, SourceName};
+use schemas::request::RequestId;
+use schemas::subject::Subject;
+use tokio::time::{Instant, timeout};
+
+use crate::connect::JetStream;
+use crate::streams::{AUDIT, CANCELS, DATA, LEASES, RECEIPTS, REPLIES, REQUESTS, name};
+
+/// How long leaving may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+#[async_trait]
+impl Exchange for JetStream {
+    async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
+        self.wire
+            .last(DATA, &Subject::Data(lane.clone()).to_string())
+            .await
+    }
+
+    async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.wire
+            .publish_at(DATA, &Subject::Data(lane.clone()), bytes, expected)
+            .await
+    }
+
+    async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
+        self.wire.pull(DATA, recipient.as_str(), max).await
+    }
+
+    async fn drained(&self, recipient: &RecipientName) -> Result<bool> {
+        self.wire.drained(DATA, recipient.as_str()).await
+    }
+
+    async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
+        self.wire.settle(deliveries, how).await
+    }
+
+    async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>> {
+        self.wire
+            .last(RECEIPTS, &Subject::Receipt(lane.clone()).to_string())
+            .await
+    }
+
+    async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.wire
+            .publish_at(RECEIPTS, &Subject::Receipt(lane.clone()), bytes, expected)
+            .await
+    }
+
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        self.wire
+            .last(LEASES, &Subject::Lease(source.clone()).to_string())
+            .await
+    }
+
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.wire
+            .publish_at(LEASES, &Subject::Lease(source.clone()), bytes, expected)
+            .await
+    }
+
+    async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        let subject = Subject::Request(recipient.clone(), id.clone());
+        self.wire.publish_once(REQUESTS, &subject, bytes).await
+    }
+
+    async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        let subject = Subject::Cancel(recipient.clone(), id.clone());
+        self.wire.publish_once(CANCELS, &subject, bytes).await
+    }
+
+    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
+        self.wire.open_requests(from, max).await
+    }
+
+    async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        let subject = Subject::Cancel(recipient.clone(), id.clone());
+        self.wire.last(CANCELS, &subject.to_string()).await
+    }
+
+    async fn reply(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        let subject = Subject::Reply(recipient.clone(), id.clone());
+        self.wire.publish_once(REPLIES, &subject, bytes).await
+    }
+
+    async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
+        self.wire.pull(REPLIES, recipient.as_str(), max).await
+    }
+
+    async fn request_status(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+    ) -> Result<(Option<Stored>, Option<Stored>)> {
+        let request = Subject::Request(recipient.clone(), id.clone()).to_string();
+        let reply = Subject::Reply(recipient.clone(), id.clone()).to_string();
+        Ok((
+            self.wire.last(REQUESTS, &request).await?,
+            self.wire.last(REPLIES, &reply).await?,
+        ))
+    }
+
+    async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
+        let subject = Subject::Audit(party.clone(), writer.clone());
+        self.wire.last(AUDIT, &subject.to_string()).await
+    }
+
+    async fn publish_audit(
+        &self,
+        party: &PartyName,
+        writer: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        let subject = Subject::Audit(party.clone(), writer.clone());
+        self.wire.publish_at(AUDIT, &subject, bytes, expected).await
+    }
+
+    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
+        self.wire.batch(name(stream), from, filter, max).await
+    }
+
+    async fn ping(&self) -> Result<Duration> {
+        // Through JetStream and back, not only to the socket.
+        let begun = Instant::now();
+        self.wire.ask("$JS.API.INFO", None, Bytes::new()).await?;
+        Ok(begun.elapsed())
+    }
+
+    async fn close(&self) {
+        let mut closed = self.wire.signals.closed();
+        // Drain returns before it is done; the event says when.
+        let ended = timeout(CLOSE_WITHIN, async {
+            if self.wire.client.drain().await.is_ok() {
+                // An error means that the sender is gone: closed as well.
+                let _ = closed.wait_for(|closed| *closed).await;
+            }
+        });
+        if ended.await.is_err() {
+            tracing::warn!(
+                waited_ms = CLOSE_WITHIN.as_millis(),
+                "exchange connection did not close in time"
+            );
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Publishing: by compare-and-set, and once for ever.
+//!
+//! No message id is ever set: after a purge the server answers a correct publish with
+//! `duplicate: true` and stores nothing. Should that flag come all the same, it is an error.
+
+use async_nats::HeaderMap;
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
+use bytes::Bytes;
+use exchange::port::Sequence;
+use exchange::{Error, ErrorKind, Filed, Published, Result};
+use schemas::subject::Subject;
+use serde::Deserialize;
+
+use crate::refusal::{Refusal, Refused};
+use crate::wire::Wire;
+
+/// The acknowledgement of a publish: stored and fsynced, or refused.
+#[derive(Debug, Deserialize)]
+struct Ack {
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    error: Option<Refusal>,
+}
+
+/// What an acknowledgement says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    Stored(Sequence),
+    Conflict,
+    Taken,
+}
+
+impl Wire {
+    /// Publishes if the subject's last sequence is still `expected`.
+    pub(crate) async fn publish_at(
+        &self,
+        stream: &str,
+        subject: &Subject,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        let subject = subject.to_string();
+        match self.publish(stream, &subject, bytes, Some(expected)).await? {
+            Said::Stored(sequence) => Ok(Published::Done { sequence }),
+            Said::Conflict => Ok(Published::Conflict),
+            Said::Taken => Err(Error::new(
+                ErrorKind::Topology,
+                format!("stream {stream} limits {subject} to one message, but it is a chain"),
+            )),
+        }
+    }
+
+    /// Publishes once: the stream itself refuses a second message on the subject.
+    pub(crate) async fn publish_once(&self, stream: &str, subject: &Subject, bytes: Bytes) -> Result<Filed> {
+        let text = subject.to_string();
+        match self.publish(stream, &text, bytes, None).await? {
+            Said::Stored(sequence) => Ok(Filed::Done { sequence }),
+            Said::Taken => self
+                .last(stream, &text)
+                .await?
+                .map(Filed::Already)
+                .ok_or_else(|| {
+                    // A replica that lags, on a cluster: the next read finds it.
+                    Error::new(
+                        ErrorKind::Unknown,
+                        format!("{text} is taken, but what took it was not found"),
+                    )
+                }),
+            Said::Conflict => Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{text} was refused for an expected sequence, and none was given"),
+            )),
+        }
+    }
+
+    async fn publish(
+        &self,
+        stream: &str,
+        subject: &str,
+        bytes: Bytes,
+        expected: Option<Sequence>,
+    ) -> Result<Said> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, stream);
+        if let Some(expected) = expected {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        }
+        let answer = self.ask(subject, Some(headers), bytes).await?;
+        said(&answer.payload, stream, subject)
+    }
+}
+
+fn said(answer: &[u8], stream: &str, subject: &str) -> Result<Said> {
+    let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("publishing {subject}: {what}"));
+    let ack: Ack = serde_json::from_slice(answer)
+        .map_err(|e| protocol(format!("the answer is no acknowledgement: {e}")))?;
+    if let Some(refusal) = &ack.error {
+        return match refusal.class() {
+            Refused::Conflict => Ok(Said::Conflict),
+            Refused::Taken => Ok(Said::Taken),
+            Refused::Error(_) => Err(refusal.error(subject)),
+        };
+    }
+    if ack.stream != stream {
+        let text = format!(
+            "{subject} was stored in stream {:?} instead of {stream}",
+            ack.stream
+        );
+        return Err(Error::new(ErrorKind::Topology, text));
+    }
+    if ack.duplicate || ack.seq == 0 {
+        return Err(protocol(format!(
+            "acknowledged as a duplicate at {}: nothing was stored",
+            ack.seq
+        )));
+    }
+    Ok(Said::Stored(ack.seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(answer: &str) -> std::result::Result<Said, ErrorKind> {
+        said(answer.as_bytes(), "DATA", "data.a.b").map_err(|e| e.kind)
+    }
+
+    #[test]
+    fn stored_is_told_from_everything_else() {
+        assert_eq!(heard(r#"{"stream":"DATA","seq":7}"#), Ok(Said::Stored(7)));
+        let conflict = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 1"},"stream":"DATA","seq":0}"#;
+        assert_eq!(heard(conflict), Ok(Said::Conflict));
+        assert_eq!(heard("+OK"), Err(ErrorKind::Protocol));
+    }
+
+    /// Trap: a duplicate flag comes with nothing stored.
+    #[test]
+    fn a_duplicate_is_an_error() {
+        assert_eq!(
+            heard(r#"{"stream":"DATA","seq":7,"duplicate":true}"#),
+            Err(ErrorKind::Protocol)
+        );
+    }
+
+    /// Trap: the subject is caught by a stream that is not ours.
+    #[test]
+    fn another_stream_is_an_error_of_topology() {
+        assert_eq!(heard(r#"{"stream":"OTHER","seq":7}"#), Err(ErrorKind::Topology));
+    }
+}

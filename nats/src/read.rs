@@ -1,0 +1,56 @@
+//! Reading many messages in order, without a consumer that anybody could see or change.
+//!
+//! One question, many answers (a batch direct get). Messages come in the stream's order; a gap,
+//! left by retention, is passed over.
+
+use exchange::port::From;
+use exchange::{Error, ErrorKind, Result, Stored};
+use serde_json::json;
+
+use crate::get::stored;
+use crate::wire::{End, Wire, no_responders};
+
+/// The most bytes one batch may bring, so that memory stays flat whatever the messages' size.
+/// The server ends the batch early, and the next one goes on; one message always comes.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The most messages one batch may bring: the server's own limit is 1024.
+const MOST_MESSAGES: usize = 1000;
+
+impl Wire {
+    /// Up to `max` messages whose subjects match `filter`, oldest first.
+    pub(crate) async fn batch(
+        &self,
+        stream: &str,
+        from: From,
+        filter: &str,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
+        let most = max.min(MOST_MESSAGES);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let question = format!("$JS.API.DIRECT.GET.{stream}");
+        let mut body = json!({"batch": most, "max_bytes": MOST_BYTES, "next_by_subj": filter});
+        match from {
+            From::Sequence(sequence) => body["seq"] = json!(sequence.max(1)),
+            From::Time(time) => body["start_time"] = json!(time.to_string()),
+        }
+        let answers = self.gather(&question, body.to_string().into(), most).await?;
+        let some = !answers.messages.is_empty();
+        match answers.end {
+            // What came is whole and in order; the rest is asked for next.
+            _ if some => {}
+            End::Enough | End::Status(204 | 404, _) => return Ok(Vec::new()),
+            End::Status(503, _) => return Err(no_responders(&question)),
+            End::Status(status, text) => {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!("{question} was answered with {status} {text}"),
+                ));
+            }
+            End::Error(error) => return Err(error),
+        }
+        answers.messages.into_iter().map(stored).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! What an error answer of JetStream means here.
+
+use exchange::{Error, ErrorKind};
+use serde::Deserialize;
+
+/// The `error` of an answer.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Refusal {
+    #[serde(default)]
+    pub(crate) err_code: u32,
+    #[serde(default)]
+    pub(crate) description: String,
+}
+
+/// What a refused publish comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The expected sequence was not the last one.
+    Conflict,
+    /// The subject holds its one message already.
+    Taken,
+    /// An error of this kind.
+    Error(ErrorKind),
+}
+
+impl Refusal {
+    /// The classes, by the server's error numbers. 10164 is 10071 told by a stream that checks it
+    /// at another place; 10077 wraps whatever the store said, so its text decides.
+    pub(crate) fn class(&self) -> Refused {
+        match self.err_code {
+            10071 | 10164 => Refused::Conflict,
+            10077 if self.description.contains("per subject") => Refused::Taken,
+            10077 | 10023 | 10028 | 10047 => Refused::Error(ErrorKind::Full),
+            10054 => Refused::Error(ErrorKind::TooLarge),
+            // No stream, no consumer, JetStream off for the account, another stream than
+            // expected, direct get not allowed, sealed.
+            10059 | 10014 | 10039 | 10076 | 10060 | 10109 | 10120 => Refused::Error(ErrorKind::Topology),
+            // Refused before anything was stored: the cluster or its leader is away for now.
+            10008 | 10009 => Refused::Error(ErrorKind::Unreachable),
+            _ => Refused::Error(ErrorKind::Protocol),
+        }
+    }
+
+    /// The error, for answers that are neither a conflict nor taken.
+    pub(crate) fn error(&self, subject: &str) -> Error {
+        let kind = match self.class() {
+            Refused::Error(kind) => kind,
+            Refused::Conflict | Refused::Taken => ErrorKind::Protocol,
+        };
+        Error::new(
+            kind,
+            format!(
+                "the exchange refused {subject}: {} ({})",
+                self.description, self.err_code
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(err_code: u32, description: &str) -> Refused {
+        Refusal {
+            err_code,
+            description: description.into(),
+        }
+        .class()
+    }
+
+    #[test]
+    fn both_numbers_of_a_wrong_last_sequence_are_a_conflict() {
+        assert_eq!(class(10071, "wrong last sequence: 5"), Refused::Conflict);
+        assert_eq!(class(10164, "wrong last sequence"), Refused::Conflict);
+    }
+
+    #[test]
+    fn a_full_subject_and_a_full_stream_are_told_apart() {
+        assert_eq!(
+            class(10077, "maximum messages per subject exceeded"),
+            Refused::Taken
+        );
+        assert_eq!(
+            class(10077, "maximum bytes exceeded"),
+            Refused::Error(ErrorKind::Full)
+        );
+        assert_eq!(
+            class(10077, "maximum messages exceeded"),
+            Refused::Error(ErrorKind::Full)
+        );
+        assert_eq!(
+            class(10023, "insufficient resources"),
+            Refused::Error(ErrorKind::Full)
+        );
+    }
+
+    #[test]
+    fn what_no_rule_foresees_is_said_as_it_came() {
+        assert_eq!(class(19999, "odd"), Refused::Error(ErrorKind::Protocol));
+    }
+}

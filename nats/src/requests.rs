@@ -1,0 +1,80 @@
+//! The responder's queue: requests without replies, as the streams have them now.
+
+use exchange::port::{From, Sequence};
+use exchange::{Error, ErrorKind, Result, Stored};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use schemas::subject::Subject;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::refusal::Refusal;
+use crate::streams::{REPLIES, REQUESTS};
+use crate::wire::Wire;
+
+/// How many requests are looked at in one go.
+const PAGE: usize = 100;
+
+/// How many of them are looked up at the same time.
+const AT_ONCE: usize = 16;
+
+#[derive(Debug, Deserialize)]
+struct StreamInfo {
+    #[serde(default)]
+    state: StreamState,
+    error: Option<Refusal>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct StreamState {
+    subjects: Option<std::collections::HashMap<String, u64>>,
+}
+
+impl Wire {
+    /// Up to `max` requests from `from` on that have no reply, oldest first.
+    pub(crate) async fn open_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
+        let mut open = Vec::new();
+        let mut next = from;
+        while open.len() < max {
+            let page = self
+                .batch(REQUESTS, From::Sequence(next), "request.*.*", PAGE)
+                .await?;
+            let Some(last) = page.last() else { break };
+            next = last.sequence + 1;
+            let looked_up = stream::iter(page)
+                .map(|request| async {
+                    let answered = self.answered(&request.subject).await?;
+                    Ok::<_, Error>((!answered).then_some(request))
+                })
+                .buffered(AT_ONCE);
+            let found: Vec<Option<Stored>> = looked_up.try_collect().await?;
+            open.extend(found.into_iter().flatten());
+        }
+        open.truncate(max);
+        Ok(open)
+    }
+
+    /// Whether a request has its reply. Asked of the stream's index: a reply may be large, and
+    /// whether it is there is all that counts. A subject that is no request is nobody's to answer.
+    async fn answered(&self, request: &str) -> Result<bool> {
+        let Ok(Subject::Request(recipient, id)) = request.parse() else {
+            return Ok(true);
+        };
+        let reply = Subject::Reply(recipient, id).to_string();
+        let question = format!("$JS.API.STREAM.INFO.{REPLIES}");
+        let body = json!({"subjects_filter": reply}).to_string();
+        let answer = self.ask(&question, None, body.into()).await?;
+        let info: StreamInfo = serde_json::from_slice(&answer.payload).map_err(|e| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the answer to {question} is unreadable: {e}"),
+            )
+        })?;
+        match info.error {
+            Some(refusal) => Err(refusal.error(&question)),
+            None => Ok(info
+                .state
+                .subjects
+                .is_some_and(|subjects| subjects.contains_key(&reply))),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Streams, consumers and accounts as files; diff, apply, status.

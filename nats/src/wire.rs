@@ -1,0 +1,249 @@
+//! One question and its answer.
+//!
+//! Nothing is sent while there is no connection: the client would keep it and send it after
+//! reconnecting, long after the caller was told that it failed. A wait ends at the first of: the
+//! answer, a denial of this subject, the loss of the connection, the timeout. The last two mean
+//! that the question may have arrived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, StatusCode};
+use bytes::Bytes;
+use exchange::{Error, ErrorKind, Result};
+use futures_util::StreamExt;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use crate::connection::{Connection, Denial, Signals};
+use crate::options::Options;
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) client: Client,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) options: Options,
+    inbox: String,
+}
+
+/// Several answers to one question, and how they ended.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) end: End,
+}
+
+/// What ended the answers.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// As many as were asked for.
+    Enough,
+    /// A status message: no more, or an error.
+    Status(u16, String),
+    /// No further answer came.
+    Error(Error),
+}
+
+impl Wire {
+    pub(crate) fn new(client: Client, signals: Arc<Signals>, options: Options) -> Self {
+        let inbox = options.inbox();
+        Self {
+            client,
+            signals,
+            options,
+            inbox,
+        }
+    }
+
+    /// Asks and waits for the one answer.
+    pub(crate) async fn ask(
+        &self,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message> {
+        let mut watch = self.begin(subject)?;
+        // The wait is ours: the client's own would answer a denial with a timeout.
+        let mut request = Request::new().payload(payload).timeout(None);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        tokio::select! {
+            biased;
+            answer = self.client.send_request(subject.to_owned(), request) => {
+                answer.map_err(|error| request_error(subject, &error))
+            }
+            error = watch.broken() => Err(error),
+        }
+    }
+
+    /// Asks and collects up to `most` answers, until one carries a status.
+    ///
+    /// # Errors
+    /// Only when nothing was sent; what comes later is in [`Answers::end`].
+    pub(crate) async fn gather(&self, subject: &str, payload: Bytes, most: usize) -> Result<Answers> {
+        let mut watch = self.begin(subject)?;
+        let inbox = self.client.new_inbox();
+        let gone = |error: &dyn std::fmt::Display| {
+            Error::new(
+                ErrorKind::Unreachable,
+                format!("asking {subject}: the client has ended ({error})"),
+            )
+        };
+        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|e| gone(&e))?;
+        self.client
+            .publish_with_reply(subject.to_owned(), inbox, payload)
+            .await
+            .map_err(|e| gone(&e))?;
+        let mut messages = Vec::new();
+        let end = loop {
+            let message = tokio::select! {
+                biased;
+                message = answers.next() => message,
+                error = watch.broken() => break End::Error(error),
+            };
+            match message {
+                None => break End::Error(gone(&"no more answers")),
+                Some(message) => match message.status.filter(|status| *status != StatusCode::OK) {
+                    Some(status) => {
+                        let text = message
+                            .description
+                            .map(|text| text.to_string())
+                            .unwrap_or_default();
+                        break End::Status(status.as_u16(), text);
+                    }
+                    None => messages.push(message),
+                },
+            }
+            if messages.len() >= most {
+                break End::Enough;
+            }
+        };
+        Ok(Answers { messages, end })
+    }
+
+    fn begin(&self, subject: &str) -> Result<Watch<'_>> {
+        // Listening comes before sending, so that nothing falls between.
+        let watch = Watch {
+            subject: subject.to_owned(),
+            inbox: &self.inbox,
+            state: self.signals.state(),
+            denials: self.signals.denials(),
+            timeout: self.options.timeout,
+            deadline: Instant::now() + self.options.timeout,
+        };
+        if let Some(denied) = self
+            .signals
+            .deaf()
+            .as_ref()
+            .and_then(|d| d.concerns(subject, &self.inbox))
+        {
+            return Err(denied_on(denied));
+        }
+        if self.client.connection_state() == State::Connected {
+            return Ok(watch);
+        }
+        let known = *watch.state.borrow();
+        Err(match known {
+            Connection::Disconnected { refused: true, since } => Error::new(
+                ErrorKind::Unauthenticated,
+                format!(
+                    "the exchange at {} refuses the credential of user {:?} since {since:.0}",
+                    self.options.url, self.options.user
+                ),
+            ),
+            Connection::Disconnected { since, .. } => {
+                let text = format!(
+                    "no connection to the exchange at {} since {since:.0}; {subject} was not asked",
+                    self.options.url
+                );
+                Error::new(ErrorKind::Unreachable, text)
+            }
+            Connection::Connected => {
+                let text = format!(
+                    "the connection to {} was just lost; {subject} was not asked",
+                    self.options.url
+                );
+                Error::new(ErrorKind::Unreachable, text)
+            }
+        })
+    }
+}
+
+/// What can end a wait before the answer.
+struct Watch<'a> {
+    subject: String,
+    inbox: &'a str,
+    state: watch::Receiver<Connection>,
+    denials: broadcast::Receiver<Denial>,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Watch<'_> {
+    async fn broken(&mut self) -> Error {
+        tokio::select! {
+            denied = denied(&mut self.denials, &self.subject, self.inbox) => denied_on(&denied),
+            () = lost(&mut self.state) => {
+                let text = format!("the connection was lost before {} was answered", self.subject);
+                Error::new(ErrorKind::Unknown, text)
+            }
+            () = tokio::time::sleep_until(self.deadline) => {
+                let text = format!("{} was not answered within {} ms", self.subject, self.timeout.as_millis());
+                Error::new(ErrorKind::Unknown, text)
+            }
+        }
+    }
+}
+
+async fn denied(denials: &mut broadcast::Receiver<Denial>, subject: &str, inbox: &str) -> String {
+    loop {
+        match denials.recv().await {
+            Ok(denial) => {
+                if let Some(denied) = denial.concerns(subject, inbox) {
+                    return denied.to_owned();
+                }
+            }
+            // Some were missed: should ours be among them, the timeout remains.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+async fn lost(state: &mut watch::Receiver<Connection>) {
+    while state.changed().await.is_ok() {
+        if matches!(*state.borrow_and_update(), Connection::Disconnected { .. }) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+fn denied_on(subject: &str) -> Error {
+    Error::new(ErrorKind::Denied, format!("permission denied on {subject}"))
+}
+
+pub(crate) fn no_responders(subject: &str) -> Error {
+    Error::new(
+        ErrorKind::Topology,
+        format!("nothing at the exchange listens on {subject}: its stream or consumer is missing"),
+    )
+}
+
+fn request_error(subject: &str, error: &async_nats::RequestError) -> Error {
+    match error.kind() {
+        RequestErrorKind::NoResponders => no_responders(subject),
+        RequestErrorKind::MaxPayloadExceeded => Error::new(
+            ErrorKind::TooLarge,
+            format!("the message for {subject} is too large: {error}"),
+        ),
+        RequestErrorKind::InvalidSubject => {
+            Error::new(ErrorKind::Protocol, format!("{subject:?} is no subject: {error}"))
+        }
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => {
+            Error::new(ErrorKind::Unknown, format!("asking {subject}: {error}"))
+        }
+    }
+}
