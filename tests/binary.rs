@@ -7,7 +7,16 @@ use std::time::Duration;
 async fn tells_its_commands() {
     let help = run("slacktide", slacktide().arg("--help"), Duration::from_secs(30)).await;
     assert!(help.status.success(), "{}", help.stderr);
-    for command in ["social", "commercial", "exchange", "audit", "config", "keys", "doctor", "demo"] {
+    for command in [
+        "social",
+        "commercial",
+        "exchange",
+        "audit",
+        "config",
+        "keys",
+        "doctor",
+        "demo",
+    ] {
         assert!(help.stdout.contains(command), "no {command} in:\n{}", help.stdout);
     }
 }
