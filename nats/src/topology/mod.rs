@@ -1,1 +1,26 @@
-//! Streams, consumers and accounts as files; diff, apply, status.
+//! Streams, consumers and accounts as files, and the exchange as it stands beside them.
+//!
+//! - [`spec`] what a file may say
+//! - [`files`] reading them from a directory, or as shipped with the binary
+//! - [`server`] the server's configuration and accounts, for a private server
+//! - [`admin`] the administrator's view of the exchange
+//! - [`diff`] pure: what differs, and which of it could destroy something
+//! - [`apply`] making the exchange as the files say
+//! - [`status`] what is in it
+//!
+//! What the files do not name is listed and left alone: nothing is ever deleted here.
+
+pub mod admin;
+pub mod apply;
+pub mod diff;
+pub mod files;
+pub mod server;
+pub mod spec;
+pub mod status;
+
+pub use admin::Admin;
+pub use apply::{apply, plan};
+pub use diff::Plan;
+pub use files::{embedded, load};
+pub use spec::Topology;
+pub use status::status;

@@ -1,0 +1,117 @@
+//! The administrator's view of the exchange.
+
+use bytes::Bytes;
+use exchange::{Error, ErrorKind, Result};
+use serde_json::{Map, Value, json};
+
+use crate::connect::JetStream;
+use crate::refusal::Refusal;
+
+/// A connection with the administrator's credential.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    connection: JetStream,
+}
+
+/// The exchange as it stands.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// Its streams.
+    pub streams: Vec<LiveStream>,
+}
+
+/// A stream as it stands.
+#[derive(Debug, Clone, Default)]
+pub struct LiveStream {
+    /// The server's configuration.
+    pub config: Map<String, Value>,
+    /// The server's state: messages, bytes, sequences.
+    pub state: Map<String, Value>,
+    /// Its consumers, each as the server describes it.
+    pub consumers: Vec<Map<String, Value>>,
+}
+
+impl Admin {
+    /// Uses this connection.
+    #[must_use]
+    pub fn new(connection: JetStream) -> Self {
+        Self { connection }
+    }
+
+    /// Asks the JetStream API, `$JS.API.` before the subject.
+    ///
+    /// # Errors
+    /// As the exchange's verbs; an error answer by its class.
+    pub async fn api(&self, subject: &str, body: &Value) -> Result<Map<String, Value>> {
+        let subject = format!("$JS.API.{subject}");
+        let payload = if body.is_null() {
+            Bytes::new()
+        } else {
+            body.to_string().into()
+        };
+        let answer = self.connection.wire.ask(&subject, None, payload).await?;
+        let unreadable = |what: &str| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the answer to {subject} is unreadable: {what}"),
+            )
+        };
+        let Value::Object(mut answer) =
+            serde_json::from_slice(&answer.payload).map_err(|e| unreadable(&e.to_string()))?
+        else {
+            return Err(unreadable("no object"));
+        };
+        match answer.remove("error") {
+            None => Ok(answer),
+            Some(error) => {
+                let refusal: Refusal =
+                    serde_json::from_value(error).map_err(|e| unreadable(&e.to_string()))?;
+                Err(refusal.error(&subject))
+            }
+        }
+    }
+
+    /// Reads all streams and consumers.
+    ///
+    /// # Errors
+    /// As [`Admin::api`].
+    pub async fn live(&self) -> Result<Live> {
+        let mut live = Live::default();
+        for mut stream in self.pages("STREAM.LIST", "streams").await? {
+            let config = object(stream.remove("config"));
+            let state = object(stream.remove("state"));
+            let name = config.get("name").and_then(Value::as_str).unwrap_or_default();
+            let consumers = self.pages(&format!("CONSUMER.LIST.{name}"), "consumers").await?;
+            live.streams.push(LiveStream {
+                config,
+                state,
+                consumers,
+            });
+        }
+        Ok(live)
+    }
+
+    async fn pages(&self, subject: &str, key: &str) -> Result<Vec<Map<String, Value>>> {
+        let mut all = Vec::new();
+        loop {
+            let mut answer = self.api(subject, &json!({"offset": all.len()})).await?;
+            let total = answer.get("total").and_then(Value::as_u64).unwrap_or(0);
+            let page = match answer.remove(key) {
+                Some(Value::Array(page)) => page,
+                _ => Vec::new(),
+            };
+            let more = !page.is_empty();
+            all.extend(page.into_iter().map(|item| object(Some(item))));
+            if !more || all.len() as u64 >= total {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+pub(super) fn object(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}

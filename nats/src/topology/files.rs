@@ -1,0 +1,208 @@
+//! Reading the topology: from a directory, or as it ships inside the binary.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use schemas::name::RecipientName;
+
+use super::spec::{ConsumerFile, ConsumerSpec, StreamSpec, Topology};
+
+/// The recipient whose files ship, and are the pattern for every other one.
+pub(super) const PATTERN: &str = "insurer-a";
+
+const STREAMS: [(&str, &str); 8] = [
+    ("streams/audit.toml", include_str!("../../streams/audit.toml")),
+    ("streams/cancels.toml", include_str!("../../streams/cancels.toml")),
+    ("streams/control.toml", include_str!("../../streams/control.toml")),
+    ("streams/data.toml", include_str!("../../streams/data.toml")),
+    ("streams/leases.toml", include_str!("../../streams/leases.toml")),
+    (
+        "streams/receipts.toml",
+        include_str!("../../streams/receipts.toml"),
+    ),
+    ("streams/replies.toml", include_str!("../../streams/replies.toml")),
+    (
+        "streams/requests.toml",
+        include_str!("../../streams/requests.toml"),
+    ),
+];
+
+const CONSUMERS: &str = include_str!("../../consumers/insurer-a.toml");
+
+/// What is wrong with a file of the topology.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// A file or directory cannot be read.
+    #[error("{path}: {source}; give the directory that holds streams/ and consumers/")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file says something that is not understood.
+    #[error("{path}: {what}")]
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        what: String,
+    },
+}
+
+/// Reads `streams/*.toml` and `consumers/*.toml` under a directory.
+///
+/// # Errors
+/// [`FilesError`] with the file and the line: unreadable, unknown key, doubled name, a consumer
+/// of no stream.
+pub fn load(dir: &Path) -> Result<Topology, FilesError> {
+    let mut texts = Vec::new();
+    for part in ["streams", "consumers"] {
+        for path in toml_files(&dir.join(part))? {
+            let text = std::fs::read_to_string(&path).map_err(|source| FilesError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            texts.push((part, path, text));
+        }
+    }
+    parse(texts)
+}
+
+/// The shipped topology, for these recipients.
+///
+/// # Errors
+/// [`FilesError`] should a shipped file be wrong, which a test excludes.
+pub fn embedded(recipients: &[RecipientName]) -> Result<Topology, FilesError> {
+    let mut texts: Vec<(&str, PathBuf, String)> = STREAMS
+        .iter()
+        .map(|(path, text)| ("streams", PathBuf::from(path), (*text).to_owned()))
+        .collect();
+    for recipient in recipients {
+        let path = PathBuf::from(format!("consumers/{recipient}.toml"));
+        texts.push(("consumers", path, CONSUMERS.replace(PATTERN, recipient.as_str())));
+    }
+    parse(texts)
+}
+
+fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, FilesError> {
+    let read = |source| FilesError::Read {
+        path: dir.to_owned(),
+        source,
+    };
+    let entries: Result<Vec<PathBuf>, _> = std::fs::read_dir(dir)
+        .map_err(read)?
+        .map(|e| e.map(|e| e.path()))
+        .collect();
+    let mut paths = entries.map_err(read)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    Ok(paths)
+}
+
+fn parse(texts: Vec<(&str, PathBuf, String)>) -> Result<Topology, FilesError> {
+    let mut topology = Topology::default();
+    let mut seen = BTreeSet::new();
+    for (part, path, text) in texts {
+        let wrong = |what: String| FilesError::Parse {
+            path: path.clone(),
+            what,
+        };
+        if part == "streams" {
+            let stream: StreamSpec = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+            if !seen.insert((stream.name.clone(), None)) {
+                return Err(wrong(format!(
+                    "stream {} is in another file already",
+                    stream.name
+                )));
+            }
+            topology.streams.push(stream);
+        } else {
+            let file: ConsumerFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+            for consumer in file.consumer {
+                add(&mut topology.consumers, &mut seen, consumer).map_err(wrong)?;
+            }
+        }
+    }
+    topology.streams.sort_by(|a, b| a.name.cmp(&b.name));
+    topology
+        .consumers
+        .sort_by(|a, b| (&a.stream, &a.name).cmp(&(&b.stream, &b.name)));
+    Ok(topology)
+}
+
+fn add(
+    consumers: &mut Vec<ConsumerSpec>,
+    seen: &mut BTreeSet<(String, Option<String>)>,
+    consumer: ConsumerSpec,
+) -> Result<(), String> {
+    let ConsumerSpec { stream, name, .. } = &consumer;
+    // Streams are read first, so a stream that is not there now never comes.
+    if !seen.contains(&(stream.clone(), None)) {
+        return Err(format!(
+            "consumer {name} reads stream {stream}, which no file under streams/ describes"
+        ));
+    }
+    if !seen.insert((stream.clone(), Some(name.clone()))) {
+        return Err(format!("consumer {name} of stream {stream} is described twice"));
+    }
+    consumers.push(consumer);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipients() -> Vec<RecipientName> {
+        ["insurer-a", "insurer-b"]
+            .map(|name| RecipientName::new(name).unwrap())
+            .to_vec()
+    }
+
+    fn one(part: &'static str, text: &str) -> Result<Topology, FilesError> {
+        parse(vec![(part, PathBuf::from("x.toml"), text.to_owned())])
+    }
+
+    #[test]
+    fn what_ships_is_read_and_is_what_lies_on_disk() {
+        let shipped = embedded(&recipients()[..1]).unwrap();
+        let on_disk = load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(format!("{shipped:?}"), format!("{on_disk:?}"));
+        assert_eq!(embedded(&recipients()).unwrap().consumers.len(), 4);
+    }
+
+    /// Traps: an age limit forks a chain, discarding the old loses chunks, memory is no storage.
+    #[test]
+    fn no_shipped_stream_forgets() {
+        for stream in embedded(&recipients()).unwrap().streams {
+            assert_eq!(stream.storage, "file", "{}", stream.name);
+            assert!(stream.max_bytes > 0, "{}", stream.name);
+            assert_eq!(
+                stream.discard == "old",
+                stream.name == "LEASES",
+                "{}",
+                stream.name
+            );
+            assert!(stream.deny_delete, "{}", stream.name);
+            let once = ["REQUESTS", "REPLIES", "CANCELS"].contains(&stream.name.as_str());
+            assert_eq!(stream.discard_new_per_subject, once, "{}", stream.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place() {
+        let text = "name = \"A\"\nsubjects = [\"a\"]\nmax_bytes = 1\nmax_age = 5\n";
+        let error = one("streams", text).unwrap_err().to_string();
+        assert!(
+            error.contains("x.toml") && error.contains("line 4") && error.contains("max_age"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_consumer_of_no_stream_is_an_error() {
+        let error = one("consumers", CONSUMERS).unwrap_err().to_string();
+        assert!(error.contains("no file under streams/ describes"), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! What a file may say, in the server's own words.
+//!
+//! Two settings are not offered. There is no age limit: it would remove the head of a quiet
+//! subject, and a publisher that expects an empty subject would fork the chain. There is no
+//! `persist_mode`: `async` silently switches fsync off for the stream.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The streams and consumers that an exchange is to have.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    /// Streams, by name.
+    pub streams: Vec<StreamSpec>,
+    /// Consumers, by stream and name.
+    pub consumers: Vec<ConsumerSpec>,
+}
+
+/// One stream: a file under `streams/`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSpec {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// The subjects it holds.
+    pub subjects: Vec<String>,
+    /// `file` or `memory`.
+    #[serde(default = "file")]
+    pub storage: String,
+    /// `limits`; the others delete by being read.
+    #[serde(default = "limits")]
+    pub retention: String,
+    /// `new` refuses when full, `old` forgets.
+    #[serde(default = "new")]
+    pub discard: String,
+    /// Its size in bytes at most.
+    pub max_bytes: i64,
+    /// The messages kept for each subject; -1: all.
+    #[serde(default = "unlimited")]
+    pub max_msgs_per_subject: i64,
+    /// Whether a subject that has its messages refuses another.
+    #[serde(default)]
+    pub discard_new_per_subject: bool,
+    /// On how many servers it is kept.
+    #[serde(default = "one")]
+    pub num_replicas: u8,
+    /// Nobody may delete a single message.
+    #[serde(default = "yes")]
+    pub deny_delete: bool,
+    /// Nobody may purge.
+    #[serde(default)]
+    pub deny_purge: bool,
+    /// Messages may be read by subject.
+    #[serde(default = "yes")]
+    pub allow_direct: bool,
+}
+
+/// One durable pull consumer: a `[[consumer]]` in a file under `consumers/`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerSpec {
+    /// The stream it reads.
+    pub stream: String,
+    /// Its name, which is the recipient's.
+    pub name: String,
+    /// What it is handed.
+    pub filter_subject: String,
+    /// Seconds until an unsettled delivery comes again.
+    pub ack_wait_seconds: u64,
+    /// The unsettled deliveries at most.
+    pub max_ack_pending: i64,
+    /// The deliveries of one message at most; -1: for ever.
+    pub max_deliver: i64,
+    /// On how many servers it is kept; 0: as the stream.
+    #[serde(default)]
+    pub num_replicas: u8,
+}
+
+/// A file under `consumers/`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsumerFile {
+    pub(crate) consumer: Vec<ConsumerSpec>,
+}
+
+fn file() -> String {
+    "file".to_owned()
+}
+fn limits() -> String {
+    "limits".to_owned()
+}
+fn new() -> String {
+    "new".to_owned()
+}
+fn unlimited() -> i64 {
+    -1
+}
+fn one() -> u8 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+
+impl StreamSpec {
+    /// The part of the server's configuration that the file decides.
+    pub(crate) fn config(&self) -> Map<String, Value> {
+        object(json!({
+            "name": self.name,
+            "description": self.description,
+            "subjects": self.subjects,
+            "storage": self.storage,
+            "retention": self.retention,
+            "discard": self.discard,
+            "max_bytes": self.max_bytes,
+            "max_msgs": -1,
+            "max_age": 0,
+            "max_msgs_per_subject": self.max_msgs_per_subject,
+            "discard_new_per_subject": self.discard_new_per_subject,
+            "num_replicas": self.num_replicas,
+            "deny_delete": self.deny_delete,
+            "deny_purge": self.deny_purge,
+            "allow_direct": self.allow_direct,
+            "allow_rollup_hdrs": false,
+            "allow_msg_ttl": false,
+        }))
+    }
+}
+
+impl ConsumerSpec {
+    /// The part of the server's configuration that the file decides.
+    pub(crate) fn config(&self) -> Map<String, Value> {
+        object(json!({
+            "name": self.name,
+            "durable_name": self.name,
+            "filter_subject": self.filter_subject,
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "replay_policy": "instant",
+            "ack_wait": self.ack_wait_seconds.saturating_mul(1_000_000_000),
+            "max_ack_pending": self.max_ack_pending,
+            "max_deliver": self.max_deliver,
+            "num_replicas": self.num_replicas,
+        }))
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
