@@ -1,1 +1,16 @@
-//! The commercial agent: polls at a fixed interval and stores.
+//! The commercial agent: polls at a fixed interval, stores, settles, signs for it.
+//!
+//! - [`step`] PURE: what goes into which transaction, what becomes of a delivery, when a
+//!   receipt is due, when the next tick is
+//! - [`open`] a delivery becomes a verified chunk, or goes to quarantine
+//! - [`poller`] carries it out; [`receipts`] the receiver's signed word
+//! - [`status`] what it shows
+
+pub mod open;
+pub mod poller;
+pub mod receipts;
+pub mod status;
+pub mod step;
+
+pub use poller::{CommercialError, CommercialParts, PollOptions, run};
+pub use status::{Board, CommercialStatus};

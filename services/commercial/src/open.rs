@@ -1,0 +1,55 @@
+//! A delivery becomes an arrival, or something that cannot be opened. Costs CPU: callers run
+//! it off the asynchronous threads, while the store is busy with the batch before.
+
+use exchange::Delivery;
+use schemas::chunk::{self, ChunkError};
+use schemas::name::Lane;
+use schemas::sign::PublicKey;
+use schemas::subject::Subject;
+use store::Arrival;
+use store::port::Unreadable;
+
+/// What a delivery turned out to be.
+#[derive(Debug)]
+pub enum Opened {
+    /// A chunk of this lane whose signature, body and totals hold.
+    Chunk(Lane, Box<Arrival>),
+    /// A message on a lane's subject that is none. It is kept, with its place.
+    Unreadable(Box<Unreadable>),
+    /// A message on a subject that is no lane's; there is no place to keep it.
+    Foreign(String),
+}
+
+/// Opens a delivery.
+#[must_use]
+pub fn open(delivery: &Delivery, trusted: &[PublicKey]) -> Opened {
+    let lane = match delivery.subject.parse::<Subject>() {
+        Ok(Subject::Data(lane)) => lane,
+        Ok(_) => return Opened::Foreign(format!("{} holds no chunks", delivery.subject)),
+        Err(error) => return Opened::Foreign(error.to_string()),
+    };
+    let opened = chunk::open(&delivery.bytes, trusted).and_then(|chunk| {
+        let given = chunk.manifest.lane();
+        if given == lane {
+            Ok(chunk)
+        } else {
+            Err(ChunkError::Misplaced { given: given.to_string(), expected: lane.to_string() })
+        }
+    });
+    match opened {
+        Ok(chunk) => {
+            let arrival = Arrival { chunk, sequence: delivery.sequence, exchanged_at: delivery.stored_at };
+            Opened::Chunk(lane, Box::new(arrival))
+        }
+        Err(error) => Opened::Unreadable(Box::new(Unreadable {
+            claims: chunk::place(&delivery.bytes)
+                .filter(|(manifest, _)| manifest.lane() == lane)
+                .map(Box::new),
+            lane,
+            sequence: delivery.sequence,
+            exchanged_at: delivery.stored_at,
+            reason: error.to_string(),
+            bytes: delivery.bytes.clone(),
+        })),
+    }
+}

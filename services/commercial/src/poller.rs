@@ -1,0 +1,421 @@
+//! The poller: at each tick it fetches until nothing is left, then sleeps to the next tick.
+//!
+//! Fetching and opening of a batch run while the store commits the one before. A delivery is
+//! settled after its transaction has committed, never earlier; what is left unsettled by a
+//! crash comes again. Lanes are stored side by side, and a lane whose transactions fail rests
+//! by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange::{Delivery, Exchange, Settlement};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use schemas::name::{Lane, RecipientName};
+use schemas::sign::{PublicKey, SigningKey};
+use store::port::Unreadable;
+use store::{Arrival, Store};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::open::{Opened, open};
+use crate::receipts::Receipts;
+use crate::status::Board;
+use crate::step::{batches, next_tick, rest_after, settlement};
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollOptions {
+    /// The first fixed interval: how long from tick to tick.
+    pub interval: Duration,
+    /// Most messages of a fetch. With chunks of 250 KB this bounds memory too.
+    pub max_messages: usize,
+    /// Most packed bytes of a transaction.
+    pub most_bytes: usize,
+    /// How long a stop may take before what is left is dropped; it is delivered again.
+    pub grace: Duration,
+}
+
+impl Default for PollOptions {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            max_messages: 32,
+            most_bytes: 4_000_000,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Everything that the agent is made of.
+pub struct CommercialParts {
+    /// The exchange.
+    pub exchange: Arc<dyn Exchange>,
+    /// The receiver.
+    pub store: Arc<dyn Store>,
+    /// Who it receives for.
+    pub recipient: RecipientName,
+    /// Keys whose chunks are stored.
+    pub trusted: Vec<PublicKey>,
+    /// Signs receipts.
+    pub key: Arc<SigningKey>,
+    /// What an operator may set.
+    pub options: PollOptions,
+    /// Where it shows what it does.
+    pub board: Board,
+}
+
+/// Why the agent ended other than by a stop.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommercialError {
+    /// The store's own tables could not be made, and only an operator can help.
+    #[error("the store is not ready: {0}")]
+    Store(#[from] store::Error),
+    /// The exchange refused for good.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+}
+
+type Fetched = JoinHandle<exchange::Result<Vec<(Delivery, Opened)>>>;
+
+/// The poller.
+pub struct Poller {
+    parts: CommercialParts,
+    receipts: Receipts,
+    failures: BTreeMap<Lane, u32>,
+    resting: BTreeMap<Lane, Instant>,
+}
+
+/// Receipts are written at least this often during a long drain.
+const RECEIPT_EVERY: Duration = Duration::from_secs(1);
+
+impl Poller {
+    /// Over these parts; touches nothing yet.
+    #[must_use]
+    pub fn new(parts: CommercialParts) -> Self {
+        Self { parts, receipts: Receipts::default(), failures: BTreeMap::new(), resting: BTreeMap::new() }
+    }
+
+    /// Runs until `stop`. A transaction in flight is finished and settled first.
+    ///
+    /// # Errors
+    /// [`CommercialError`] where only an operator can help. Everything else is waited out.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), CommercialError> {
+        let recipient = self.parts.recipient.to_string();
+        self.parts.board.note(|status| status.recipient = recipient);
+        let born = Instant::now();
+        let mut prepared = false;
+        let mut tick = Duration::ZERO;
+        let mut result = Ok(());
+        while !stop.is_cancelled() {
+            self.parts.board.note(|status| {
+                status.ticks += 1;
+                status.ticked_at = Some(Timestamp::now());
+            });
+            if !prepared {
+                match self.parts.store.prepare().await {
+                    Ok(()) => prepared = true,
+                    Err(error) if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) => {
+                        result = Err(error.into());
+                        break;
+                    }
+                    Err(error) => self.trouble(&error.to_string()),
+                }
+            }
+            if prepared {
+                self.drain(&stop).await;
+            }
+            self.state("waiting for the next tick");
+            tick = next_tick(tick, self.parts.options.interval, born.elapsed());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep_until(born + tick) => {}
+            }
+        }
+        let close = async {
+            self.parts.store.close().await;
+            self.parts.exchange.close().await;
+        };
+        let _ = tokio::time::timeout(self.parts.options.grace, close).await;
+        tracing::info!("commercial agent stopped");
+        result
+    }
+
+    /// Fetches and stores until nothing is left, or something fails that time has to mend.
+    async fn drain(&mut self, stop: &CancellationToken) {
+        self.state("polling");
+        let mut receipted = Instant::now();
+        let mut next = Some(self.fetch());
+        while let Some(fetched) = next.take() {
+            let batch = match fetched.await {
+                Ok(Ok(batch)) => batch,
+                Ok(Err(error)) => {
+                    self.trouble(&error.to_string());
+                    break;
+                }
+                Err(error) => {
+                    self.trouble(&format!("opening a batch ended early: {error}"));
+                    break;
+                }
+            };
+            if batch.is_empty() {
+                // An empty answer alone is not the end.
+                match self.parts.exchange.drained(&self.parts.recipient).await {
+                    Ok(true) => {
+                        self.parts.board.note(|status| status.drained_at = Some(Timestamp::now()));
+                        break;
+                    }
+                    Ok(false) if !stop.is_cancelled() => {
+                        next = Some(self.fetch());
+                        continue;
+                    }
+                    Ok(false) => break,
+                    Err(error) => {
+                        self.trouble(&error.to_string());
+                        break;
+                    }
+                }
+            }
+            // What was fetched is stored and settled even while stopping; nothing new is.
+            if !stop.is_cancelled() {
+                next = Some(self.fetch());
+            }
+            self.store(batch).await;
+            if receipted.elapsed() >= RECEIPT_EVERY {
+                self.write_receipts().await;
+                receipted = Instant::now();
+            }
+        }
+        self.write_receipts().await;
+    }
+
+    fn fetch(&self) -> Fetched {
+        let exchange = Arc::clone(&self.parts.exchange);
+        let (recipient, trusted) = (self.parts.recipient.clone(), self.parts.trusted.clone());
+        let (max, board) = (self.parts.options.max_messages, self.parts.board.clone());
+        tokio::spawn(async move {
+            let deliveries = exchange.fetch_chunks(&recipient, max).await?;
+            board.note(|status| status.fetched += deliveries.len() as u64);
+            if deliveries.is_empty() {
+                return Ok(Vec::new());
+            }
+            let opening = tokio::task::spawn_blocking(move || {
+                let open_one = |delivery: Delivery| {
+                    let opened = open(&delivery, &trusted);
+                    (delivery, opened)
+                };
+                deliveries.into_iter().map(open_one).collect::<Vec<_>>()
+            });
+            opening.await.map_err(|error| {
+                exchange::Error::new(exchange::ErrorKind::Protocol, format!("opening a batch ended early: {error}"))
+            })
+        })
+    }
+
+    async fn store(&mut self, batch: Vec<(Delivery, Opened)>) {
+        let mut chunks: Vec<(Lane, Delivery, Box<Arrival>)> = Vec::new();
+        for (delivery, opened) in batch {
+            match opened {
+                Opened::Chunk(lane, arrival) => chunks.push((lane, delivery, arrival)),
+                Opened::Unreadable(message) => self.quarantine(&delivery, &message).await,
+                Opened::Foreign(what) => {
+                    tracing::error!(sequence = delivery.sequence, error = what, "a message that is no chunk was put off");
+                    self.settle(&[delivery], Settlement::Later(Duration::from_secs(3_600))).await;
+                }
+            }
+        }
+        let sizes: Vec<(Lane, usize)> =
+            chunks.iter().map(|(lane, _, arrival)| (lane.clone(), arrival.chunk.plain.len())).collect();
+        // Lanes side by side; the transactions of one lane one after the other.
+        let mut lanes: BTreeMap<Lane, Vec<Vec<usize>>> = BTreeMap::new();
+        for batch in batches(&sizes, self.parts.options.most_bytes) {
+            lanes.entry(batch.lane).or_default().push(batch.members);
+        }
+        let mut slots: Vec<Option<(Delivery, Box<Arrival>)>> =
+            chunks.into_iter().map(|(_, delivery, arrival)| Some((delivery, arrival))).collect();
+        let mut work = Vec::new();
+        for (lane, transactions) in lanes {
+            let transactions: Vec<Vec<(Delivery, Arrival)>> = transactions
+                .into_iter()
+                .map(|members| {
+                    let take = |at: usize| slots.get_mut(at).and_then(Option::take);
+                    members.into_iter().filter_map(take).map(|(delivery, arrival)| (delivery, *arrival)).collect()
+                })
+                .collect();
+            work.push((lane, transactions));
+        }
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        let lanes = work.into_iter().map(|(lane, transactions)| {
+            let rest = self.resting.get(&lane).map(|until| until.duration_since(now));
+            let failures = self.failures.get(&lane).copied().unwrap_or(0);
+            store_lane(&self.parts, lane, transactions, rest, failures)
+        });
+        for (lane, attempt) in join_all(lanes).await {
+            match attempt {
+                Attempt::Stored => {
+                    self.failures.remove(&lane);
+                }
+                Attempt::Rested => {}
+                Attempt::Failed(rest) => {
+                    *self.failures.entry(lane.clone()).or_default() += 1;
+                    self.resting.insert(lane, Instant::now() + rest);
+                }
+            }
+        }
+    }
+
+    async fn quarantine(&self, delivery: &Delivery, message: &Unreadable) {
+        tracing::error!(
+            lane = %message.lane, sequence = message.sequence, reason = message.reason,
+            "a message that cannot be opened goes to quarantine"
+        );
+        match self.parts.store.quarantine(message).await {
+            Ok(()) => {
+                self.parts.board.note(|status| status.quarantined += 1);
+                self.settle(std::slice::from_ref(delivery), Settlement::Done).await;
+            }
+            // Not kept, so not settled: it comes again.
+            Err(error) => self.trouble(&error.to_string()),
+        }
+    }
+
+    async fn settle(&self, deliveries: &[Delivery], how: Settlement) {
+        settle(&self.parts, deliveries, how).await;
+    }
+
+    async fn write_receipts(&mut self) {
+        let reports = match self.parts.store.reports().await {
+            Ok(reports) => reports,
+            Err(error) => return self.trouble(&error.to_string()),
+        };
+        for report in &reports {
+            self.parts.board.lane(&report.lane, |status| {
+                (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
+                status.stopped.clone_from(&report.stopped);
+            });
+        }
+        let exchange = Arc::clone(&self.parts.exchange);
+        for (lane, result) in self.receipts.publish(exchange.as_ref(), &self.parts.key, &reports).await {
+            match result {
+                Ok(to) => self.parts.board.lane(&lane, |status| status.receipted = to),
+                Err(error) => {
+                    tracing::warn!(%lane, error, "the receipt waits for the next tick");
+                    self.parts.board.lane(&lane, |status| status.last_error = Some(error));
+                }
+            }
+        }
+    }
+
+    fn trouble(&self, what: &str) {
+        tracing::warn!(error = what, "polling goes on at the next tick");
+        self.parts.board.note(|status| status.last_error = Some(what.to_owned()));
+    }
+
+    fn state(&self, text: &str) {
+        self.parts.board.note(|status| text.clone_into(&mut status.state));
+    }
+}
+
+async fn settle(parts: &CommercialParts, deliveries: &[Delivery], how: Settlement) {
+    if deliveries.is_empty() {
+        return;
+    }
+    // What could not be settled is delivered again, and the ledger knows it.
+    if let Err(error) = parts.exchange.settle(deliveries, how).await {
+        tracing::warn!(%error, deliveries = deliveries.len(), "settling failed; they come again");
+    }
+}
+
+/// What became of a lane's transactions.
+enum Attempt {
+    /// They are committed and settled.
+    Stored,
+    /// The lane was resting: they were put off.
+    Rested,
+    /// One failed, and the lane rests for so long.
+    Failed(Duration),
+}
+
+/// Stores one lane's transactions in order and settles each after its commit.
+async fn store_lane(
+    parts: &CommercialParts,
+    lane: Lane,
+    transactions: Vec<Vec<(Delivery, Arrival)>>,
+    rest: Option<Duration>,
+    failures: u32,
+) -> (Lane, Attempt) {
+    let mut rest = rest;
+    let mut attempt = if rest.is_some() { Attempt::Rested } else { Attempt::Stored };
+    for transaction in transactions {
+        let (deliveries, arrivals): (Vec<Delivery>, Vec<Arrival>) = transaction.into_iter().unzip();
+        if let Some(rest) = rest {
+            settle(parts, &deliveries, Settlement::Later(rest)).await;
+            continue;
+        }
+        match parts.store.store(&lane, &arrivals).await {
+            Ok(outcomes) => {
+                note(parts, &lane, &outcomes);
+                // An outcome that is missing settles nothing.
+                let settled: Vec<(Delivery, Settlement)> =
+                    deliveries.into_iter().zip(outcomes.iter().map(settlement)).collect();
+                for how in distinct(&settled) {
+                    let of = |(delivery, this): &(Delivery, Settlement)| (*this == how).then(|| delivery.clone());
+                    let deliveries: Vec<Delivery> = settled.iter().filter_map(of).collect();
+                    settle(parts, &deliveries, how).await;
+                }
+            }
+            Err(error) => {
+                let pause = rest_after(error.kind, failures);
+                tracing::warn!(%lane, %error, rest_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the lane rests");
+                parts.board.lane(&lane, |status| {
+                    status.failures = failures + 1;
+                    status.last_error = Some(error.to_string());
+                });
+                settle(parts, &deliveries, Settlement::Later(pause)).await;
+                (rest, attempt) = (Some(pause), Attempt::Failed(pause));
+            }
+        }
+    }
+    (lane, attempt)
+}
+
+fn distinct(settled: &[(Delivery, Settlement)]) -> Vec<Settlement> {
+    let mut kinds: Vec<Settlement> = Vec::new();
+    for (_, how) in settled {
+        if !kinds.contains(how) {
+            kinds.push(*how);
+        }
+    }
+    kinds
+}
+
+fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
+    parts.board.lane(lane, |status| {
+        status.failures = 0;
+        for outcome in outcomes {
+            match outcome {
+                store::Outcome::Stored { rows, quarantined } => {
+                    status.chunks += 1;
+                    status.rows += rows;
+                    status.rows_quarantined += quarantined;
+                    status.stored_at = Some(Timestamp::now());
+                    (status.last_error, status.stopped) = (None, None);
+                }
+                store::Outcome::Already => status.already += 1,
+                store::Outcome::Superseded => status.superseded += 1,
+                store::Outcome::Stopped { reason } => status.stopped = Some(reason.clone()),
+            }
+        }
+    });
+}
+
+/// Runs the agent.
+///
+/// # Errors
+/// Those of [`Poller::run`].
+pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), CommercialError> {
+    Poller::new(parts).run(stop).await
+}

@@ -1,0 +1,84 @@
+//! What the agent shows of itself. No row's value and no key stands here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use schemas::name::Lane;
+use serde::Serialize;
+
+/// The agent at a glance.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CommercialStatus {
+    /// Who it receives for.
+    pub recipient: String,
+    /// What it does, in words.
+    pub state: String,
+    /// Ticks of the interval.
+    pub ticks: u64,
+    /// The last tick.
+    pub ticked_at: Option<Timestamp>,
+    /// When nothing was left to fetch last.
+    pub drained_at: Option<Timestamp>,
+    /// Messages fetched, redeliveries included.
+    pub fetched: u64,
+    /// Messages quarantined whole.
+    pub quarantined: u64,
+    /// By lane, `recipient.feed`.
+    pub lanes: BTreeMap<String, LaneStatus>,
+    /// The last error that was no lane's.
+    pub last_error: Option<String>,
+}
+
+/// One lane.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LaneStatus {
+    /// Chunks stored by this process.
+    pub chunks: u64,
+    /// Rows of them.
+    pub rows: u64,
+    /// Of these, rows that the store's constraints refused.
+    pub rows_quarantined: u64,
+    /// Chunks that were stored before.
+    pub already: u64,
+    /// Chunks of a lost end of an epoch.
+    pub superseded: u64,
+    /// When the last one was stored, by this process's clock.
+    pub stored_at: Option<Timestamp>,
+    /// The epoch of the frontier.
+    pub epoch: u32,
+    /// The frontier, as the ledger has it.
+    pub frontier: u64,
+    /// Chunks that wait for one before them.
+    pub pending: u64,
+    /// The frontier, as the last receipt says it.
+    pub receipted: u64,
+    /// Why the lane is stopped.
+    pub stopped: Option<String>,
+    /// Transactions that failed in a row.
+    pub failures: u32,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+/// Where the poller writes what it is doing. Copies are the same board.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<CommercialStatus>>);
+
+impl Board {
+    /// Changes something.
+    pub fn note(&self, change: impl FnOnce(&mut CommercialStatus)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Changes a lane's entry.
+    pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
+        self.note(|status| change(status.lanes.entry(lane.to_string()).or_default()));
+    }
+
+    /// The agent at a glance.
+    #[must_use]
+    pub fn status(&self) -> CommercialStatus {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
