@@ -28,7 +28,10 @@ impl Moment {
             .ok()
             .and_then(|by| self.wall.checked_add(by).ok())
             .unwrap_or(Timestamp::MAX);
-        Self { mono: self.mono.saturating_add(by), wall }
+        Self {
+            mono: self.mono.saturating_add(by),
+            wall,
+        }
     }
 }
 
@@ -43,20 +46,32 @@ pub struct Clock {
 enum Wall {
     System,
     /// Follows the monotonic side from a base; the offset in milliseconds is set by the test.
-    Simulated { base: Timestamp, offset_ms: Arc<AtomicI64> },
+    Simulated {
+        base: Timestamp,
+        offset_ms: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
     /// The system's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self { origin: Instant::now(), wall: Wall::System }
+        Self {
+            origin: Instant::now(),
+            wall: Wall::System,
+        }
     }
 
     /// A wall clock that follows the runtime's timer, for tests in paused time.
     #[must_use]
     pub fn simulated(base: Timestamp) -> Self {
-        Self { origin: Instant::now(), wall: Wall::Simulated { base, offset_ms: Arc::default() } }
+        Self {
+            origin: Instant::now(),
+            wall: Wall::Simulated {
+                base,
+                offset_ms: Arc::default(),
+            },
+        }
     }
 
     /// Sets a simulated wall clock forward or back, as an operator or a suspended machine does;
@@ -76,7 +91,12 @@ impl Clock {
             Wall::Simulated { base, offset_ms } => {
                 let offset = SignedDuration::from_millis(offset_ms.load(Ordering::Relaxed));
                 let base = base.checked_add(offset).unwrap_or(*base);
-                Moment { mono: Duration::ZERO, wall: base }.later(mono).wall
+                Moment {
+                    mono: Duration::ZERO,
+                    wall: base,
+                }
+                .later(mono)
+                .wall
             }
         };
         Moment { mono, wall }

@@ -73,7 +73,11 @@ pub struct HostCpuConfig {
 
 impl Default for HostCpuConfig {
     fn default() -> Self {
-        Self { enabled: true, stop: 70.0, resume: 50.0 }
+        Self {
+            enabled: true,
+            stop: 70.0,
+            resume: 50.0,
+        }
     }
 }
 
@@ -122,7 +126,8 @@ impl GateConfig {
     /// How old the last sample may be.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
-        self.stale_after.map_or_else(|| self.interval.get().saturating_mul(3), Span::get)
+        self.stale_after
+            .map_or_else(|| self.interval.get().saturating_mul(3), Span::get)
     }
 
     /// The limits that the policy holds the signals to.
@@ -131,7 +136,11 @@ impl GateConfig {
         let mut signals = BTreeMap::new();
         let host_cpu = &self.signals.host_cpu;
         if host_cpu.enabled {
-            let limit = Limit { stop: host_cpu.stop, resume: host_cpu.resume, unit: cpu::UNIT };
+            let limit = Limit {
+                stop: host_cpu.stop,
+                resume: host_cpu.resume,
+                unit: cpu::UNIT,
+            };
             signals.insert(cpu::NAME.into(), limit);
         }
         if self.signals.stop_file.is_some() {
@@ -157,18 +166,34 @@ impl GateConfig {
         }
         if self.interval.get() < SHORTEST_INTERVAL {
             let what = format!("is {}", self.interval);
-            return wrong("interval", what, "50ms is the shortest that CPU accounting can resolve");
+            return wrong(
+                "interval",
+                what,
+                "50ms is the shortest that CPU accounting can resolve",
+            );
         }
         if self.read_timeout() > self.stale_after() || self.read_timeout().is_zero() {
             let what = format!("is {}", Span::from_millis(millis(self.read_timeout())));
-            return wrong("read_timeout", what, "it must be above 0 and not above stale_after");
+            return wrong(
+                "read_timeout",
+                what,
+                "it must be above 0 and not above stale_after",
+            );
         }
         if self.stale_after() < self.interval.get().saturating_mul(2) {
             let what = format!("is {}", Span::from_millis(millis(self.stale_after())));
-            return wrong("stale_after", what, "give it at least two intervals, or every delay shuts the gate");
+            return wrong(
+                "stale_after",
+                what,
+                "give it at least two intervals, or every delay shuts the gate",
+            );
         }
         if self.good_samples == 0 {
-            return wrong("good_samples", "is 0".to_owned(), "a gate needs at least 1 good sample to open");
+            return wrong(
+                "good_samples",
+                "is 0".to_owned(),
+                "a gate needs at least 1 good sample to open",
+            );
         }
         let limits = self.limits();
         if limits.signals.is_empty() {
@@ -180,12 +205,20 @@ impl GateConfig {
             let percent = 0.0..=100.0;
             if !percent.contains(&host_cpu.stop) || host_cpu.stop <= 0.0 {
                 let what = format!("is {}", host_cpu.stop);
-                return wrong("signals.host_cpu.stop", what, "give a percentage above 0 and up to 100");
+                return wrong(
+                    "signals.host_cpu.stop",
+                    what,
+                    "give a percentage above 0 and up to 100",
+                );
             }
             let fits = percent.contains(&host_cpu.resume) && host_cpu.resume < host_cpu.stop;
             if !fits || host_cpu.resume <= 0.0 {
                 let what = format!("is {}, stop is {}", host_cpu.resume, host_cpu.stop);
-                return wrong("signals.host_cpu.resume", what, "one limit for both flaps: make resume lower than stop");
+                return wrong(
+                    "signals.host_cpu.resume",
+                    what,
+                    "one limit for both flaps: make resume lower than stop",
+                );
             }
         }
         Ok(())
@@ -213,22 +246,37 @@ mod tests {
         let config = parse("");
         assert_eq!(config, Ok(GateConfig::default()));
         let limits = GateConfig::default().limits();
-        assert_eq!(limits.signals["host_cpu"], Limit { stop: 70.0, resume: 50.0, unit: "percent" });
+        assert_eq!(
+            limits.signals["host_cpu"],
+            Limit {
+                stop: 70.0,
+                resume: 50.0,
+                unit: "percent"
+            }
+        );
         assert_eq!(limits.stale_after, Duration::from_millis(750));
     }
 
     #[test]
     fn a_stop_file_alone_keeps_the_cpu_signal() {
         let config = parse("[signals.stop_file]\npath = \"/run/stop\"");
-        let names: Vec<_> = config.map(|config| config.limits().signals.into_keys().collect()).unwrap_or_default();
-        assert_eq!(names, ["host_cpu".into(), "stop_file".into()] as [crate::sample::SignalName; 2]);
+        let names: Vec<_> = config
+            .map(|config| config.limits().signals.into_keys().collect())
+            .unwrap_or_default();
+        assert_eq!(
+            names,
+            ["host_cpu".into(), "stop_file".into()] as [crate::sample::SignalName; 2]
+        );
     }
 
     /// Trap: a misspelt metric throttles for ever.
     #[test]
     fn a_misspelt_signal_is_refused_with_the_known_ones() {
         let error = parse("[signals.host_cpus]\nstop = 70").err().unwrap_or_default();
-        assert!(error.contains("host_cpus") && error.contains("`host_cpu`") && error.contains("`stop_file`"), "{error}");
+        assert!(
+            error.contains("host_cpus") && error.contains("`host_cpu`") && error.contains("`stop_file`"),
+            "{error}"
+        );
     }
 
     /// Trap: one threshold for stop and start flaps.

@@ -27,7 +27,10 @@ struct Ring<T> {
 
 impl<T: Clone> Ring<T> {
     fn new() -> Self {
-        Self { end: 0, items: VecDeque::new() }
+        Self {
+            end: 0,
+            items: VecDeque::new(),
+        }
     }
 
     fn push(&mut self, item: T) {
@@ -45,7 +48,11 @@ impl<T: Clone> Ring<T> {
 
     fn from(&self, number: u64) -> Vec<T> {
         let wanted = usize::try_from(self.end.saturating_sub(number)).unwrap_or(usize::MAX);
-        self.items.iter().skip(self.items.len().saturating_sub(wanted)).cloned().collect()
+        self.items
+            .iter()
+            .skip(self.items.len().saturating_sub(wanted))
+            .cloned()
+            .collect()
     }
 }
 
@@ -59,7 +66,11 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(limits: BTreeMap<String, SignalLimit>) -> Self {
-        Self { limits, samples: Ring::new(), verdicts: Ring::new() }
+        Self {
+            limits,
+            samples: Ring::new(),
+            verdicts: Ring::new(),
+        }
     }
 
     pub(crate) fn sample(&mut self, sample: LoadSample) {
@@ -72,12 +83,19 @@ impl Journal {
 
     /// The readings of the latest sample.
     pub(crate) fn readings(&self) -> BTreeMap<String, Option<i64>> {
-        self.samples.items.back().map(|sample| sample.readings_milli.clone()).unwrap_or_default()
+        self.samples
+            .items
+            .back()
+            .map(|sample| sample.readings_milli.clone())
+            .unwrap_or_default()
     }
 
     /// The latest of each: what is in force now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { sample: self.samples.latest(), verdict: self.verdicts.latest() }
+        Mark {
+            sample: self.samples.latest(),
+            verdict: self.verdicts.latest(),
+        }
     }
 
     /// What was in force from the mark to now.
@@ -97,12 +115,12 @@ impl Journal {
 pub fn merge(into: &mut Load, later: Load) {
     into.limits.extend(later.limits);
     for sample in later.samples {
-        if !into.samples.iter().any(|known| *known == sample) {
+        if !into.samples.contains(&sample) {
             into.samples.push(sample);
         }
     }
     for verdict in later.verdicts {
-        if !into.verdicts.iter().any(|known| *known == verdict) {
+        if !into.verdicts.contains(&verdict) {
             into.verdicts.push(verdict);
         }
     }
@@ -131,12 +149,19 @@ mod tests {
 
     fn sample(second: u64) -> LoadSample {
         let at = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
-        LoadSample { at, readings_milli: BTreeMap::new() }
+        LoadSample {
+            at,
+            readings_milli: BTreeMap::new(),
+        }
     }
 
     fn verdict(second: u64) -> LoadVerdict {
         let at = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
-        LoadVerdict { at, state: GateState::Open, reason: String::new() }
+        LoadVerdict {
+            at,
+            state: GateState::Open,
+            reason: String::new(),
+        }
     }
 
     #[test]
@@ -181,8 +206,16 @@ mod tests {
 
     #[test]
     fn merged_evidence_has_each_sample_once() {
-        let mut chunk = Load { samples: vec![sample(1), sample(2)], verdicts: vec![verdict(0)], ..Load::default() };
-        let later = Load { samples: vec![sample(2), sample(3)], verdicts: vec![verdict(0)], ..Load::default() };
+        let mut chunk = Load {
+            samples: vec![sample(1), sample(2)],
+            verdicts: vec![verdict(0)],
+            ..Load::default()
+        };
+        let later = Load {
+            samples: vec![sample(2), sample(3)],
+            verdicts: vec![verdict(0)],
+            ..Load::default()
+        };
         merge(&mut chunk, later);
         assert_eq!(chunk.samples, [sample(1), sample(2), sample(3)]);
         assert_eq!(chunk.verdicts, [verdict(0)]);

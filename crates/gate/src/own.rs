@@ -25,12 +25,19 @@ impl OwnEntry {
     #[must_use]
     pub fn matches_command(&self, command: &[&str]) -> bool {
         let Self::Program(words) = self else { return false };
-        let Some((program, arguments)) = command.split_first() else { return false };
+        let Some((program, arguments)) = command.split_first() else {
+            return false;
+        };
         let base = program.rsplit('/').next().unwrap_or(program);
-        let Some((wanted, leading)) = words.split_first() else { return false };
+        let Some((wanted, leading)) = words.split_first() else {
+            return false;
+        };
         base == wanted
             && arguments.len() >= leading.len()
-            && arguments.iter().zip(leading).all(|(argument, word)| argument == word)
+            && arguments
+                .iter()
+                .zip(leading)
+                .all(|(argument, word)| argument == word)
     }
 
     /// Whether a process with this `/proc/PID/cgroup` is meant: the unit is a whole part of the
@@ -47,7 +54,9 @@ impl OwnEntry {
 
 /// An entry of `own` that says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("own entry {text:?} is not known; write a program and its leading arguments (\"slacktide commercial\"), \"pid:1234\" or \"unit:nats.service\"")]
+#[error(
+    "own entry {text:?} is not known; write a program and its leading arguments (\"slacktide commercial\"), \"pid:1234\" or \"unit:nats.service\""
+)]
 pub struct OwnEntryError {
     text: String,
 }
@@ -56,15 +65,25 @@ impl FromStr for OwnEntry {
     type Err = OwnEntryError;
 
     fn from_str(text: &str) -> Result<Self, OwnEntryError> {
-        let wrong = || OwnEntryError { text: text.to_owned() };
+        let wrong = || OwnEntryError {
+            text: text.to_owned(),
+        };
         if let Some(pid) = text.strip_prefix("pid:") {
             let pid: u32 = pid.trim().parse().map_err(|_| wrong())?;
-            return if pid == 0 { Err(wrong()) } else { Ok(Self::Pid(pid)) };
+            return if pid == 0 {
+                Err(wrong())
+            } else {
+                Ok(Self::Pid(pid))
+            };
         }
         if let Some(unit) = text.strip_prefix("unit:") {
             let unit = unit.trim();
             let plain = !unit.is_empty() && !unit.contains(['/', ' ']);
-            return if plain { Ok(Self::Unit(unit.to_owned())) } else { Err(wrong()) };
+            return if plain {
+                Ok(Self::Unit(unit.to_owned()))
+            } else {
+                Err(wrong())
+            };
         }
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         if words.first().is_none_or(|program| program.contains(['/', ':'])) {
@@ -114,12 +133,18 @@ impl OwnPids {
 
     /// This process works for us until [`OwnPids::remove`].
     pub fn add(&self, pid: u32) {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        self.pids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(pid);
     }
 
     /// It no longer does.
     pub fn remove(&self, pid: u32) {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+        self.pids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&pid);
     }
 
     /// Exactly these do.
@@ -161,7 +186,17 @@ mod tests {
 
     #[test]
     fn entries_that_say_nothing_are_refused() {
-        for text in ["", " ", "pid:", "pid:0", "pid:x", "unit:", "unit:a/b", "proc:1", "/usr/bin/nats-server"] {
+        for text in [
+            "",
+            " ",
+            "pid:",
+            "pid:0",
+            "pid:x",
+            "unit:",
+            "unit:a/b",
+            "proc:1",
+            "/usr/bin/nats-server",
+        ] {
             assert!(text.parse::<OwnEntry>().is_err(), "{text}");
         }
     }

@@ -27,7 +27,9 @@ impl Gate {
     /// A gate that is shut until verdicts come.
     pub(crate) fn shut(clock: Clock, limits: Option<&Limits>) -> Self {
         let limits = limits.map(Limits::evidence).unwrap_or_default();
-        Self { turnstile: Arc::new(Turnstile::new(clock, limits)) }
+        Self {
+            turnstile: Arc::new(Turnstile::new(clock, limits)),
+        }
     }
 
     /// Waits until the gate is open, then lets one quantum through. Dropping the future while
@@ -50,7 +52,10 @@ impl Gate {
     #[must_use]
     pub fn try_permit(&self) -> Option<Permit> {
         let pass = self.turnstile.enter()?;
-        Some(Permit { turnstile: Arc::clone(&self.turnstile), pass })
+        Some(Permit {
+            turnstile: Arc::clone(&self.turnstile),
+            pass,
+        })
     }
 
     /// What the gate says now. An open verdict that is too old reads as shut.
@@ -87,7 +92,9 @@ impl Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("verdict", &self.verdict()).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("verdict", &self.verdict())
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,6 +138,153 @@ impl Drop for Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("is_revoked", &self.is_revoked()).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("is_revoked", &self.is_revoked())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use schemas::load::GateState;
+
+    use super::*;
+    use crate::verdict::ReasonKind;
+
+    #[tokio::test]
+    async fn a_permit_waits_for_the_gate_and_is_lost_for_good_when_it_shuts() {
+        let (gate, script) = Gate::scripted();
+        assert!(gate.try_permit().is_none());
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.permit().await }
+        });
+        script.open();
+        let Ok(permit) = waiting.await else {
+            return assert!(!gate.verdict().lets_work());
+        };
+        assert!(!permit.is_revoked());
+        script.shut("load");
+        script.open();
+        assert!(permit.is_revoked());
+        permit.revoked().await;
+        assert!(gate.try_permit().is_some_and(|permit| !permit.is_revoked()));
+    }
+
+    #[tokio::test]
+    async fn revocation_reaches_one_who_waits_for_it() {
+        let (gate, script) = Gate::scripted();
+        script.open();
+        let permit = gate.permit().await;
+        let waiting = tokio::spawn(async move { permit.revoked().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        script.shut("load");
+        assert!(waiting.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_to_yield_runs_from_the_shut_to_the_last_revoked_permit() {
+        let (gate, script) = Gate::scripted();
+        script.open();
+        let (first, second) = (gate.permit().await, gate.permit().await);
+        script.shut("load");
+        assert_eq!(gate.status().permits_out, 2);
+        tokio::time::advance(Duration::from_millis(5)).await;
+        drop(first);
+        script.open();
+        // A permit of the new generation is not waited for.
+        let third = gate.permit().await;
+        tokio::time::advance(Duration::from_millis(7)).await;
+        drop(second);
+        gate.yielded().await;
+        let yields = gate.status().yields;
+        assert_eq!((yields.count, yields.last_us, yields.max_us), (1, 12_000, 12_000));
+        drop(third);
+        script.shut("again, with nothing under way");
+        assert_eq!(gate.status().yields.count, 1);
+        assert_eq!(gate.status().permits_out, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn yielded_waits_for_work_that_a_shut_interrupted() {
+        let (gate, script) = Gate::scripted();
+        gate.yielded().await;
+        script.open();
+        let permit = gate.permit().await;
+        gate.yielded().await;
+        script.shut("load");
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.yielded().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(permit);
+        assert!(waiting.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_keep_moving_while_shut() {
+        let (gate, script) = Gate::scripted();
+        script.open();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(gate.status().not_idle_since, None);
+        script.shut("load");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let status = gate.status();
+        assert_eq!((status.open_ms, status.shut_ms), (2_000, 3_000));
+        assert_eq!((status.shuts, status.openings), (1, 1));
+        assert_eq!(status.shuts_by_reason.get(&ReasonKind::Scripted), Some(&1));
+        assert_eq!((status.state, status.reason.as_str()), (GateState::Shut, "load"));
+        assert!(status.not_idle_since.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shut_flag_tells_since_when() {
+        let (gate, script) = Gate::scripted();
+        let flag = gate.shut_flag();
+        assert!(flag.is_shut());
+        script.open();
+        assert_eq!((flag.is_shut(), flag.shut_for()), (false, None));
+        script.shut("load");
+        tokio::time::advance(Duration::from_millis(30)).await;
+        assert_eq!(
+            (flag.is_shut(), flag.shut_for()),
+            (true, Some(Duration::from_millis(30)))
+        );
+        // Another reason is not another shut.
+        script.shut("more load");
+        assert_eq!(flag.shut_for(), Some(Duration::from_millis(30)));
+    }
+
+    #[tokio::test]
+    async fn evidence_holds_what_was_in_force_each_once() {
+        let (gate, script) = Gate::scripted();
+        script.sample("host_cpu", 90.0);
+        script.open();
+        script.sample("host_cpu", 10.0);
+        let permit = gate.permit().await;
+        script.sample("host_cpu", 20.5);
+        let load = permit.load_evidence();
+        let readings: Vec<_> = load
+            .samples
+            .iter()
+            .map(|sample| sample.readings_milli["host_cpu"])
+            .collect();
+        assert_eq!(readings, [Some(10_000), Some(20_500)]);
+        let verdicts: Vec<_> = load.verdicts.iter().map(|verdict| verdict.state).collect();
+        assert_eq!(verdicts, [GateState::Open]);
+        assert_eq!(permit.load_evidence(), load);
+    }
+
+    #[tokio::test]
+    async fn fixed_open_says_so_in_the_evidence() {
+        let gate = Gate::fixed_open();
+        let load = gate.permit().await.load_evidence();
+        assert_eq!(load.verdicts[0].reason, "fixed open by configuration");
+        assert!(load.samples.is_empty() && load.limits.is_empty());
     }
 }

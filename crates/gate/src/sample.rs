@@ -43,13 +43,19 @@ impl Sample {
                 (name.to_string(), milli)
             })
             .collect();
-        LoadSample { at: self.at.wall, readings_milli }
+        LoadSample {
+            at: self.at.wall,
+            readings_milli,
+        }
     }
 }
 
 /// Thousandths of a value, rounded; saturates at the ends of the range.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what is wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the cast saturates, which is what is wanted"
+)]
 pub(crate) fn milli(value: f64) -> i64 {
     (value * 1_000.0).round() as i64
 }
@@ -65,7 +71,10 @@ mod tests {
     #[test]
     fn evidence_is_in_thousandths_and_a_failure_is_none() {
         let sample = Sample {
-            at: Moment { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+            at: Moment {
+                mono: Duration::ZERO,
+                wall: Timestamp::UNIX_EPOCH,
+            },
             readings: BTreeMap::from([
                 ("a".into(), Reading::Value(12.3456)),
                 ("b".into(), Reading::Value(f64::NAN)),

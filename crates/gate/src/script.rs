@@ -35,7 +35,11 @@ pub struct Script {
 impl Script {
     /// Opens the gate.
     pub fn open(&self) {
-        say(&self.gate, GateState::Open, Reason::Scripted("opened by the test".into()));
+        say(
+            &self.gate,
+            GateState::Open,
+            Reason::Scripted("opened by the test".into()),
+        );
     }
 
     /// Shuts the gate with a reason.
@@ -47,7 +51,10 @@ impl Script {
     pub fn sample(&self, signal: &str, value: f64) {
         let verdict = self.gate.verdict();
         let readings = BTreeMap::from([(signal.into(), Reading::Value(value))]);
-        let sample = Sample { at: self.gate.turnstile.clock.now(), readings };
+        let sample = Sample {
+            at: self.gate.turnstile.clock.now(),
+            readings,
+        };
         self.gate.turnstile.publish(Some(&sample), verdict);
     }
 }
@@ -56,5 +63,14 @@ fn say(gate: &Gate, state: GateState, reason: Reason) {
     let now = gate.turnstile.clock.now();
     let before = gate.verdict();
     let since = if before.state == state { before.since } else { now };
-    gate.turnstile.publish(None, Verdict { state, reason, since, at: now, expires: None });
+    gate.turnstile.publish(
+        None,
+        Verdict {
+            state,
+            reason,
+            since,
+            at: now,
+            expires: None,
+        },
+    );
 }

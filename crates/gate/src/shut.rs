@@ -16,11 +16,16 @@ pub struct ShutFlag {
 
 impl ShutFlag {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, since: Arc::default() }
+        Self {
+            clock,
+            since: Arc::default(),
+        }
     }
 
     pub(crate) fn shut(&self, mono: Duration) {
-        let nanos = u64::try_from(mono.as_nanos()).unwrap_or(u64::MAX).saturating_add(1);
+        let nanos = u64::try_from(mono.as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
         self.since.store(nanos, Ordering::SeqCst);
     }
 

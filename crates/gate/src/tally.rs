@@ -114,7 +114,11 @@ impl Tally {
     /// Fills the counts of a status.
     pub(crate) fn fill(&self, status: &mut GateStatus, is_open: bool, now: Moment) {
         let running = now.mono.saturating_sub(self.turned.mono);
-        let (open, shut) = if is_open { (running, Duration::ZERO) } else { (Duration::ZERO, running) };
+        let (open, shut) = if is_open {
+            (running, Duration::ZERO)
+        } else {
+            (Duration::ZERO, running)
+        };
         status.samples = self.samples;
         status.permits = self.permits;
         status.yields = self.yields;

@@ -151,7 +151,10 @@ impl Turnstile {
         }
         inner.valid += 1;
         inner.tally.permits += 1;
-        Some(Pass { generation: self.generation.load(Ordering::SeqCst), mark: inner.journal.mark() })
+        Some(Pass {
+            generation: self.generation.load(Ordering::SeqCst),
+            mark: inner.journal.mark(),
+        })
     }
 
     /// A permit came back.
@@ -181,7 +184,13 @@ impl Turnstile {
         let now = self.clock.now();
         if verdict.lets_work() && verdict.is_expired(now.mono) {
             let reason = stale(&verdict, now);
-            return Verdict { state: GateState::Shut, reason, since: now, at: now, expires: None };
+            return Verdict {
+                state: GateState::Shut,
+                reason,
+                since: now,
+                at: now,
+                expires: None,
+            };
         }
         verdict
     }

@@ -42,7 +42,11 @@ impl Verdict {
     /// As evidence.
     #[must_use]
     pub fn evidence(&self) -> LoadVerdict {
-        LoadVerdict { at: self.at.wall, state: self.state, reason: self.reason.to_string() }
+        LoadVerdict {
+            at: self.at.wall,
+            state: self.state,
+            reason: self.reason.to_string(),
+        }
     }
 }
 
@@ -182,11 +186,18 @@ impl fmt::Display for Reason {
             Self::Idle => f.write_str("all signals below their limits"),
             Self::OverLimit(measure) => write!(f, "{measure} (stop limit)"),
             Self::NotYetIdle(measure) => write!(f, "{measure} (resume limit)"),
-            Self::Holding { left, samples_left: 0 } => {
+            Self::Holding {
+                left,
+                samples_left: 0,
+            } => {
                 write!(f, "holding {:.1} s more", left.as_secs_f64())
             }
             Self::Holding { left, samples_left } => {
-                write!(f, "holding {:.1} s and {samples_left} good samples more", left.as_secs_f64())
+                write!(
+                    f,
+                    "holding {:.1} s and {samples_left} good samples more",
+                    left.as_secs_f64()
+                )
             }
             Self::Missing(signal) => write!(f, "signal {signal} is missing from the sample"),
             Self::Failed(signal, why) => write!(f, "signal {signal} could not be read: {why}"),
@@ -196,7 +207,10 @@ impl fmt::Display for Reason {
             Self::Stale(age) => write!(f, "no fresh sample for {:.1} s", age.as_secs_f64()),
             Self::ClockBack => f.write_str("the clock went back"),
             Self::ClockJump(by_ms) => {
-                write!(f, "the wall clock jumped by {by_ms} ms: it was set, or the machine was suspended")
+                write!(
+                    f,
+                    "the wall clock jumped by {by_ms} ms: it was set, or the machine was suspended"
+                )
             }
             Self::Stopped => f.write_str("the sampler has stopped"),
             Self::FixedOpen => f.write_str("fixed open by configuration"),

@@ -1,6 +1,18 @@
-//! What every process of Slacktide needs around its work: configuration, telemetry, health, a
-//! clean stop, exit codes.
+//! What every process of Slacktide needs around its work.
 //!
+//! - [`config`] the configuration file, the environment's overrides, secrets
 //! - [`span`] durations as people write them
+//! - [`telemetry`] logs
+//! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
+//! - [`stop`] a clean stop
+//! - [`exit`] how the process ended, as a code
+//! - [`backoff`] PURE: how long to wait before the next attempt
 
+pub mod backoff;
+pub mod config;
+pub mod exit;
+pub mod health;
+pub mod metrics;
 pub mod span;
+pub mod stop;
+pub mod telemetry;

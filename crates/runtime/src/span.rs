@@ -43,29 +43,42 @@ impl From<Span> for Duration {
 
 /// A text that is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration; write a number and a unit, for example \"250ms\", \"2s\", \"1m30s\", \"6h\" or \"7d\"")]
+#[error(
+    "{text:?} is not a duration; write a number and a unit, for example \"250ms\", \"2s\", \"1m30s\", \"6h\" or \"7d\""
+)]
 pub struct SpanError {
     text: String,
 }
 
 /// Units and their milliseconds, longest first, so that what is left over goes to the next.
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let wrong = || SpanError { text: text.to_owned() };
+        let wrong = || SpanError {
+            text: text.to_owned(),
+        };
         let mut rest = text.trim();
         let mut millis: u64 = 0;
         if rest.is_empty() {
             return Err(wrong());
         }
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .ok_or_else(wrong)?;
             let (number, tail) = rest.split_at(digits);
-            let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+            let letters = tail
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
             let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
             let part = scaled(number, *scale).ok_or_else(wrong)?;
@@ -155,13 +168,28 @@ mod tests {
             ("7d", 604_800_000),
             ("0s", 0),
         ] {
-            assert_eq!(text.parse::<Span>().map(Span::get), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                text.parse::<Span>().map(Span::get),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn refuses_what_leaves_the_unit_open() {
-        for text in ["", "3", "s", "1.s", "1.0001s", "0.5ms", "-1s", "1 fortnight", "1e3s", "99999999999999999999d"] {
+        for text in [
+            "",
+            "3",
+            "s",
+            "1.s",
+            "1.0001s",
+            "0.5ms",
+            "-1s",
+            "1 fortnight",
+            "1e3s",
+            "99999999999999999999d",
+        ] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }
@@ -169,7 +197,10 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         for text in ["0s", "250ms", "2s", "1s500ms", "1m30s", "1d1h1m1s1ms"] {
-            assert_eq!(text.parse::<Span>().map(|span| span.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                text.parse::<Span>().map(|span| span.to_string()).as_deref(),
+                Ok(text)
+            );
         }
     }
 }

@@ -11,7 +11,11 @@ use crate::limits::Limit;
 pub const NAME: &str = "stop_file";
 
 /// Shut when present (1), open when absent (0).
-pub const LIMIT: Limit = Limit { stop: 1.0, resume: 0.5, unit: "present" };
+pub const LIMIT: Limit = Limit {
+    stop: 1.0,
+    resume: 0.5,
+    unit: "present",
+};
 
 /// A file that shuts the gate while it exists. A folder that cannot be looked into is an error,
 /// and so shuts the gate too.
@@ -59,7 +63,7 @@ mod tests {
         assert_eq!(signal.read().await, Ok(0.0));
         std::fs::write(&path, "")?;
         assert_eq!(signal.read().await, Ok(1.0));
-        assert!(LIMIT.stop <= 1.0 && LIMIT.resume > 0.0);
+        const { assert!(LIMIT.stop <= 1.0 && LIMIT.resume > 0.0) };
         // A file where a folder should be: the answer is not known.
         let mut signal = StopFile::new(path.join("below-a-file"));
         assert!(signal.read().await.is_err());

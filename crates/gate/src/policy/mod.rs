@@ -34,7 +34,13 @@ impl PolicyState {
     /// At the start: shut, with the whole hold ahead.
     #[must_use]
     pub fn new(now: Moment) -> Self {
-        Self { state: GateState::Shut, since: now, last: None, good: 0, bad_at: now.mono }
+        Self {
+            state: GateState::Shut,
+            since: now,
+            last: None,
+            good: 0,
+            bad_at: now.mono,
+        }
     }
 
     /// The state that it is in.
@@ -142,15 +148,19 @@ fn look(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> F
             limit: limit_value,
             unit: limit.unit,
         };
-        // Written so that a limit that is not a number shuts.
-        if !(value < limit.stop) {
+        if !is_below(value, limit.stop) {
             return Finding::Bad(Reason::OverLimit(held_to(limit.stop)));
         }
-        if between.is_none() && !(value < limit.resume) {
+        if between.is_none() && !is_below(value, limit.resume) {
             between = Some(Reason::NotYetIdle(held_to(limit.resume)));
         }
     }
     between.map_or(Finding::Good, Finding::Between)
+}
+
+/// No value is below a limit that is not a number, so such a limit shuts.
+fn is_below(value: f64, limit: f64) -> bool {
+    value < limit
 }
 
 /// Why the sample cannot be believed, if so.
@@ -178,13 +188,19 @@ fn distrust(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) 
             return Some(Reason::Stale(silence));
         }
     }
-    let unknown = sample.readings.keys().find(|name| !limits.signals.contains_key(*name));
+    let unknown = sample
+        .readings
+        .keys()
+        .find(|name| !limits.signals.contains_key(*name));
     unknown.map(|name| Reason::Unknown(name.clone()))
 }
 
 /// How far the wall clock moved against the monotonic one, in milliseconds.
 fn drift_ms(from: Moment, to: Moment) -> i64 {
-    let wall = to.wall.as_millisecond().saturating_sub(from.wall.as_millisecond());
+    let wall = to
+        .wall
+        .as_millisecond()
+        .saturating_sub(from.wall.as_millisecond());
     let mono = i64::try_from(millis(to.mono.saturating_sub(from.mono))).unwrap_or(i64::MAX);
     wall.saturating_sub(mono)
 }
@@ -192,3 +208,8 @@ fn drift_ms(from: Moment, to: Moment) -> i64 {
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,10 @@ impl Gate {
             return Ok((Self::fixed_open(), Sampling { tasks: Vec::new() }));
         }
         let signals = signal::configured(config, own_pids);
-        let pace = Pace { interval: config.interval.get(), read_timeout: config.read_timeout() };
+        let pace = Pace {
+            interval: config.interval.get(),
+            read_timeout: config.read_timeout(),
+        };
         Ok(Self::run(signals, config.limits(), pace, Clock::system(), stop))
     }
 
@@ -126,7 +129,13 @@ impl Sampler {
         let now = self.turnstile.clock.now();
         let since = state.interrupted(now).since();
         let reason = Reason::Stopped;
-        let verdict = Verdict { state: schemas::load::GateState::Shut, reason, since, at: now, expires: None };
+        let verdict = Verdict {
+            state: schemas::load::GateState::Shut,
+            reason,
+            since,
+            at: now,
+            expires: None,
+        };
         self.turnstile.publish(None, verdict);
     }
 
@@ -142,7 +151,10 @@ impl Sampler {
             (name.into(), reading)
         }));
         let readings = readings.await.into_iter().collect();
-        Sample { at: self.turnstile.clock.now(), readings }
+        Sample {
+            at: self.turnstile.clock.now(),
+            readings,
+        }
     }
 }
 
@@ -175,3 +187,6 @@ async fn until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

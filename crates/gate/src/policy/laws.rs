@@ -1,0 +1,155 @@
+//! The laws, over all short histories of a small model and many long random ones.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use schemas::load::GateState::{Open, Shut};
+
+use super::tests::{TICK, limits, sample, start};
+use super::*;
+
+/// What a small model's signal may say: idle, between, over, and the ways to say nothing.
+const LINES: [Option<f64>; 5] = [Some(10.0), Some(60.0), Some(90.0), Some(f64::NAN), None];
+
+/// The states that a history leads to, one step after `gaps` of time each.
+fn replay(history: &[(Option<f64>, Duration)], limits: &Limits) -> Vec<(Moment, Verdict)> {
+    let mut now = start();
+    let mut state = PolicyState::new(now);
+    let mut verdicts = Vec::new();
+    for (value, gap) in history {
+        now = now.later(*gap);
+        let (next, verdict) = step(state, &sample(now, value.map(Reading::Value)), limits, now);
+        state = next;
+        verdicts.push((now, verdict));
+    }
+    verdicts
+}
+
+fn states(history: &[Option<f64>], limits: &Limits) -> Vec<GateState> {
+    let history: Vec<_> = history.iter().map(|value| (*value, TICK)).collect();
+    replay(&history, limits)
+        .into_iter()
+        .map(|(_, verdict)| verdict.state)
+        .collect()
+}
+
+/// Every history of this length.
+fn histories(length: u32) -> impl Iterator<Item = Vec<Option<f64>>> {
+    (0..LINES.len().pow(length)).map(move |mut number| {
+        (0..length)
+            .map(|_| {
+                let line = LINES[number % LINES.len()];
+                number /= LINES.len();
+                line
+            })
+            .collect()
+    })
+}
+
+/// All 78,125 histories of 7 samples: the gate is open exactly when the law, written a second
+/// time and plainly, says so.
+#[test]
+fn every_short_history_obeys_the_law() {
+    let limits = limits(2, TICK * 3);
+    for history in histories(7) {
+        let mut is_open = false;
+        let mut good = 0;
+        for (at, (value, state)) in history.iter().zip(states(&history, &limits)).enumerate() {
+            let value = value.unwrap_or(f64::NAN);
+            good = if value < 50.0 { good + 1 } else { 0 };
+            // A hold of three ticks since the last that was not good, the start included.
+            is_open = if is_open { value < 70.0 } else { good >= 3 };
+            assert_eq!(state == Open, is_open, "{history:?} at {at}");
+        }
+    }
+}
+
+/// Monotone in load: raising any one sample of any history never opens the gate anywhere.
+#[test]
+fn more_load_in_any_short_history_never_opens() {
+    let limits = limits(2, TICK * 2);
+    for history in histories(5) {
+        let before = states(&history, &limits);
+        for at in 0..history.len() {
+            let rank = LINES
+                .iter()
+                .position(|line| line.map(f64::to_bits) == history[at].map(f64::to_bits));
+            for worse in &LINES[rank.unwrap_or(0)..] {
+                let mut history = history.clone();
+                history[at] = *worse;
+                let after = states(&history, &limits);
+                assert!(
+                    before
+                        .iter()
+                        .zip(&after)
+                        .all(|(before, after)| *before == Open || *after == Shut)
+                );
+            }
+        }
+    }
+}
+
+fn line() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        8 => (0.0..120.0_f64).prop_map(Some),
+        4 => (0.0..50.0_f64).prop_map(Some),
+        1 => Just(Some(f64::NAN)),
+        1 => Just(Some(f64::INFINITY)),
+        1 => Just(None),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn never_open_on_a_sample_that_is_missing_stale_or_no_number_or_over(
+        history in prop::collection::vec((line(), 0_u64..1_000), 1..200),
+        good in 1_u32..5,
+        hold_ms in 0_u64..3_000,
+    ) {
+        let limits = limits(good, Duration::from_millis(hold_ms));
+        let history: Vec<_> =
+            history.into_iter().map(|(value, gap)| (value, Duration::from_millis(gap))).collect();
+        let verdicts = replay(&history, &limits);
+        for (at, ((value, gap), (_, verdict))) in history.iter().zip(verdicts).enumerate() {
+            let is_known = value.is_some_and(|value| value < 70.0);
+            let is_fresh = at == 0 || *gap <= limits.stale_after;
+            prop_assert!(verdict.state == Shut || (is_known && is_fresh));
+        }
+    }
+
+    #[test]
+    fn never_flaps_faster_than_the_hold(
+        history in prop::collection::vec((line(), 1_u64..600), 1..300),
+        good in 1_u32..5,
+        hold_ms in 0_u64..3_000,
+    ) {
+        let hold = Duration::from_millis(hold_ms);
+        let limits = limits(good, hold);
+        let history: Vec<_> =
+            history.into_iter().map(|(value, gap)| (value, Duration::from_millis(gap))).collect();
+        let mut shut_at = start();
+        let mut was = Shut;
+        for (now, verdict) in replay(&history, &limits) {
+            if was == Shut && verdict.state == Open {
+                prop_assert!(now.mono - shut_at.mono >= hold);
+            }
+            if verdict.state == Shut && was == Open {
+                shut_at = now;
+            }
+            was = verdict.state;
+        }
+    }
+
+    #[test]
+    fn monotone_in_load(
+        history in prop::collection::vec((0.0..100.0_f64, 0.0..40.0_f64), 1..200),
+        good in 1_u32..5,
+    ) {
+        let limits = limits(good, TICK * 4);
+        let light: Vec<_> = history.iter().map(|(value, _)| Some(*value)).collect();
+        let heavy: Vec<_> = history.iter().map(|(value, more)| Some(value + more)).collect();
+        for (light, heavy) in states(&light, &limits).into_iter().zip(states(&heavy, &limits)) {
+            prop_assert!(light == Open || heavy == Shut);
+        }
+    }
+}

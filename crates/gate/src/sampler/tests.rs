@@ -1,0 +1,209 @@
+//! The sampler in paused time, with a scripted signal.
+
+use jiff::Timestamp;
+use schemas::load::GateState;
+use tokio::sync::watch;
+
+use super::*;
+use crate::signal::scripted::{Line, Scripted};
+use crate::verdict::ReasonKind;
+
+/// A gate over one scripted signal.
+struct Bench {
+    gate: Gate,
+    hand: watch::Sender<Line>,
+    clock: Clock,
+    stop: CancellationToken,
+    sampling: Sampling,
+}
+
+fn bench(first: Line) -> Bench {
+    let (signal, hand) = Scripted::new("host_cpu", first);
+    let config = GateConfig::default();
+    let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+    let stop = CancellationToken::new();
+    let pace = Pace {
+        interval: config.interval.get(),
+        read_timeout: config.read_timeout(),
+    };
+    let (gate, sampling) = Gate::run(
+        vec![Box::new(signal)],
+        config.limits(),
+        pace,
+        clock.clone(),
+        &stop,
+    );
+    Bench {
+        gate,
+        hand,
+        clock,
+        stop,
+        sampling,
+    }
+}
+
+impl Bench {
+    async fn until(&self, state: GateState, kind: ReasonKind) -> Verdict {
+        let mut verdicts = self.gate.subscribe();
+        let wanted = |verdict: &Verdict| verdict.state == state && verdict.reason.kind() == kind;
+        let found = verdicts.wait_for(wanted).await.map(|verdict| verdict.clone());
+        found.unwrap_or_else(|_| self.gate.verdict())
+    }
+
+    async fn open(&self) -> Verdict {
+        self.until(GateState::Open, ReasonKind::Idle).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn opens_after_the_hold_shuts_on_load_and_opens_again() {
+    let bench = bench(Line::Say(10.0));
+    let opened = bench.open().await;
+    assert!(opened.at.mono >= Duration::from_secs(3));
+    let permit = bench.gate.permit().await;
+    bench.hand.send_replace(Line::Say(85.0));
+    permit.revoked().await;
+    let shut = bench.gate.verdict();
+    assert_eq!(shut.reason.to_string(), "host_cpu 85.0 % >= 70.0 % (stop limit)");
+    bench.hand.send_replace(Line::Say(10.0));
+    let again = bench.open().await;
+    assert!(again.at.mono - shut.at.mono >= Duration::from_secs(3));
+    assert!(permit.is_revoked());
+}
+
+/// Trap: a probe error read as "not loaded".
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_or_hangs_shuts_and_recovers() {
+    let bench = bench(Line::Say(10.0));
+    for (line, text) in [
+        (Line::Fail("connection refused".to_owned()), "connection refused"),
+        (Line::Hang, "no answer within 250 ms"),
+    ] {
+        bench.open().await;
+        bench.hand.send_replace(line);
+        let verdict = bench.until(GateState::Shut, ReasonKind::Failed).await;
+        assert!(verdict.reason.to_string().contains(text), "{}", verdict.reason);
+        bench.hand.send_replace(Line::Say(10.0));
+    }
+    bench.open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_jump_of_an_hour_shuts_with_the_reason_and_recovers() {
+    let bench = bench(Line::Say(10.0));
+    bench.open().await;
+    bench.clock.jump(3_600_000);
+    let verdict = bench.until(GateState::Shut, ReasonKind::ClockJump).await;
+    assert!(verdict.reason.to_string().contains("3600000 ms"));
+    bench.open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sampler_that_stalls_is_a_shut_gate() {
+    let bench = bench(Line::Say(10.0));
+    bench.open().await;
+    let permit = bench.gate.permit().await;
+    // The first task is the sampler.
+    bench.sampling.tasks[0].abort();
+    permit.revoked().await;
+    let verdict = bench.gate.verdict();
+    assert_eq!(
+        (verdict.state, verdict.reason.kind()),
+        (GateState::Shut, ReasonKind::Stale)
+    );
+    assert!(bench.gate.shut_flag().is_shut());
+    assert!(bench.gate.try_permit().is_none());
+    let status = bench.gate.status();
+    assert_eq!(status.shuts_by_reason.get(&ReasonKind::Stale), Some(&1));
+}
+
+/// The watchdog too may be late: nobody gets a permit on an old verdict.
+#[tokio::test(start_paused = true)]
+async fn an_old_verdict_gives_no_permit_even_without_the_watchdog() {
+    let bench = bench(Line::Say(10.0));
+    bench.open().await;
+    bench.sampling.tasks.iter().for_each(JoinHandle::abort);
+    assert!(bench.gate.try_permit().is_some());
+    tokio::time::advance(Duration::from_millis(751)).await;
+    assert!(bench.gate.try_permit().is_none());
+    assert_eq!(bench.gate.verdict().state, GateState::Shut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_that_ends_begins_the_hold_anew() {
+    let bench = bench(Line::Say(10.0));
+    bench.open().await;
+    bench.sampling.tasks[1].abort();
+    // As after SIGSTOP: the monotonic clock went on, no sample came.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let shut = bench.until(GateState::Shut, ReasonKind::Stale).await;
+    let opened = bench.open().await;
+    assert!(opened.at.mono - shut.at.mono >= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_shuts_and_ends_the_tasks() {
+    let bench = bench(Line::Hang);
+    bench.stop.cancel();
+    bench.sampling.joined().await;
+    let verdict = bench.gate.verdict();
+    assert_eq!(
+        (verdict.state, verdict.reason.kind()),
+        (GateState::Shut, ReasonKind::Stopped)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
+    let bench = bench(Line::Say(10.0));
+    let permit = bench.gate.permit().await;
+    let mut verdicts = bench.gate.subscribe();
+    bench.hand.send_replace(Line::Say(20.0));
+    for _ in 0..3 {
+        assert!(verdicts.changed().await.is_ok());
+    }
+    let load = permit.load_evidence();
+    assert_eq!(load.limits["host_cpu"].stop_milli, 70_000);
+    let readings: Vec<_> = load
+        .samples
+        .iter()
+        .map(|sample| sample.readings_milli["host_cpu"])
+        .collect();
+    assert_eq!(readings, [Some(10_000), Some(20_000), Some(20_000), Some(20_000)]);
+    assert_eq!(load.verdicts.len(), 1);
+}
+
+#[tokio::test]
+async fn the_configured_gate_measures_this_host() {
+    let config = GateConfig {
+        interval: runtime::span::Span::from_millis(50),
+        stale_after: Some(runtime::span::Span::from_secs(5)),
+        ..GateConfig::default()
+    };
+    let stop = CancellationToken::new();
+    let started = Gate::start(&config, &OwnPids::new(), &stop);
+    let Ok((gate, sampling)) = started else {
+        return assert!(started.is_ok());
+    };
+    let mut verdicts = gate.subscribe();
+    // The first reading is an error; the next ones are percentages.
+    while gate
+        .status()
+        .readings_milli
+        .get("host_cpu")
+        .is_none_or(Option::is_none)
+    {
+        assert!(verdicts.changed().await.is_ok());
+    }
+    stop.cancel();
+    sampling.joined().await;
+}
+
+#[tokio::test]
+async fn a_contradiction_starts_nothing() {
+    let config = GateConfig {
+        good_samples: 0,
+        ..GateConfig::default()
+    };
+    assert!(Gate::start(&config, &OwnPids::new(), &CancellationToken::new()).is_err());
+}

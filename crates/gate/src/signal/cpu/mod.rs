@@ -1,0 +1,140 @@
+//! CPU of the host without our own share, in percent of all cores.
+//!
+//! Busy is everything but idle and waiting for IO; time stolen by the hypervisor is busy, since
+//! the business does not get it either. From that goes the CPU time of processes whose work is
+//! ours, over the same window. What cannot be told apart counts as the business's: a process
+//! of ours that ended inside the window, or that was first seen in it.
+//!
+//! - [`share`] PURE: two snapshots -> percent
+//! - [`host`] the host's counters
+//! - [`process`] the CPU time of our processes
+
+pub mod host;
+pub mod process;
+pub mod share;
+
+use std::sync::{Arc, Mutex, TryLockError};
+
+use async_trait::async_trait;
+
+use self::process::OwnProcesses;
+use self::share::Snapshot;
+use super::{Signal, SignalError};
+use crate::own::{OwnEntry, OwnPids};
+
+/// Its name.
+pub const NAME: &str = "host_cpu";
+
+/// Its unit.
+pub const UNIT: &str = "percent";
+
+/// CPU of the host without our own share.
+#[derive(Debug)]
+pub struct HostCpu {
+    meter: Arc<Mutex<Meter>>,
+}
+
+#[derive(Debug)]
+struct Meter {
+    host: host::Host,
+    own: OwnProcesses,
+    before: Option<Snapshot>,
+}
+
+impl HostCpu {
+    /// A meter that leaves out these processes, and this one.
+    #[must_use]
+    pub fn new(own: Vec<OwnEntry>, own_pids: OwnPids) -> Self {
+        let meter = Meter {
+            host: host::Host::new(),
+            own: OwnProcesses::new(own, own_pids),
+            before: None,
+        };
+        Self {
+            meter: Arc::new(Mutex::new(meter)),
+        }
+    }
+}
+
+#[async_trait]
+impl Signal for HostCpu {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn unit(&self) -> &'static str {
+        UNIT
+    }
+
+    async fn read(&mut self) -> Result<f64, SignalError> {
+        let meter = Arc::clone(&self.meter);
+        // Reading the process list may take milliseconds: not on the runtime's threads.
+        let reading = tokio::task::spawn_blocking(move || match meter.try_lock() {
+            Ok(mut meter) => meter.read(),
+            Err(TryLockError::Poisoned(meter)) => meter.into_inner().read(),
+            Err(TryLockError::WouldBlock) => {
+                Err(SignalError("the reading before has not come back".to_owned()))
+            }
+        });
+        reading
+            .await
+            .unwrap_or_else(|error| Err(SignalError(format!("the reading failed: {error}"))))
+    }
+}
+
+impl Meter {
+    fn read(&mut self) -> Result<f64, SignalError> {
+        let host = self.host.read();
+        // A snapshot from before a failure is no longer the one before.
+        let before = self.before.take();
+        let after = Snapshot {
+            host: host?,
+            own: self.own.read()?,
+        };
+        let percent = before.map_or_else(
+            || {
+                Err(SignalError(
+                    "first reading, nothing to compare it with yet".to_owned(),
+                ))
+            },
+            |before| share::foreground(&before, &after).map_err(|error| SignalError(error.to_string())),
+        );
+        self.before = Some(after);
+        percent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reading_is_an_error_and_the_next_a_percentage() {
+        let mut signal = HostCpu::new(
+            vec![OwnEntry::Program(vec!["nats-server".to_owned()])],
+            OwnPids::new(),
+        );
+        assert!(signal.read().await.is_err());
+        // A window, not a synchronisation: counters move by ticks of the system.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let percent = signal.read().await;
+        assert!(
+            percent
+                .as_ref()
+                .is_ok_and(|percent| (0.0..=100.0).contains(percent)),
+            "{percent:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_hangs_makes_the_next_one_fail() {
+        let mut signal = HostCpu::new(Vec::new(), OwnPids::new());
+        let meter = Arc::clone(&signal.meter);
+        let held = meter.lock();
+        let reading = signal.read().await;
+        drop(held);
+        assert!(reading.is_err_and(|error| error.0.contains("not come back")));
+    }
+}

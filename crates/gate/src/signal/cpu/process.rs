@@ -1,0 +1,228 @@
+//! The CPU time of our processes.
+//!
+//! The whole process list is looked through every two seconds and only for entries that need
+//! it; in between only the processes found are read. Threads are not listed: a process's time
+//! holds those of its threads already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+use super::share::Life;
+use crate::own::{OwnEntry, OwnPids};
+use crate::signal::SignalError;
+
+/// How often the whole process list is looked through.
+const SCAN_EVERY: Duration = Duration::from_secs(2);
+
+/// Finds our processes and reads their CPU time.
+#[derive(Debug)]
+pub struct OwnProcesses {
+    entries: Vec<OwnEntry>,
+    pids: OwnPids,
+    system: Option<System>,
+    found: BTreeSet<Life>,
+    scanned: Option<Instant>,
+}
+
+impl OwnProcesses {
+    /// Our processes by these entries, this registry, and this process itself.
+    #[must_use]
+    pub fn new(entries: Vec<OwnEntry>, pids: OwnPids) -> Self {
+        Self {
+            entries,
+            pids,
+            system: None,
+            found: BTreeSet::new(),
+            scanned: None,
+        }
+    }
+
+    /// CPU time since its start of each of them, in milliseconds.
+    ///
+    /// # Errors
+    /// When this system tells nothing about its processes.
+    pub fn read(&mut self) -> Result<BTreeMap<Life, u64>, SignalError> {
+        let mut system = match self.system.take() {
+            Some(system) => system,
+            None => System::new().map_err(|error| SignalError(format!("process list: {error}")))?,
+        };
+        let times = self.times(&mut system);
+        self.system = Some(system);
+        Ok(times)
+    }
+
+    fn times(&mut self, system: &mut System) -> BTreeMap<Life, u64> {
+        let due = self.scanned.is_none_or(|at| at.elapsed() >= SCAN_EVERY);
+        if due
+            && self
+                .entries
+                .iter()
+                .any(|entry| !matches!(entry, OwnEntry::Pid(_)))
+        {
+            self.scan(system);
+            self.scanned = Some(Instant::now());
+        }
+        let mut named = self.pids.get();
+        named.insert(std::process::id());
+        named.extend(self.entries.iter().filter_map(|entry| match entry {
+            OwnEntry::Pid(pid) => Some(*pid),
+            OwnEntry::Program(_) | OwnEntry::Unit(_) => None,
+        }));
+        let wanted: Vec<Pid> = named
+            .iter()
+            .copied()
+            .chain(self.found.iter().map(|life| life.pid))
+            .map(Pid::from_u32)
+            .collect();
+        let kind = ProcessRefreshKind::nothing().with_cpu();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), true, kind);
+        wanted
+            .iter()
+            .filter_map(|pid| system.process(*pid))
+            .map(|process| (life(process), process.accumulated_cpu_time()))
+            .filter(|(life, _)| named.contains(&life.pid) || self.found.contains(life))
+            .collect()
+    }
+
+    fn scan(&mut self, system: &mut System) {
+        // Always: a process that was seen between fork and exec had another command line.
+        let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+        let units = self
+            .entries
+            .iter()
+            .any(|entry| matches!(entry, OwnEntry::Unit(_)));
+        let is_ours = |process: &Process| {
+            let command: Vec<_> = process.cmd().iter().map(|word| word.to_string_lossy()).collect();
+            let command: Vec<&str> = command.iter().map(AsRef::as_ref).collect();
+            if self.entries.iter().any(|entry| entry.matches_command(&command)) {
+                return true;
+            }
+            let cgroup = if units {
+                cgroup(process.pid())
+            } else {
+                String::new()
+            };
+            self.entries.iter().any(|entry| entry.matches_cgroup(&cgroup))
+        };
+        self.found = system
+            .processes()
+            .values()
+            .filter(|process| is_ours(process))
+            .map(life)
+            .collect();
+    }
+}
+
+fn life(process: &Process) -> Life {
+    Life {
+        pid: process.pid().as_u32(),
+        started: process.start_time(),
+    }
+}
+
+/// The control groups of a process; none where there are none.
+fn cgroup(pid: Pid) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// Ends the child that a test started.
+    struct Leash(Child);
+
+    impl Drop for Leash {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn started(program: &str, arguments: &[&str]) -> std::io::Result<Leash> {
+        Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map(Leash)
+    }
+
+    fn pids(own: &mut OwnProcesses) -> Vec<u32> {
+        own.read()
+            .unwrap_or_default()
+            .keys()
+            .map(|life| life.pid)
+            .collect()
+    }
+
+    #[test]
+    fn this_process_is_always_ours_and_others_when_told() -> std::io::Result<()> {
+        let other = started("cat", &["-"])?;
+        let registry = OwnPids::new();
+        let mut own = OwnProcesses::new(Vec::new(), registry.clone());
+        assert_eq!(pids(&mut own), [std::process::id()]);
+        registry.add(other.0.id());
+        assert!(pids(&mut own).contains(&other.0.id()));
+        registry.remove(other.0.id());
+        assert_eq!(pids(&mut own), [std::process::id()]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_is_found_by_its_leading_arguments_only() -> std::io::Result<()> {
+        let wanted = started("cat", &["-u", "-"])?;
+        let other = started("cat", &["-", "-u"])?;
+        let entry: Result<OwnEntry, _> = "cat -u".parse();
+        // The child has another command line until it has become its program.
+        while std::fs::read_to_string(format!("/proc/{}/comm", wanted.0.id()))?.trim() != "cat" {
+            std::thread::yield_now();
+        }
+        let mut own = OwnProcesses::new(entry.into_iter().collect(), OwnPids::new());
+        let found = pids(&mut own);
+        assert!(found.contains(&wanted.0.id()) && !found.contains(&other.0.id()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_process_that_ended_is_no_longer_read() -> std::io::Result<()> {
+        let mut other = started("cat", &["-"])?;
+        let registry = OwnPids::new();
+        registry.add(other.0.id());
+        let mut own = OwnProcesses::new(Vec::new(), registry);
+        assert_eq!(pids(&mut own).len(), 2);
+        other.0.kill()?;
+        other.0.wait()?;
+        assert_eq!(pids(&mut own), [std::process::id()]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_time_of_threads_is_counted_once() {
+        let mut own = OwnProcesses::new(Vec::new(), OwnPids::new());
+        let before: u64 = own.read().unwrap_or_default().values().sum();
+        let begun = Instant::now();
+        let spin = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(300) {
+                std::hint::spin_loop();
+            }
+        };
+        let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(spin)).collect();
+        for thread in threads {
+            assert!(thread.join().is_ok());
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = begun.elapsed().as_millis() * cores as u128 + 100;
+        let spent: u64 = own.read().unwrap_or_default().values().sum::<u64>() - before;
+        assert!(
+            spent > 0 && u128::from(spent) <= most,
+            "{spent} ms of at most {most} ms"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! PURE: what the host did for others than us.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The host's CPU counters, in ticks over all cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostTimes {
+    /// Time in which a core worked or was stolen.
+    pub busy: u64,
+    /// All time.
+    pub total: u64,
+    /// Cores.
+    pub cores: u32,
+    /// When they were read, on any monotonic clock.
+    pub at: Duration,
+}
+
+/// One process in one life: a recycled process id is another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Life {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in seconds of the system's clock.
+    pub started: u64,
+}
+
+/// The host's counters and the CPU time of our processes, read together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The host.
+    pub host: HostTimes,
+    /// CPU time since its start of each process of ours, all threads, in milliseconds.
+    pub own: BTreeMap<Life, u64>,
+}
+
+/// Two snapshots that cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShareError {
+    /// The window has no length.
+    #[error("no time has passed by the CPU counters")]
+    NoWindow,
+    /// A counter went back, or busy time exceeds all time.
+    #[error("the CPU counters went back")]
+    WentBack,
+}
+
+/// Percent of all cores that worked for others, between two snapshots; 0 to 100.
+///
+/// # Errors
+/// When the window has no length or the counters went back: then nothing is known.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "differences over a window are far below 2^52"
+)]
+pub fn foreground(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError> {
+    let busy = after
+        .host
+        .busy
+        .checked_sub(before.host.busy)
+        .ok_or(ShareError::WentBack)?;
+    let total = after
+        .host
+        .total
+        .checked_sub(before.host.total)
+        .ok_or(ShareError::WentBack)?;
+    let window = after
+        .host
+        .at
+        .checked_sub(before.host.at)
+        .ok_or(ShareError::WentBack)?;
+    if total == 0 || window.is_zero() || after.host.cores == 0 {
+        return Err(ShareError::NoWindow);
+    }
+    if busy > total {
+        return Err(ShareError::WentBack);
+    }
+    let own_ms: u64 = after
+        .own
+        .iter()
+        .filter_map(|(life, time)| Some(time.saturating_sub(*before.own.get(life)?)))
+        .sum();
+    let busy_share = busy as f64 / total as f64;
+    let capacity_ms = window.as_secs_f64() * 1_000.0 * f64::from(after.host.cores);
+    let own_share = own_ms as f64 / capacity_ms;
+    Ok((busy_share - own_share).clamp(0.0, 1.0) * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn snapshot(ms: u64, busy: u64, total: u64, own: &[(u32, u64)]) -> Snapshot {
+        Snapshot {
+            host: HostTimes {
+                busy,
+                total,
+                cores: 2,
+                at: Duration::from_millis(ms),
+            },
+            own: own
+                .iter()
+                .map(|(pid, time)| {
+                    (
+                        Life {
+                            pid: *pid,
+                            started: 7,
+                        },
+                        *time,
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    fn percent(before: &Snapshot, after: &Snapshot) -> i64 {
+        foreground(before, after).map_or(-1, crate::sample::milli)
+    }
+
+    /// Trap: its own work read as foreground load, so it pauses itself.
+    #[test]
+    fn our_own_work_is_not_the_businesss() {
+        // 1 s on 2 cores: 160 of 200 ticks busy, 1,200 ms of them ours.
+        let before = snapshot(0, 0, 0, &[(1, 500), (2, 0)]);
+        let after = snapshot(1_000, 160, 200, &[(1, 1_500), (2, 200)]);
+        assert_eq!(percent(&before, &after), 20_000);
+    }
+
+    #[test]
+    fn a_process_that_vanished_or_came_counts_as_the_businesss() {
+        let before = snapshot(0, 0, 0, &[(1, 900_000)]);
+        let after = snapshot(1_000, 100, 200, &[(2, 900_000)]);
+        assert_eq!(percent(&before, &after), 50_000);
+    }
+
+    #[test]
+    fn a_recycled_process_id_is_another_process() {
+        let before = snapshot(0, 0, 0, &[(1, 100)]);
+        let mut after = snapshot(1_000, 100, 200, &[]);
+        after.own.insert(Life { pid: 1, started: 8 }, 1_000);
+        assert_eq!(percent(&before, &after), 50_000);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_an_error() {
+        let here = snapshot(1_000, 100, 200, &[]);
+        assert_eq!(foreground(&here, &here), Err(ShareError::NoWindow));
+        assert_eq!(
+            foreground(&here, &snapshot(2_000, 99, 300, &[])),
+            Err(ShareError::WentBack)
+        );
+        assert_eq!(
+            foreground(&here, &snapshot(900, 100, 300, &[])),
+            Err(ShareError::WentBack)
+        );
+        assert_eq!(
+            foreground(&here, &snapshot(2_000, 400, 300, &[])),
+            Err(ShareError::WentBack)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn always_a_percentage_and_never_below_what_others_did(
+            busy in 0_u64..400, idle in 0_u64..400, ms in 1_u64..2_000, own in 0_u64..10_000,
+        ) {
+            let before = snapshot(0, 0, 0, &[(1, 0)]);
+            let after = snapshot(ms, busy, busy + idle, &[(1, own)]);
+            if let Ok(percent) = foreground(&before, &after) {
+                prop_assert!((0.0..=100.0).contains(&percent));
+                let without = foreground(&before, &snapshot(ms, busy, busy + idle, &[]));
+                prop_assert!(without.is_ok_and(|without| percent <= without));
+            } else {
+                prop_assert_eq!(busy + idle, 0);
+            }
+        }
+    }
+}

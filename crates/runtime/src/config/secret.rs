@@ -1,0 +1,159 @@
+//! What is not in the configuration file: where a secret is, and its text when it was read.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// Where a secret is: `{ file = "agent.nk" }` or `{ env = "AGENT_KEY" }`. There is no way to
+/// write the secret itself, so a configuration can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Secret {
+    /// In a file that only its owner (and perhaps group) can read.
+    File(PathBuf),
+    /// In a variable of the environment.
+    Env(String),
+}
+
+/// A secret's text. `Debug` does not show it, and it cannot be serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// A secret that was made here.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text: for the call that needs it, never for a log line or an error.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Secret {
+    /// Reads it, without the line end behind it; `folder` is where relative paths are meant from.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty, or is in a file that everyone on the host can read.
+    pub fn read(&self, folder: &Path) -> Result<SecretText, ConfigError> {
+        let wrong = |why: String, remedy| ConfigError::Secret {
+            from: self.to_string(),
+            why,
+            remedy,
+        };
+        let text = match self {
+            Self::File(path) => {
+                let path = folder.join(path);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| wrong(error.to_string(), "check the path and who may read it"))?;
+                let mode = mode(&path).map_err(|error| wrong(error.to_string(), "check the path"))?;
+                if mode & 0o007 != 0 {
+                    let why = format!(
+                        "everyone on this host can use the file (mode {:03o})",
+                        mode & 0o777
+                    );
+                    return Err(wrong(
+                        why,
+                        "chmod 600 it, and change the secret if others may have seen it",
+                    ));
+                }
+                if mode & 0o070 != 0 {
+                    tracing::warn!(file = %path.display(), "secret file is open to its group");
+                }
+                text
+            }
+            Self::Env(name) => {
+                std::env::var(name).map_err(|error| wrong(error.to_string(), "set the variable"))?
+            }
+        };
+        let text = text.trim_end_matches(['\n', '\r']);
+        if text.is_empty() {
+            return Err(wrong("it is empty".to_owned(), "put the secret there"));
+        }
+        Ok(SecretText(text.to_owned()))
+    }
+}
+
+/// Says where it is, not what it is.
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "variable {name}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> std::io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::metadata(path)?.permissions().mode())
+}
+
+#[cfg(not(unix))]
+fn mode(path: &Path) -> std::io::Result<u32> {
+    std::fs::metadata(path).map(|_| 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_from_the_folder_and_must_not_be_open_to_all() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("key");
+        std::fs::write(&path, "hush\n")?;
+        let secret = Secret::File("key".into());
+        for (mode, is_read) in [(0o600, true), (0o640, true), (0o644, false), (0o602, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+            let read = secret.read(folder.path());
+            assert_eq!(read.is_ok(), is_read, "{mode:o}");
+            assert!(!format!("{read:?}").contains("hush"));
+            if let Ok(text) = read {
+                assert_eq!(text.expose(), "hush");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_or_absent_secret_is_an_error_that_says_where() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("key");
+        std::fs::write(&path, "\n")?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let empty = Secret::File("key".into()).read(folder.path());
+        assert!(empty.is_err_and(|error| error.to_string().contains("file key: it is empty")));
+        let absent = Secret::Env("SLACKTIDE_TEST_NOT_SET".to_owned()).read(folder.path());
+        assert!(absent.is_err_and(|error| error.to_string().contains("SLACKTIDE_TEST_NOT_SET")));
+        Ok(())
+    }
+
+    #[test]
+    fn is_written_as_where_it_is() {
+        #[derive(Deserialize)]
+        struct Holder {
+            key: Secret,
+        }
+        let read = |text: &str| toml::from_str::<Holder>(text).map(|holder| holder.key).ok();
+        assert_eq!(read("key = { file = \"a\" }"), Some(Secret::File("a".into())));
+        assert_eq!(read("key = { env = \"A\" }"), Some(Secret::Env("A".to_owned())));
+        assert_eq!(read("key = \"the secret itself\""), None);
+        assert_eq!(read("key = { file = \"a\", env = \"A\" }"), None);
+    }
+}

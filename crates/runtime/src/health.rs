@@ -1,0 +1,226 @@
+//! The small HTTP server that tells how a process is: `/healthz`, `/status`, `/metrics`.
+//!
+//! Only on a loopback address: it has no authentication, and what it tells is for the host.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The `[health]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthConfig {
+    /// A loopback address; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where to write the address that was taken, for those who gave port 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addr_file: Option<PathBuf>,
+}
+
+/// What a process tells of itself. Called for each request; must not block.
+pub trait Report: Send + Sync + 'static {
+    /// The state as JSON.
+    fn status(&self) -> serde_json::Value;
+
+    /// The metrics as Prometheus text; see [`MetricsText`](crate::metrics::MetricsText).
+    fn metrics(&self) -> String;
+
+    /// Whether the process does its work.
+    ///
+    /// # Errors
+    /// Why not, in a sentence. A gate that is shut is no reason: waiting is its work.
+    fn healthy(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// Anyone could read it.
+    #[error("health.listen is {0}, which is not a loopback address; use for example 127.0.0.1:9101")]
+    NotLoopback(SocketAddr),
+    /// The address is taken or not ours.
+    #[error("health.listen {0}: {1}; is another agent running?")]
+    Bind(SocketAddr, io::Error),
+    /// The address could not be written.
+    #[error("health.addr_file {path}: {why}", path = .0.display(), why = .1)]
+    AddrFile(PathBuf, io::Error),
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct Serving {
+    /// The address that it listens on.
+    pub addr: SocketAddr,
+    /// Ends when the token is cancelled.
+    pub task: JoinHandle<()>,
+}
+
+/// Starts the server, until the token is cancelled.
+///
+/// # Errors
+/// When the address is not a loopback one, is taken, or cannot be written to `addr_file`.
+pub async fn serve(
+    config: &HealthConfig,
+    report: Arc<dyn Report>,
+    stop: CancellationToken,
+) -> Result<Serving, HealthError> {
+    if !config.listen.ip().is_loopback() {
+        return Err(HealthError::NotLoopback(config.listen));
+    }
+    let bind = |error| HealthError::Bind(config.listen, error);
+    let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+    let addr = listener.local_addr().map_err(bind)?;
+    if let Some(path) = &config.addr_file {
+        write_whole(path, &addr.to_string()).map_err(|error| HealthError::AddrFile(path.clone(), error))?;
+    }
+    tracing::info!(%addr, "health server listens");
+    let routes = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(report);
+    let task = tokio::spawn(async move {
+        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        // A client that keeps its connection open must not keep the process alive.
+        let outcome = tokio::select! {
+            outcome = server => outcome,
+            () = stop.cancelled() => Ok(()),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(%error, "health server failed");
+        }
+    });
+    Ok(Serving { addr, task })
+}
+
+/// Whole or not at all: a reader that sees the file sees all of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(&beside, path)
+}
+
+async fn healthz(State(report): State<Arc<dyn Report>>) -> Response {
+    match report.healthy() {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn status(State(report): State<Arc<dyn Report>>) -> Response {
+    Json(report.status()).into_response()
+}
+
+async fn metrics(State(report): State<Arc<dyn Report>>) -> Response {
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        report.metrics(),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    struct Fixed(bool);
+
+    impl Report for Fixed {
+        fn status(&self) -> serde_json::Value {
+            serde_json::json!({ "state": "shut" })
+        }
+
+        fn metrics(&self) -> String {
+            "slacktide_up 1\n".to_owned()
+        }
+
+        fn healthy(&self) -> Result<(), String> {
+            if self.0 {
+                Ok(())
+            } else {
+                Err("no exchange".to_owned())
+            }
+        }
+    }
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    async fn ask(addr: SocketAddr, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(addr).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn tells_health_status_and_metrics_until_stopped() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let addr_file = folder.path().join("addr");
+        let config = HealthConfig {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            addr_file: Some(addr_file.clone()),
+        };
+        let stop = CancellationToken::new();
+        let serving = serve(&config, Arc::new(Fixed(true)), stop.clone()).await?;
+        assert_eq!(std::fs::read_to_string(addr_file)?, serving.addr.to_string());
+        assert!(ask(serving.addr, "/healthz").await?.starts_with("HTTP/1.1 200"));
+        assert!(
+            ask(serving.addr, "/status")
+                .await?
+                .ends_with("{\"state\":\"shut\"}")
+        );
+        assert!(ask(serving.addr, "/metrics").await?.ends_with("slacktide_up 1\n"));
+        assert!(ask(serving.addr, "/other").await?.starts_with("HTTP/1.1 404"));
+        // A client that stays connected does not hold it up.
+        let _idle = TcpStream::connect(serving.addr).await?;
+        stop.cancel();
+        serving.task.await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn ill_health_is_a_503_with_the_reason() -> Outcome {
+        let config = HealthConfig {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            addr_file: None,
+        };
+        let serving = serve(&config, Arc::new(Fixed(false)), CancellationToken::new()).await?;
+        let answer = ask(serving.addr, "/healthz").await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("no exchange\n"),
+            "{answer}"
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_address_that_others_reach_is_refused() {
+        let config = HealthConfig {
+            listen: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            addr_file: None,
+        };
+        let refused = serve(&config, Arc::new(Fixed(true)), CancellationToken::new()).await;
+        assert!(matches!(refused, Err(HealthError::NotLoopback(_))));
+    }
+}
