@@ -1,1 +1,189 @@
 //! The suite that every transport must pass.
+//!
+//! Each check is named and stands alone: it uses names of its own, so that one exchange may
+//! serve them all, or each may have a fresh one. The parties' views may be one object when the
+//! transport knows no credentials.
+//!
+//! - [`chain`] compare-and-set: chunks, receipts, leases, audit entries
+//! - [`delivery`] fetching and settling
+//! - [`outcome`] once for ever: requests, cancels, replies
+//! - [`replay`] reading in order
+
+pub mod chain;
+pub mod delivery;
+pub mod outcome;
+pub mod replay;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use schemas::request::RequestId;
+
+use crate::error::Error;
+use crate::port::Exchange;
+
+/// One exchange as its parties see it. The recipient has a durable for chunks and for replies.
+#[derive(Clone)]
+pub struct Parties {
+    /// Publishes chunks and replies, holds the lease.
+    pub bureau: Arc<dyn Exchange>,
+    /// Fetches, signs receipts, files requests.
+    pub recipient: Arc<dyn Exchange>,
+    /// Reads everything.
+    pub auditor: Arc<dyn Exchange>,
+    /// The recipient's name.
+    pub name: RecipientName,
+    /// The bureau's name.
+    pub bureau_name: PartyName,
+}
+
+/// Why a check failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+/// What a check comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// A check of the suite.
+pub type Check = for<'a> fn(&'a Parties) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// All checks, by name.
+pub const CHECKS: &[(&str, Check)] = &[
+    ("an empty lane is expected at 0", |p| {
+        Box::pin(chain::empty_is_zero(p))
+    }),
+    ("only the exact sequence is accepted", |p| {
+        Box::pin(chain::exact_sequence(p))
+    }),
+    ("a lost acknowledgement is read back", |p| {
+        Box::pin(chain::lost_acknowledgement(p))
+    }),
+    ("of two writers one wins", |p| Box::pin(chain::one_wins(p))),
+    ("lanes do not disturb each other", |p| {
+        Box::pin(chain::lanes_apart(p))
+    }),
+    ("receipts form a chain", |p| Box::pin(chain::receipts(p))),
+    ("a lease is compare-and-set", |p| Box::pin(chain::lease(p))),
+    ("audit entries form a chain", |p| Box::pin(chain::audit(p))),
+    ("the largest message passes and a larger one is refused", |p| {
+        Box::pin(chain::sizes(p))
+    }),
+    ("what is settled does not come again", |p| {
+        Box::pin(delivery::settled(p))
+    }),
+    ("what is put off comes again and is counted", |p| {
+        Box::pin(delivery::put_off(p))
+    }),
+    ("settling twice is harmless", |p| Box::pin(delivery::twice(p))),
+    ("fetching is bounded and drains", |p| {
+        Box::pin(delivery::drains(p))
+    }),
+    ("an unknown recipient is an error, soon", |p| {
+        Box::pin(delivery::unknown_recipient(p))
+    }),
+    ("a request is filed once for ever", |p| {
+        Box::pin(outcome::request_once(p))
+    }),
+    ("a cancel is filed once for ever", |p| {
+        Box::pin(outcome::cancel_once(p))
+    }),
+    ("a request has one reply", |p| Box::pin(outcome::one_reply(p))),
+    ("the queue is requests without replies", |p| {
+        Box::pin(outcome::queue(p))
+    }),
+    ("a replay is in order and filtered", |p| {
+        Box::pin(replay::ordered(p))
+    }),
+    ("a replay begins at a sequence or a time", |p| {
+        Box::pin(replay::begins(p))
+    }),
+    ("a replay passes over gaps", |p| Box::pin(replay::gaps(p))),
+    ("a ping comes back", |p| Box::pin(ping(p))),
+];
+
+/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+///
+/// # Errors
+/// One line for each check that failed.
+pub async fn run<F, Made>(make: F) -> Result<usize, String>
+where
+    F: Fn() -> Made,
+    Made: Future<Output = Parties>,
+{
+    let mut failures = Vec::new();
+    for (name, check) in CHECKS {
+        if let Err(Failure(why)) = check(&make().await).await {
+            failures.push(format!("{name}: {why}"));
+        }
+    }
+    if failures.is_empty() {
+        Ok(CHECKS.len())
+    } else {
+        Err(failures.join("\n"))
+    }
+}
+
+async fn ping(parties: &Parties) -> Outcome {
+    for party in [&parties.bureau, &parties.recipient, &parties.auditor] {
+        party.ping().await?;
+    }
+    Ok(())
+}
+
+impl Parties {
+    /// A lane of this recipient, for one check.
+    fn lane(&self, feed: &str) -> Result<Lane, Failure> {
+        Ok(Lane {
+            recipient: self.name.clone(),
+            feed: FeedName::new(feed)?,
+        })
+    }
+}
+
+fn source(name: &str) -> Result<SourceName, Failure> {
+    Ok(SourceName::new(name)?)
+}
+
+fn id(token: &str) -> Result<RequestId, Failure> {
+    Ok(format!("20260131-{token}").parse()?)
+}
+
+fn ensure(holds: bool, what: impl fmt::Display) -> Outcome {
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure(what.to_string()))
+    }
+}
+
+fn same<T: PartialEq + fmt::Debug>(what: &str, got: &T, wanted: &T) -> Outcome {
+    ensure(
+        got == wanted,
+        format_args!("{what}: got {got:?}, wanted {wanted:?}"),
+    )
+}
+
+fn there<T>(what: &str, value: Option<T>) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure(format!("{what}: nothing there")))
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(format!("{:?}: {error}", error.kind))
+    }
+}
+
+impl From<schemas::name::BadName> for Failure {
+    fn from(error: schemas::name::BadName) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<schemas::request::BadRequestId> for Failure {
+    fn from(error: schemas::request::BadRequestId) -> Self {
+        Self(error.to_string())
+    }
+}

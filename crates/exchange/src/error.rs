@@ -46,10 +46,16 @@ impl ErrorKind {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Unreachable => "check the exchange's address and that it runs; the agent goes on by itself once it answers",
+            Self::Unreachable => {
+                "check the exchange's address and that it runs; the agent goes on by itself once it answers"
+            }
             Self::Unknown => "nothing to do: the agent reads back what was stored and goes on",
-            Self::Unauthenticated => "compare the public key of the connection seed with the exchange's account file",
-            Self::Denied => "grant this subject to the credential in the exchange's account file, or use the right credential",
+            Self::Unauthenticated => {
+                "compare the public key of the connection seed with the exchange's account file"
+            }
+            Self::Denied => {
+                "grant this subject to the credential in the exchange's account file, or use the right credential"
+            }
             Self::Full => "raise max_bytes of the stream or retire settled chunks; nothing is lost meanwhile",
             Self::TooLarge => "raise the exchange's max_payload to the shipped value",
             Self::Topology => "run `slacktide exchange apply` with the administrator's credential",
@@ -61,7 +67,10 @@ impl ErrorKind {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
+        Self {
+            kind,
+            what: what.into(),
+        }
     }
 }
 

@@ -102,14 +102,23 @@ pub trait Exchange: Send + Sync {
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
 
     /// A request and its reply as the streams have them now.
-    async fn request_status(&self, recipient: &RecipientName, id: &RequestId) -> Result<(Option<Stored>, Option<Stored>)>;
+    async fn request_status(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+    ) -> Result<(Option<Stored>, Option<Stored>)>;
 
     /// The last audit entry of a writer.
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
 
     /// Publishes an audit entry if the writer's last one is still at `expected`.
-    async fn publish_audit(&self, party: &PartyName, writer: &PartyName, bytes: Bytes, expected: Sequence)
-    -> Result<Published>;
+    async fn publish_audit(
+        &self,
+        party: &PartyName,
+        writer: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published>;
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
     /// (a subject, `*` and `>` allowed); for the auditor. No consumer is made. The next place

@@ -1,0 +1,180 @@
+//! Compare-and-set, wherever one message follows another.
+
+use bytes::Bytes;
+use schemas::body::MOST_MESSAGE;
+use schemas::name::{Lane, PartyName};
+
+use super::{Failure, Outcome, Parties, ensure, same, source, there};
+use crate::error::ErrorKind;
+use crate::outcome::Published;
+use crate::port::Sequence;
+
+const A: Bytes = Bytes::from_static(b"a");
+const B: Bytes = Bytes::from_static(b"b");
+
+fn done(what: &str, published: Published) -> Result<Sequence, Failure> {
+    match published {
+        Published::Done { sequence } => Ok(sequence),
+        Published::Conflict => Err(Failure(format!("{what}: a conflict"))),
+    }
+}
+
+async fn chunk(
+    parties: &Parties,
+    lane: &Lane,
+    bytes: Bytes,
+    expected: Sequence,
+) -> Result<Sequence, Failure> {
+    done(
+        "a chunk with the right expectation",
+        parties.bureau.publish_chunk(lane, bytes, expected).await?,
+    )
+}
+
+pub(super) async fn empty_is_zero(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-empty")?;
+    same("an empty lane", &parties.bureau.last_chunk(&lane).await?, &None)?;
+    let early = parties.bureau.publish_chunk(&lane, A, 1).await?;
+    same("expecting 1 on an empty lane", &early, &Published::Conflict)?;
+    same(
+        "after the conflict",
+        &parties.bureau.last_chunk(&lane).await?,
+        &None,
+    )?;
+    let sequence = chunk(parties, &lane, A, 0).await?;
+    let last = there("the chunk", parties.bureau.last_chunk(&lane).await?)?;
+    same("its sequence", &last.sequence, &sequence)?;
+    same("its bytes", &last.bytes, &A)?;
+    same("its subject", &last.subject, &format!("data.{lane}"))
+}
+
+pub(super) async fn exact_sequence(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-exact")?;
+    let first = chunk(parties, &lane, A, 0).await?;
+    for wrong in [0, first - 1, first + 1, u64::MAX] {
+        let refused = parties.bureau.publish_chunk(&lane, B, wrong).await?;
+        same(
+            &format!("expecting {wrong} after {first}"),
+            &refused,
+            &Published::Conflict,
+        )?;
+    }
+    let second = chunk(parties, &lane, B, first).await?;
+    ensure(
+        second > first,
+        format_args!("{second} does not come after {first}"),
+    )?;
+    let last = there("the last", parties.bureau.last_chunk(&lane).await?)?;
+    same("the last", &last.bytes, &B)
+}
+
+/// The acknowledgement is thrown away, as if it had never come.
+pub(super) async fn lost_acknowledgement(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-lost-ack")?;
+    let before = chunk(parties, &lane, A, 0).await?;
+    let _lost = parties.bureau.publish_chunk(&lane, B, before).await?;
+    let again = parties.bureau.publish_chunk(&lane, B, before).await?;
+    same("sending it again", &again, &Published::Conflict)?;
+    let last = there("the last", parties.bureau.last_chunk(&lane).await?)?;
+    same("the bytes that were in flight", &last.bytes, &B)?;
+    chunk(parties, &lane, A, last.sequence).await.map(|_| ())
+}
+
+pub(super) async fn one_wins(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-race")?;
+    let (one, other) = tokio::join!(
+        parties.bureau.publish_chunk(&lane, A, 0),
+        parties.bureau.publish_chunk(&lane, B, 0)
+    );
+    let (one, other) = (one?, other?);
+    let won = [one, other]
+        .iter()
+        .filter(|outcome| matches!(outcome, Published::Done { .. }))
+        .count();
+    same("writers that won", &won, &1)?;
+    let last = there("the winner's", parties.bureau.last_chunk(&lane).await?)?;
+    let winner = if one == Published::Conflict { B } else { A };
+    same("the winner's bytes", &last.bytes, &winner)
+}
+
+pub(super) async fn lanes_apart(parties: &Parties) -> Outcome {
+    let (one, other) = (parties.lane("chain-one")?, parties.lane("chain-other")?);
+    let first = chunk(parties, &one, A, 0).await?;
+    chunk(parties, &other, B, 0).await?;
+    chunk(parties, &one, B, first).await.map(|_| ())
+}
+
+pub(super) async fn receipts(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-receipts")?;
+    let recipient = &parties.recipient;
+    let first = done("the first", recipient.publish_receipt(&lane, A, 0).await?)?;
+    same(
+        "a stale one",
+        &recipient.publish_receipt(&lane, B, 0).await?,
+        &Published::Conflict,
+    )?;
+    done("the second", recipient.publish_receipt(&lane, B, first).await?)?;
+    for party in [&parties.recipient, &parties.bureau] {
+        same(
+            "the last receipt",
+            &there("a receipt", party.last_receipt(&lane).await?)?.bytes,
+            &B,
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn lease(parties: &Parties) -> Outcome {
+    let (source, bureau) = (source("conformance-core")?, &parties.bureau);
+    same("no lease", &bureau.lease(&source).await?, &None)?;
+    let first = done("taking it", bureau.write_lease(&source, A, 0).await?)?;
+    same(
+        "taking it again",
+        &bureau.write_lease(&source, B, 0).await?,
+        &Published::Conflict,
+    )?;
+    let second = done("renewing it", bureau.write_lease(&source, B, first).await?)?;
+    same(
+        "a stale renewal",
+        &bureau.write_lease(&source, A, first).await?,
+        &Published::Conflict,
+    )?;
+    let held = there("the lease", bureau.lease(&source).await?)?;
+    same("the record", &(held.sequence, held.bytes), &(second, B))
+}
+
+pub(super) async fn audit(parties: &Parties) -> Outcome {
+    let (party, bureau) = (&parties.bureau_name, &parties.bureau);
+    let writer = PartyName::new("conformance")?;
+    same("no entry", &bureau.last_audit(party, &writer).await?, &None)?;
+    let first = done("the first", bureau.publish_audit(party, &writer, A, 0).await?)?;
+    same(
+        "a stale one",
+        &bureau.publish_audit(party, &writer, B, 0).await?,
+        &Published::Conflict,
+    )?;
+    done(
+        "the second",
+        bureau.publish_audit(party, &writer, B, first).await?,
+    )?;
+    same(
+        "the last",
+        &there("an entry", bureau.last_audit(party, &writer).await?)?.bytes,
+        &B,
+    )
+}
+
+pub(super) async fn sizes(parties: &Parties) -> Outcome {
+    let lane = parties.lane("chain-sizes")?;
+    let of = |length: usize| Bytes::from(vec![7; length]);
+    match parties.bureau.publish_chunk(&lane, of(MOST_MESSAGE * 2), 0).await {
+        Err(error) => same("the error", &error.kind, &ErrorKind::TooLarge)?,
+        Ok(outcome) => return Err(Failure(format!("twice the largest came to {outcome:?}"))),
+    }
+    chunk(parties, &lane, of(MOST_MESSAGE), 0).await?;
+    let last = there("the largest", parties.bureau.last_chunk(&lane).await?)?;
+    ensure(
+        last.bytes == of(MOST_MESSAGE),
+        "the largest message came back changed",
+    )
+}

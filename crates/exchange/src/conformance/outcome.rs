@@ -1,0 +1,124 @@
+//! Once for ever: requests, cancels, replies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use super::{Failure, Outcome, Parties, ensure, id, same, there};
+use crate::delivery::Settlement;
+use crate::outcome::Filed;
+use crate::port::Sequence;
+
+const A: Bytes = Bytes::from_static(b"a");
+const B: Bytes = Bytes::from_static(b"b");
+
+fn done(what: &str, filed: Filed) -> Result<Sequence, Failure> {
+    match filed {
+        Filed::Done { sequence } => Ok(sequence),
+        Filed::Already(_) => Err(Failure(format!("{what}: there was one already"))),
+    }
+}
+
+/// The first bytes stand, whatever comes later: the same (a lost acknowledgement) or others.
+fn stands(what: &str, filed: Filed, sequence: Sequence) -> Outcome {
+    match filed {
+        Filed::Already(stored) => same(what, &(stored.sequence, stored.bytes), &(sequence, A)),
+        Filed::Done { sequence } => Err(Failure(format!("{what}: stored a second time, at {sequence}"))),
+    }
+}
+
+pub(super) async fn request_once(parties: &Parties) -> Outcome {
+    let (recipient, name, id) = (&parties.recipient, &parties.name, id("requestonce")?);
+    let sequence = done("the first", recipient.file_request(name, &id, A).await?)?;
+    stands(
+        "the same again",
+        recipient.file_request(name, &id, A).await?,
+        sequence,
+    )?;
+    stands(
+        "another one",
+        recipient.file_request(name, &id, B).await?,
+        sequence,
+    )?;
+    let (request, reply) = recipient.request_status(name, &id).await?;
+    same("the request", &there("the request", request)?.bytes, &A)?;
+    same("the reply", &reply, &None)
+}
+
+pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
+    let (recipient, name, id) = (&parties.recipient, &parties.name, id("cancelonce")?);
+    same("no cancel", &parties.bureau.cancellation(name, &id).await?, &None)?;
+    let sequence = done("the first", recipient.cancel_request(name, &id, A).await?)?;
+    stands(
+        "another one",
+        recipient.cancel_request(name, &id, B).await?,
+        sequence,
+    )?;
+    let wish = there("the wish", parties.bureau.cancellation(name, &id).await?)?;
+    same("the wish", &wish.bytes, &A)
+}
+
+pub(super) async fn one_reply(parties: &Parties) -> Outcome {
+    let (bureau, name, id) = (&parties.bureau, &parties.name, id("onereplyonly")?);
+    done("the request", parties.recipient.file_request(name, &id, A).await?)?;
+    let (one, other) = tokio::join!(bureau.reply(name, &id, A), bureau.reply(name, &id, A));
+    let replies = [one?, other?];
+    let stored = replies
+        .iter()
+        .filter(|filed| matches!(filed, Filed::Done { .. }))
+        .count();
+    same("replies stored of two at once", &stored, &1)?;
+    let (_, reply) = parties.recipient.request_status(name, &id).await?;
+    let sequence = there("the reply", reply)?.sequence;
+    stands("another outcome", bureau.reply(name, &id, B).await?, sequence)?;
+    fetched(parties, &format!("reply.{name}.{id}")).await
+}
+
+async fn fetched(parties: &Parties, subject: &str) -> Outcome {
+    let end = Instant::now() + Duration::from_secs(15);
+    loop {
+        let some = parties.recipient.fetch_replies(&parties.name, 10).await?;
+        parties.recipient.settle(&some, Settlement::Done).await?;
+        if let Some(reply) = some.iter().find(|delivery| delivery.subject == subject) {
+            return same("the reply fetched", &reply.bytes, &A);
+        }
+        ensure(Instant::now() < end, "the reply was not fetched")?;
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub(super) async fn queue(parties: &Parties) -> Outcome {
+    let (bureau, recipient, name) = (&parties.bureau, &parties.recipient, &parties.name);
+    let ids = [
+        id("queueone1")?,
+        id("queuetwo2")?,
+        id("queuethree")?,
+        id("queuefour4")?,
+    ];
+    let mut places = Vec::new();
+    for id in &ids {
+        places.push(done("a request", recipient.file_request(name, id, A).await?)?);
+    }
+    done("a reply", bureau.reply(name, &ids[1], A).await?)?;
+    let open = |from, max| async move {
+        let some = bureau.fetch_requests(from, max).await?;
+        Ok::<Vec<Sequence>, Failure>(some.into_iter().map(|request| request.sequence).collect())
+    };
+    same(
+        "open ones",
+        &open(places[0], 10).await?,
+        &vec![places[0], places[2], places[3]],
+    )?;
+    same(
+        "the first two",
+        &open(places[0], 2).await?,
+        &vec![places[0], places[2]],
+    )?;
+    same(
+        "from a later place",
+        &open(places[2] + 1, 10).await?,
+        &vec![places[3]],
+    )?;
+    same("asked for none", &open(places[0], 0).await?, &vec![])
+}

@@ -1,0 +1,126 @@
+//! Reading in order, as the auditor does.
+
+use bytes::Bytes;
+
+use super::{Failure, Outcome, Parties, ensure, id, same};
+use crate::outcome::{Filed, Published, Stored};
+use crate::port::{From, Sequence, Stream};
+
+/// Publishes chunks in turn on two lanes; their sequences.
+async fn two_lanes(parties: &Parties, feeds: [&str; 2], count: usize) -> Result<[Vec<Sequence>; 2], Failure> {
+    let lanes = [parties.lane(feeds[0])?, parties.lane(feeds[1])?];
+    let mut sequences = [Vec::new(), Vec::new()];
+    for number in 0..count {
+        for (lane, sequences) in lanes.iter().zip(&mut sequences) {
+            let (bytes, expected) = (
+                Bytes::from(number.to_string()),
+                sequences.last().copied().unwrap_or(0),
+            );
+            match parties.bureau.publish_chunk(lane, bytes, expected).await? {
+                Published::Done { sequence } => sequences.push(sequence),
+                Published::Conflict => return Err(Failure(format!("{lane} is not empty"))),
+            }
+        }
+    }
+    Ok(sequences)
+}
+
+/// Reads to the end by pages, as a caller does.
+async fn all(parties: &Parties, filter: &str, page: usize) -> Result<Vec<Stored>, Failure> {
+    let (mut all, mut next) = (Vec::new(), 0);
+    loop {
+        let some = parties
+            .auditor
+            .read(Stream::Data, From::Sequence(next), filter, page)
+            .await?;
+        let Some(last) = some.last() else { return Ok(all) };
+        ensure(some.len() <= page, "more than asked for")?;
+        next = last.sequence + 1;
+        all.extend(some);
+    }
+}
+
+fn sequences(messages: &[Stored]) -> Vec<Sequence> {
+    messages.iter().map(|message| message.sequence).collect()
+}
+
+pub(super) async fn ordered(parties: &Parties) -> Outcome {
+    let [one, other] = two_lanes(parties, ["replay-one", "replay-other"], 7).await?;
+    let name = &parties.name;
+    let read = all(parties, &format!("data.{name}.replay-one"), 3).await?;
+    same("one lane", &sequences(&read), &one)?;
+    same("its bytes", &read[6].bytes, &Bytes::from_static(b"6"))?;
+    let read = all(parties, &format!("data.{name}.*"), 4).await?;
+    let both: Vec<Sequence> = sequences(&read)
+        .into_iter()
+        .filter(|sequence| one.contains(sequence) || other.contains(sequence))
+        .collect();
+    let mut wanted = [one, other].concat();
+    wanted.sort_unstable();
+    same("both lanes, by sequence", &both, &wanted)?;
+    same(
+        "all of it",
+        &sequences(&all(parties, ">", 4).await?),
+        &sequences(&read),
+    )?;
+    same("nothing", &all(parties, "data.nobody.>", 4).await?.len(), &0)?;
+    let none = parties
+        .auditor
+        .read(Stream::Data, From::Sequence(0), ">", 0)
+        .await?;
+    same("none asked for", &none.len(), &0)
+}
+
+pub(super) async fn begins(parties: &Parties) -> Outcome {
+    let [one, _] = two_lanes(parties, ["replay-begins", "replay-beside"], 4).await?;
+    let filter = format!("data.{}.replay-begins", parties.name);
+    let read = |from| parties.auditor.read(Stream::Data, from, &filter, 100);
+    same(
+        "from a sequence",
+        &sequences(&read(From::Sequence(one[2])).await?),
+        &one[2..].to_vec(),
+    )?;
+    same(
+        "from one after it",
+        &sequences(&read(From::Sequence(one[2] + 1)).await?),
+        &one[3..].to_vec(),
+    )?;
+    same(
+        "from beyond the end",
+        &read(From::Sequence(u64::MAX / 2)).await?.len(),
+        &0,
+    )?;
+    let chunks = read(From::Sequence(0)).await?;
+    same(
+        "from a time",
+        &sequences(&read(From::Time(chunks[1].stored_at)).await?),
+        &one[1..].to_vec(),
+    )?;
+    let later = chunks[3].stored_at + jiff::SignedDuration::from_hours(1);
+    same("from the future", &read(From::Time(later)).await?.len(), &0)
+}
+
+/// A gap: what lies between the messages that match is as good as gone.
+pub(super) async fn gaps(parties: &Parties) -> Outcome {
+    let mut filed = Vec::new();
+    for token in ["gapsaaaa", "gapsbbbb", "gapscccc"] {
+        match parties
+            .recipient
+            .file_request(&parties.name, &id(token)?, Bytes::from_static(b"g"))
+            .await?
+        {
+            Filed::Done { sequence } => filed.push(sequence),
+            Filed::Already(_) => return Err(Failure(format!("{token} was filed already"))),
+        }
+    }
+    let filter = format!("request.*.{}", id("gapscccc")?);
+    let read = parties
+        .auditor
+        .read(Stream::Requests, From::Sequence(filed[0]), &filter, 10)
+        .await?;
+    same(
+        "past those that do not match",
+        &sequences(&read),
+        &filed[2..].to_vec(),
+    )
+}

@@ -1,0 +1,73 @@
+//! A private server with the shipped configuration, and its users' connections.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use harness::NatsServer;
+use nats::topology::{self, Admin};
+use nats::{JetStream, Options};
+use nkeys::KeyPair;
+use schemas::name::RecipientName;
+use tempfile::TempDir;
+
+/// The users of the shipped accounts, and a second recipient made by the same pattern.
+const USERS: [&str; 5] = ["admin", "bureau", "auditor", "insurer-a", "insurer-b"];
+
+pub(crate) struct ExchangeServer {
+    pub(crate) server: NatsServer,
+    seeds: BTreeMap<&'static str, String>,
+    _config: TempDir,
+}
+
+impl ExchangeServer {
+    /// Started, with the streams and consumers applied.
+    pub(crate) async fn start() -> Self {
+        let exchange = Self::bare().await;
+        let admin = exchange.admin().await;
+        let shipped = topology::embedded(&recipients()).unwrap();
+        let plan = topology::plan(&admin, &shipped).await.unwrap();
+        topology::apply(&admin, &plan, false).await.unwrap();
+        exchange
+    }
+
+    /// Started, with the accounts and nothing else.
+    pub(crate) async fn bare() -> Self {
+        let pairs: Vec<_> = USERS.iter().map(|user| (*user, KeyPair::new_user())).collect();
+        let public: Vec<_> = pairs.iter().map(|(user, pair)| (*user, pair.public_key())).collect();
+        let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
+        let config = tempfile::tempdir().unwrap();
+        std::fs::create_dir(config.path().join("accounts")).unwrap();
+        for (path, text) in topology::server::files(&recipients()) {
+            std::fs::write(config.path().join(path), text).unwrap();
+        }
+        let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", config.path(), &public);
+        // The harness gives the store a place of its own.
+        let env: Vec<(&str, &str)> = env
+            .iter()
+            .filter(|(name, _)| name != "SLACKTIDE_STORE")
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let server = NatsServer::with_config(&config.path().join("server.conf"), &env).await;
+        let seeds = pairs.iter().map(|(user, pair)| (*user, pair.seed().unwrap())).collect();
+        Self { server, seeds, _config: config }
+    }
+
+    /// How a user connects: a command's way, failing at once.
+    pub(crate) fn options(&self, user: &str) -> Options {
+        let mut options = Options::command(self.server.url(), user, &self.seeds[user]);
+        options.timeout = Duration::from_secs(10);
+        options
+    }
+
+    pub(crate) async fn connect(&self, user: &str) -> JetStream {
+        JetStream::connect(self.options(user)).await.unwrap()
+    }
+
+    pub(crate) async fn admin(&self) -> Admin {
+        Admin::new(self.connect("admin").await)
+    }
+}
+
+pub(crate) fn recipients() -> Vec<RecipientName> {
+    ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap()).to_vec()
+}
