@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use runtime::metrics::MetricsText;
 use schemas::load::GateState;
 use serde::Serialize;
 
@@ -70,6 +71,103 @@ pub struct GateStatus {
     pub yields: Yields,
 }
 
+impl GateStatus {
+    /// Writes it as metrics. Reasons are labels by kind, so they are few.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn metrics(&self, text: &mut MetricsText) {
+        for (state, name) in [
+            (GateState::Open, "open"),
+            (GateState::Limited, "limited"),
+            (GateState::Shut, "shut"),
+        ] {
+            let is = f64::from(u8::from(self.state == state));
+            text.gauge(
+                "slacktide_gate_state",
+                "1 for the state that the gate is in.",
+                &[("state", name)],
+                is,
+            );
+        }
+        let reason = [("reason", self.reason_kind.name())];
+        text.gauge(
+            "slacktide_gate_reason",
+            "1 for the reason in force.",
+            &reason,
+            1.0,
+        );
+        for (signal, milli) in &self.readings_milli {
+            let value = milli.map_or(f64::NAN, |milli| milli as f64 / 1_000.0);
+            text.gauge(
+                "slacktide_gate_reading",
+                "Last reading of each signal.",
+                &[("signal", signal)],
+                value,
+            );
+        }
+        for (kind, count) in &self.shuts_by_reason {
+            let reason = [("reason", kind.name())];
+            text.counter(
+                "slacktide_gate_shuts_total",
+                "Times shut, by reason.",
+                &reason,
+                *count as f64,
+            );
+        }
+        let seconds = |ms: u64| ms as f64 / 1e3;
+        text.counter(
+            "slacktide_gate_open_seconds_total",
+            "Time open.",
+            &[],
+            seconds(self.open_ms),
+        );
+        text.counter(
+            "slacktide_gate_shut_seconds_total",
+            "Time shut.",
+            &[],
+            seconds(self.shut_ms),
+        );
+        let since = self.not_idle_since.map_or(0, Timestamp::as_second);
+        let help = "Since when the gate has been shut, in Unix time; 0 while open.";
+        text.gauge("slacktide_gate_not_idle_since_seconds", help, &[], since as f64);
+        text.counter(
+            "slacktide_gate_samples_total",
+            "Samples taken.",
+            &[],
+            self.samples as f64,
+        );
+        text.counter(
+            "slacktide_gate_permits_total",
+            "Permits given.",
+            &[],
+            self.permits as f64,
+        );
+        text.gauge(
+            "slacktide_gate_permits_out",
+            "Permits that are out.",
+            &[],
+            self.permits_out as f64,
+        );
+        let micros = |us: u64| us as f64 / 1e6;
+        let yields = &self.yields;
+        let help = "Shuts that interrupted work.";
+        text.counter("slacktide_gate_yields_total", help, &[], yields.count as f64);
+        let help = "From the sample that shut the gate to the end of the work, summed.";
+        text.counter(
+            "slacktide_gate_yield_seconds_total",
+            help,
+            &[],
+            micros(yields.total_us),
+        );
+        let help = "The longest time to yield.";
+        text.gauge(
+            "slacktide_gate_yield_max_seconds",
+            help,
+            &[],
+            micros(yields.max_us),
+        );
+    }
+}
+
 /// Counts.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -133,4 +231,28 @@ impl Tally {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permit::Gate;
+
+    #[test]
+    fn metrics_tell_state_and_shuts_by_reason() {
+        let (gate, script) = Gate::scripted();
+        script.open();
+        script.shut("load");
+        let mut text = MetricsText::new();
+        gate.status().metrics(&mut text);
+        let text = text.finish();
+        assert!(
+            text.contains("slacktide_gate_state{state=\"shut\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("slacktide_gate_shuts_total{reason=\"scripted\"} 1\n"),
+            "{text}"
+        );
+    }
 }

@@ -177,7 +177,8 @@ async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
 async fn the_configured_gate_measures_this_host() {
     let config = GateConfig {
         interval: runtime::span::Span::from_millis(50),
-        stale_after: Some(runtime::span::Span::from_secs(5)),
+        read_timeout: Some(runtime::span::Span::from_secs(60)),
+        stale_after: Some(runtime::span::Span::from_secs(60)),
         ..GateConfig::default()
     };
     let stop = CancellationToken::new();
