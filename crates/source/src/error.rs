@@ -29,6 +29,9 @@ pub enum ErrorKind {
     /// The feed cannot be served as configured: bad SQL, missing table or column, cursor not
     /// unique or null, a fence that cannot be taken. The feed stops.
     Refused,
+    /// The permit was revoked before there was anything to keep. No fault: go on under the next
+    /// permit.
+    Revoked,
     /// Anything else that the database answered. Retry with back-off.
     Database,
 }
@@ -37,6 +40,23 @@ impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { kind, what: what.into(), remedy: remedy.into() }
+    }
+
+    /// The permit was revoked; nothing was lost.
+    #[must_use]
+    pub fn revoked() -> Self {
+        Self::new(
+            ErrorKind::Revoked,
+            "the gate shut while the source was asked",
+            "go on under the next permit",
+        )
+    }
+
+    /// The same error, with where it happened in front.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
     }
 }
 

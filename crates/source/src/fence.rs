@@ -1,6 +1,24 @@
-//! The fence: the cursor value below which no row can still appear.
+//! PURE: the fence, the cursor value below which no row can still appear.
+//!
+//! A row becomes visible when its transaction commits, not at the time in its cursor. Whoever
+//! reads up to "now" skips what commits late. Three rules say how far may be read:
+//!
+//! - [`TimeFence`] the cursor is a time taken in the transaction: strictly below the oldest start
+//!   of a transaction still open.
+//! - [`HighWater::by_transactions`] the cursor is a sequence's number: a maximum noted earlier,
+//!   once every transaction open at that moment has ended.
+//! - [`HighWater::by_lag`] nobody knows who is still writing: a maximum noted a declared lag ago.
+//!
+//! All take what was seen and the clock as arguments, so a simulation can run the very same code.
 
+mod high_water;
+mod open;
+mod time;
+
+pub use high_water::HighWater;
+pub use open::{OpenTransaction, TransactionId};
 use schemas::cursor::Scalar;
+pub use time::{TimeFence, TimeLook, TimeReading};
 
 /// Bounds the first cursor column. The comparison is the database's.
 #[derive(Debug, Clone, PartialEq, Eq)]

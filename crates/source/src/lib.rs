@@ -4,17 +4,27 @@
 //! - [`port`] the verbs, as two traits, and what a quantum brings
 //! - [`fence`] PURE: below which cursor value no row can still appear
 //! - [`keyset`] PURE: the SQL of a quantum
+//! - [`shape`] PURE: which relations a feed's SQL reads
+//! - [`declared`] PURE: type names to column types
+//! - [`count`] what the drivers count by themselves
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two systems of record
 
+mod columns;
+pub mod count;
+pub mod declared;
 pub mod error;
 pub mod feed;
 pub mod fence;
 pub mod keyset;
 pub mod port;
 pub mod postgres;
+pub mod shape;
 pub mod sqlite;
 
 pub use error::{Error, ErrorKind, Result};
+pub use fence::{Fence, HighWater, TimeFence};
 pub use feed::{CursorSetBy, FeedDefinition};
 pub use port::{End, FeedReader, FenceReading, Holder, Quantum, RowSink, Source};
+pub use postgres::{PostgresConfig, PostgresSource};
+pub use sqlite::{SqliteConfig, SqliteSource};

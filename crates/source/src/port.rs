@@ -49,9 +49,18 @@ pub trait FeedReader: Send {
 
     /// Takes the fence: in a statement of its own, before and outside the snapshot of the read
     /// that follows.
+    ///
+    /// # Errors
+    /// `Refused` where transactions of others cannot be seen: a blind fence would skip rows.
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading>;
 
     /// Reads up to `limit` rows behind `after` and within the fence, in cursor order, into `rows`.
+    /// A row is handed on only when the row behind it was seen and has another cursor, or when
+    /// there is none behind it: what was handed on may be published, whatever happened next.
+    ///
+    /// # Errors
+    /// `TimedOut` and `Unreachable` may come after rows were handed on; these are a whole prefix
+    /// and stay good. `Refused` when two rows share a cursor, or a cursor is null.
     async fn read(
         &mut self,
         after: Option<&Cursor>,
@@ -127,6 +136,7 @@ pub struct DriverCount {
     pub rows_while_shut: u64,
     /// Rows handed out between the verdict and the end of the yield.
     pub rows_while_yielding: u64,
-    /// Statements begun while the gate was shut. Must be 0.
+    /// Of these, statements begun while the gate was shut and the yield bound was over. Must
+    /// be 0. (One begun at the very instant of the shut is cancelled at once.)
     pub statements_while_shut: u64,
 }

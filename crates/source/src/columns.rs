@@ -1,0 +1,36 @@
+//! PURE: whether the columns that a feed names are there.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::feed::FeedDefinition;
+
+/// The places of the cursor columns among the columns that the SQL gives.
+pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec<usize>> {
+    let refused = |what: String, remedy: String| Err(Error::new(ErrorKind::Refused, what, remedy));
+    let place = |name: &str| given.iter().position(|column| *column == name);
+    let known = || given.join(", ");
+    for (at, name) in given.iter().enumerate() {
+        if place(name) != Some(at) {
+            return refused(format!("two columns are called {name}"), "rename one with AS".to_owned());
+        }
+    }
+    let tombstone: Vec<String> = feed.tombstone.iter().cloned().collect();
+    let types: Vec<String> = feed.types.keys().cloned().collect();
+    for (what, wanted, needed) in [
+        ("cursor", &feed.cursor, true),
+        ("key", &feed.key, true),
+        ("money", &feed.money, false),
+        ("tombstone", &tombstone, false),
+        ("types", &types, false),
+    ] {
+        if wanted.is_empty() && needed {
+            return refused(format!("{what} names no column"), format!("name one or more of: {}", known()));
+        }
+        if let Some(missing) = wanted.iter().find(|name| place(name).is_none()) {
+            return refused(
+                format!("{what} names {missing}, which the sql does not give"),
+                format!("it gives: {}", known()),
+            );
+        }
+    }
+    Ok(feed.cursor.iter().filter_map(|name| place(name)).collect())
+}

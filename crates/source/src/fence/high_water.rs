@@ -1,0 +1,179 @@
+//! The fence of a number or of any other cursor: a maximum noted earlier, once it is decided.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::cursor::Scalar;
+
+use super::open::{OpenTransaction, TransactionId, holder};
+use crate::port::Holder;
+
+/// Most maxima that wait at a time. Beyond it looks are left out, which only makes the fence
+/// coarser.
+const MOST_PENDING: usize = 64;
+
+/// A noted maximum that is not decided yet.
+#[derive(Debug, Clone)]
+struct Pending {
+    high: Scalar,
+    noted: Duration,
+    waits: BTreeSet<TransactionId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Lag(Duration),
+    Transactions,
+}
+
+/// Rows up to a noted maximum, once every transaction that was open then has ended, or once the
+/// declared lag has passed. Several maxima wait in a line, so one long transaction does not make
+/// the later ones begin anew.
+#[derive(Debug, Clone)]
+pub struct HighWater {
+    rule: Rule,
+    readable: Option<Scalar>,
+    pending: VecDeque<Pending>,
+}
+
+impl HighWater {
+    /// A maximum is readable this long after it was noted.
+    #[must_use]
+    pub fn by_lag(lag: Duration) -> Self {
+        Self { rule: Rule::Lag(lag), readable: None, pending: VecDeque::new() }
+    }
+
+    /// A maximum is readable when the transactions open at that moment have ended.
+    #[must_use]
+    pub fn by_transactions() -> Self {
+        Self { rule: Rule::Transactions, readable: None, pending: VecDeque::new() }
+    }
+
+    /// Notes the maximum of the moment and gives how far may be read. The maximum is read first,
+    /// the open transactions after it: one that took a smaller number and is not seen open has
+    /// ended, and its row shows in a later read.
+    ///
+    /// `now` is any monotonic clock. By lag, `open` is not looked at and may be empty.
+    pub fn take(&mut self, high: Option<Scalar>, now: Duration, open: &[OpenTransaction]) -> Option<Scalar> {
+        self.settle(now, open);
+        if let Some(high) = high {
+            self.note(high, now, open);
+        }
+        self.settle(now, open);
+        self.readable.clone()
+    }
+
+    /// Who keeps the oldest waiting maximum, for longer than the margin.
+    #[must_use]
+    pub fn held(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<Holder> {
+        let first = self.pending.front()?;
+        let waits = open.iter().filter(|one| one.is_prepared() || first.waits.contains(&one.id));
+        holder(waits, at, margin)
+    }
+
+    fn note(&mut self, high: Scalar, now: Duration, open: &[OpenTransaction]) {
+        let known = self.pending.back().map(|last| &last.high).or(self.readable.as_ref());
+        let near = match (self.rule, self.pending.back()) {
+            (Rule::Lag(lag), Some(last)) => {
+                now.saturating_sub(last.noted) < lag / u32::try_from(MOST_PENDING).unwrap_or(1)
+            }
+            _ => false,
+        };
+        if known == Some(&high) || near || self.pending.len() >= MOST_PENDING {
+            return;
+        }
+        let waits = match self.rule {
+            Rule::Lag(_) => BTreeSet::new(),
+            Rule::Transactions => open.iter().map(|one| one.id.clone()).collect(),
+        };
+        self.pending.push_back(Pending { high, noted: now, waits });
+    }
+
+    fn settle(&mut self, now: Duration, open: &[OpenTransaction]) {
+        while let Some(first) = self.pending.front() {
+            let decided = match self.rule {
+                Rule::Lag(lag) => now.saturating_sub(first.noted) >= lag,
+                // A session's transaction that was prepared since has a new name: none may wait.
+                Rule::Transactions => {
+                    !open.iter().any(|one| one.is_prepared() || first.waits.contains(&one.id))
+                }
+            };
+            if !decided {
+                return;
+            }
+            self.readable = self.pending.pop_front().map(|first| first.high);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(pid: i32) -> OpenTransaction {
+        OpenTransaction {
+            id: TransactionId::Session { pid, started_us: 7 },
+            role: "clerk".into(),
+            application: "claims".into(),
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn prepared() -> OpenTransaction {
+        OpenTransaction { id: TransactionId::Prepared("p".into()), ..session(0) }
+    }
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn int(number: i64) -> Option<Scalar> {
+        Some(Scalar::Int(number))
+    }
+
+    #[test]
+    fn by_lag_a_maximum_is_readable_after_the_lag_and_not_before() {
+        let mut water = HighWater::by_lag(S(2));
+        assert_eq!(water.take(int(5), S(0), &[]), None);
+        assert_eq!(water.take(int(9), S(1), &[]), None);
+        assert_eq!(water.take(int(9), S(2), &[]), int(5));
+        assert_eq!(water.take(int(9), S(3), &[]), int(9));
+        assert_eq!(water.take(None, S(9), &[]), int(9));
+    }
+
+    #[test]
+    fn without_lag_the_maximum_is_readable_at_once() {
+        assert_eq!(HighWater::by_lag(S(0)).take(int(5), S(0), &[]), int(5));
+    }
+
+    /// Trap: cursors on an id skip rows that commit late.
+    #[test]
+    fn by_transactions_it_waits_for_those_open_when_noted_and_for_no_other() {
+        let mut water = HighWater::by_transactions();
+        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
+        assert_eq!(water.take(int(9), S(1), &[session(1), session(2)]), None);
+        assert!(water.held(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2)).is_some());
+        assert_eq!(water.take(int(12), S(2), &[session(2), session(3)]), int(5));
+        assert_eq!(water.take(int(12), S(3), &[session(3)]), int(9));
+        assert_eq!(water.take(int(12), S(4), &[session(4)]), int(12));
+    }
+
+    /// Trap: a transaction that is prepared leaves the list of sessions under a new name.
+    #[test]
+    fn a_prepared_transaction_holds_every_waiting_maximum() {
+        let mut water = HighWater::by_transactions();
+        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
+        assert_eq!(water.take(int(6), S(1), &[prepared()]), None);
+        assert_eq!(water.held(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2)).unwrap().what, "prepared transaction");
+        assert_eq!(water.take(int(6), S(2), &[]), int(6));
+    }
+
+    #[test]
+    fn looks_without_end_take_no_memory_without_end() {
+        let mut water = HighWater::by_transactions();
+        for number in 0..10_000 {
+            water.take(int(number), S(0), &[session(1)]);
+        }
+        assert_eq!(water.pending.len(), MOST_PENDING);
+        assert!(water.take(int(10_000), S(1), &[]) == int(10_000));
+    }
+}

@@ -1,0 +1,147 @@
+//! The fence of a time that is taken in the transaction: `now()`, `clock_timestamp()`.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::open::{OpenTransaction, holder};
+use crate::port::Holder;
+
+/// What one look at the database showed.
+#[derive(Debug, Clone)]
+pub struct TimeLook {
+    /// The database's clock before the look: transactions that began later are not in `open`.
+    pub at: Timestamp,
+    /// Transactions open then, without our own and those of roles declared read-only.
+    pub open: Vec<OpenTransaction>,
+}
+
+/// How far may be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeReading {
+    /// Rows strictly below may be read.
+    pub below: Option<Timestamp>,
+    /// Who keeps it from moving.
+    pub held: Option<Holder>,
+}
+
+/// Rows strictly below the oldest start of an open transaction, less a margin, rounded down to
+/// the column's resolution.
+///
+/// A transaction's own id (`xmin`) will not do: the time is fixed at its begin, the id comes with
+/// its first write. A prepared transaction shows when it was prepared, not when it began, so
+/// while there is one the fence stays where it was before.
+#[derive(Debug, Clone)]
+pub struct TimeFence {
+    margin: Duration,
+    resolution: Duration,
+    /// The last fence taken while nothing was prepared.
+    clear: Option<Timestamp>,
+}
+
+impl TimeFence {
+    /// With a margin for the database's own clocks (2 s is usual), and the resolution that the
+    /// column rounds to (a microsecond where not declared).
+    #[must_use]
+    pub fn new(margin: Duration, resolution: Duration) -> Self {
+        Self { margin, resolution: resolution.max(Duration::from_micros(1)), clear: None }
+    }
+
+    /// Takes the fence from a look.
+    pub fn take(&mut self, look: &TimeLook) -> TimeReading {
+        let sessions = look.open.iter().filter(|one| !one.is_prepared());
+        let oldest = sessions.map(|one| one.since).min().map_or(look.at, |since| since.min(look.at));
+        let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
+        let fence = oldest.checked_sub(margin).ok().and_then(|fence| round_down(fence, self.resolution));
+        let below = if look.open.iter().any(OpenTransaction::is_prepared) {
+            // What is prepared was open before, at or behind the last fence.
+            self.clear.zip(fence).map(|(clear, fence)| clear.min(fence))
+        } else {
+            self.clear = fence;
+            fence
+        };
+        TimeReading { below, held: holder(look.open.iter(), look.at, self.margin) }
+    }
+}
+
+fn round_down(time: Timestamp, resolution: Duration) -> Option<Timestamp> {
+    let step = i128::try_from(resolution.as_nanos()).ok()?;
+    let nanos = time.as_nanosecond();
+    Timestamp::from_nanosecond(nanos - nanos.rem_euclid(step)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fence::TransactionId;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-22T{text}Z").parse().unwrap()
+    }
+
+    fn session(pid: i32, since: &str) -> OpenTransaction {
+        OpenTransaction {
+            id: TransactionId::Session { pid, started_us: at(since).as_microsecond() },
+            role: "clerk".into(),
+            application: "claims".into(),
+            since: at(since),
+        }
+    }
+
+    fn prepared(since: &str) -> OpenTransaction {
+        OpenTransaction { id: TransactionId::Prepared("p1".into()), ..session(0, since) }
+    }
+
+    fn fence() -> TimeFence {
+        TimeFence::new(Duration::from_secs(2), Duration::from_micros(1))
+    }
+
+    #[test]
+    fn without_transactions_it_is_the_clock_less_the_margin() {
+        let reading = fence().take(&TimeLook { at: at("10:00:10"), open: vec![] });
+        assert_eq!(reading, TimeReading { below: Some(at("10:00:08")), held: None });
+    }
+
+    /// Trap: cursors on a timestamp skip rows that commit late.
+    #[test]
+    fn the_oldest_open_transaction_bounds_it_and_is_named_after_the_margin() {
+        let mut fence = fence();
+        let open = vec![session(2, "10:00:09"), session(1, "10:00:00")];
+        let reading = fence.take(&TimeLook { at: at("10:00:10"), open: open.clone() });
+        assert_eq!(reading.below, Some(at("09:59:58")));
+        let held = reading.held.unwrap();
+        assert_eq!((held.role.as_str(), held.application.as_str(), held.since), ("clerk", "claims", at("10:00:00")));
+        // It never lapses by itself.
+        let reading = fence.take(&TimeLook { at: at("23:00:00"), open });
+        assert_eq!(reading.below, Some(at("09:59:58")));
+        let short = vec![session(2, "10:00:09")];
+        assert_eq!(fence.take(&TimeLook { at: at("10:00:10"), open: short }).held, None);
+    }
+
+    /// Trap: prepared transactions leave pg_stat_activity, and show a time later than their rows'.
+    #[test]
+    fn a_prepared_transaction_freezes_it_where_it_was() {
+        let mut fence = fence();
+        let first = fence.take(&TimeLook { at: at("10:00:10"), open: vec![] }).below;
+        let look = TimeLook { at: at("10:05:00"), open: vec![prepared("10:00:20")] };
+        let reading = fence.take(&look);
+        assert_eq!(reading.below, first);
+        assert_eq!(reading.held.unwrap().what, "prepared transaction");
+        let reading = fence.take(&TimeLook { at: at("10:05:10"), open: vec![] });
+        assert_eq!(reading.below, Some(at("10:05:08")));
+    }
+
+    #[test]
+    fn a_transaction_prepared_before_the_first_look_leaves_no_fence_at_all() {
+        let mut fence = fence();
+        let look = TimeLook { at: at("10:05:00"), open: vec![prepared("10:00:20")] };
+        assert_eq!(fence.take(&look).below, None);
+    }
+
+    #[test]
+    fn it_is_rounded_down_to_what_the_column_keeps() {
+        let mut fence = TimeFence::new(Duration::from_secs(2), Duration::from_secs(1));
+        let reading = fence.take(&TimeLook { at: at("10:00:10.9"), open: vec![] });
+        assert_eq!(reading.below, Some(at("10:00:08")));
+    }
+}

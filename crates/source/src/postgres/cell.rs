@@ -1,0 +1,74 @@
+//! Values off the wire without copies.
+
+use std::error::Error as StdError;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
+
+use schemas::value::Value;
+
+/// How a column of the select list comes off the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Bytes,
+    /// Text, also of types that were cast to it.
+    Text,
+}
+
+impl Wire {
+    /// How a type comes, and whether it must be cast to text for that.
+    pub(super) fn of(kind: &Type) -> (Self, bool) {
+        match *kind {
+            Type::BOOL => (Self::Bool, false),
+            Type::INT2 => (Self::Int2, false),
+            Type::INT4 => (Self::Int4, false),
+            Type::INT8 => (Self::Int8, false),
+            Type::FLOAT4 => (Self::Float4, false),
+            Type::FLOAT8 => (Self::Float8, false),
+            Type::BYTEA => (Self::Bytes, false),
+            Type::TEXT | Type::VARCHAR | Type::JSON => (Self::Text, false),
+            // The text form of char(n) would lose its blanks, which its binary form keeps.
+            Type::BPCHAR => (Self::Text, false),
+            _ => (Self::Text, true),
+        }
+    }
+}
+
+/// The bytes of a value as they came.
+pub(super) struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Raw(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The bytes of a column; `None` is null.
+pub(super) fn raw(row: &Row, index: usize) -> Option<&[u8]> {
+    row.try_get::<_, Option<Raw<'_>>>(index).ok().flatten().map(|raw| raw.0)
+}
+
+/// The value of a column; `None` when the bytes are not what the type promises.
+pub(super) fn value(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
+    let Some(bytes) = raw(row, index) else { return Some(Value::Null) };
+    Some(match wire {
+        Wire::Bool => Value::Bool(*bytes.first()? != 0),
+        Wire::Int2 => Value::Int(i64::from(i16::from_be_bytes(bytes.try_into().ok()?))),
+        Wire::Int4 => Value::Int(i64::from(i32::from_be_bytes(bytes.try_into().ok()?))),
+        Wire::Int8 => Value::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Float4 => Value::Float(f64::from(f32::from_be_bytes(bytes.try_into().ok()?))),
+        Wire::Float8 => Value::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
+        Wire::Bytes => Value::Bytes(bytes),
+        Wire::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
+    })
+}

@@ -1,0 +1,273 @@
+//! Whether a feed can be served, before anything is read: each refusal says what to do.
+
+use gate::permit::Permit;
+use std::time::Duration;
+use tokio_postgres::Column as WireColumn;
+use tokio_postgres::types::Type;
+use tracing::{info, warn};
+
+use schemas::column::{Column, RowSchema};
+
+use super::catalogue::{self, Account, Relation};
+use super::cell::Wire;
+use super::session::{Session, Turn};
+use crate::columns::cursor_places;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feed::{CursorSetBy, FeedDefinition};
+use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
+use crate::shape::Shape;
+
+/// A feed that can be served.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) schema: RowSchema,
+    pub(super) wires: Vec<Wire>,
+    /// Places of the cursor columns in a row.
+    pub(super) cursor: Vec<usize>,
+    pub(super) keyset: Keyset,
+    /// What the first cursor column rounds times to.
+    pub(super) resolution: Duration,
+    /// The catalogue proves that no cursor is null.
+    pub(super) never_null: bool,
+}
+
+fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Refused, what, remedy)
+}
+
+pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Permit) -> Result<Checked> {
+    if !feed.types.is_empty() {
+        return Err(refused("types is set, but PostgreSQL declares its own types", "remove it, and cast in the sql"));
+    }
+    let sql = bare(&feed.sql).to_owned();
+    let mut turn = session.turn(permit).await?;
+    let account = catalogue::account(&mut turn, permit).await?;
+    server(&account, feed)?;
+    let prepared = turn.prepare(permit, &sql, &[], Some(&sql)).await?;
+    if prepared.columns().is_empty() || !prepared.params().is_empty() {
+        return Err(refused("the sql is no SELECT without parameters", "write one SELECT"));
+    }
+    let described = catalogue::describe(&mut turn, permit, prepared.columns()).await?;
+    let given: Vec<&str> = prepared.columns().iter().map(WireColumn::name).collect();
+    let places = cursor_places(feed, &given)?;
+    let shape = Shape::of(&sql);
+    let relations = catalogue::relations(&mut turn, permit, &shape.relations).await?;
+    privileges(session, &account, &relations)?;
+
+    let base = match relations.as_slice() {
+        [only] if shape.plain && only.is_table => Some(only),
+        _ => None,
+    };
+    let columns = prepared.columns();
+    let mut never_null = base.is_some();
+    for place in &places {
+        never_null &= described.get(*place).is_some_and(|(_, not_null)| *not_null);
+    }
+    let zone = turn.live()?.zone.clone();
+    let keyset = Keyset {
+        dialect: Dialect::Postgres,
+        sql: sql.clone(),
+        select: columns.iter().map(projection).collect(),
+        cursor: cursor_columns(feed, columns, &places)?,
+        fence_zone: zoned(feed, columns, &places).then(|| zone.clone()),
+    };
+    if keyset.fence_zone.is_some() {
+        warn!(feed = %feed.name, zone, "the cursor has no time zone: writers must use this zone, and never change it");
+    }
+    unique(&mut turn, permit, feed, columns, &places, base).await?;
+    // The feed must also do as a subquery.
+    let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
+    turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None).await?;
+    if !never_null {
+        no_nulls(&mut turn, permit, feed, &keyset).await?;
+    }
+    Ok(Checked {
+        schema: schema(feed, columns, &described, base.is_some()),
+        wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
+        resolution: places.first().and_then(|place| columns.get(*place)).map_or(Duration::ZERO, resolution),
+        cursor: places,
+        keyset,
+        never_null,
+    })
+}
+
+fn server(account: &Account, feed: &FeedDefinition) -> Result<()> {
+    if account.standby {
+        return Err(refused(
+            "the source is a standby, which does not show the transactions of its primary",
+            "point the source at the primary",
+        ));
+    }
+    if !account.sees_all && feed.cursor_set_by != CursorSetBy::Application {
+        return Err(refused(
+            "the account cannot see the transactions of others, so late commits would be skipped",
+            format!("run: GRANT pg_read_all_stats TO {};", quote(&account.name)),
+        ));
+    }
+    Ok(())
+}
+
+fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> Result<()> {
+    let missing: Vec<String> = relations
+        .iter()
+        .filter(|relation| !relation.readable)
+        .map(|relation| format!("GRANT SELECT ON {} TO {};", relation.quoted(), quote(&account.name)))
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!("account {} may not read what the feed reads", account.name),
+            format!("run: {}", missing.join(" ")),
+        ));
+    }
+    if session.config.allow_writable_account {
+        return Ok(());
+    }
+    if account.superuser {
+        return Err(refused(
+            format!("account {} is a superuser; nothing of ours may be able to write", account.name),
+            "make an account of its own as `slacktide doctor` prints it, or set allow_writable_account = true",
+        ));
+    }
+    if let Some(relation) = relations.iter().find(|relation| relation.writable) {
+        return Err(refused(
+            format!("account {} may write to {}; nothing of ours may", account.name, relation.quoted()),
+            format!(
+                "run: REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {} FROM {}; or set allow_writable_account = true",
+                relation.quoted(),
+                quote(&account.name)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn cursor_columns(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> Result<Vec<CursorColumn>> {
+    let mut cursor = Vec::new();
+    for (at, place) in places.iter().enumerate() {
+        let Some(one) = columns.get(*place) else { continue };
+        let kind = one.type_();
+        if matches!(*kind, Type::BOOL | Type::BYTEA | Type::FLOAT4 | Type::FLOAT8 | Type::JSON | Type::JSONB) {
+            return Err(refused(
+                format!("cursor column {} is of type {}", one.name(), kind.name()),
+                "use columns that are integers, times, decimals, uuids or text",
+            ));
+        }
+        let time = matches!(*kind, Type::TIMESTAMPTZ | Type::TIMESTAMP | Type::DATE);
+        let number = matches!(*kind, Type::INT2 | Type::INT4 | Type::INT8);
+        let fits = match feed.cursor_set_by {
+            CursorSetBy::Transaction | CursorSetBy::Statement => time,
+            CursorSetBy::Sequence => number,
+            CursorSetBy::Application => true,
+        };
+        if at == 0 && !fits {
+            return Err(refused(
+                format!("cursor column {} is of type {}, which cursor_set_by does not fit", one.name(), kind.name()),
+                "transaction and statement need a time, sequence an integer; else declare application with a lag",
+            ));
+        }
+        cursor.push(CursorColumn { name: one.name().to_owned(), cast: type_name(kind) });
+    }
+    Ok(cursor)
+}
+
+fn type_name(kind: &Type) -> String {
+    format!("{}.{}", quote(kind.schema()), quote(kind.name()))
+}
+
+/// A fence is an instant; these columns hold it as somebody's local time.
+fn zoned(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> bool {
+    let first = places.first().and_then(|place| columns.get(*place));
+    let timed = matches!(feed.cursor_set_by, CursorSetBy::Transaction | CursorSetBy::Statement);
+    timed && first.is_some_and(|one| matches!(*one.type_(), Type::TIMESTAMP | Type::DATE))
+}
+
+/// `timestamp(0)` rounds to seconds; a date is cut by the database itself.
+fn resolution(one: &WireColumn) -> Duration {
+    let digits = u32::try_from(one.type_modifier()).unwrap_or(6).min(6);
+    match *one.type_() {
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => Duration::from_micros(10_u64.pow(6 - digits)),
+        _ => Duration::from_micros(1),
+    }
+}
+
+/// Text and the like come as they are, what has a binary form as that, all else as its text.
+fn projection(one: &WireColumn) -> String {
+    let (_, cast) = Wire::of(one.type_());
+    if cast { format!("{}::text", column(one.name())) } else { column(one.name()) }
+}
+
+fn schema(feed: &FeedDefinition, columns: &[WireColumn], described: &[(String, bool)], plain: bool) -> RowSchema {
+    let columns = columns.iter().zip(described).map(|(one, (native, not_null))| Column {
+        name: one.name().to_owned(),
+        kind: catalogue::column_type(one.type_(), one.type_modifier(), native),
+        nullable: !(plain && *not_null),
+    });
+    RowSchema {
+        name: feed.name.to_string(),
+        version: feed.version,
+        columns: columns.collect(),
+        key: feed.key.clone(),
+        tombstone: feed.tombstone.clone(),
+    }
+}
+
+/// A cursor whose columns all come from the one table must hold a unique index of it. Elsewhere
+/// nothing is proven, and the reader compares neighbours.
+async fn unique(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    feed: &FeedDefinition,
+    columns: &[WireColumn],
+    places: &[usize],
+    base: Option<&Relation>,
+) -> Result<()> {
+    let Some(base) = base else {
+        info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
+        return Ok(());
+    };
+    let from_base = |place: &usize| columns.get(*place).filter(|one| one.table_oid() == Some(base.oid));
+    let numbers: Vec<i16> = places.iter().filter_map(from_base).filter_map(WireColumn::column_id).collect();
+    if feed.cursor_set_by == CursorSetBy::Sequence
+        && let Some(first) = places.first().and_then(from_base).and_then(WireColumn::column_id)
+        && catalogue::cached_sequence(turn, permit, base.oid, first).await?
+    {
+        return Err(refused(
+            "the cursor's sequence has a cache, so sessions use smaller numbers later",
+            "declare cursor_set_by = \"application\" with a lag, or ALTER SEQUENCE … CACHE 1",
+        ));
+    }
+    let indexes = catalogue::indexes(turn, permit, base.oid).await?;
+    let proven = indexes.iter().any(|index| index.unique && index.columns.iter().all(|one| numbers.contains(one)));
+    if !proven && numbers.len() == places.len() {
+        return Err(refused(
+            format!("cursor ({}) is not unique: {} has no unique index within these columns", feed.cursor.join(", "), base.quoted()),
+            "end the cursor with the table's primary key",
+        ));
+    }
+    if numbers.len() < places.len() || !indexes.iter().any(|index| index.columns.starts_with(&numbers)) {
+        let names: Vec<String> = feed.cursor.iter().map(|name| quote(name)).collect();
+        warn!(
+            feed = %feed.name,
+            remedy = %format!("CREATE INDEX CONCURRENTLY ON {} ({});", base.quoted(), names.join(", ")),
+            "no index serves the cursor: each quantum sorts the table"
+        );
+    }
+    Ok(())
+}
+
+/// Rows without a cursor would never be found.
+pub(super) async fn no_nulls(turn: &mut Turn<'_>, permit: &Permit, feed: &FeedDefinition, keyset: &Keyset) -> Result<()> {
+    match turn.query(permit, &keyset.any_null(), &[]).await {
+        Ok(rows) if rows.is_empty() => Ok(()),
+        Ok(_) => Err(refused(
+            format!("rows with a null in cursor ({}) would never be read", feed.cursor.join(", ")),
+            "make the columns NOT NULL, or leave such rows out in the feed's sql",
+        )),
+        Err(error) if error.kind == ErrorKind::TimedOut => {
+            warn!(feed = %feed.name, "whether a cursor is null could not be told within the statement timeout");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the database is, and how it is asked.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How to reach and treat a PostgreSQL source.
+#[derive(Clone)]
+pub struct PostgresConfig {
+    /// `postgres://user:password@host/database`, or `key=value` pairs. Never shown.
+    pub url: String,
+    /// A statement that runs longer is cancelled by the server.
+    pub statement_timeout: Duration,
+    /// A statement that waits longer for a lock is cancelled by the server.
+    pub lock_timeout: Duration,
+    /// Roles declared never to write, such as the backup's: they do not hold the fence.
+    pub read_only_roles: Vec<String>,
+    /// Serve although the account may write to the feed's tables.
+    pub allow_writable_account: bool,
+}
+
+impl PostgresConfig {
+    /// With the usual timeouts: a second for a statement, 100 ms for a lock.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            statement_timeout: Duration::from_secs(1),
+            lock_timeout: Duration::from_millis(100),
+            read_only_roles: Vec::new(),
+            allow_writable_account: false,
+        }
+    }
+}
+
+impl fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("url", &"(not shown)")
+            .field("statement_timeout", &self.statement_timeout)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("read_only_roles", &self.read_only_roles)
+            .field("allow_writable_account", &self.allow_writable_account)
+            .finish()
+    }
+}

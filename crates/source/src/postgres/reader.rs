@@ -1,0 +1,379 @@
+//! The quantum.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use gate::permit::Permit;
+use tokio::time::timeout;
+use tokio_postgres::types::Type;
+use tokio_postgres::{NoTls, Row, RowStream, Statement};
+
+use schemas::column::{ColumnType, RowSchema};
+use schemas::cursor::{Cursor, Scalar};
+use schemas::manifest::Reject;
+use schemas::value::Value;
+
+use super::activity;
+use super::cell::{self, Wire};
+use super::check::{self, Checked};
+use super::failure;
+use super::session::{Session, Turn};
+use crate::count::YIELD_BOUND;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feed::{CursorSetBy, FeedDefinition};
+use crate::fence::{Fence, HighWater, TimeFence};
+use crate::keyset::Bound;
+use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
+
+/// How often a drained feed is searched for rows without a cursor.
+const NULLS_EVERY: Duration = Duration::from_secs(60);
+
+/// One feed.
+pub(super) struct PostgresReader {
+    session: Arc<Session>,
+    feed: FeedDefinition,
+    checked: Checked,
+    rule: Rule,
+    began: Instant,
+    nulls_looked: Instant,
+    statements: BTreeMap<(bool, Bound), (u64, Statement)>,
+}
+
+enum Rule {
+    Time(TimeFence),
+    Sequence(HighWater),
+    Lag(HighWater),
+}
+
+impl PostgresReader {
+    pub(super) fn new(session: Arc<Session>, feed: &FeedDefinition, checked: Checked) -> Self {
+        let rule = match feed.cursor_set_by {
+            CursorSetBy::Transaction | CursorSetBy::Statement => {
+                Rule::Time(TimeFence::new(feed.lag, checked.resolution))
+            }
+            CursorSetBy::Sequence => Rule::Sequence(HighWater::by_transactions()),
+            CursorSetBy::Application => Rule::Lag(HighWater::by_lag(feed.lag)),
+        };
+        let now = Instant::now();
+        let statements = BTreeMap::new();
+        Self { session, feed: feed.clone(), checked, rule, began: now, nulls_looked: now, statements }
+    }
+
+    fn place(&self) -> String {
+        format!("feed {}", self.feed.name)
+    }
+
+    async fn look(&mut self, permit: &Permit) -> Result<FenceReading> {
+        let now = self.began.elapsed();
+        let roles = &self.session.config.read_only_roles;
+        let mut turn = self.session.turn(permit).await?;
+        match &mut self.rule {
+            Rule::Time(fence) => {
+                let look = activity::look(&mut turn, permit, roles).await?;
+                let reading = fence.take(&look);
+                let below = reading.below.map(|below| Fence::Below(Scalar::Text(below.to_string())));
+                Ok(FenceReading { fence: below, held: reading.held })
+            }
+            Rule::Sequence(water) => {
+                let high = highest(&mut turn, permit, &self.checked).await?;
+                let look = activity::look(&mut turn, permit, roles).await?;
+                let upto = water.take(high, now, &look.open).map(Fence::UpTo);
+                Ok(FenceReading { fence: upto, held: water.held(&look.open, look.at, self.feed.lag) })
+            }
+            Rule::Lag(water) => {
+                let high = highest(&mut turn, permit, &self.checked).await?;
+                Ok(FenceReading { fence: water.take(high, now, &[]).map(Fence::UpTo), held: None })
+            }
+        }
+    }
+
+    async fn statement(&mut self, turn: &mut Turn<'_>, permit: &Permit, behind: bool, bound: Bound) -> Result<Statement> {
+        let generation = turn.live()?.generation;
+        if let Some((of, statement)) = self.statements.get(&(behind, bound))
+            && *of == generation
+        {
+            return Ok(statement.clone());
+        }
+        let cursor = if behind { self.checked.cursor.len() } else { 0 };
+        let types = vec![Type::TEXT; cursor + usize::from(bound != Bound::None) + 1];
+        let sql = self.checked.keyset.read(behind, bound);
+        let statement = turn.prepare(permit, &sql, &types, None).await?;
+        self.statements.insert((behind, bound), (generation, statement.clone()));
+        Ok(statement)
+    }
+
+    async fn quantum(
+        &mut self,
+        after: Option<&Cursor>,
+        fence: &Fence,
+        limit: usize,
+        permit: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> Result<(u64, End)> {
+        let session = Arc::clone(&self.session);
+        let mut turn = session.turn(permit).await?;
+        let (bound, upper) = match fence {
+            Fence::Below(value) => (Bound::Below, Some(value)),
+            Fence::UpTo(value) => (Bound::UpTo, Some(value)),
+            Fence::Open => (Bound::None, None),
+        };
+        let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
+        let mut values: Vec<String> = after.iter().flat_map(|after| &after.0).map(text).collect();
+        values.extend(upper.map(text));
+        values.push(limit.saturating_add(1).to_string());
+        if values.len() != statement.params().len() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "the cursor to go on from has another number of columns than the feed's",
+                "open a new epoch with `slacktide feed rewind`",
+            ));
+        }
+        if permit.is_revoked() {
+            return Err(Error::revoked());
+        }
+        session.counter.statement();
+        let mut delivery = Delivery { checked: &self.checked, rows, values: Vec::new(), handed: 0, held: None };
+        let outcome = {
+            let asked = turn.live()?.client.query_raw(&statement, values);
+            let mut asked = pin!(asked);
+            let stream = tokio::select! {
+                biased;
+                stream = &mut asked => Some(stream),
+                () = permit.revoked() => None,
+            };
+            match stream {
+                Some(Ok(stream)) => take_all(stream, permit, limit, &session, &turn, &mut delivery).await,
+                Some(Err(error)) => Taken::Failed(error),
+                None => {
+                    // Still waiting for the first answer: end it, and with it what follows.
+                    let cancel = turn.live()?.client.cancel_token();
+                    let ended = timeout(YIELD_BOUND, async {
+                        let _ = cancel.cancel_query(NoTls).await;
+                        if let Ok(stream) = asked.await {
+                            let mut stream = pin!(stream);
+                            while let Some(Ok(_)) = stream.next().await {
+                                session.counter.row();
+                            }
+                        }
+                    });
+                    if ended.await.is_ok() { Taken::End(End::Revoked) } else { Taken::Stuck(Ok(End::Revoked)) }
+                }
+            }
+        };
+        let handed = delivery.handed;
+        match outcome {
+            Taken::End(end) => Ok((handed, end)),
+            Taken::Refused(error) => Err(error),
+            Taken::Stuck(end) => {
+                turn.abandon();
+                end.map(|end| (handed, end))
+            }
+            Taken::Failed(error) => {
+                let error = failure::of(&error, None);
+                if error.kind == ErrorKind::Unreachable {
+                    turn.abandon();
+                }
+                if permit.is_revoked() { Ok((handed, End::Revoked)) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
+        if self.checked.never_null || self.nulls_looked.elapsed() < NULLS_EVERY {
+            return Ok(());
+        }
+        self.nulls_looked = Instant::now();
+        let mut turn = self.session.turn(permit).await?;
+        check::no_nulls(&mut turn, permit, &self.feed, &self.checked.keyset).await
+    }
+}
+
+#[async_trait]
+impl FeedReader for PostgresReader {
+    fn schema(&self) -> &RowSchema {
+        &self.checked.schema
+    }
+
+    async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
+        let reading = self.look(permit).await;
+        reading.map_err(|error| error.at(&self.place()))
+    }
+
+    async fn read(
+        &mut self,
+        after: Option<&Cursor>,
+        fence: &Fence,
+        limit: usize,
+        permit: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> Result<Quantum> {
+        let began = Instant::now();
+        let (count, end) = match self.quantum(after, fence, limit.max(1), permit, rows).await {
+            Err(error) if error.kind == ErrorKind::Revoked => (0, End::Revoked),
+            other => other.map_err(|error| error.at(&self.place()))?,
+        };
+        if end == End::Drained {
+            match self.look_for_nulls(permit).await {
+                Err(error) if error.kind == ErrorKind::Refused => return Err(error.at(&self.place())),
+                _ => {}
+            }
+        }
+        Ok(Quantum { rows: count, end, took: began.elapsed() })
+    }
+}
+
+fn text(value: &Scalar) -> String {
+    match value {
+        Scalar::Int(number) => number.to_string(),
+        Scalar::Text(text) => text.clone(),
+    }
+}
+
+async fn highest(turn: &mut Turn<'_>, permit: &Permit, checked: &Checked) -> Result<Option<Scalar>> {
+    let rows = turn.query(permit, &checked.keyset.highest(), &[]).await?;
+    let Some(value) = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()) else { return Ok(None) };
+    let first = checked.cursor.first().and_then(|place| checked.schema.columns.get(*place));
+    let number = first.is_some_and(|one| {
+        matches!(one.kind, ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8)
+    });
+    Ok(Some(match value.parse() {
+        Ok(parsed) if number => Scalar::Int(parsed),
+        _ => Scalar::Text(value),
+    }))
+}
+
+/// How a statement ended.
+enum Taken {
+    End(End),
+    /// The server or the connection.
+    Failed(tokio_postgres::Error),
+    /// What came cannot be served; the statement has ended.
+    Refused(Error),
+    /// It did not end in time.
+    Stuck(Result<End>),
+}
+
+async fn take_all(
+    stream: RowStream,
+    permit: &Permit,
+    limit: usize,
+    session: &Session,
+    turn: &Turn<'_>,
+    delivery: &mut Delivery<'_>,
+) -> Taken {
+    let mut stream = pin!(stream);
+    let mut revoked = pin!(permit.revoked());
+    let mut seen = 0_usize;
+    let stop = loop {
+        if permit.is_revoked() {
+            break Ok(End::Revoked);
+        }
+        let next = tokio::select! {
+            biased;
+            next = stream.next() => next,
+            () = &mut revoked => break Ok(End::Revoked),
+        };
+        match next {
+            Some(Ok(row)) => {
+                session.counter.row();
+                seen += 1;
+                if let Err(error) = delivery.take(row) {
+                    break Err(error);
+                }
+            }
+            Some(Err(error)) => return Taken::Failed(error),
+            // The last row shows only that there is more.
+            None if seen > limit => return Taken::End(End::Limit),
+            None => {
+                delivery.hand_on();
+                return Taken::End(End::Drained);
+            }
+        }
+    };
+    let Ok(live) = turn.live() else { return Taken::Stuck(stop) };
+    let cancel = live.client.cancel_token();
+    let ended = timeout(YIELD_BOUND, async {
+        // Rows on the way are drained beside the cancel, or the server could not read it.
+        let drain = async {
+            while let Some(Ok(_)) = stream.next().await {
+                session.counter.row();
+            }
+        };
+        tokio::join!(cancel.cancel_query(NoTls), drain)
+    });
+    match (ended.await, stop) {
+        (Ok(_), Ok(end)) => Taken::End(end),
+        (Ok(_), Err(error)) => Taken::Refused(error),
+        (Err(_), stop) => Taken::Stuck(stop),
+    }
+}
+
+/// Rows on their way to the sink; one is held back until the next was seen.
+struct Delivery<'a> {
+    checked: &'a Checked,
+    rows: &'a mut dyn RowSink,
+    values: Vec<Value<'static>>,
+    handed: u64,
+    held: Option<Row>,
+}
+
+impl Delivery<'_> {
+    fn take(&mut self, row: Row) -> Result<()> {
+        let refused = |what: String, remedy: &str| Err(Error::new(ErrorKind::Refused, what, remedy));
+        let names = || {
+            self.checked.keyset.cursor.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        if self.checked.cursor.iter().any(|place| cell::raw(&row, *place).is_none()) {
+            return refused(
+                format!("a row has a null in cursor ({})", names()),
+                "make the columns NOT NULL, or leave such rows out in the feed's sql",
+            );
+        }
+        if let Some(held) = &self.held
+            && self.checked.cursor.iter().all(|place| cell::raw(held, *place) == cell::raw(&row, *place))
+        {
+            return refused(
+                format!("cursor ({}) is not unique: two rows share one", names()),
+                "end the cursor with a column that is unique",
+            );
+        }
+        self.hand_on();
+        self.held = Some(row);
+        Ok(())
+    }
+
+    fn hand_on(&mut self) {
+        let Some(row) = self.held.take() else { return };
+        self.handed += 1;
+        let mut values = recycle(std::mem::take(&mut self.values));
+        for (place, wire) in self.checked.wires.iter().enumerate() {
+            match cell::value(&row, place, *wire) {
+                Some(value) => values.push(value),
+                None => return self.reject(&row, place),
+            }
+        }
+        self.rows.row(&values);
+        self.values = recycle(values);
+    }
+
+    fn reject(&mut self, row: &Row, fault: usize) {
+        let schema = &self.checked.schema;
+        let wire = |place: usize| self.checked.wires.get(place).copied().unwrap_or(Wire::Text);
+        let scalar = |place: usize| Scalar::from_value(cell::value(row, place, wire(place))?).ok();
+        let cursor = self.checked.cursor.iter().filter_map(|place| scalar(*place)).collect();
+        let key = schema.key.iter().map(|name| schema.index_of(name).and_then(scalar)).collect();
+        let column = schema.columns.get(fault).map(|column| column.name.clone());
+        let reason = "the value's bytes are not what its type promises".to_owned();
+        self.rows.reject(Cursor(cursor), Reject { key, column, reason });
+    }
+}
+
+/// Empties a vector and keeps its memory for values of another lifetime.
+fn recycle<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+    values.clear();
+    values.into_iter().map(|_| Value::Null).collect()
+}

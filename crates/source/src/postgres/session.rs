@@ -1,0 +1,249 @@
+//! The one connection: statements raced against the permit.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use gate::permit::Permit;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::Host;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tracing::debug;
+
+use super::config::PostgresConfig;
+use super::failure;
+use crate::count::{DriverCounter, YIELD_BOUND};
+use crate::error::{Error, ErrorKind, Result};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The session of a source, connected when needed.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) config: PostgresConfig,
+    wire: Config,
+    here: bool,
+    pub(super) counter: Arc<DriverCounter>,
+    live: Mutex<Slot>,
+    pids: StdMutex<Vec<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    live: Option<Live>,
+    generation: u64,
+}
+
+/// A connection that works, as far as is known.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) client: Client,
+    connection: JoinHandle<()>,
+    /// Counted up with each connection: prepared statements belong to one.
+    pub(super) generation: u64,
+    /// What a session gets that sets no time zone: the zone in which defaults fill columns
+    /// without zone.
+    pub(super) zone: String,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// The session while one statement after the other runs on it; alone.
+pub(super) struct Turn<'a> {
+    session: &'a Session,
+    slot: MutexGuard<'a, Slot>,
+}
+
+impl Session {
+    pub(super) fn new(config: PostgresConfig, counter: Arc<DriverCounter>) -> Result<Self> {
+        let mut wire: Config = config.url.parse().map_err(|_| {
+            Error::new(
+                ErrorKind::Refused,
+                "the source's url cannot be read",
+                "write it as postgres://user:password@host:port/database",
+            )
+        })?;
+        wire.application_name("slacktide").connect_timeout(CONNECT_WITHIN);
+        let here = wire.get_hosts().iter().all(is_here);
+        Ok(Self { config, wire, here, counter, live: Mutex::default(), pids: StdMutex::default() })
+    }
+
+    /// Takes the session, connecting it if need be.
+    pub(super) async fn turn(&self, permit: &Permit) -> Result<Turn<'_>> {
+        let mut slot = self.live.lock().await;
+        if permit.is_revoked() {
+            return Err(Error::revoked());
+        }
+        if slot.live.as_ref().is_some_and(|live| live.client.is_closed()) {
+            self.forget(&mut slot);
+        }
+        if slot.live.is_none() {
+            let generation = slot.generation + 1;
+            let live = tokio::select! {
+                biased;
+                live = self.connect(generation) => live?,
+                () = permit.revoked() => return Err(Error::revoked()),
+            };
+            slot.generation = generation;
+            slot.live = Some(live);
+        }
+        Ok(Turn { session: self, slot })
+    }
+
+    pub(super) fn own_backends(&self) -> Vec<u32> {
+        if self.here { self.pids.lock().unwrap_or_else(PoisonError::into_inner).clone() } else { Vec::new() }
+    }
+
+    pub(super) async fn close(&self) {
+        let mut slot = self.live.lock().await;
+        self.forget(&mut slot);
+    }
+
+    fn forget(&self, slot: &mut Slot) {
+        slot.live = None;
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn connect(&self, generation: u64) -> Result<Live> {
+        let connecting = self.wire.connect(NoTls);
+        let (client, connection) = timeout(CONNECT_WITHIN * 2, connecting)
+            .await
+            .map_err(|_| {
+                Error::new(ErrorKind::Unreachable, "the database does not answer", "it is tried again")
+            })?
+            .map_err(|error| failure::of(&error, None))?;
+        let connection = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(error = %failure::of(&error, None), "the connection to the source ended");
+            }
+        });
+        // From here on the task ends with the value.
+        let mut live = Live { client, connection, generation, zone: String::new() };
+        let fail = |error: tokio_postgres::Error| failure::of(&error, None);
+        self.counter.statement();
+        let row = live
+            .client
+            .query_one("SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('TimeZone')", &[])
+            .await
+            .map_err(fail)?;
+        self.counter.row();
+        let pid: i32 = row.try_get(0).map_err(fail)?;
+        live.zone = row.try_get(1).map_err(fail)?;
+        self.counter.statement();
+        live.client.batch_execute(&self.settings()).await.map_err(fail)?;
+        if let Ok(pid) = u32::try_from(pid) {
+            self.pids.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        }
+        Ok(live)
+    }
+
+    fn settings(&self) -> String {
+        let statement = self.config.statement_timeout.as_millis().max(1);
+        let lock = self.config.lock_timeout.as_millis().max(1);
+        format!(
+            "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
+             SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = '1s'; \
+             SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
+             SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
+             SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0"
+        )
+    }
+}
+
+impl Turn<'_> {
+    /// The connection.
+    pub(super) fn live(&self) -> Result<&Live> {
+        self.slot.live.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unreachable, "the session was dropped", "it is opened again at the next use")
+        })
+    }
+
+    /// One small statement, cancelled when the permit goes.
+    pub(super) async fn query(
+        &mut self,
+        permit: &Permit,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>> {
+        if permit.is_revoked() {
+            return Err(Error::revoked());
+        }
+        self.session.counter.statement();
+        let answer = {
+            let live = self.live()?;
+            let mut asked = pin!(live.client.query_typed(sql, params));
+            let answer = tokio::select! {
+                biased;
+                answer = &mut asked => Some(answer),
+                () = permit.revoked() => None,
+            };
+            match answer {
+                Some(answer) => Ok(answer),
+                None => {
+                    let cancel = live.client.cancel_token();
+                    let ended = timeout(YIELD_BOUND, async {
+                        let _ = cancel.cancel_query(NoTls).await;
+                        let _ = asked.await;
+                    });
+                    Err(ended.await.is_ok())
+                }
+            }
+        };
+        match answer {
+            Ok(Ok(rows)) => {
+                rows.iter().for_each(|_| self.session.counter.row());
+                Ok(rows)
+            }
+            Ok(Err(error)) => Err(failure::of(&error, None)),
+            Err(idle) => {
+                if !idle {
+                    self.abandon();
+                }
+                Err(Error::revoked())
+            }
+        }
+    }
+
+    /// Prepares: the server reads the text and looks names up, but reads no row. `of` is the
+    /// feed's own text, for the place of a mistake.
+    pub(super) async fn prepare(
+        &mut self,
+        permit: &Permit,
+        sql: &str,
+        types: &[Type],
+        of: Option<&str>,
+    ) -> Result<Statement> {
+        if permit.is_revoked() {
+            return Err(Error::revoked());
+        }
+        self.session.counter.statement();
+        let asked = self.live()?.client.prepare_typed(sql, types);
+        match timeout(CONNECT_WITHIN, asked).await {
+            Ok(prepared) => prepared.map_err(|error| failure::of(&error, of)),
+            Err(_) => {
+                self.abandon();
+                Err(Error::new(ErrorKind::TimedOut, "the database did not prepare the query", "it is tried again"))
+            }
+        }
+    }
+
+    /// Drops the connection: it did not come back in time, or its state is not known.
+    pub(super) fn abandon(&mut self) {
+        self.session.forget(&mut self.slot);
+    }
+}
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+    }
+}

@@ -1,0 +1,222 @@
+//! The thread, its connection, and how a statement is stopped.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use gate::permit::Permit;
+use gate::shut::ShutFlag;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::SqliteConfig;
+use super::failure;
+use crate::count::DriverCounter;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The virtual machine looks whether to stop after so many instructions: some ten microseconds.
+const LOOK_EVERY: std::ffi::c_int = 1000;
+
+type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+
+/// Hands jobs to the thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    shut: ShutFlag,
+}
+
+/// What the thread has.
+struct Desk {
+    config: SqliteConfig,
+    counter: Arc<DriverCounter>,
+    current: Arc<Mutex<Option<Arc<Ticket>>>>,
+    connection: Option<Connection>,
+}
+
+/// One job's leave to go on.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    cancelled: AtomicBool,
+    deadline: Mutex<Option<Instant>>,
+    shut: ShutFlag,
+}
+
+impl Ticket {
+    /// Whether the permit is gone.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.cancelled.load(SeqCst) || self.shut.is_shut()
+    }
+
+    fn stops(&self) -> bool {
+        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_revoked() || deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+}
+
+/// A job under way. Dropped before its end, it cancels it.
+pub(super) struct Running<T> {
+    pub(super) done: oneshot::Receiver<Result<T>>,
+    ticket: Arc<Ticket>,
+}
+
+impl<T> Running<T> {
+    pub(super) fn cancel(&self) {
+        self.ticket.cancelled.store(true, SeqCst);
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl Worker {
+    pub(super) fn start(config: SqliteConfig, shut: ShutFlag, counter: Arc<DriverCounter>) -> Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let work = move || {
+            let mut desk = Desk { config, counter, current: Arc::default(), connection: None };
+            while let Ok(job) = inbox.recv() {
+                job(&mut desk);
+            }
+        };
+        thread::Builder::new().name("source-sqlite".to_owned()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Database, format!("no thread for the source: {error}"), "raise the process's limits")
+        })?;
+        Ok(Self { jobs, shut })
+    }
+
+    /// Begins a job.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection, &Ticket) -> Result<T> + Send + 'static,
+    ) -> Running<T> {
+        let ticket = Arc::new(Ticket {
+            cancelled: AtomicBool::new(false),
+            deadline: Mutex::default(),
+            shut: self.shut.clone(),
+        });
+        let (answer, done) = oneshot::channel();
+        let of_job = Arc::clone(&ticket);
+        // Should the thread be gone, the answer's other end says so.
+        let _ = self.jobs.send(Box::new(move |desk| {
+            let _ = answer.send(desk.work(&of_job, job));
+        }));
+        Running { done, ticket }
+    }
+
+    /// Runs a job to its end, cancelled when the permit goes.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        permit: &Permit,
+        job: impl FnOnce(&Connection, &Ticket) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if permit.is_revoked() {
+            return Err(Error::revoked());
+        }
+        let mut running = self.begin(job);
+        tokio::select! {
+            biased;
+            answer = &mut running.done => return ended(answer),
+            () = permit.revoked() => {}
+        }
+        running.cancel();
+        ended((&mut running.done).await)
+    }
+
+    /// Ends the connection.
+    pub(super) async fn close(&self) {
+        let (answer, done) = oneshot::channel();
+        let _ = self.jobs.send(Box::new(move |desk| {
+            desk.connection = None;
+            let _ = answer.send(());
+        }));
+        let _ = done.await;
+    }
+}
+
+/// A job's answer.
+pub(super) fn ended<T>(answer: std::result::Result<Result<T>, oneshot::error::RecvError>) -> Result<T> {
+    answer.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Database, "the source's thread ended", "restart the agent and report this"))
+    })
+}
+
+impl Desk {
+    fn work<T>(
+        &mut self,
+        ticket: &Arc<Ticket>,
+        job: impl FnOnce(&Connection, &Ticket) -> Result<T>,
+    ) -> Result<T> {
+        if ticket.is_revoked() {
+            return Err(Error::revoked());
+        }
+        let deadline = Instant::now() + self.config.statement_timeout;
+        *ticket.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        let current = Arc::clone(&self.current);
+        let set = |ticket| *current.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+        set(Some(Arc::clone(ticket)));
+        let outcome = self.connection().and_then(|connection| job(connection, ticket));
+        set(None);
+        let rests = |connection: &Connection| connection.is_autocommit() && !connection.is_busy();
+        if !self.connection.as_ref().is_some_and(rests) {
+            self.connection = None;
+        }
+        match outcome {
+            Err(error) if error.kind == ErrorKind::TimedOut && ticket.is_revoked() => Err(Error::revoked()),
+            other => other,
+        }
+    }
+
+    fn connection(&mut self) -> Result<&Connection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    fn open(&self) -> Result<Connection> {
+        let path = &self.config.path;
+        let place = |error: Error| error.at(&format!("source {}", path.display()));
+        if !path.is_file() {
+            let missing = Error::new(
+                ErrorKind::Refused,
+                "there is no such file",
+                "correct the path in the source's configuration",
+            );
+            return Err(place(missing));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.set_up(flags).map_err(|error| place(failure::of(&error)))
+    }
+
+    fn set_up(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let mut connection = Connection::open_with_flags(&self.config.path, flags)?;
+        let counter = Arc::clone(&self.counter);
+        connection.trace_v2(
+            TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_ROW,
+            Some(move |event: TraceEvent<'_>| match event {
+                TraceEvent::Stmt(..) => counter.statement(),
+                TraceEvent::Row(_) => counter.row(),
+                _ => {}
+            }),
+        )?;
+        connection.busy_timeout(self.config.busy_timeout)?;
+        let current = Arc::clone(&self.current);
+        connection.progress_handler(
+            LOOK_EVERY,
+            Some(move || {
+                let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+                current.as_ref().is_some_and(|ticket| ticket.stops())
+            }),
+        )?;
+        connection.pragma_update(None, "query_only", true)?;
+        // Reads the file's head: what is no database shows here.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    }
+}
