@@ -178,7 +178,7 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let wanted = Sample {
-            name: "b c".to_owned(),
+            name: "a".to_owned(),
             feeds: vec![Feed { limit: 7 }],
             gate: Some(Gate {
                 hold: crate::span::Span::from_secs(9),
@@ -189,16 +189,16 @@ mod tests {
 
     #[test]
     fn an_unknown_override_names_the_variable() {
-        let error = fault("name = \"a\"\n", &[("SLACKTIDE_NMAE", "b")]);
+        let error = fault("name = \"a\"\n", &[("SLACKTIDE_GATE__HODL", "2s")]);
         assert!(
-            error.contains("SLACKTIDE_NMAE") && error.contains("did you mean `name`?"),
+            error.contains("SLACKTIDE_GATE__HODL") && error.contains("did you mean `hold`?"),
             "{error}"
         );
     }
 
     #[test]
     fn a_fault_of_the_file_keeps_its_place_beside_overrides() {
-        let error = fault("name = \"a\"\ngat = 1\n", &[("SLACKTIDE_NAME", "b")]);
+        let error = fault("name = \"a\"\ngat = 1\n", &[("SLACKTIDE_GATE__HOLD", "2s")]);
         assert!(error.starts_with("social.toml:2:1: "), "{error}");
     }
 

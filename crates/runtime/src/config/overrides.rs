@@ -7,8 +7,9 @@ use super::ConfigError;
 /// What all variables begin with.
 const PREFIX: &str = "SLACKTIDE_";
 
-/// Variables that begin so and mean something else: to logging and to the command line.
-const RESERVED: [&str; 3] = ["SLACKTIDE_LOG", "SLACKTIDE_LOG_FORMAT", "SLACKTIDE_CONFIG"];
+/// What stands between a table and its key. Every key of ours is in a table, so a variable
+/// without it (`SLACKTIDE_LOG`, or one that a test or a service manager sets) overrides nothing.
+const BETWEEN: &str = "__";
 
 /// One key that a variable overrides. Its value is not shown in `Debug`.
 #[derive(Clone, PartialEq)]
@@ -32,10 +33,12 @@ impl std::fmt::Debug for Override {
 pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
     let mut overrides: Vec<Override> = variables
         .into_iter()
-        .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
         .filter_map(|(variable, text)| {
             let key = variable.strip_prefix(PREFIX)?.to_lowercase();
-            let key = key.split("__").map(str::to_owned).collect();
+            let key: Vec<String> = key.split(BETWEEN).map(str::to_owned).collect();
+            if key.len() < 2 {
+                return None;
+            }
             Some(Override {
                 key,
                 value: value(text),
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_value_is_in_no_debug_output() {
-        let overrides = from_variables([("SLACKTIDE_A".to_owned(), "hush".to_owned())]);
+        let overrides = from_variables([("SLACKTIDE_A__B".to_owned(), "hush".to_owned())]);
         assert!(!format!("{overrides:?}").contains("hush"));
     }
 }

@@ -132,8 +132,10 @@ mod tests {
     #[test]
     fn shows_where_it_came_from_and_no_secret() {
         let value = BTreeMap::from([("password", "hush"), ("url", "nats://u:hush@h")]);
-        let overrides =
-            super::super::overrides::from_variables([("SLACKTIDE_URL".to_owned(), "hush".to_owned())]);
+        let overrides = super::super::overrides::from_variables([(
+            "SLACKTIDE_EXCHANGE__URL".to_owned(),
+            "hush".to_owned(),
+        )]);
         let loaded = Loaded {
             value,
             path: "a.toml".into(),
@@ -141,7 +143,7 @@ mod tests {
         };
         let shown = show(&loaded).unwrap_or_default();
         assert!(
-            shown.starts_with("# from a.toml\n# url is overridden by SLACKTIDE_URL\n"),
+            shown.starts_with("# from a.toml\n# exchange.url is overridden by SLACKTIDE_EXCHANGE__URL\n"),
             "{shown}"
         );
         assert!(
