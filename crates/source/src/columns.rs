@@ -10,7 +10,10 @@ pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec
     let known = || given.join(", ");
     for (at, name) in given.iter().enumerate() {
         if place(name) != Some(at) {
-            return refused(format!("two columns are called {name}"), "rename one with AS".to_owned());
+            return refused(
+                format!("two columns are called {name}"),
+                "rename one with AS".to_owned(),
+            );
         }
     }
     let tombstone: Vec<String> = feed.tombstone.iter().cloned().collect();
@@ -23,7 +26,10 @@ pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec
         ("types", &types, false),
     ] {
         if wanted.is_empty() && needed {
-            return refused(format!("{what} names no column"), format!("name one or more of: {}", known()));
+            return refused(
+                format!("{what} names no column"),
+                format!("name one or more of: {}", known()),
+            );
         }
         if let Some(missing) = wanted.iter().find(|name| place(name).is_none()) {
             return refused(

@@ -36,14 +36,20 @@ pub fn parse(text: &str) -> Option<ColumnType> {
 /// Reads a type as a SQLite table declares it.
 #[must_use]
 pub fn sqlite(declared: Option<&str>) -> ColumnType {
-    let Some((name, sizes)) = declared.and_then(split) else { return ColumnType::Any };
+    let Some((name, sizes)) = declared.and_then(split) else {
+        return ColumnType::Any;
+    };
     let has = |part: &str| name.contains(part);
     if has("int") && !has("interval") && !has("point") {
         ColumnType::Int8
     } else if has("dec") || has("num") || has("money") {
         decimal(&sizes)
     } else if has("timestamp") || has("datetime") {
-        if has("tz") || has("with time zone") { ColumnType::TimestampTz } else { ColumnType::Timestamp }
+        if has("tz") || has("with time zone") {
+            ColumnType::TimestampTz
+        } else {
+            ColumnType::Timestamp
+        }
     } else if has("date") {
         ColumnType::Date
     } else if has("time") {
@@ -71,20 +77,30 @@ fn split(text: &str) -> Option<(String, Vec<u32>)> {
     if text.is_empty() {
         return None;
     }
-    let Some((name, rest)) = text.split_once('(') else { return Some((text, Vec::new())) };
+    let Some((name, rest)) = text.split_once('(') else {
+        return Some((text, Vec::new()));
+    };
     let (inner, behind) = rest.split_once(')')?;
-    let sizes = inner.split(',').map(|size| size.trim().parse().ok()).collect::<Option<_>>()?;
+    let sizes = inner
+        .split(',')
+        .map(|size| size.trim().parse().ok())
+        .collect::<Option<_>>()?;
     Some((format!("{}{behind}", name.trim_end()), sizes))
 }
 
 fn decimal(sizes: &[u32]) -> ColumnType {
     let precision = sizes.first().and_then(|size| u16::try_from(*size).ok());
     let scale = sizes.get(1).and_then(|size| i16::try_from(*size).ok());
-    ColumnType::Decimal { precision, scale: scale.or(precision.map(|_| 0)) }
+    ColumnType::Decimal {
+        precision,
+        scale: scale.or(precision.map(|_| 0)),
+    }
 }
 
 fn text_of(sizes: &[u32]) -> ColumnType {
-    ColumnType::Text { max: sizes.first().copied() }
+    ColumnType::Text {
+        max: sizes.first().copied(),
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +109,13 @@ mod tests {
 
     #[test]
     fn an_operators_types_are_read_and_a_misspelt_one_is_not() {
-        assert_eq!(parse("decimal(16,2)"), Some(ColumnType::Decimal { precision: Some(16), scale: Some(2) }));
+        assert_eq!(
+            parse("decimal(16,2)"),
+            Some(ColumnType::Decimal {
+                precision: Some(16),
+                scale: Some(2)
+            })
+        );
         assert_eq!(parse(" Timestamptz "), Some(ColumnType::TimestampTz));
         assert_eq!(parse("varchar(20)"), Some(ColumnType::Text { max: Some(20) }));
         assert_eq!(parse("decimall(16,2)"), None);
@@ -103,8 +125,17 @@ mod tests {
     #[test]
     fn sqlites_types_are_read_by_their_parts() {
         assert_eq!(sqlite(Some("UNSIGNED BIG INT")), ColumnType::Int8);
-        assert_eq!(sqlite(Some("DECIMAL(16, 2)")), ColumnType::Decimal { precision: Some(16), scale: Some(2) });
-        assert_eq!(sqlite(Some("NVARCHAR (100)")), ColumnType::Text { max: Some(100) });
+        assert_eq!(
+            sqlite(Some("DECIMAL(16, 2)")),
+            ColumnType::Decimal {
+                precision: Some(16),
+                scale: Some(2)
+            }
+        );
+        assert_eq!(
+            sqlite(Some("NVARCHAR (100)")),
+            ColumnType::Text { max: Some(100) }
+        );
         assert_eq!(sqlite(Some("DATETIME")), ColumnType::Timestamp);
         assert_eq!(sqlite(Some("DOUBLE PRECISION")), ColumnType::Float8);
         assert_eq!(sqlite(None), ColumnType::Any);

@@ -60,7 +60,9 @@ impl FeedDefinition {
     pub fn digest(&self) -> Digest {
         // Serialisation of plain data into memory cannot fail; an empty text would only make
         // the digest differ, which refuses the feed instead of harming it.
-        let text = serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default();
+        let text = serde_json::to_value(self)
+            .map(|value| value.to_string())
+            .unwrap_or_default();
         Digest::of(&[b"slacktide.feed.v1\0", text.as_bytes()])
     }
 }

@@ -79,7 +79,8 @@ pub fn subquery(sql: &str) -> String {
 /// Without the semicolon that ends it.
 #[must_use]
 pub fn bare(sql: &str) -> &str {
-    sql.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace())
+    sql.trim()
+        .trim_end_matches(|c: char| c == ';' || c.is_whitespace())
 }
 
 impl Keyset {
@@ -94,7 +95,11 @@ impl Keyset {
         }
         if let (Some(first), Bound::Below | Bound::UpTo) = (self.cursor.first(), bound) {
             let compare = if bound == Bound::Below { "<" } else { "<=" };
-            conditions.push(format!("{} {compare} {}", column(&first.name), self.fence(first, next, bound)));
+            conditions.push(format!(
+                "{} {compare} {}",
+                column(&first.name),
+                self.fence(first, next, bound)
+            ));
             next += 1;
         }
         let mut sql = format!("SELECT {} FROM {}", self.select.join(", "), subquery(&self.sql));
@@ -112,7 +117,11 @@ impl Keyset {
     /// The greatest value of the first cursor column, as one value of its own type.
     #[must_use]
     pub fn highest(&self) -> String {
-        let name = self.cursor.first().map(|first| column(&first.name)).unwrap_or_default();
+        let name = self
+            .cursor
+            .first()
+            .map(|first| column(&first.name))
+            .unwrap_or_default();
         let value = match self.dialect {
             Dialect::Postgres => format!("{name}::text"),
             Dialect::Sqlite => name.clone(),
@@ -126,8 +135,16 @@ impl Keyset {
     /// One row if any cursor is null.
     #[must_use]
     pub fn any_null(&self) -> String {
-        let nulls: Vec<String> = self.names().iter().map(|name| format!("{name} IS NULL")).collect();
-        format!("SELECT 1 FROM {} WHERE {} LIMIT 1", subquery(&self.sql), nulls.join(" OR "))
+        let nulls: Vec<String> = self
+            .names()
+            .iter()
+            .map(|name| format!("{name} IS NULL"))
+            .collect();
+        format!(
+            "SELECT 1 FROM {} WHERE {} LIMIT 1",
+            subquery(&self.sql),
+            nulls.join(" OR ")
+        )
     }
 
     fn names(&self) -> Vec<String> {
@@ -158,7 +175,11 @@ impl Keyset {
         match (self.dialect, &self.fence_zone) {
             (Dialect::Sqlite, _) => parameter,
             (Dialect::Postgres, Some(zone)) if bound == Bound::Below => {
-                format!("({parameter}::text::timestamptz AT TIME ZONE {})::{}", literal(zone), first.cast)
+                format!(
+                    "({parameter}::text::timestamptz AT TIME ZONE {})::{}",
+                    literal(zone),
+                    first.cast
+                )
             }
             (Dialect::Postgres, _) => format!("{parameter}::text::{}", first.cast),
         }
@@ -181,7 +202,13 @@ mod tests {
             dialect,
             sql: "SELECT * FROM setl -- all;\n ; ".into(),
             select: vec![column("id"), format!("{}::text", column("Amount \"x\""))],
-            cursor: cursor.iter().map(|(name, cast)| CursorColumn { name: (*name).into(), cast: (*cast).into() }).collect(),
+            cursor: cursor
+                .iter()
+                .map(|(name, cast)| CursorColumn {
+                    name: (*name).into(),
+                    cast: (*cast).into(),
+                })
+                .collect(),
             fence_zone: None,
         }
     }
@@ -200,18 +227,26 @@ mod tests {
     #[test]
     fn a_single_column_is_compared_without_a_row_and_the_first_quantum_has_no_cursor() {
         let keyset = keyset(Dialect::Sqlite, &[("id", "")]);
-        assert!(keyset.read(true, Bound::UpTo).ends_with(
-            "WHERE feed.\"id\" > ?1 AND feed.\"id\" <= ?2 ORDER BY feed.\"id\" LIMIT ?3"
-        ));
-        assert!(keyset.read(false, Bound::None).ends_with(") AS feed ORDER BY feed.\"id\" LIMIT ?1"));
+        assert!(
+            keyset
+                .read(true, Bound::UpTo)
+                .ends_with("WHERE feed.\"id\" > ?1 AND feed.\"id\" <= ?2 ORDER BY feed.\"id\" LIMIT ?3")
+        );
+        assert!(
+            keyset
+                .read(false, Bound::None)
+                .ends_with(") AS feed ORDER BY feed.\"id\" LIMIT ?1")
+        );
     }
 
     #[test]
     fn a_fence_in_a_zone_is_an_instant_first() {
         let mut keyset = keyset(Dialect::Postgres, &[("at", "timestamp")]);
         keyset.fence_zone = Some("O'Zone".into());
-        assert!(keyset.read(false, Bound::Below).contains(
-            "feed.\"at\" < ($1::text::timestamptz AT TIME ZONE 'O''Zone')::timestamp ORDER"
-        ));
+        assert!(
+            keyset
+                .read(false, Bound::Below)
+                .contains("feed.\"at\" < ($1::text::timestamptz AT TIME ZONE 'O''Zone')::timestamp ORDER")
+        );
     }
 }

@@ -23,8 +23,8 @@ pub mod shape;
 pub mod sqlite;
 
 pub use error::{Error, ErrorKind, Result};
-pub use fence::{Fence, HighWater, TimeFence};
 pub use feed::{CursorSetBy, FeedDefinition};
+pub use fence::{Fence, HighWater, TimeFence};
 pub use port::{End, FeedReader, FenceReading, Holder, Quantum, RowSink, Source};
 pub use postgres::{PostgresConfig, PostgresSource};
 pub use sqlite::{SqliteConfig, SqliteSource};

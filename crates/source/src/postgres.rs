@@ -62,8 +62,14 @@ impl PostgresSource {
 impl Source for PostgresSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
-        let checked = check::feed(&self.session, feed, permit).await.map_err(|error| error.at(&place))?;
-        Ok(Box::new(reader::PostgresReader::new(Arc::clone(&self.session), feed, checked)))
+        let checked = check::feed(&self.session, feed, permit)
+            .await
+            .map_err(|error| error.at(&place))?;
+        Ok(Box::new(reader::PostgresReader::new(
+            Arc::clone(&self.session),
+            feed,
+            checked,
+        )))
     }
 
     fn own_backends(&self) -> Vec<u32> {

@@ -24,11 +24,32 @@ enum Token {
 }
 
 const ENDS_FROM: [&str; 14] = [
-    "where", "group", "having", "window", "order", "limit", "offset", "fetch", "for", "union", "intersect",
-    "except", "on", "using",
+    "where",
+    "group",
+    "having",
+    "window",
+    "order",
+    "limit",
+    "offset",
+    "fetch",
+    "for",
+    "union",
+    "intersect",
+    "except",
+    "on",
+    "using",
 ];
-const NOT_PLAIN: [&str; 9] =
-    ["join", "group", "distinct", "union", "intersect", "except", "with", "having", "values"];
+const NOT_PLAIN: [&str; 9] = [
+    "join",
+    "group",
+    "distinct",
+    "union",
+    "intersect",
+    "except",
+    "with",
+    "having",
+    "values",
+];
 const BETWEEN: [&str; 2] = ["only", "lateral"];
 
 impl Shape {
@@ -168,12 +189,17 @@ mod tests {
     use super::*;
 
     fn relations(sql: &str) -> Vec<String> {
-        Shape::of(sql).relations.iter().map(|parts| parts.join(".")).collect()
+        Shape::of(sql)
+            .relations
+            .iter()
+            .map(|parts| parts.join("."))
+            .collect()
     }
 
     #[test]
     fn a_plain_select_is_plain() {
-        let shape = Shape::of("SELECT a, 'from x', b AS \"from\" FROM Public.\"Set l\" s -- from y\nWHERE a > 1");
+        let shape =
+            Shape::of("SELECT a, 'from x', b AS \"from\" FROM Public.\"Set l\" s -- from y\nWHERE a > 1");
         assert_eq!(shape.relations, [["public", "Set l"]]);
         assert!(shape.plain);
     }
@@ -181,11 +207,19 @@ mod tests {
     #[test]
     fn every_relation_is_found() {
         assert_eq!(
-            relations("WITH x AS (SELECT 1 FROM a) SELECT * FROM x JOIN ONLY b ON true, c LEFT JOIN (d JOIN e USING (id)) ON 1=1"),
+            relations(
+                "WITH x AS (SELECT 1 FROM a) SELECT * FROM x JOIN ONLY b ON true, c LEFT JOIN (d JOIN e USING (id)) ON 1=1"
+            ),
             ["a", "x", "b", "c", "d", "e"]
         );
-        assert_eq!(relations("SELECT id FROM a WHERE id IN (SELECT id FROM b) UNION ALL SELECT 1 FROM c"), ["a", "b", "c"]);
-        assert_eq!(relations("SELECT extract(year FROM t.at), x FROM t"), ["t.at", "t"]);
+        assert_eq!(
+            relations("SELECT id FROM a WHERE id IN (SELECT id FROM b) UNION ALL SELECT 1 FROM c"),
+            ["a", "b", "c"]
+        );
+        assert_eq!(
+            relations("SELECT extract(year FROM t.at), x FROM t"),
+            ["t.at", "t"]
+        );
         assert!(relations("SELECT n FROM generate_series(1, 3) AS n").is_empty());
     }
 

@@ -81,9 +81,16 @@ impl Source for SqliteSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
         let asked = feed.clone();
-        let checked = self.worker.run(permit, move |connection, _| check::feed(connection, &asked)).await;
+        let checked = self
+            .worker
+            .run(permit, move |connection, _| check::feed(connection, &asked))
+            .await;
         let checked = checked.map_err(|error| error.at(&place))?;
-        Ok(Box::new(reader::SqliteReader::new(Arc::clone(&self.worker), feed, checked)))
+        Ok(Box::new(reader::SqliteReader::new(
+            Arc::clone(&self.worker),
+            feed,
+            checked,
+        )))
     }
 
     fn own_backends(&self) -> Vec<u32> {

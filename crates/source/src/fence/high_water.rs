@@ -41,13 +41,21 @@ impl HighWater {
     /// A maximum is readable this long after it was noted.
     #[must_use]
     pub fn by_lag(lag: Duration) -> Self {
-        Self { rule: Rule::Lag(lag), readable: None, pending: VecDeque::new() }
+        Self {
+            rule: Rule::Lag(lag),
+            readable: None,
+            pending: VecDeque::new(),
+        }
     }
 
     /// A maximum is readable when the transactions open at that moment have ended.
     #[must_use]
     pub fn by_transactions() -> Self {
-        Self { rule: Rule::Transactions, readable: None, pending: VecDeque::new() }
+        Self {
+            rule: Rule::Transactions,
+            readable: None,
+            pending: VecDeque::new(),
+        }
     }
 
     /// Notes the maximum of the moment and gives how far may be read. The maximum is read first,
@@ -68,12 +76,18 @@ impl HighWater {
     #[must_use]
     pub fn held(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<Holder> {
         let first = self.pending.front()?;
-        let waits = open.iter().filter(|one| one.is_prepared() || first.waits.contains(&one.id));
+        let waits = open
+            .iter()
+            .filter(|one| one.is_prepared() || first.waits.contains(&one.id));
         holder(waits, at, margin)
     }
 
     fn note(&mut self, high: Scalar, now: Duration, open: &[OpenTransaction]) {
-        let known = self.pending.back().map(|last| &last.high).or(self.readable.as_ref());
+        let known = self
+            .pending
+            .back()
+            .map(|last| &last.high)
+            .or(self.readable.as_ref());
         let near = match (self.rule, self.pending.back()) {
             (Rule::Lag(lag), Some(last)) => {
                 now.saturating_sub(last.noted) < lag / u32::try_from(MOST_PENDING).unwrap_or(1)
@@ -87,7 +101,11 @@ impl HighWater {
             Rule::Lag(_) => BTreeSet::new(),
             Rule::Transactions => open.iter().map(|one| one.id.clone()).collect(),
         };
-        self.pending.push_back(Pending { high, noted: now, waits });
+        self.pending.push_back(Pending {
+            high,
+            noted: now,
+            waits,
+        });
     }
 
     fn settle(&mut self, now: Duration, open: &[OpenTransaction]) {
@@ -95,9 +113,9 @@ impl HighWater {
             let decided = match self.rule {
                 Rule::Lag(lag) => now.saturating_sub(first.noted) >= lag,
                 // A session's transaction that was prepared since has a new name: none may wait.
-                Rule::Transactions => {
-                    !open.iter().any(|one| one.is_prepared() || first.waits.contains(&one.id))
-                }
+                Rule::Transactions => !open
+                    .iter()
+                    .any(|one| one.is_prepared() || first.waits.contains(&one.id)),
             };
             if !decided {
                 return;
@@ -121,7 +139,10 @@ mod tests {
     }
 
     fn prepared() -> OpenTransaction {
-        OpenTransaction { id: TransactionId::Prepared("p".into()), ..session(0) }
+        OpenTransaction {
+            id: TransactionId::Prepared("p".into()),
+            ..session(0)
+        }
     }
 
     const S: fn(u64) -> Duration = Duration::from_secs;
@@ -151,7 +172,11 @@ mod tests {
         let mut water = HighWater::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
         assert_eq!(water.take(int(9), S(1), &[session(1), session(2)]), None);
-        assert!(water.held(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2)).is_some());
+        assert!(
+            water
+                .held(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2))
+                .is_some()
+        );
         assert_eq!(water.take(int(12), S(2), &[session(2), session(3)]), int(5));
         assert_eq!(water.take(int(12), S(3), &[session(3)]), int(9));
         assert_eq!(water.take(int(12), S(4), &[session(4)]), int(12));
@@ -163,7 +188,13 @@ mod tests {
         let mut water = HighWater::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
         assert_eq!(water.take(int(6), S(1), &[prepared()]), None);
-        assert_eq!(water.held(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2)).unwrap().what, "prepared transaction");
+        assert_eq!(
+            water
+                .held(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2))
+                .unwrap()
+                .what,
+            "prepared transaction"
+        );
         assert_eq!(water.take(int(6), S(2), &[]), int(6));
     }
 

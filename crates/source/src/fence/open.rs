@@ -42,7 +42,11 @@ impl OpenTransaction {
     /// As the one who holds the fence.
     #[must_use]
     pub fn as_holder(&self) -> Holder {
-        let what = if self.is_prepared() { "prepared transaction" } else { "transaction" };
+        let what = if self.is_prepared() {
+            "prepared transaction"
+        } else {
+            "transaction"
+        };
         Holder {
             what: what.to_owned(),
             role: self.role.clone(),
@@ -62,5 +66,7 @@ pub(super) fn holder<'a>(
     let long = |transaction: &&OpenTransaction| {
         at.duration_since(transaction.since) > jiff::SignedDuration::try_from(margin).unwrap_or_default()
     };
-    open.filter(long).min_by_key(|one| (!one.is_prepared(), one.since)).map(OpenTransaction::as_holder)
+    open.filter(long)
+        .min_by_key(|one| (!one.is_prepared(), one.since))
+        .map(OpenTransaction::as_holder)
 }

@@ -44,15 +44,25 @@ impl TimeFence {
     /// column rounds to (a microsecond where not declared).
     #[must_use]
     pub fn new(margin: Duration, resolution: Duration) -> Self {
-        Self { margin, resolution: resolution.max(Duration::from_micros(1)), clear: None }
+        Self {
+            margin,
+            resolution: resolution.max(Duration::from_micros(1)),
+            clear: None,
+        }
     }
 
     /// Takes the fence from a look.
     pub fn take(&mut self, look: &TimeLook) -> TimeReading {
         let sessions = look.open.iter().filter(|one| !one.is_prepared());
-        let oldest = sessions.map(|one| one.since).min().map_or(look.at, |since| since.min(look.at));
+        let oldest = sessions
+            .map(|one| one.since)
+            .min()
+            .map_or(look.at, |since| since.min(look.at));
         let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
-        let fence = oldest.checked_sub(margin).ok().and_then(|fence| round_down(fence, self.resolution));
+        let fence = oldest
+            .checked_sub(margin)
+            .ok()
+            .and_then(|fence| round_down(fence, self.resolution));
         let below = if look.open.iter().any(OpenTransaction::is_prepared) {
             // What is prepared was open before, at or behind the last fence.
             self.clear.zip(fence).map(|(clear, fence)| clear.min(fence))
@@ -60,7 +70,10 @@ impl TimeFence {
             self.clear = fence;
             fence
         };
-        TimeReading { below, held: holder(look.open.iter(), look.at, self.margin) }
+        TimeReading {
+            below,
+            held: holder(look.open.iter(), look.at, self.margin),
+        }
     }
 }
 
@@ -81,7 +94,10 @@ mod tests {
 
     fn session(pid: i32, since: &str) -> OpenTransaction {
         OpenTransaction {
-            id: TransactionId::Session { pid, started_us: at(since).as_microsecond() },
+            id: TransactionId::Session {
+                pid,
+                started_us: at(since).as_microsecond(),
+            },
             role: "clerk".into(),
             application: "claims".into(),
             since: at(since),
@@ -89,7 +105,10 @@ mod tests {
     }
 
     fn prepared(since: &str) -> OpenTransaction {
-        OpenTransaction { id: TransactionId::Prepared("p1".into()), ..session(0, since) }
+        OpenTransaction {
+            id: TransactionId::Prepared("p1".into()),
+            ..session(0, since)
+        }
     }
 
     fn fence() -> TimeFence {
@@ -98,8 +117,17 @@ mod tests {
 
     #[test]
     fn without_transactions_it_is_the_clock_less_the_margin() {
-        let reading = fence().take(&TimeLook { at: at("10:00:10"), open: vec![] });
-        assert_eq!(reading, TimeReading { below: Some(at("10:00:08")), held: None });
+        let reading = fence().take(&TimeLook {
+            at: at("10:00:10"),
+            open: vec![],
+        });
+        assert_eq!(
+            reading,
+            TimeReading {
+                below: Some(at("10:00:08")),
+                held: None
+            }
+        );
     }
 
     /// Trap: cursors on a timestamp skip rows that commit late.
@@ -107,41 +135,75 @@ mod tests {
     fn the_oldest_open_transaction_bounds_it_and_is_named_after_the_margin() {
         let mut fence = fence();
         let open = vec![session(2, "10:00:09"), session(1, "10:00:00")];
-        let reading = fence.take(&TimeLook { at: at("10:00:10"), open: open.clone() });
+        let reading = fence.take(&TimeLook {
+            at: at("10:00:10"),
+            open: open.clone(),
+        });
         assert_eq!(reading.below, Some(at("09:59:58")));
         let held = reading.held.unwrap();
-        assert_eq!((held.role.as_str(), held.application.as_str(), held.since), ("clerk", "claims", at("10:00:00")));
+        assert_eq!(
+            (held.role.as_str(), held.application.as_str(), held.since),
+            ("clerk", "claims", at("10:00:00"))
+        );
         // It never lapses by itself.
-        let reading = fence.take(&TimeLook { at: at("23:00:00"), open });
+        let reading = fence.take(&TimeLook {
+            at: at("23:00:00"),
+            open,
+        });
         assert_eq!(reading.below, Some(at("09:59:58")));
         let short = vec![session(2, "10:00:09")];
-        assert_eq!(fence.take(&TimeLook { at: at("10:00:10"), open: short }).held, None);
+        assert_eq!(
+            fence
+                .take(&TimeLook {
+                    at: at("10:00:10"),
+                    open: short
+                })
+                .held,
+            None
+        );
     }
 
     /// Trap: prepared transactions leave pg_stat_activity, and show a time later than their rows'.
     #[test]
     fn a_prepared_transaction_freezes_it_where_it_was() {
         let mut fence = fence();
-        let first = fence.take(&TimeLook { at: at("10:00:10"), open: vec![] }).below;
-        let look = TimeLook { at: at("10:05:00"), open: vec![prepared("10:00:20")] };
+        let first = fence
+            .take(&TimeLook {
+                at: at("10:00:10"),
+                open: vec![],
+            })
+            .below;
+        let look = TimeLook {
+            at: at("10:05:00"),
+            open: vec![prepared("10:00:20")],
+        };
         let reading = fence.take(&look);
         assert_eq!(reading.below, first);
         assert_eq!(reading.held.unwrap().what, "prepared transaction");
-        let reading = fence.take(&TimeLook { at: at("10:05:10"), open: vec![] });
+        let reading = fence.take(&TimeLook {
+            at: at("10:05:10"),
+            open: vec![],
+        });
         assert_eq!(reading.below, Some(at("10:05:08")));
     }
 
     #[test]
     fn a_transaction_prepared_before_the_first_look_leaves_no_fence_at_all() {
         let mut fence = fence();
-        let look = TimeLook { at: at("10:05:00"), open: vec![prepared("10:00:20")] };
+        let look = TimeLook {
+            at: at("10:05:00"),
+            open: vec![prepared("10:00:20")],
+        };
         assert_eq!(fence.take(&look).below, None);
     }
 
     #[test]
     fn it_is_rounded_down_to_what_the_column_keeps() {
         let mut fence = TimeFence::new(Duration::from_secs(2), Duration::from_secs(1));
-        let reading = fence.take(&TimeLook { at: at("10:00:10.9"), open: vec![] });
+        let reading = fence.take(&TimeLook {
+            at: at("10:00:10.9"),
+            open: vec![],
+        });
         assert_eq!(reading.below, Some(at("10:00:08")));
     }
 }

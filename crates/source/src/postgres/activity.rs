@@ -30,7 +30,11 @@ const PREPARED: &str = "SELECT gid, (extract(epoch FROM prepared) * 1000000)::in
     FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()";
 
 /// Looks for open transactions, but those of `read_only_roles`.
-pub(super) async fn look(turn: &mut Turn<'_>, permit: &Permit, read_only_roles: &[String]) -> Result<TimeLook> {
+pub(super) async fn look(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    read_only_roles: &[String],
+) -> Result<TimeLook> {
     let rows = turn.query(permit, SESSIONS, &[]).await?;
     let mut at = None;
     let mut open = Vec::new();
@@ -49,7 +53,10 @@ pub(super) async fn look(turn: &mut Turn<'_>, permit: &Permit, read_only_roles: 
     for row in &turn.query(permit, PREPARED, &[]).await? {
         open.push(prepared(row).ok_or_else(unreadable)?);
     }
-    Ok(TimeLook { at: at.ok_or_else(unreadable)?, open })
+    Ok(TimeLook {
+        at: at.ok_or_else(unreadable)?,
+        open,
+    })
 }
 
 struct Session {
@@ -104,7 +111,10 @@ fn blind(session: &Session) -> Error {
     }
     Error::new(
         ErrorKind::Refused,
-        format!("role {} runs with track_activities off, so its transactions cannot be seen", session.role),
+        format!(
+            "role {} runs with track_activities off, so its transactions cannot be seen",
+            session.role
+        ),
         "set track_activities = on for it, or declare cursor_set_by = \"application\" with a lag",
     )
 }

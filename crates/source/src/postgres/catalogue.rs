@@ -46,7 +46,11 @@ pub(super) struct Index {
 }
 
 fn odd(error: &tokio_postgres::Error) -> Error {
-    Error::new(ErrorKind::Database, format!("the catalogue answered oddly: {error}"), "report the server's version")
+    Error::new(
+        ErrorKind::Database,
+        format!("the catalogue answered oddly: {error}"),
+        "report the server's version",
+    )
 }
 
 pub(super) async fn account(turn: &mut Turn<'_>, permit: &Permit) -> Result<Account> {
@@ -55,7 +59,11 @@ pub(super) async fn account(turn: &mut Turn<'_>, permit: &Permit) -> Result<Acco
         FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
     let rows = turn.query(permit, sql, &[]).await?;
     let row = rows.first().ok_or_else(|| {
-        Error::new(ErrorKind::Denied, "the account's role is gone", "check the user in the source's url")
+        Error::new(
+            ErrorKind::Denied,
+            "the account's role is gone",
+            "check the user in the source's url",
+        )
     })?;
     let read = || -> std::result::Result<Account, tokio_postgres::Error> {
         Ok(Account {
@@ -69,10 +77,19 @@ pub(super) async fn account(turn: &mut Turn<'_>, permit: &Permit) -> Result<Acco
 }
 
 /// Those of the names that are relations.
-pub(super) async fn relations(turn: &mut Turn<'_>, permit: &Permit, names: &[Vec<String>]) -> Result<Vec<Relation>> {
+pub(super) async fn relations(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    names: &[Vec<String>],
+) -> Result<Vec<Relation>> {
     let names = quoted_names(names);
-    let rows = turn.query(permit, RELATIONS, &[(&names, Type::TEXT_ARRAY)]).await?;
-    rows.iter().map(relation).collect::<std::result::Result<_, _>>().map_err(|error| odd(&error))
+    let rows = turn
+        .query(permit, RELATIONS, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(relation)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| odd(&error))
 }
 
 pub(super) const RELATIONS: &str = "SELECT DISTINCT c.oid, n.nspname::text, c.relname::text, \
@@ -96,7 +113,11 @@ pub(super) fn relation(row: &tokio_postgres::Row) -> std::result::Result<Relatio
 /// Names with more parts than schema and relation are columns behind a FROM that is none.
 pub(super) fn quoted_names(names: &[Vec<String>]) -> Vec<String> {
     let quoted = |parts: &Vec<String>| parts.iter().map(|part| quote(part)).collect::<Vec<_>>().join(".");
-    names.iter().filter(|parts| parts.len() <= 2).map(quoted).collect()
+    names
+        .iter()
+        .filter(|parts| parts.len() <= 2)
+        .map(quoted)
+        .collect()
 }
 
 pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) -> Result<Vec<Index>> {
@@ -108,26 +129,50 @@ pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) ->
         let mut columns: Vec<i16> = row.try_get(1)?;
         let keys: i16 = row.try_get(2)?;
         columns.truncate(usize::try_from(keys).unwrap_or(0));
-        Ok(Index { unique: row.try_get(0)?, columns })
+        Ok(Index {
+            unique: row.try_get(0)?,
+            columns,
+        })
     };
-    rows.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| odd(&error))
+    rows.iter()
+        .map(read)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| odd(&error))
 }
 
 /// Whether a sequence that fills this column hands numbers out in blocks.
-pub(super) async fn cached_sequence(turn: &mut Turn<'_>, permit: &Permit, table: u32, column: i16) -> Result<bool> {
+pub(super) async fn cached_sequence(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    table: u32,
+    column: i16,
+) -> Result<bool> {
     let sql = "SELECT 1 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d ON d.objid = s.seqrelid \
         AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
         WHERE d.refobjid = $1 AND d.refobjsubid = $2 AND s.seqcache > 1";
     let number = i32::from(column);
-    Ok(!turn.query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)]).await?.is_empty())
+    Ok(!turn
+        .query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)])
+        .await?
+        .is_empty())
 }
 
 /// For each column: its type as the database spells it, and whether its base column is NOT NULL.
-pub(super) async fn describe(turn: &mut Turn<'_>, permit: &Permit, columns: &[Column]) -> Result<Vec<(String, bool)>> {
+pub(super) async fn describe(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    columns: &[Column],
+) -> Result<Vec<(String, bool)>> {
     let types: Vec<u32> = columns.iter().map(|column| column.type_().oid()).collect();
     let modifiers: Vec<i32> = columns.iter().map(Column::type_modifier).collect();
-    let tables: Vec<u32> = columns.iter().map(|column| column.table_oid().unwrap_or(0)).collect();
-    let numbers: Vec<i16> = columns.iter().map(|column| column.column_id().unwrap_or(0)).collect();
+    let tables: Vec<u32> = columns
+        .iter()
+        .map(|column| column.table_oid().unwrap_or(0))
+        .collect();
+    let numbers: Vec<i16> = columns
+        .iter()
+        .map(|column| column.column_id().unwrap_or(0))
+        .collect();
     let sql = "SELECT format_type(u.kind, NULLIF(u.modifier, -1)), COALESCE(a.attnotnull, false) \
         FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS u(kind, modifier, tab, col, n) \
         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = u.tab AND a.attnum = u.col ORDER BY u.n";
@@ -139,7 +184,10 @@ pub(super) async fn describe(turn: &mut Turn<'_>, permit: &Permit, columns: &[Co
     ];
     let rows = turn.query(permit, sql, &params).await?;
     let read = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
-    rows.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| odd(&error))
+    rows.iter()
+        .map(read)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| odd(&error))
 }
 
 /// The column's type as it is said in manifests.
@@ -165,18 +213,26 @@ pub(super) fn column_type(kind: &Type, modifier: i32, native: &str) -> ColumnTyp
         Type::UUID => ColumnType::Uuid,
         Type::JSON => ColumnType::Json,
         Type::JSONB => ColumnType::Jsonb,
-        _ => ColumnType::Other { native: native.to_owned() },
+        _ => ColumnType::Other {
+            native: native.to_owned(),
+        },
     }
 }
 
 /// `numeric(p, s)`: the scale is an eleven-bit number with sign.
 fn decimal(modifier: i32) -> ColumnType {
     if modifier < 4 {
-        return ColumnType::Decimal { precision: None, scale: None };
+        return ColumnType::Decimal {
+            precision: None,
+            scale: None,
+        };
     }
     let packed = modifier - 4;
     let scale = ((packed & 0x7ff) ^ 1024) - 1024;
-    ColumnType::Decimal { precision: u16::try_from(packed >> 16).ok(), scale: i16::try_from(scale).ok() }
+    ColumnType::Decimal {
+        precision: u16::try_from(packed >> 16).ok(),
+        scale: i16::try_from(scale).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -185,9 +241,18 @@ mod tests {
 
     #[test]
     fn a_numerics_modifier_gives_precision_and_scale() {
-        let exact = |precision, scale| ColumnType::Decimal { precision: Some(precision), scale: Some(scale) };
+        let exact = |precision, scale| ColumnType::Decimal {
+            precision: Some(precision),
+            scale: Some(scale),
+        };
         assert_eq!(decimal(((16 << 16) | 2) + 4), exact(16, 2));
         assert_eq!(decimal(((5 << 16) | (-2 & 0x7ff)) + 4), exact(5, -2));
-        assert_eq!(decimal(-1), ColumnType::Decimal { precision: None, scale: None });
+        assert_eq!(
+            decimal(-1),
+            ColumnType::Decimal {
+                precision: None,
+                scale: None
+            }
+        );
     }
 }

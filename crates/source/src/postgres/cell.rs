@@ -55,12 +55,17 @@ impl<'a> FromSql<'a> for Raw<'a> {
 
 /// The bytes of a column; `None` is null.
 pub(super) fn raw(row: &Row, index: usize) -> Option<&[u8]> {
-    row.try_get::<_, Option<Raw<'_>>>(index).ok().flatten().map(|raw| raw.0)
+    row.try_get::<_, Option<Raw<'_>>>(index)
+        .ok()
+        .flatten()
+        .map(|raw| raw.0)
 }
 
 /// The value of a column; `None` when the bytes are not what the type promises.
 pub(super) fn value(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
-    let Some(bytes) = raw(row, index) else { return Some(Value::Null) };
+    let Some(bytes) = raw(row, index) else {
+        return Some(Value::Null);
+    };
     Some(match wire {
         Wire::Bool => Value::Bool(*bytes.first()? != 0),
         Wire::Int2 => Value::Int(i64::from(i16::from_be_bytes(bytes.try_into().ok()?))),

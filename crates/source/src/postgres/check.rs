@@ -37,7 +37,10 @@ fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
 
 pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Permit) -> Result<Checked> {
     if !feed.types.is_empty() {
-        return Err(refused("types is set, but PostgreSQL declares its own types", "remove it, and cast in the sql"));
+        return Err(refused(
+            "types is set, but PostgreSQL declares its own types",
+            "remove it, and cast in the sql",
+        ));
     }
     let sql = bare(&feed.sql).to_owned();
     let mut turn = session.turn(permit).await?;
@@ -45,7 +48,10 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     server(&account, feed)?;
     let prepared = turn.prepare(permit, &sql, &[], Some(&sql)).await?;
     if prepared.columns().is_empty() || !prepared.params().is_empty() {
-        return Err(refused("the sql is no SELECT without parameters", "write one SELECT"));
+        return Err(refused(
+            "the sql is no SELECT without parameters",
+            "write one SELECT",
+        ));
     }
     let described = catalogue::describe(&mut turn, permit, prepared.columns()).await?;
     let given: Vec<&str> = prepared.columns().iter().map(WireColumn::name).collect();
@@ -77,14 +83,18 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     unique(&mut turn, permit, feed, columns, &places, base).await?;
     // The feed must also do as a subquery.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
-    turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None).await?;
+    turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
+        .await?;
     if !never_null {
         no_nulls(&mut turn, permit, feed, &keyset).await?;
     }
     Ok(Checked {
         schema: schema(feed, columns, &described, base.is_some()),
         wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
-        resolution: places.first().and_then(|place| columns.get(*place)).map_or(Duration::ZERO, resolution),
+        resolution: places
+            .first()
+            .and_then(|place| columns.get(*place))
+            .map_or(Duration::ZERO, resolution),
         cursor: places,
         keyset,
         never_null,
@@ -111,7 +121,13 @@ fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> R
     let missing: Vec<String> = relations
         .iter()
         .filter(|relation| !relation.readable)
-        .map(|relation| format!("GRANT SELECT ON {} TO {};", relation.quoted(), quote(&account.name)))
+        .map(|relation| {
+            format!(
+                "GRANT SELECT ON {} TO {};",
+                relation.quoted(),
+                quote(&account.name)
+            )
+        })
         .collect();
     if !missing.is_empty() {
         return Err(Error::new(
@@ -125,13 +141,20 @@ fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> R
     }
     if account.superuser {
         return Err(refused(
-            format!("account {} is a superuser; nothing of ours may be able to write", account.name),
+            format!(
+                "account {} is a superuser; nothing of ours may be able to write",
+                account.name
+            ),
             "make an account of its own as `slacktide doctor` prints it, or set allow_writable_account = true",
         ));
     }
     if let Some(relation) = relations.iter().find(|relation| relation.writable) {
         return Err(refused(
-            format!("account {} may write to {}; nothing of ours may", account.name, relation.quoted()),
+            format!(
+                "account {} may write to {}; nothing of ours may",
+                account.name,
+                relation.quoted()
+            ),
             format!(
                 "run: REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {} FROM {}; or set allow_writable_account = true",
                 relation.quoted(),
@@ -142,12 +165,19 @@ fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> R
     Ok(())
 }
 
-fn cursor_columns(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> Result<Vec<CursorColumn>> {
+fn cursor_columns(
+    feed: &FeedDefinition,
+    columns: &[WireColumn],
+    places: &[usize],
+) -> Result<Vec<CursorColumn>> {
     let mut cursor = Vec::new();
     for (at, place) in places.iter().enumerate() {
         let Some(one) = columns.get(*place) else { continue };
         let kind = one.type_();
-        if matches!(*kind, Type::BOOL | Type::BYTEA | Type::FLOAT4 | Type::FLOAT8 | Type::JSON | Type::JSONB) {
+        if matches!(
+            *kind,
+            Type::BOOL | Type::BYTEA | Type::FLOAT4 | Type::FLOAT8 | Type::JSON | Type::JSONB
+        ) {
             return Err(refused(
                 format!("cursor column {} is of type {}", one.name(), kind.name()),
                 "use columns that are integers, times, decimals, uuids or text",
@@ -162,11 +192,18 @@ fn cursor_columns(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize
         };
         if at == 0 && !fits {
             return Err(refused(
-                format!("cursor column {} is of type {}, which cursor_set_by does not fit", one.name(), kind.name()),
+                format!(
+                    "cursor column {} is of type {}, which cursor_set_by does not fit",
+                    one.name(),
+                    kind.name()
+                ),
                 "transaction and statement need a time, sequence an integer; else declare application with a lag",
             ));
         }
-        cursor.push(CursorColumn { name: one.name().to_owned(), cast: type_name(kind) });
+        cursor.push(CursorColumn {
+            name: one.name().to_owned(),
+            cast: type_name(kind),
+        });
     }
     Ok(cursor)
 }
@@ -178,7 +215,10 @@ fn type_name(kind: &Type) -> String {
 /// A fence is an instant; these columns hold it as somebody's local time.
 fn zoned(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> bool {
     let first = places.first().and_then(|place| columns.get(*place));
-    let timed = matches!(feed.cursor_set_by, CursorSetBy::Transaction | CursorSetBy::Statement);
+    let timed = matches!(
+        feed.cursor_set_by,
+        CursorSetBy::Transaction | CursorSetBy::Statement
+    );
     timed && first.is_some_and(|one| matches!(*one.type_(), Type::TIMESTAMP | Type::DATE))
 }
 
@@ -194,15 +234,27 @@ fn resolution(one: &WireColumn) -> Duration {
 /// Text and the like come as they are, what has a binary form as that, all else as its text.
 fn projection(one: &WireColumn) -> String {
     let (_, cast) = Wire::of(one.type_());
-    if cast { format!("{}::text", column(one.name())) } else { column(one.name()) }
+    if cast {
+        format!("{}::text", column(one.name()))
+    } else {
+        column(one.name())
+    }
 }
 
-fn schema(feed: &FeedDefinition, columns: &[WireColumn], described: &[(String, bool)], plain: bool) -> RowSchema {
-    let columns = columns.iter().zip(described).map(|(one, (native, not_null))| Column {
-        name: one.name().to_owned(),
-        kind: catalogue::column_type(one.type_(), one.type_modifier(), native),
-        nullable: !(plain && *not_null),
-    });
+fn schema(
+    feed: &FeedDefinition,
+    columns: &[WireColumn],
+    described: &[(String, bool)],
+    plain: bool,
+) -> RowSchema {
+    let columns = columns
+        .iter()
+        .zip(described)
+        .map(|(one, (native, not_null))| Column {
+            name: one.name().to_owned(),
+            kind: catalogue::column_type(one.type_(), one.type_modifier(), native),
+            nullable: !(plain && *not_null),
+        });
     RowSchema {
         name: feed.name.to_string(),
         version: feed.version,
@@ -226,8 +278,16 @@ async fn unique(
         info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
         return Ok(());
     };
-    let from_base = |place: &usize| columns.get(*place).filter(|one| one.table_oid() == Some(base.oid));
-    let numbers: Vec<i16> = places.iter().filter_map(from_base).filter_map(WireColumn::column_id).collect();
+    let from_base = |place: &usize| {
+        columns
+            .get(*place)
+            .filter(|one| one.table_oid() == Some(base.oid))
+    };
+    let numbers: Vec<i16> = places
+        .iter()
+        .filter_map(from_base)
+        .filter_map(WireColumn::column_id)
+        .collect();
     if feed.cursor_set_by == CursorSetBy::Sequence
         && let Some(first) = places.first().and_then(from_base).and_then(WireColumn::column_id)
         && catalogue::cached_sequence(turn, permit, base.oid, first).await?
@@ -238,10 +298,16 @@ async fn unique(
         ));
     }
     let indexes = catalogue::indexes(turn, permit, base.oid).await?;
-    let proven = indexes.iter().any(|index| index.unique && index.columns.iter().all(|one| numbers.contains(one)));
+    let proven = indexes
+        .iter()
+        .any(|index| index.unique && index.columns.iter().all(|one| numbers.contains(one)));
     if !proven && numbers.len() == places.len() {
         return Err(refused(
-            format!("cursor ({}) is not unique: {} has no unique index within these columns", feed.cursor.join(", "), base.quoted()),
+            format!(
+                "cursor ({}) is not unique: {} has no unique index within these columns",
+                feed.cursor.join(", "),
+                base.quoted()
+            ),
             "end the cursor with the table's primary key",
         ));
     }
@@ -257,11 +323,19 @@ async fn unique(
 }
 
 /// Rows without a cursor would never be found.
-pub(super) async fn no_nulls(turn: &mut Turn<'_>, permit: &Permit, feed: &FeedDefinition, keyset: &Keyset) -> Result<()> {
+pub(super) async fn no_nulls(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    feed: &FeedDefinition,
+    keyset: &Keyset,
+) -> Result<()> {
     match turn.query(permit, &keyset.any_null(), &[]).await {
         Ok(rows) if rows.is_empty() => Ok(()),
         Ok(_) => Err(refused(
-            format!("rows with a null in cursor ({}) would never be read", feed.cursor.join(", ")),
+            format!(
+                "rows with a null in cursor ({}) would never be read",
+                feed.cursor.join(", ")
+            ),
             "make the columns NOT NULL, or leave such rows out in the feed's sql",
         )),
         Err(error) if error.kind == ErrorKind::TimedOut => {

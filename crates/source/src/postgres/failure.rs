@@ -51,18 +51,22 @@ fn of_answer(answer: &DbError, sql: Option<&str>) -> Error {
             said,
             "run `slacktide doctor`, which prints the exact GRANT statements",
         ),
-        &SqlState::INVALID_CATALOG_NAME => {
-            Error::new(ErrorKind::Refused, said, "correct the database in the source's url")
-        }
+        &SqlState::INVALID_CATALOG_NAME => Error::new(
+            ErrorKind::Refused,
+            said,
+            "correct the database in the source's url",
+        ),
         _ => match code.get(..2).unwrap_or_default() {
             "08" | "57" | "53" => Error::new(
                 ErrorKind::Unreachable,
                 format!("the database cannot serve: {said}"),
                 "it is tried again",
             ),
-            "42" | "3F" | "0A" => {
-                Error::new(ErrorKind::Refused, format!("{said}{}", place(answer, sql)), "correct the feed's sql")
-            }
+            "42" | "3F" | "0A" => Error::new(
+                ErrorKind::Refused,
+                format!("{said}{}", place(answer, sql)),
+                "correct the feed's sql",
+            ),
             // Messages of data errors repeat the data.
             "22" | "23" | "P0" => Error::new(
                 ErrorKind::Database,

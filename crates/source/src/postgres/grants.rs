@@ -19,15 +19,23 @@ use crate::shape::Shape;
 /// As the database answers; `Refused` where a relation that the SQL names does not exist.
 pub async fn grants(url: &str, feed: &FeedDefinition, role: &str) -> Result<Vec<String>> {
     let mut wire: Config = url.parse().map_err(|_| {
-        Error::new(ErrorKind::Refused, "the url cannot be read", "write it as postgres://user:password@host/database")
+        Error::new(
+            ErrorKind::Refused,
+            "the url cannot be read",
+            "write it as postgres://user:password@host/database",
+        )
     })?;
-    wire.application_name("slacktide doctor").connect_timeout(std::time::Duration::from_secs(5));
+    wire.application_name("slacktide doctor")
+        .connect_timeout(std::time::Duration::from_secs(5));
     let fail = |error: tokio_postgres::Error| failure::of(&error, None);
     let (client, connection) = wire.connect(NoTls).await.map_err(fail)?;
     let connection = tokio::spawn(connection);
     let names = catalogue::quoted_names(&Shape::of(bare(&feed.sql)).relations);
     let rows = client
-        .query_typed(catalogue::RELATIONS, &[(&names, tokio_postgres::types::Type::TEXT_ARRAY)])
+        .query_typed(
+            catalogue::RELATIONS,
+            &[(&names, tokio_postgres::types::Type::TEXT_ARRAY)],
+        )
         .await
         .map_err(fail)?;
     drop(client);

@@ -60,7 +60,15 @@ impl PostgresReader {
         };
         let now = Instant::now();
         let statements = BTreeMap::new();
-        Self { session, feed: feed.clone(), checked, rule, began: now, nulls_looked: now, statements }
+        Self {
+            session,
+            feed: feed.clone(),
+            checked,
+            rule,
+            began: now,
+            nulls_looked: now,
+            statements,
+        }
     }
 
     fn place(&self) -> String {
@@ -75,23 +83,40 @@ impl PostgresReader {
             Rule::Time(fence) => {
                 let look = activity::look(&mut turn, permit, roles).await?;
                 let reading = fence.take(&look);
-                let below = reading.below.map(|below| Fence::Below(Scalar::Text(below.to_string())));
-                Ok(FenceReading { fence: below, held: reading.held })
+                let below = reading
+                    .below
+                    .map(|below| Fence::Below(Scalar::Text(below.to_string())));
+                Ok(FenceReading {
+                    fence: below,
+                    held: reading.held,
+                })
             }
             Rule::Sequence(water) => {
                 let high = highest(&mut turn, permit, &self.checked).await?;
                 let look = activity::look(&mut turn, permit, roles).await?;
                 let upto = water.take(high, now, &look.open).map(Fence::UpTo);
-                Ok(FenceReading { fence: upto, held: water.held(&look.open, look.at, self.feed.lag) })
+                Ok(FenceReading {
+                    fence: upto,
+                    held: water.held(&look.open, look.at, self.feed.lag),
+                })
             }
             Rule::Lag(water) => {
                 let high = highest(&mut turn, permit, &self.checked).await?;
-                Ok(FenceReading { fence: water.take(high, now, &[]).map(Fence::UpTo), held: None })
+                Ok(FenceReading {
+                    fence: water.take(high, now, &[]).map(Fence::UpTo),
+                    held: None,
+                })
             }
         }
     }
 
-    async fn statement(&mut self, turn: &mut Turn<'_>, permit: &Permit, behind: bool, bound: Bound) -> Result<Statement> {
+    async fn statement(
+        &mut self,
+        turn: &mut Turn<'_>,
+        permit: &Permit,
+        behind: bool,
+        bound: Bound,
+    ) -> Result<Statement> {
         let generation = turn.live()?.generation;
         if let Some((of, statement)) = self.statements.get(&(behind, bound))
             && *of == generation
@@ -102,7 +127,8 @@ impl PostgresReader {
         let types = vec![Type::TEXT; cursor + usize::from(bound != Bound::None) + 1];
         let sql = self.checked.keyset.read(behind, bound);
         let statement = turn.prepare(permit, &sql, &types, None).await?;
-        self.statements.insert((behind, bound), (generation, statement.clone()));
+        self.statements
+            .insert((behind, bound), (generation, statement.clone()));
         Ok(statement)
     }
 
@@ -136,7 +162,13 @@ impl PostgresReader {
             return Err(Error::revoked());
         }
         session.counter.statement();
-        let mut delivery = Delivery { checked: &self.checked, rows, values: Vec::new(), handed: 0, held: None };
+        let mut delivery = Delivery {
+            checked: &self.checked,
+            rows,
+            values: Vec::new(),
+            handed: 0,
+            held: None,
+        };
         let outcome = {
             let asked = turn.live()?.client.query_raw(&statement, values);
             let mut asked = pin!(asked);
@@ -160,7 +192,11 @@ impl PostgresReader {
                             }
                         }
                     });
-                    if ended.await.is_ok() { Taken::End(End::Revoked) } else { Taken::Stuck(Ok(End::Revoked)) }
+                    if ended.await.is_ok() {
+                        Taken::End(End::Revoked)
+                    } else {
+                        Taken::Stuck(Ok(End::Revoked))
+                    }
                 }
             }
         };
@@ -177,7 +213,11 @@ impl PostgresReader {
                 if error.kind == ErrorKind::Unreachable {
                     turn.abandon();
                 }
-                if permit.is_revoked() { Ok((handed, End::Revoked)) } else { Err(error) }
+                if permit.is_revoked() {
+                    Ok((handed, End::Revoked))
+                } else {
+                    Err(error)
+                }
             }
         }
     }
@@ -222,7 +262,11 @@ impl FeedReader for PostgresReader {
                 _ => {}
             }
         }
-        Ok(Quantum { rows: count, end, took: began.elapsed() })
+        Ok(Quantum {
+            rows: count,
+            end,
+            took: began.elapsed(),
+        })
     }
 }
 
@@ -235,11 +279,15 @@ fn text(value: &Scalar) -> String {
 
 async fn highest(turn: &mut Turn<'_>, permit: &Permit, checked: &Checked) -> Result<Option<Scalar>> {
     let rows = turn.query(permit, &checked.keyset.highest(), &[]).await?;
-    let Some(value) = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()) else { return Ok(None) };
-    let first = checked.cursor.first().and_then(|place| checked.schema.columns.get(*place));
-    let number = first.is_some_and(|one| {
-        matches!(one.kind, ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8)
-    });
+    let Some(value) = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()) else {
+        return Ok(None);
+    };
+    let first = checked
+        .cursor
+        .first()
+        .and_then(|place| checked.schema.columns.get(*place));
+    let number =
+        first.is_some_and(|one| matches!(one.kind, ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8));
     Ok(Some(match value.parse() {
         Ok(parsed) if number => Scalar::Int(parsed),
         _ => Scalar::Text(value),
@@ -294,7 +342,9 @@ async fn take_all(
             }
         }
     };
-    let Ok(live) = turn.live() else { return Taken::Stuck(stop) };
+    let Ok(live) = turn.live() else {
+        return Taken::Stuck(stop);
+    };
     let cancel = live.client.cancel_token();
     let ended = timeout(YIELD_BOUND, async {
         // Rows on the way are drained beside the cancel, or the server could not read it.
@@ -325,16 +375,31 @@ impl Delivery<'_> {
     fn take(&mut self, row: Row) -> Result<()> {
         let refused = |what: String, remedy: &str| Err(Error::new(ErrorKind::Refused, what, remedy));
         let names = || {
-            self.checked.keyset.cursor.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
+            self.checked
+                .keyset
+                .cursor
+                .iter()
+                .map(|one| one.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
         };
-        if self.checked.cursor.iter().any(|place| cell::raw(&row, *place).is_none()) {
+        if self
+            .checked
+            .cursor
+            .iter()
+            .any(|place| cell::raw(&row, *place).is_none())
+        {
             return refused(
                 format!("a row has a null in cursor ({})", names()),
                 "make the columns NOT NULL, or leave such rows out in the feed's sql",
             );
         }
         if let Some(held) = &self.held
-            && self.checked.cursor.iter().all(|place| cell::raw(held, *place) == cell::raw(&row, *place))
+            && self
+                .checked
+                .cursor
+                .iter()
+                .all(|place| cell::raw(held, *place) == cell::raw(&row, *place))
         {
             return refused(
                 format!("cursor ({}) is not unique: two rows share one", names()),
@@ -364,8 +429,17 @@ impl Delivery<'_> {
         let schema = &self.checked.schema;
         let wire = |place: usize| self.checked.wires.get(place).copied().unwrap_or(Wire::Text);
         let scalar = |place: usize| Scalar::from_value(cell::value(row, place, wire(place))?).ok();
-        let cursor = self.checked.cursor.iter().filter_map(|place| scalar(*place)).collect();
-        let key = schema.key.iter().map(|name| schema.index_of(name).and_then(scalar)).collect();
+        let cursor = self
+            .checked
+            .cursor
+            .iter()
+            .filter_map(|place| scalar(*place))
+            .collect();
+        let key = schema
+            .key
+            .iter()
+            .map(|name| schema.index_of(name).and_then(scalar))
+            .collect();
         let column = schema.columns.get(fault).map(|column| column.name.clone());
         let reason = "the value's bytes are not what its type promises".to_owned();
         self.rows.reject(Cursor(cursor), Reject { key, column, reason });

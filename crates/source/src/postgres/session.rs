@@ -73,7 +73,14 @@ impl Session {
         })?;
         wire.application_name("slacktide").connect_timeout(CONNECT_WITHIN);
         let here = wire.get_hosts().iter().all(is_here);
-        Ok(Self { config, wire, here, counter, live: Mutex::default(), pids: StdMutex::default() })
+        Ok(Self {
+            config,
+            wire,
+            here,
+            counter,
+            live: Mutex::default(),
+            pids: StdMutex::default(),
+        })
     }
 
     /// Takes the session, connecting it if need be.
@@ -99,7 +106,11 @@ impl Session {
     }
 
     pub(super) fn own_backends(&self) -> Vec<u32> {
-        if self.here { self.pids.lock().unwrap_or_else(PoisonError::into_inner).clone() } else { Vec::new() }
+        if self.here {
+            self.pids.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        } else {
+            Vec::new()
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -117,7 +128,11 @@ impl Session {
         let (client, connection) = timeout(CONNECT_WITHIN * 2, connecting)
             .await
             .map_err(|_| {
-                Error::new(ErrorKind::Unreachable, "the database does not answer", "it is tried again")
+                Error::new(
+                    ErrorKind::Unreachable,
+                    "the database does not answer",
+                    "it is tried again",
+                )
             })?
             .map_err(|error| failure::of(&error, None))?;
         let connection = tokio::spawn(async move {
@@ -126,12 +141,20 @@ impl Session {
             }
         });
         // From here on the task ends with the value.
-        let mut live = Live { client, connection, generation, zone: String::new() };
+        let mut live = Live {
+            client,
+            connection,
+            generation,
+            zone: String::new(),
+        };
         let fail = |error: tokio_postgres::Error| failure::of(&error, None);
         self.counter.statement();
         let row = live
             .client
-            .query_one("SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('TimeZone')", &[])
+            .query_one(
+                "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('TimeZone')",
+                &[],
+            )
             .await
             .map_err(fail)?;
         self.counter.row();
@@ -162,7 +185,11 @@ impl Turn<'_> {
     /// The connection.
     pub(super) fn live(&self) -> Result<&Live> {
         self.slot.live.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unreachable, "the session was dropped", "it is opened again at the next use")
+            Error::new(
+                ErrorKind::Unreachable,
+                "the session was dropped",
+                "it is opened again at the next use",
+            )
         })
     }
 
@@ -230,7 +257,11 @@ impl Turn<'_> {
             Ok(prepared) => prepared.map_err(|error| failure::of(&error, of)),
             Err(_) => {
                 self.abandon();
-                Err(Error::new(ErrorKind::TimedOut, "the database did not prepare the query", "it is tried again"))
+                Err(Error::new(
+                    ErrorKind::TimedOut,
+                    "the database did not prepare the query",
+                    "it is tried again",
+                ))
             }
         }
     }

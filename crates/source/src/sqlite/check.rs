@@ -32,11 +32,16 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
     let fail = |error: rusqlite::Error| failure::of(&error);
     let sql = bare(&feed.sql).to_owned();
     let statement = connection.prepare(&sql).map_err(|error| match error {
-        rusqlite::Error::MultipleStatement => refused("the sql holds more than one statement", "write one SELECT"),
+        rusqlite::Error::MultipleStatement => {
+            refused("the sql holds more than one statement", "write one SELECT")
+        }
         other => failure::of(&other),
     })?;
     if !statement.readonly() || statement.column_count() == 0 || statement.parameter_count() > 0 {
-        return Err(refused("the sql is no SELECT without parameters", "write one SELECT"));
+        return Err(refused(
+            "the sql is no SELECT without parameters",
+            "write one SELECT",
+        ));
     }
     let given = statement.column_names().collect::<Vec<_>>();
     let cursor = cursor_places(feed, &given)?;
@@ -45,7 +50,11 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
     for one in statement.columns() {
         let nullable = !table.as_ref().is_some_and(|table| table.never_null(one.name()));
         let kind = kind(feed, one.name(), one.decl_type())?;
-        columns.push(Column { name: one.name().to_owned(), kind, nullable });
+        columns.push(Column {
+            name: one.name().to_owned(),
+            kind,
+            nullable,
+        });
     }
     for (at, place) in cursor.iter().enumerate() {
         if let Some(one) = columns.get(*place) {
@@ -56,12 +65,23 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
         dialect: Dialect::Sqlite,
         sql,
         select: given.iter().map(|name| column(name)).collect(),
-        cursor: feed.cursor.iter().map(|name| CursorColumn { name: name.clone(), cast: String::new() }).collect(),
+        cursor: feed
+            .cursor
+            .iter()
+            .map(|name| CursorColumn {
+                name: name.clone(),
+                cast: String::new(),
+            })
+            .collect(),
         fence_zone: None,
     };
     unique(feed, table.as_ref())?;
-    connection.prepare(&keyset.read(true, Bound::UpTo)).map_err(fail)?;
-    let never_null = cursor.iter().all(|place| columns.get(*place).is_some_and(|one| !one.nullable));
+    connection
+        .prepare(&keyset.read(true, Bound::UpTo))
+        .map_err(fail)?;
+    let never_null = cursor
+        .iter()
+        .all(|place| columns.get(*place).is_some_and(|one| !one.nullable));
     if !never_null {
         no_nulls(connection, feed, &keyset)?;
     }
@@ -72,7 +92,12 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
         key: feed.key.clone(),
         tombstone: feed.tombstone.clone(),
     };
-    Ok(Checked { schema, cursor, keyset, never_null })
+    Ok(Checked {
+        schema,
+        cursor,
+        keyset,
+        never_null,
+    })
 }
 
 fn kind(feed: &FeedDefinition, name: &str, declared: Option<&str>) -> Result<ColumnType> {
@@ -96,13 +121,19 @@ fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
     );
     if !integer && !other {
         return Err(refused(
-            format!("cursor column {} has a type that cannot be gone by exactly in SQLite", one.name),
+            format!(
+                "cursor column {} has a type that cannot be gone by exactly in SQLite",
+                one.name
+            ),
             "use columns that are integers, text or times",
         ));
     }
     if first && feed.cursor_set_by == CursorSetBy::Sequence && !integer {
         return Err(refused(
-            format!("cursor column {} is no integer, but cursor_set_by = \"sequence\"", one.name),
+            format!(
+                "cursor column {} is no integer, but cursor_set_by = \"sequence\"",
+                one.name
+            ),
             "declare cursor_set_by = \"application\" with a lag",
         ));
     }
@@ -132,12 +163,18 @@ impl Table {
 
     fn never_null(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        self.is_rowid(&name) || self.columns.iter().any(|(known, not_null, _)| *known == name && *not_null)
+        self.is_rowid(&name)
+            || self
+                .columns
+                .iter()
+                .any(|(known, not_null, _)| *known == name && *not_null)
     }
 }
 
 fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Table>> {
-    let [parts] = shape.relations.as_slice() else { return Ok(None) };
+    let [parts] = shape.relations.as_slice() else {
+        return Ok(None);
+    };
     let (schema, name) = match parts.as_slice() {
         [name] => ("main", name),
         [schema, name] => (schema.as_str(), name),
@@ -148,15 +185,24 @@ fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Tabl
     }
     let found: Option<String> = connection
         .query_row(
-            &format!("SELECT name FROM {}.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)", quote(schema)),
+            &format!(
+                "SELECT name FROM {}.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)",
+                quote(schema)
+            ),
             [name],
             |row| row.get(0),
         )
         .optional()?;
     let Some(name) = found else { return Ok(None) };
-    let mut info = connection.prepare("SELECT lower(name), \"notnull\", pk, lower(type) FROM pragma_table_info(?1, ?2)")?;
+    let mut info = connection
+        .prepare("SELECT lower(name), \"notnull\", pk, lower(type) FROM pragma_table_info(?1, ?2)")?;
     let rows = info.query_map([name.as_str(), schema], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, bool>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, String>(3)?,
+        ))
     })?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let keys: Vec<_> = rows.iter().filter(|(_, _, place, _)| *place > 0).collect();
@@ -166,15 +212,22 @@ fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Tabl
     };
     let mut list = connection.prepare("SELECT name, \"unique\", partial FROM pragma_index_list(?1, ?2)")?;
     let listed = list.query_map([name.as_str(), schema], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, bool>(1)?,
+            row.get::<_, bool>(2)?,
+        ))
     })?;
     let (mut unique, mut indexes) = (Vec::new(), Vec::new());
     for index in listed {
         let (index, is_unique, partial) = index?;
-        let mut parts = connection.prepare_cached("SELECT lower(name) FROM pragma_index_info(?1, ?2) ORDER BY seqno")?;
+        let mut parts =
+            connection.prepare_cached("SELECT lower(name) FROM pragma_index_info(?1, ?2) ORDER BY seqno")?;
         let parts = parts.query_map([index.as_str(), schema], |row| row.get::<_, Option<String>>(0))?;
         let parts = parts.collect::<rusqlite::Result<Vec<_>>>()?;
-        let Some(columns) = parts.into_iter().collect::<Option<Vec<_>>>() else { continue };
+        let Some(columns) = parts.into_iter().collect::<Option<Vec<_>>>() else {
+            continue;
+        };
         if partial {
             continue;
         }
@@ -183,8 +236,17 @@ fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Tabl
         }
         indexes.push(columns);
     }
-    let columns = rows.into_iter().map(|(name, not_null, place, _)| (name, not_null, place)).collect();
-    Ok(Some(Table { name, columns, rowid, unique, indexes }))
+    let columns = rows
+        .into_iter()
+        .map(|(name, not_null, place, _)| (name, not_null, place))
+        .collect();
+    Ok(Some(Table {
+        name,
+        columns,
+        rowid,
+        unique,
+        indexes,
+    }))
 }
 
 /// A cursor whose columns are all the table's must hold a unique index of it. Elsewhere nothing
@@ -195,7 +257,8 @@ fn unique(feed: &FeedDefinition, table: Option<&Table>) -> Result<()> {
         return Ok(());
     };
     let cursor: Vec<String> = feed.cursor.iter().map(|name| name.to_lowercase()).collect();
-    let known = |name: &String| table.is_rowid(name) || table.columns.iter().any(|(column, ..)| column == name);
+    let known =
+        |name: &String| table.is_rowid(name) || table.columns.iter().any(|(column, ..)| column == name);
     let covered = |columns: &Vec<String>| columns.iter().all(|column| cursor.contains(column));
     let proven = cursor.iter().any(|name| table.is_rowid(name)) || table.unique.iter().any(covered);
     if !proven && cursor.iter().all(known) {
@@ -233,7 +296,10 @@ pub(super) fn no_nulls(connection: &Connection, feed: &FeedDefinition, keyset: &
     match look().map_err(|error| failure::of(&error)) {
         Ok(false) => Ok(()),
         Ok(true) => Err(refused(
-            format!("rows with a null in cursor ({}) would never be read", feed.cursor.join(", ")),
+            format!(
+                "rows with a null in cursor ({}) would never be read",
+                feed.cursor.join(", ")
+            ),
             "make the columns NOT NULL, or leave such rows out in the feed's sql",
         )),
         Err(error) => Err(error),

@@ -20,7 +20,11 @@ pub(super) enum Form {
 }
 
 /// Decides how a value goes, writing to `scratch` where it goes as another text.
-pub(super) fn form(kind: &ColumnType, value: ValueRef<'_>, scratch: &mut String) -> Result<Form, &'static str> {
+pub(super) fn form(
+    kind: &ColumnType,
+    value: ValueRef<'_>,
+    scratch: &mut String,
+) -> Result<Form, &'static str> {
     use ColumnType as T;
     if let ValueRef::Text(bytes) = value
         && std::str::from_utf8(bytes).is_err()
@@ -47,8 +51,17 @@ pub(super) fn form(kind: &ColumnType, value: ValueRef<'_>, scratch: &mut String)
             Ok(Form::Scratch)
         }
         (
-            T::Text { .. } | T::Json | T::Jsonb | T::Uuid | T::Interval | T::Other { .. } | T::Date | T::Time
-            | T::TimeTz | T::Timestamp | T::TimestampTz,
+            T::Text { .. }
+            | T::Json
+            | T::Jsonb
+            | T::Uuid
+            | T::Interval
+            | T::Other { .. }
+            | T::Date
+            | T::Time
+            | T::TimeTz
+            | T::Timestamp
+            | T::TimestampTz,
             ValueRef::Text(_),
         ) => Ok(Form::Direct),
         (T::Text { .. } | T::Json | T::Jsonb, ValueRef::Integer(number)) => {
@@ -70,7 +83,10 @@ pub(super) fn form(kind: &ColumnType, value: ValueRef<'_>, scratch: &mut String)
 }
 
 /// The value that goes directly. Text was found to be UTF-8 before.
-#[allow(clippy::cast_precision_loss, reason = "an integer in a column of floats is a float to SQLite as well")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an integer in a column of floats is a float to SQLite as well"
+)]
 pub(super) fn direct<'a>(kind: &ColumnType, value: ValueRef<'a>) -> Value<'a> {
     match (kind, value) {
         (_, ValueRef::Null) => Value::Null,
@@ -105,7 +121,10 @@ fn is_decimal(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const MONEY: ColumnType = ColumnType::Decimal { precision: Some(16), scale: Some(2) };
+    const MONEY: ColumnType = ColumnType::Decimal {
+        precision: Some(16),
+        scale: Some(2),
+    };
 
     fn text(kind: &ColumnType, value: ValueRef<'_>) -> Result<String, &'static str> {
         let mut scratch = String::new();
@@ -121,7 +140,10 @@ mod tests {
     fn money_kept_as_a_float_goes_as_the_decimal_that_was_written() {
         assert_eq!(text(&MONEY, ValueRef::Real(46.62)).unwrap(), "46.62");
         assert_eq!(text(&MONEY, ValueRef::Real(-0.1)).unwrap(), "-0.1");
-        assert_eq!(text(&MONEY, ValueRef::Real(1e22)).unwrap(), "10000000000000000000000");
+        assert_eq!(
+            text(&MONEY, ValueRef::Real(1e22)).unwrap(),
+            "10000000000000000000000"
+        );
         assert_eq!(text(&MONEY, ValueRef::Integer(50)).unwrap(), "50");
         assert_eq!(text(&MONEY, ValueRef::Text(b"0.10")).unwrap(), "0.10");
         assert!(text(&MONEY, ValueRef::Text(b"n/a")).is_err());
@@ -135,8 +157,14 @@ mod tests {
         assert!(text(&ColumnType::Date, ValueRef::Integer(1)).is_err());
         assert!(text(&ColumnType::Text { max: None }, ValueRef::Text(&[0xff])).is_err());
         assert!(text(&ColumnType::Any, ValueRef::Text(&[0xff])).is_err());
-        assert_eq!(text(&ColumnType::Bool, ValueRef::Integer(1)).unwrap(), "Bool(true)");
-        assert_eq!(text(&ColumnType::Text { max: None }, ValueRef::Integer(7)).unwrap(), "7");
+        assert_eq!(
+            text(&ColumnType::Bool, ValueRef::Integer(1)).unwrap(),
+            "Bool(true)"
+        );
+        assert_eq!(
+            text(&ColumnType::Text { max: None }, ValueRef::Integer(7)).unwrap(),
+            "7"
+        );
         assert_eq!(text(&MONEY, ValueRef::Null).unwrap(), "Null");
     }
 }

@@ -13,15 +13,21 @@ pub(super) fn of(error: &rusqlite::Error) -> Error {
             "correct the feed's sql",
         ),
         rusqlite::Error::SqliteFailure(failure, said) => of_code(failure.code, said.as_deref().unwrap_or("")),
-        other => Error::new(ErrorKind::Database, format!("SQLite: {other}"), "it is tried again"),
+        other => Error::new(
+            ErrorKind::Database,
+            format!("SQLite: {other}"),
+            "it is tried again",
+        ),
     }
 }
 
 fn of_code(code: ErrorCode, said: &str) -> Error {
     match code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            Error::new(ErrorKind::TimedOut, "the database is locked by another connection", "it is tried again")
-        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::new(
+            ErrorKind::TimedOut,
+            "the database is locked by another connection",
+            "it is tried again",
+        ),
         ErrorCode::OperationInterrupted => Error::new(
             ErrorKind::TimedOut,
             "the statement ran into its timeout",

@@ -52,7 +52,14 @@ impl SqliteReader {
     pub(super) fn new(worker: Arc<Worker>, feed: &FeedDefinition, checked: Checked) -> Self {
         let now = Instant::now();
         let water = HighWater::by_lag(feed.lag);
-        Self { worker, feed: feed.clone(), checked: Arc::new(checked), water, began: now, nulls_looked: now }
+        Self {
+            worker,
+            feed: feed.clone(),
+            checked: Arc::new(checked),
+            water,
+            began: now,
+            nulls_looked: now,
+        }
     }
 
     async fn quantum(
@@ -80,13 +87,20 @@ impl SqliteReader {
             ));
         }
         values.extend(upper.cloned());
-        values.push(Scalar::Int(i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1)));
+        values.push(Scalar::Int(
+            i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1),
+        ));
         let sql = self.checked.keyset.read(after.is_some(), bound);
         let checked = Arc::clone(&self.checked);
         let (pieces, mut incoming) = mpsc::channel(4);
         let mut running = self.worker.begin(move |connection, ticket| {
-            Sender { checked: &checked, pieces, packed: Vec::new(), count: 0 }
-                .send_all(connection, ticket, &sql, &values, limit)
+            Sender {
+                checked: &checked,
+                pieces,
+                packed: Vec::new(),
+                count: 0,
+            }
+            .send_all(connection, ticket, &sql, &values, limit)
         });
         let mut revoked = pin!(permit.revoked());
         let mut cancelled = false;
@@ -112,7 +126,13 @@ impl SqliteReader {
     fn hand_on(&self, bytes: &[u8], count: u64, rows: &mut dyn RowSink) -> Result<()> {
         let mut reader = RowReader::new(bytes, self.checked.schema.columns.len(), count);
         let mut row = Vec::new();
-        let odd = |_| Error::new(ErrorKind::Database, "rows were garbled inside the agent", "report this");
+        let odd = |_| {
+            Error::new(
+                ErrorKind::Database,
+                "rows were garbled inside the agent",
+                "report this",
+            )
+        };
         while reader.next_into(&mut row).map_err(odd)? {
             rows.row(&row);
         }
@@ -125,7 +145,11 @@ impl SqliteReader {
         }
         self.nulls_looked = Instant::now();
         let (feed, checked) = (self.feed.clone(), Arc::clone(&self.checked));
-        self.worker.run(permit, move |connection, _| check::no_nulls(connection, &feed, &checked.keyset)).await
+        self.worker
+            .run(permit, move |connection, _| {
+                check::no_nulls(connection, &feed, &checked.keyset)
+            })
+            .await
     }
 }
 
@@ -138,9 +162,15 @@ impl FeedReader for SqliteReader {
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
         let sql = self.checked.keyset.highest();
         let now = self.began.elapsed();
-        let looked = self.worker.run(permit, move |connection, _| highest(connection, &sql)).await;
+        let looked = self
+            .worker
+            .run(permit, move |connection, _| highest(connection, &sql))
+            .await;
         let high = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
-        Ok(FenceReading { fence: self.water.take(high, now, &[]).map(Fence::UpTo), held: None })
+        Ok(FenceReading {
+            fence: self.water.take(high, now, &[]).map(Fence::UpTo),
+            held: None,
+        })
     }
 
     async fn read(
@@ -154,7 +184,10 @@ impl FeedReader for SqliteReader {
         let began = Instant::now();
         let place = format!("feed {}", self.feed.name);
         let mut counted = Counted { rows, count: 0 };
-        let end = match self.quantum(after, fence, limit.max(1), permit, &mut counted).await {
+        let end = match self
+            .quantum(after, fence, limit.max(1), permit, &mut counted)
+            .await
+        {
             Err(error) if error.kind == ErrorKind::Revoked => End::Revoked,
             other => other.map_err(|error| error.at(&place))?,
         };
@@ -165,7 +198,11 @@ impl FeedReader for SqliteReader {
                 _ => {}
             }
         }
-        Ok(Quantum { rows: count, end, took: began.elapsed() })
+        Ok(Quantum {
+            rows: count,
+            end,
+            took: began.elapsed(),
+        })
     }
 }
 
@@ -190,7 +227,9 @@ fn highest(connection: &Connection, sql: &str) -> Result<Option<Scalar>> {
     let fail = |error: rusqlite::Error| failure::of(&error);
     let mut statement = connection.prepare_cached(sql).map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;
-    let Some(row) = rows.next().map_err(fail)? else { return Ok(None) };
+    let Some(row) = rows.next().map_err(fail)? else {
+        return Ok(None);
+    };
     scalar(row.get_ref(0).map_err(fail)?).map(Some)
 }
 
@@ -324,15 +363,41 @@ impl Sender<'_> {
     }
 
     fn reject(&self, row: &Row<'_>, column: &str, reason: &str) -> Result<(Cursor, Reject)> {
-        let at = |place: usize| row.get_ref(place).map_err(|error| failure::of(&error)).and_then(scalar);
-        let cursor = self.checked.cursor.iter().map(|place| at(*place)).collect::<Result<_>>()?;
+        let at = |place: usize| {
+            row.get_ref(place)
+                .map_err(|error| failure::of(&error))
+                .and_then(scalar)
+        };
+        let cursor = self
+            .checked
+            .cursor
+            .iter()
+            .map(|place| at(*place))
+            .collect::<Result<_>>()?;
         let schema = &self.checked.schema;
-        let key = schema.key.iter().map(|name| schema.index_of(name).and_then(|place| at(place).ok())).collect();
-        Ok((Cursor(cursor), Reject { key, column: Some(column.to_owned()), reason: reason.to_owned() }))
+        let key = schema
+            .key
+            .iter()
+            .map(|name| schema.index_of(name).and_then(|place| at(place).ok()))
+            .collect();
+        Ok((
+            Cursor(cursor),
+            Reject {
+                key,
+                column: Some(column.to_owned()),
+                reason: reason.to_owned(),
+            },
+        ))
     }
 
     fn repeated(&self) -> Error {
-        let names: Vec<&str> = self.checked.keyset.cursor.iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .checked
+            .keyset
+            .cursor
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
         Error::new(
             ErrorKind::Refused,
             format!("cursor ({}) is not unique: two rows share one", names.join(", ")),
@@ -364,5 +429,9 @@ impl Sender<'_> {
 }
 
 fn unpackable() -> Error {
-    Error::new(ErrorKind::Database, "a row is too long to be carried", "leave its long columns out of the feed's sql")
+    Error::new(
+        ErrorKind::Database,
+        "a row is too long to be carried",
+        "leave its long columns out of the feed's sql",
+    )
 }

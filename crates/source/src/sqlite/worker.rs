@@ -78,14 +78,26 @@ impl Worker {
     pub(super) fn start(config: SqliteConfig, shut: ShutFlag, counter: Arc<DriverCounter>) -> Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let work = move || {
-            let mut desk = Desk { config, counter, current: Arc::default(), connection: None };
+            let mut desk = Desk {
+                config,
+                counter,
+                current: Arc::default(),
+                connection: None,
+            };
             while let Ok(job) = inbox.recv() {
                 job(&mut desk);
             }
         };
-        thread::Builder::new().name("source-sqlite".to_owned()).spawn(work).map_err(|error| {
-            Error::new(ErrorKind::Database, format!("no thread for the source: {error}"), "raise the process's limits")
-        })?;
+        thread::Builder::new()
+            .name("source-sqlite".to_owned())
+            .spawn(work)
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Database,
+                    format!("no thread for the source: {error}"),
+                    "raise the process's limits",
+                )
+            })?;
         Ok(Self { jobs, shut })
     }
 
@@ -141,7 +153,11 @@ impl Worker {
 /// A job's answer.
 pub(super) fn ended<T>(answer: std::result::Result<Result<T>, oneshot::error::RecvError>) -> Result<T> {
     answer.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Database, "the source's thread ended", "restart the agent and report this"))
+        Err(Error::new(
+            ErrorKind::Database,
+            "the source's thread ended",
+            "restart the agent and report this",
+        ))
     })
 }
 

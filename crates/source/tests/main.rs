@@ -1,0 +1,5 @@
+//! Both sources against real databases.
+
+mod postgres;
+mod rows;
+mod sqlite;

@@ -1,0 +1,413 @@
+//! PostgreSQL.
+
+use std::time::Duration;
+
+use gate::Gate;
+use harness::{Db, Postgres, until};
+use schemas::column::ColumnType;
+use source::{CursorSetBy, End, ErrorKind, FeedReader, Fence, PostgresConfig, PostgresSource, Source};
+
+use crate::rows::{Taken, drain, feed};
+
+const SOON: Duration = Duration::from_secs(20);
+const SETL: &str =
+    "CREATE TABLE setl (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), amount numeric(16,2));
+    CREATE INDEX setl_at ON setl (at, id);";
+const READER: &str =
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public TO $role; GRANT pg_read_all_stats TO $role;";
+
+async fn database(sql: &str) -> Db {
+    let db = Postgres::shared().await.database("source").await;
+    db.execute(sql).await;
+    db
+}
+
+async fn open(db: &Db, grants: &str, gate: &Gate) -> (PostgresSource, String) {
+    let role = db.role("reader", grants).await;
+    let mut config = PostgresConfig::new(db.url_as(&role));
+    config.statement_timeout = Duration::from_secs(30);
+    (PostgresSource::new(config, gate.shut_flag()).unwrap(), role)
+}
+
+async fn below(reader: &mut dyn FeedReader, gate: &Gate) -> Fence {
+    reader.fence(&gate.permit().await).await.unwrap().fence.unwrap()
+}
+
+fn setl() -> source::FeedDefinition {
+    feed(
+        "SELECT id, at, amount FROM setl",
+        &["at", "id"],
+        CursorSetBy::Transaction,
+    )
+}
+
+/// Trap: rows with equal cursor values split over two chunks are lost at restart.
+#[tokio::test]
+async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
+    let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + (i % 3) * interval '1 s', i / 100.0 FROM generate_series(1, 1000) i;")).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    assert_eq!(
+        reader.schema().columns[2].kind,
+        ColumnType::Decimal {
+            precision: Some(16),
+            scale: Some(2)
+        }
+    );
+    assert!(!reader.schema().columns[0].nullable && reader.schema().columns[2].nullable);
+    let fence = below(reader.as_mut(), &gate).await;
+    for limit in [1, 7, 333, 1000, 5000] {
+        let mut ids = drain(reader.as_mut(), &["at", "id"], &fence, limit, &permit)
+            .await
+            .ids();
+        assert_eq!(ids.len(), 1000);
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 1000);
+    }
+    assert!(!source.own_backends().is_empty());
+    source.close().await;
+    assert!(source.own_backends().is_empty());
+}
+
+/// Trap: cursors on a timestamp skip rows that commit late; one idle session holds the fence.
+#[tokio::test]
+async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    let late = db.connect().await;
+    late.batch_execute("SET application_name = 'night batch'; BEGIN; INSERT INTO setl (id) VALUES (1)")
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (id) VALUES (2)").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    let holder = reading.held.unwrap();
+    assert_eq!(
+        (
+            holder.what.as_str(),
+            holder.role.as_str(),
+            holder.application.as_str()
+        ),
+        ("transaction", "postgres", "night batch")
+    );
+    let mut taken = Taken::default();
+    let quantum = reader
+        .read(None, &reading.fence.unwrap(), 10, &permit, &mut taken)
+        .await
+        .unwrap();
+    assert_eq!(
+        (quantum.rows, quantum.end),
+        (0, End::Drained),
+        "row 2 waits for row 1"
+    );
+    late.batch_execute("COMMIT").await.unwrap();
+    let fence = until("the fence to move on", SOON, async || {
+        let reading = reader.fence(&permit).await.unwrap();
+        reading.held.is_none().then_some(reading.fence.unwrap())
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["at", "id"], &fence, 10, &permit)
+            .await
+            .ids(),
+        [1, 2]
+    );
+}
+
+/// Trap: prepared transactions leave pg_stat_activity.
+#[tokio::test]
+async fn a_prepared_transaction_freezes_the_fence() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    let first = reader.fence(&permit).await.unwrap().fence.unwrap();
+    let name = format!("late_{}", db.name());
+    db.connect()
+        .await
+        .batch_execute(&format!(
+            "BEGIN; INSERT INTO setl (id) VALUES (1); PREPARE TRANSACTION '{name}'"
+        ))
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (id) VALUES (2)").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    let holder = reading.held.unwrap();
+    assert_eq!(
+        (holder.what.as_str(), holder.application.as_str()),
+        ("prepared transaction", name.as_str())
+    );
+    assert_eq!(reading.fence, Some(first));
+    db.connect()
+        .await
+        .batch_execute(&format!("COMMIT PREPARED '{name}'"))
+        .await
+        .unwrap();
+    let fence = until("the fence to move on", SOON, async || {
+        let reading = reader.fence(&permit).await.unwrap();
+        reading.held.is_none().then_some(reading.fence.unwrap())
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["at", "id"], &fence, 10, &permit)
+            .await
+            .ids(),
+        [1, 2]
+    );
+}
+
+/// Trap: cursors on an id skip rows that commit late.
+#[tokio::test]
+async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted() {
+    let db = database("CREATE TABLE setl (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)").await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let numbered = feed("SELECT id, x FROM setl", &["id"], CursorSetBy::Sequence);
+    let mut reader = source.open_feed(&numbered, &permit).await.unwrap();
+    let late = db.connect().await;
+    late.batch_execute("BEGIN; INSERT INTO setl (x) VALUES ('late')")
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (x) VALUES ('early')").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    assert_eq!(reading.fence, None);
+    assert!(reading.held.is_some());
+    late.batch_execute("COMMIT").await.unwrap();
+    let fence = until("the maximum to be decided", SOON, async || {
+        reader.fence(&permit).await.unwrap().fence
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["id"], &fence, 10, &permit).await.ids(),
+        [1, 2]
+    );
+}
+
+/// Trap: NULL `xact_start` fails open.
+#[tokio::test]
+async fn accounts_with_too_few_or_too_many_rights_are_refused_with_the_remedy() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let refusal = async |grants: &str| {
+        let (source, role) = open(&db, grants, &gate).await;
+        (source.open_feed(&setl(), &permit).await.err().unwrap(), role)
+    };
+    let (error, role) = refusal("GRANT SELECT ON setl TO $role").await;
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(
+        error
+            .remedy
+            .contains(&format!("GRANT pg_read_all_stats TO \"{role}\";")),
+        "{error}"
+    );
+    let (error, role) = refusal("GRANT pg_read_all_stats TO $role").await;
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(
+        error
+            .remedy
+            .contains(&format!("GRANT SELECT ON \"public\".\"setl\" TO \"{role}\";")),
+        "{error}"
+    );
+    let (error, _) = refusal(&format!("{READER} GRANT INSERT ON setl TO $role")).await;
+    assert!(
+        error.kind == ErrorKind::Refused && error.to_string().contains("may write"),
+        "{error}"
+    );
+    let root = PostgresSource::new(PostgresConfig::new(&db.url), gate.shut_flag()).unwrap();
+    assert!(
+        root.open_feed(&setl(), &permit)
+            .await
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("superuser")
+    );
+    let grants = source::postgres::grants(&db.url, &setl(), "r").await.unwrap();
+    assert_eq!(
+        grants,
+        [
+            "GRANT USAGE ON SCHEMA \"public\" TO \"r\";",
+            "GRANT SELECT ON \"public\".\"setl\" TO \"r\";",
+            "GRANT pg_read_all_stats TO \"r\";",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn bad_feeds_are_each_refused_with_place_and_name() {
+    let db = database(&format!(
+        "{SETL} CREATE TABLE t (id bigint, at timestamptz); INSERT INTO t VALUES (1, NULL)"
+    ))
+    .await;
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let (source, _) = open(&db, READER, &gate).await;
+    for (sql, cursor, said) in [
+        ("SELECT id,\n at FRM setl", "at id", "sql line 2"),
+        ("SELECT id, at FROM nowhere", "at id", "nowhere"),
+        ("SELECT id, at, colour FROM setl", "at id", "colour"),
+        ("SELECT id FROM setl", "at id", "cursor names at"),
+        ("SELECT id, at FROM setl", "at", "not unique"),
+        (
+            "SELECT id, at FROM t UNION ALL SELECT id, at FROM t",
+            "at id",
+            "null",
+        ),
+        ("DELETE FROM setl RETURNING id, at", "at id", "syntax"),
+    ] {
+        let cursor: Vec<&str> = cursor.split(' ').collect();
+        let error = source
+            .open_feed(&feed(sql, &cursor, CursorSetBy::Transaction), &permit)
+            .await
+            .err();
+        let error = error.unwrap_or_else(|| panic!("{sql}"));
+        assert!(
+            error.kind == ErrorKind::Refused && error.to_string().contains(said),
+            "{sql}: {error}"
+        );
+    }
+    let nobody = PostgresSource::new(
+        PostgresConfig::new("postgres://x@127.0.0.1:1/x"),
+        gate.shut_flag(),
+    )
+    .unwrap();
+    assert_eq!(
+        nobody.open_feed(&setl(), &permit).await.err().unwrap().kind,
+        ErrorKind::Unreachable
+    );
+}
+
+/// Traps: an open transaction while paused; objects in the source.
+#[tokio::test]
+async fn a_revoked_permit_leaves_nothing_running_and_nothing_behind() {
+    let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + i * interval '1 s', 1 FROM generate_series(1, 200) i;")).await;
+    let objects = "SELECT count(*) FROM pg_class";
+    let before = db.number(objects).await;
+    let (gate, script) = Gate::scripted();
+    script.open();
+    let (source, role) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let sql = "SELECT id, at, pg_sleep(0.02)::text AS s FROM setl";
+    let mut reader = source
+        .open_feed(&feed(sql, &["at", "id"], CursorSetBy::Transaction), &permit)
+        .await
+        .unwrap();
+    let mut taken = Taken::default();
+    let read = reader.read(None, &Fence::Open, 200, &permit, &mut taken);
+    let sleeping =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'");
+    let shut = async {
+        until("the statement to run", SOON, async || {
+            db.number(&sleeping).await == 1
+        })
+        .await;
+        script.shut("business");
+        std::time::Instant::now()
+    };
+    let (quantum, shut_at) = tokio::join!(read, shut);
+    assert!(
+        shut_at.elapsed() < Duration::from_millis(150),
+        "{:?}",
+        shut_at.elapsed()
+    );
+    assert_eq!(quantum.unwrap().end, End::Revoked);
+    let busy = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND (state <> 'idle' OR xact_start IS NOT NULL)"
+    );
+    assert_eq!(db.number(&busy).await, 0);
+    assert_eq!(
+        (
+            source.counted().rows_while_shut,
+            source.counted().statements_while_shut
+        ),
+        (0, 0)
+    );
+    assert_eq!(db.number(objects).await, before);
+    script.open();
+    let permit = gate.permit().await;
+    assert!(reader.fence(&permit).await.unwrap().fence.is_some());
+}
+
+#[tokio::test]
+async fn a_statement_timeout_is_told_as_one_and_a_lost_session_is_opened_again() {
+    let db = database(&format!(
+        "{SETL} INSERT INTO setl (id, at) VALUES (1, '2026-01-01')"
+    ))
+    .await;
+    let gate = Gate::fixed_open();
+    let role = db.role("reader", READER).await;
+    let mut config = PostgresConfig::new(db.url_as(&role));
+    config.statement_timeout = Duration::from_millis(50);
+    let source = PostgresSource::new(config, gate.shut_flag()).unwrap();
+    let permit = gate.permit().await;
+    let sql = "SELECT id, at, pg_sleep(5)::text AS s FROM setl";
+    let mut slow = source
+        .open_feed(&feed(sql, &["at", "id"], CursorSetBy::Transaction), &permit)
+        .await
+        .unwrap();
+    let error = slow
+        .read(None, &Fence::Open, 10, &permit, &mut Taken::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TimedOut, "{error}");
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    db.execute(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+    ))
+    .await;
+    until("the session to be opened again", SOON, async || {
+        reader.fence(&permit).await.is_ok()
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["at", "id"], &Fence::Open, 1, &permit)
+            .await
+            .ids(),
+        [1]
+    );
+}
+
+#[tokio::test]
+async fn an_index_over_the_cursor_is_read_as_a_range() {
+    let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + i * interval '1 s', 1 FROM generate_series(1, 50000) i; ANALYZE setl;")).await;
+    let keyset = source::keyset::Keyset {
+        dialect: source::keyset::Dialect::Postgres,
+        sql: "SELECT id, at, amount FROM setl".into(),
+        select: vec!["feed.\"id\"".into()],
+        cursor: [("at", "timestamptz"), ("id", "int8")]
+            .map(|(name, cast)| source::keyset::CursorColumn {
+                name: name.into(),
+                cast: cast.into(),
+            })
+            .into(),
+        fence_zone: None,
+    };
+    let client = db.connect().await;
+    let read = keyset.read(true, source::keyset::Bound::Below);
+    client
+        .batch_execute(&format!(
+            "SET plan_cache_mode = force_custom_plan; PREPARE q(text, text, text, text) AS {read}"
+        ))
+        .await
+        .unwrap();
+    let plan = client
+        .query(
+            "EXPLAIN EXECUTE q('2026-01-01 05:00:00+00', '18000', '2026-02-01T00:00:00Z', '1001')",
+            &[],
+        )
+        .await
+        .unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("setl_at") && !plan.contains("Sort"), "{plan}");
+    let range = plan.lines().find(|line| line.contains("Index Cond")).unwrap();
+    assert!(range.contains("ROW(") && range.contains("at <"), "{plan}");
+}
