@@ -31,7 +31,11 @@ impl JetStream {
         let signals = Arc::new(Signals::new());
         let first = client_options(&options, &signals).connect(&addresses).await;
         let client = match first {
-            Ok(client) => client,
+            Ok(client) => {
+                // The event that says so may be a while behind.
+                signals.connected();
+                client
+            }
             Err(error) => {
                 let error = connect_error(&options, &error);
                 if error.kind != ErrorKind::Unreachable || !options.wait {

@@ -127,7 +127,7 @@ impl Signals {
         }
     }
 
-    fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.set_deaf(None);
         let before = self.state.send_replace(Connection::Connected);
         if let Connection::Disconnected { since, .. } = before {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::Message;
 use bytes::Bytes;
 use exchange::{Delivery, Error, ErrorKind, Result, Settlement};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -22,6 +22,9 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many settlements wait for their confirmation at the same time.
 const SETTLE_AT_ONCE: usize = 64;
+
+/// How long the confirmation of a settlement may take. Losing one costs a redelivery only.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a consumer says of itself.
 #[derive(Debug, Deserialize)]
@@ -75,6 +78,10 @@ impl Wire {
 
     /// Settles and waits for each confirmation. The token is the subject of the
     /// acknowledgement, so deliveries of an earlier connection are settled just as well.
+    ///
+    /// A server that was killed may have forgotten that it delivered a message: it answers
+    /// nothing then, and delivers it again. So the wait is short, the others are settled all
+    /// the same, and what is not confirmed is `Unknown`, which is harmless.
     pub(crate) async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
         let word = match how {
             Settlement::Done => Bytes::from_static(b"+ACK"),
@@ -84,15 +91,17 @@ impl Wire {
         deliveries
             .iter()
             .try_for_each(|delivery| token(&delivery.token).map(|_| ()))?;
+        let timeout = self.options.timeout.min(CONFIRMED_WITHIN);
         let tokens: Vec<String> = deliveries.iter().map(|delivery| delivery.token.clone()).collect();
         let work = tokens.into_iter().map(|token| {
             let word = word.clone();
-            async move { self.ask(&token, None, word).await.map(|_| ()) }
+            async move { self.ask_within(timeout, &token, None, word).await.map(|_| ()) }
         });
-        stream::iter(work)
+        let confirmed: Vec<Result<()>> = stream::iter(work)
             .buffer_unordered(SETTLE_AT_ONCE)
-            .try_collect()
-            .await
+            .collect()
+            .await;
+        confirmed.into_iter().collect()
     }
 }
 

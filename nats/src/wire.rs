@@ -63,7 +63,19 @@ impl Wire {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Message> {
-        let mut watch = self.begin(subject)?;
+        self.ask_within(self.options.timeout, subject, headers, payload)
+            .await
+    }
+
+    /// Asks and waits so long for the one answer.
+    pub(crate) async fn ask_within(
+        &self,
+        timeout: Duration,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message> {
+        let mut watch = self.begin(subject, timeout)?;
         // The wait is ours: the client's own would answer a denial with a timeout.
         let mut request = Request::new().payload(payload).timeout(None);
         if let Some(headers) = headers {
@@ -83,7 +95,7 @@ impl Wire {
     /// # Errors
     /// Only when nothing was sent; what comes later is in [`Answers::end`].
     pub(crate) async fn gather(&self, subject: &str, payload: Bytes, most: usize) -> Result<Answers> {
-        let mut watch = self.begin(subject)?;
+        let mut watch = self.begin(subject, self.options.timeout)?;
         let inbox = self.client.new_inbox();
         let gone = |error: &dyn std::fmt::Display| {
             Error::new(
@@ -123,15 +135,15 @@ impl Wire {
         Ok(Answers { messages, end })
     }
 
-    fn begin(&self, subject: &str) -> Result<Watch<'_>> {
+    fn begin(&self, subject: &str, timeout: Duration) -> Result<Watch<'_>> {
         // Listening comes before sending, so that nothing falls between.
         let watch = Watch {
             subject: subject.to_owned(),
             inbox: &self.inbox,
             state: self.signals.state(),
             denials: self.signals.denials(),
-            timeout: self.options.timeout,
-            deadline: Instant::now() + self.options.timeout,
+            timeout,
+            deadline: Instant::now() + timeout,
         };
         if let Some(denied) = self
             .signals

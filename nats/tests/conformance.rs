@@ -17,6 +17,8 @@ async fn jetstream_keeps_the_port() {
         name: RecipientName::new("insurer-a").unwrap(),
         bureau_name: PartyName::new("bureau").unwrap(),
     };
-    let passed = run(async || parties.clone()).await.unwrap_or_else(|failures| panic!("{failures}"));
+    let passed = run(async || parties.clone())
+        .await
+        .unwrap_or_else(|failures| panic!("{failures}"));
     assert!(passed >= 20, "{passed}");
 }

@@ -33,7 +33,10 @@ impl ExchangeServer {
     /// Started, with the accounts and nothing else.
     pub(crate) async fn bare() -> Self {
         let pairs: Vec<_> = USERS.iter().map(|user| (*user, KeyPair::new_user())).collect();
-        let public: Vec<_> = pairs.iter().map(|(user, pair)| (*user, pair.public_key())).collect();
+        let public: Vec<_> = pairs
+            .iter()
+            .map(|(user, pair)| (*user, pair.public_key()))
+            .collect();
         let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
         let config = tempfile::tempdir().unwrap();
         std::fs::create_dir(config.path().join("accounts")).unwrap();
@@ -48,8 +51,15 @@ impl ExchangeServer {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         let server = NatsServer::with_config(&config.path().join("server.conf"), &env).await;
-        let seeds = pairs.iter().map(|(user, pair)| (*user, pair.seed().unwrap())).collect();
-        Self { server, seeds, _config: config }
+        let seeds = pairs
+            .iter()
+            .map(|(user, pair)| (*user, pair.seed().unwrap()))
+            .collect();
+        Self {
+            server,
+            seeds,
+            _config: config,
+        }
     }
 
     /// How a user connects: a command's way, failing at once.
@@ -69,5 +79,7 @@ impl ExchangeServer {
 }
 
 pub(crate) fn recipients() -> Vec<RecipientName> {
-    ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap()).to_vec()
+    ["insurer-a", "insurer-b"]
+        .map(|name| RecipientName::new(name).unwrap())
+        .to_vec()
 }

@@ -1,1 +1,286 @@
-//! Later.
+//! A server that is away, comes back, stands still, is full or knows another key.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use exchange::{ErrorKind, Exchange, Published, Settlement};
+use harness::until;
+use nats::topology::{self, Admin};
+use nats::{Connection, JetStream, Options};
+use nkeys::KeyPair;
+use schemas::name::{FeedName, Lane, RecipientName};
+
+use crate::exchange_server::{ExchangeServer, recipients};
+
+const SOON: Duration = Duration::from_secs(30);
+const A: Bytes = Bytes::from_static(b"a");
+const B: Bytes = Bytes::from_static(b"b");
+
+fn insurer() -> RecipientName {
+    RecipientName::new("insurer-a").unwrap()
+}
+
+fn lane() -> Lane {
+    Lane {
+        recipient: insurer(),
+        feed: FeedName::new("setl").unwrap(),
+    }
+}
+
+fn agent(exchange: &ExchangeServer, user: &str) -> Options {
+    Options {
+        wait: true,
+        timeout: Duration::from_secs(2),
+        ..exchange.options(user)
+    }
+}
+
+async fn connected(connection: &JetStream) {
+    let state = connection.connection();
+    until("the connection", SOON, async || {
+        *state.borrow() == Connection::Connected
+    })
+    .await;
+}
+
+async fn disconnected(connection: &JetStream) {
+    let state = connection.connection();
+    until("the loss of the connection", SOON, async || {
+        *state.borrow() != Connection::Connected
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_at_once_with_the_remedy() {
+    let exchange = ExchangeServer::bare().await;
+    let stranger = KeyPair::new_user().seed().unwrap();
+    for wait in [true, false] {
+        let begun = Instant::now();
+        let options = Options {
+            wait,
+            ..Options::agent(exchange.server.url(), "bureau", stranger.clone())
+        };
+        let error = JetStream::connect(options).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unauthenticated, "{error}");
+        assert!(error.to_string().contains("account file"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_command_fails_at_once_and_an_agent_waits() {
+    let mut exchange = ExchangeServer::start().await;
+    exchange.server.kill9();
+    let error = JetStream::connect(exchange.options("bureau")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    let bureau = JetStream::connect(agent(&exchange, "bureau")).await.unwrap();
+    let error = bureau.last_chunk(&lane()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    exchange.server.restart().await;
+    connected(&bureau).await;
+    assert_eq!(bureau.last_chunk(&lane()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_an_error_at_once() {
+    let options = Options::agent("nats://a b:x", "bureau", KeyPair::new_user().seed().unwrap());
+    assert_eq!(
+        JetStream::connect(options).await.unwrap_err().kind,
+        ErrorKind::Unreachable
+    );
+}
+
+/// Trap: the client keeps what is published without a connection, and sends it after the caller
+/// was told that it failed.
+#[tokio::test]
+async fn nothing_published_while_disconnected_is_stored_later() {
+    let mut exchange = ExchangeServer::start().await;
+    let bureau = JetStream::connect(agent(&exchange, "bureau")).await.unwrap();
+    exchange.server.kill9();
+    disconnected(&bureau).await;
+    let begun = Instant::now();
+    let error = bureau.publish_chunk(&lane(), A, 0).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    exchange.server.restart().await;
+    connected(&bureau).await;
+    assert!(matches!(
+        bureau.publish_chunk(&lane(), B, 0).await.unwrap(),
+        Published::Done { .. }
+    ));
+    assert_eq!(bureau.last_chunk(&lane()).await.unwrap().unwrap().bytes, B);
+}
+
+/// No answer is neither yes nor no: what was stored is read back.
+#[tokio::test]
+async fn a_server_that_stands_still_leaves_it_unknown() {
+    let exchange = ExchangeServer::start().await;
+    let bureau = JetStream::connect(agent(&exchange, "bureau")).await.unwrap();
+    assert!(bureau.ping().await.unwrap() < SOON);
+    exchange.server.suspend();
+    let error = bureau.publish_chunk(&lane(), A, 0).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{error}");
+    exchange.server.resume();
+    let stored = until("the chunk", SOON, async || {
+        bureau.last_chunk(&lane()).await.ok().flatten()
+    })
+    .await;
+    assert_eq!(stored.bytes, A);
+    assert_eq!(
+        bureau.publish_chunk(&lane(), A, 0).await.unwrap(),
+        Published::Conflict
+    );
+}
+
+/// A pull whose answer is lost must not hang.
+#[tokio::test]
+async fn a_fetch_ends_when_the_server_dies_or_stands_still() {
+    let mut exchange = ExchangeServer::start().await;
+    let recipient = JetStream::connect(agent(&exchange, "insurer-a")).await.unwrap();
+    exchange.server.suspend();
+    let error = recipient.fetch_chunks(&insurer(), 10).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{error}");
+    let begun = Instant::now();
+    let fetching = recipient.clone();
+    let fetch = tokio::spawn(async move { fetching.fetch_chunks(&insurer(), 10).await });
+    exchange.server.kill9();
+    assert!(fetch.await.unwrap().unwrap_err().kind.passes());
+    assert!(begun.elapsed() < SOON);
+}
+
+/// A chunk fetched on one connection, with the server gone before it is settled.
+async fn fetched_before(exchange: &ExchangeServer) -> (JetStream, Vec<exchange::Delivery>) {
+    let bureau = exchange.connect("bureau").await;
+    bureau.publish_chunk(&lane(), A, 0).await.unwrap();
+    let recipient = JetStream::connect(agent(exchange, "insurer-a")).await.unwrap();
+    let fetched = recipient.fetch_chunks(&insurer(), 10).await.unwrap();
+    assert_eq!(fetched.len(), 1);
+    (recipient, fetched)
+}
+
+/// Never delivered, and delivered but not settled.
+async fn left(exchange: &ExchangeServer) -> (u64, u64) {
+    let status = topology::status(&exchange.admin().await).await.unwrap();
+    let data = status
+        .streams
+        .iter()
+        .find(|stream| stream.name == "DATA")
+        .unwrap();
+    let consumer = data
+        .consumers
+        .iter()
+        .find(|consumer| consumer.name == "insurer-a")
+        .unwrap();
+    (consumer.pending, consumer.ack_pending)
+}
+
+/// The acknowledgement's subject outlives the connection that brought the delivery.
+#[tokio::test]
+async fn a_delivery_is_settled_over_a_restart() {
+    let mut exchange = ExchangeServer::start().await;
+    let (recipient, fetched) = fetched_before(&exchange).await;
+    exchange.server.stop().await;
+    disconnected(&recipient).await;
+    exchange.server.restart().await;
+    connected(&recipient).await;
+    recipient.settle(&fetched, Settlement::Done).await.unwrap();
+    assert_eq!(left(&exchange).await, (0, 0));
+}
+
+/// A killed server may have forgotten the delivery. It says nothing to its settlement and
+/// delivers again; whichever it is, the poller's loop ends with nothing left.
+#[tokio::test]
+async fn a_delivery_that_a_killed_server_forgot_comes_again() {
+    let mut exchange = ExchangeServer::start().await;
+    let (recipient, mut fetched) = fetched_before(&exchange).await;
+    exchange.server.kill9();
+    disconnected(&recipient).await;
+    exchange.server.restart().await;
+    connected(&recipient).await;
+    until("all to be settled", SOON, async || {
+        match recipient.settle(&fetched, Settlement::Done).await {
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.kind, ErrorKind::Unknown, "{error}"),
+        }
+        fetched = recipient.fetch_chunks(&insurer(), 10).await.unwrap();
+        fetched.is_empty() && left(&exchange).await == (0, 0)
+    })
+    .await;
+}
+
+/// Full: refused, nothing lost, and it goes on when there is room.
+#[tokio::test]
+async fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
+    let exchange = ExchangeServer::start().await;
+    let admin: Admin = exchange.admin().await;
+    let mut small = topology::embedded(&recipients()).unwrap();
+    let room = |bytes| {
+        move |stream: &mut topology::spec::StreamSpec| {
+            if stream.name == "DATA" {
+                stream.max_bytes = bytes;
+            }
+        }
+    };
+    small.streams.iter_mut().for_each(room(50_000));
+    let plan = topology::plan(&admin, &small).await.unwrap();
+    topology::apply(&admin, &plan, false).await.unwrap();
+    let bureau = exchange.connect("bureau").await;
+    let mut expected = 0;
+    let error = loop {
+        match bureau
+            .publish_chunk(&lane(), Bytes::from(vec![0; 20_000]), expected)
+            .await
+        {
+            Ok(Published::Done { sequence }) => expected = sequence,
+            Ok(Published::Conflict) => panic!("a conflict"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, ErrorKind::Full, "{error}");
+    assert_eq!(expected, 2);
+    small.streams.iter_mut().for_each(room(500_000));
+    let plan = topology::plan(&admin, &small).await.unwrap();
+    topology::apply(&admin, &plan, false).await.unwrap();
+    bureau.publish_chunk(&lane(), A, expected).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_stream_is_named_and_not_waited_for() {
+    let exchange = ExchangeServer::bare().await;
+    let bureau = exchange.connect("bureau").await;
+    let begun = Instant::now();
+    for error in [
+        bureau.publish_chunk(&lane(), A, 0).await.unwrap_err(),
+        bureau.last_chunk(&lane()).await.unwrap_err(),
+        exchange
+            .connect("insurer-a")
+            .await
+            .fetch_chunks(&insurer(), 1)
+            .await
+            .unwrap_err(),
+        exchange
+            .connect("insurer-a")
+            .await
+            .drained(&insurer())
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.kind, ErrorKind::Topology, "{error}");
+        assert!(error.to_string().contains("exchange apply"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn closing_is_bounded_with_and_without_a_server() {
+    let exchange = ExchangeServer::start().await;
+    let one = exchange.connect("bureau").await;
+    let other = exchange.connect("bureau").await;
+    let begun = Instant::now();
+    one.close().await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    exchange.server.suspend();
+    other.close().await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}

@@ -1,1 +1,348 @@
-//! Later.
+//! What each credential can and cannot do, by the real server and the shipped accounts. A denial
+//! says so, names the subject, and comes long before the timeout.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use exchange::port::{From, Stream};
+use exchange::{ErrorKind, Exchange, Result};
+use nats::JetStream;
+use nats::topology::Admin;
+use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use schemas::request::RequestId;
+use serde_json::{Value, json};
+
+use crate::exchange_server::ExchangeServer;
+
+const A: Bytes = Bytes::from_static(b"a");
+
+fn recipient(name: &str) -> RecipientName {
+    RecipientName::new(name).unwrap()
+}
+
+fn party(name: &str) -> PartyName {
+    PartyName::new(name).unwrap()
+}
+
+fn lane(name: &str) -> Lane {
+    Lane {
+        recipient: recipient(name),
+        feed: FeedName::new("setl").unwrap(),
+    }
+}
+
+fn id() -> RequestId {
+    "20260131-abcdefgh".parse().unwrap()
+}
+
+/// The connections' timeout is 10 s: what takes 2 s is no timeout turned into a denial.
+async fn denied<T: Debug>(subject: &str, verb: impl Future<Output = Result<T>>) {
+    let begun = Instant::now();
+    let error = verb.await.expect_err(subject);
+    assert_eq!(error.kind, ErrorKind::Denied, "{subject}: {error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("permission denied on {subject}")),
+        "{subject}: {error}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{subject} took {:?}",
+        begun.elapsed()
+    );
+}
+
+/// Questions that no agent has a verb for.
+async fn api_denied(connection: &JetStream, subjects: &[&str]) {
+    let raw = Admin::new(connection.clone());
+    for subject in subjects {
+        denied(&format!("$JS.API.{subject}"), raw.api(subject, &Value::Null)).await;
+    }
+}
+
+/// What only the administrator may ask, whoever else asks.
+const ADMINISTRATION: [&str; 12] = [
+    "STREAM.CREATE.EVIL",
+    "STREAM.UPDATE.DATA",
+    "STREAM.DELETE.DATA",
+    "STREAM.PURGE.DATA",
+    "STREAM.MSG.DELETE.DATA",
+    "STREAM.MSG.GET.DATA",
+    "STREAM.SNAPSHOT.DATA",
+    "STREAM.LIST",
+    "CONSUMER.CREATE.DATA",
+    "CONSUMER.CREATE.DATA.evil.data.insurer-a.setl",
+    "CONSUMER.DURABLE.CREATE.DATA.insurer-a",
+    "CONSUMER.DELETE.DATA.insurer-a",
+];
+
+#[tokio::test]
+async fn the_bureau_does_its_part_and_no_more() {
+    let exchange = ExchangeServer::start().await;
+    let bureau = exchange.connect("bureau").await;
+    bureau.publish_chunk(&lane("insurer-a"), A, 0).await.unwrap();
+    bureau.publish_chunk(&lane("insurer-b"), A, 0).await.unwrap();
+    bureau
+        .write_lease(&SourceName::new("core").unwrap(), A, 0)
+        .await
+        .unwrap();
+    bureau.reply(&recipient("insurer-a"), &id(), A).await.unwrap();
+    bureau
+        .publish_audit(&party("bureau"), &party("social"), A, 0)
+        .await
+        .unwrap();
+    bureau.last_receipt(&lane("insurer-a")).await.unwrap();
+    bureau.fetch_requests(0, 10).await.unwrap();
+    bureau.cancellation(&recipient("insurer-a"), &id()).await.unwrap();
+
+    let a = recipient("insurer-a");
+    denied(
+        "receipt.insurer-a.setl",
+        bureau.publish_receipt(&lane("insurer-a"), A, 0),
+    )
+    .await;
+    denied(
+        "request.insurer-a.20260131-abcdefgh",
+        bureau.file_request(&a, &id(), A),
+    )
+    .await;
+    denied(
+        "cancel.insurer-a.20260131-abcdefgh",
+        bureau.cancel_request(&a, &id(), A),
+    )
+    .await;
+    denied(
+        "audit.insurer-a.poller",
+        bureau.publish_audit(&party("insurer-a"), &party("poller"), A, 0),
+    )
+    .await;
+    denied(
+        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        bureau.fetch_chunks(&a, 1),
+    )
+    .await;
+    denied("$JS.API.CONSUMER.INFO.DATA.insurer-a", bureau.drained(&a)).await;
+    denied(
+        "$JS.API.DIRECT.GET.DATA",
+        bureau.read(Stream::Data, From::Sequence(0), ">", 1),
+    )
+    .await;
+    api_denied(&bureau, &ADMINISTRATION).await;
+}
+
+#[tokio::test]
+async fn a_recipient_does_its_part_and_no_more() {
+    let exchange = ExchangeServer::start().await;
+    let bureau = exchange.connect("bureau").await;
+    bureau.publish_chunk(&lane("insurer-a"), A, 0).await.unwrap();
+    bureau.publish_chunk(&lane("insurer-b"), A, 0).await.unwrap();
+    let insurer = exchange.connect("insurer-a").await;
+    let (own, other) = (recipient("insurer-a"), recipient("insurer-b"));
+    let fetched = insurer.fetch_chunks(&own, 10).await.unwrap();
+    assert_eq!(
+        fetched.iter().map(|d| d.subject.as_str()).collect::<Vec<_>>(),
+        ["data.insurer-a.setl"]
+    );
+    insurer
+        .settle(&fetched, exchange::Settlement::Done)
+        .await
+        .unwrap();
+    assert!(insurer.drained(&own).await.unwrap());
+    insurer.publish_receipt(&lane("insurer-a"), A, 0).await.unwrap();
+    insurer.file_request(&own, &id(), A).await.unwrap();
+    insurer.cancel_request(&own, &id(), A).await.unwrap();
+    insurer
+        .publish_audit(&party("insurer-a"), &party("poller"), A, 0)
+        .await
+        .unwrap();
+    assert!(insurer.last_chunk(&lane("insurer-a")).await.unwrap().is_some());
+    insurer.request_status(&own, &id()).await.unwrap();
+    insurer.fetch_replies(&own, 10).await.unwrap();
+
+    // What is the bureau's.
+    denied(
+        "data.insurer-a.setl",
+        insurer.publish_chunk(&lane("insurer-a"), A, 0),
+    )
+    .await;
+    denied("reply.insurer-a.20260131-abcdefgh", insurer.reply(&own, &id(), A)).await;
+    denied(
+        "lease.core",
+        insurer.write_lease(&SourceName::new("core").unwrap(), A, 0),
+    )
+    .await;
+    denied(
+        "audit.bureau.social",
+        insurer.publish_audit(&party("bureau"), &party("social"), A, 0),
+    )
+    .await;
+    // What is another recipient's.
+    denied(
+        "receipt.insurer-b.setl",
+        insurer.publish_receipt(&lane("insurer-b"), A, 0),
+    )
+    .await;
+    denied(
+        "request.insurer-b.20260131-abcdefgh",
+        insurer.file_request(&other, &id(), A),
+    )
+    .await;
+    denied(
+        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-b",
+        insurer.fetch_chunks(&other, 1),
+    )
+    .await;
+    denied("$JS.API.CONSUMER.INFO.DATA.insurer-b", insurer.drained(&other)).await;
+    denied(
+        "$JS.API.CONSUMER.MSG.NEXT.REPLIES.insurer-b",
+        insurer.fetch_replies(&other, 1),
+    )
+    .await;
+    denied(
+        "$JS.API.DIRECT.GET.DATA.data.insurer-b.setl",
+        insurer.last_chunk(&lane("insurer-b")),
+    )
+    .await;
+    denied(
+        "$JS.API.DIRECT.GET.REQUESTS.request.insurer-b",
+        insurer.request_status(&other, &id()),
+    )
+    .await;
+    // What would read everybody's: the bare form, whatever the body says.
+    denied(
+        "$JS.API.DIRECT.GET.DATA",
+        insurer.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
+    )
+    .await;
+    api_denied(&insurer, &ADMINISTRATION).await;
+    // Settling another recipient's delivery.
+    let theirs = exchange
+        .connect("insurer-b")
+        .await
+        .fetch_chunks(&other, 1)
+        .await
+        .unwrap();
+    denied(
+        &theirs[0].token,
+        insurer.settle(&theirs, exchange::Settlement::Done),
+    )
+    .await;
+}
+
+/// The subject form is enforced: a body cannot widen it.
+#[tokio::test]
+async fn a_body_does_not_widen_the_subject_form() {
+    let exchange = ExchangeServer::start().await;
+    let bureau = exchange.connect("bureau").await;
+    bureau
+        .publish_chunk(&lane("insurer-b"), Bytes::from_static(b"secret"), 0)
+        .await
+        .unwrap();
+    let raw = Admin::new(exchange.connect("insurer-a").await);
+    for body in [
+        json!({"seq": 1}),
+        json!({"last_by_subj": "data.insurer-b.setl"}),
+        json!({"seq": 1, "batch": 9}),
+    ] {
+        let answer = raw.api("DIRECT.GET.DATA.data.insurer-a.setl", &body).await;
+        let told = format!("{answer:?}");
+        assert!(answer.is_err() && !told.contains("secret"), "{body}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_auditor_reads_and_does_nothing_else() {
+    let exchange = ExchangeServer::start().await;
+    exchange
+        .connect("bureau")
+        .await
+        .publish_chunk(&lane("insurer-a"), A, 0)
+        .await
+        .unwrap();
+    let auditor = exchange.connect("auditor").await;
+    for stream in [
+        Stream::Data,
+        Stream::Receipts,
+        Stream::Requests,
+        Stream::Replies,
+        Stream::Audit,
+    ] {
+        let read = auditor.read(stream, From::Sequence(0), ">", 10).await.unwrap();
+        assert_eq!(read.len(), usize::from(stream == Stream::Data), "{stream:?}");
+    }
+    let a = recipient("insurer-a");
+    denied(
+        "data.insurer-a.setl",
+        auditor.publish_chunk(&lane("insurer-a"), A, 1),
+    )
+    .await;
+    denied(
+        "receipt.insurer-a.setl",
+        auditor.publish_receipt(&lane("insurer-a"), A, 0),
+    )
+    .await;
+    denied(
+        "request.insurer-a.20260131-abcdefgh",
+        auditor.file_request(&a, &id(), A),
+    )
+    .await;
+    denied("reply.insurer-a.20260131-abcdefgh", auditor.reply(&a, &id(), A)).await;
+    denied(
+        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        auditor.fetch_chunks(&a, 1),
+    )
+    .await;
+    api_denied(&auditor, &ADMINISTRATION).await;
+}
+
+#[tokio::test]
+async fn the_administrator_publishes_no_data() {
+    let exchange = ExchangeServer::start().await;
+    let admin = exchange.connect("admin").await;
+    denied(
+        "data.insurer-a.setl",
+        admin.publish_chunk(&lane("insurer-a"), A, 0),
+    )
+    .await;
+    denied(
+        "receipt.insurer-a.setl",
+        admin.publish_receipt(&lane("insurer-a"), A, 0),
+    )
+    .await;
+    denied(
+        "reply.insurer-a.20260131-abcdefgh",
+        admin.reply(&recipient("insurer-a"), &id(), A),
+    )
+    .await;
+}
+
+/// Whoever could listen to another's inbox could read its answers.
+#[tokio::test]
+async fn nobody_listens_to_anothers_inbox() {
+    let exchange = ExchangeServer::start().await;
+    for (thief, victim) in [
+        ("insurer-a", "bureau"),
+        ("auditor", "insurer-a"),
+        ("bureau", "admin"),
+        ("insurer-b", "insurer-a"),
+    ] {
+        let mut options = exchange.options(thief);
+        victim.clone_into(&mut options.user);
+        let connection = JetStream::connect(options).await.unwrap();
+        denied(&format!("_INBOX_{victim}."), connection.ping()).await;
+        // Also later, when the server has long said so.
+        denied(&format!("_INBOX_{victim}."), connection.ping()).await;
+    }
+}
+
+/// Names with a common beginning are different subjects.
+#[tokio::test]
+async fn an_inbox_is_not_opened_by_a_longer_name() {
+    let exchange = ExchangeServer::start().await;
+    let mut options = exchange.options("insurer-a");
+    options.user = "insurer-a2".to_owned();
+    let connection = JetStream::connect(options).await.unwrap();
+    denied("_INBOX_insurer-a2.", connection.ping()).await;
+}

@@ -1,11 +1,10 @@
 //! What differs between the files and the exchange. Pure.
 
-use std::fmt;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::admin::{Live, LiveStream};
+use super::danger::{of_consumer, of_stream};
 use super::spec::{ConsumerSpec, StreamSpec, Topology};
 
 /// What is to be done, in order. Empty of work when the exchange is as the files say.
@@ -144,7 +143,7 @@ fn stream_change(spec: &StreamSpec, live: Option<&LiveStream>) -> Option<Change>
         .and_then(|live| live.state.get("bytes"))
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    let danger = |name: &str, from: &Value, to: &Value| stream_danger(name, from, to, used);
+    let danger = |name: &str, from: &Value, to: &Value| of_stream(name, from, to, used);
     let object = Object::Stream {
         stream: spec.name.clone(),
     };
@@ -164,7 +163,7 @@ fn consumer_change(spec: &ConsumerSpec, live: Option<&Map<String, Value>>) -> Op
         stream: spec.stream.clone(),
         consumer: spec.name.clone(),
     };
-    change(object, spec.config(), config, &empty, consumer_danger)
+    change(object, spec.config(), config, &empty, of_consumer)
 }
 
 fn change(
@@ -206,7 +205,7 @@ fn change(
 }
 
 /// The server leaves out what is empty, false or zero.
-fn plain(value: &Value) -> Option<&Value> {
+pub(super) fn plain(value: &Value) -> Option<&Value> {
     let nothing = match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_i64() == Some(0),
@@ -217,100 +216,74 @@ fn plain(value: &Value) -> Option<&Value> {
     (!nothing).then_some(value)
 }
 
-fn stream_danger(name: &str, from: &Value, to: &Value, used: i64) -> Option<String> {
-    let (before, after) = (limit(from), limit(to));
-    match name {
-        "storage" | "retention" if from != to => {
-            Some("messages would be lost or deleted by being read".into())
-        }
-        "max_bytes" if after < used => Some(format!("{used} bytes are in use, more than the new limit")),
-        "max_msgs_per_subject" | "max_msgs" if after < before => {
-            Some("messages over the new limit would be deleted".into())
-        }
-        "discard" if to == "old" && from != to => {
-            Some("a full stream would forget instead of refusing".into())
-        }
-        "subjects" => removed(from, to),
-        "num_replicas" if to.as_i64() < from.as_i64() => Some("fewer copies would remain".into()),
-        "deny_delete" | "deny_purge" if from == true && to == false => {
-            Some("messages could be removed afterwards".into())
-        }
-        "discard_new_per_subject" if from == true && to == false => {
-            Some("a second outcome of a request would be taken".into())
-        }
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::topology::embedded;
+
+    fn shipped() -> Topology {
+        embedded(&[schemas::name::RecipientName::new("insurer-a").unwrap()]).unwrap()
     }
-}
 
-fn consumer_danger(name: &str, from: &Value, to: &Value) -> Option<String> {
-    match name {
-        "filter_subject" if from != to => {
-            Some("messages would be skipped or handed to another recipient".into())
-        }
-        "ack_policy" | "deliver_policy" if from != to => {
-            Some("messages would be skipped or settled unseen".into())
-        }
-        "max_deliver" if limit(to) < limit(from) => {
-            Some("messages would be dropped after as many attempts".into())
-        }
-        _ => None,
-    }
-}
-
-/// A limit as a number; none and -1 are the highest.
-fn limit(value: &Value) -> i64 {
-    match value.as_i64() {
-        None | Some(..=0) => i64::MAX,
-        Some(limit) => limit,
-    }
-}
-
-fn removed(from: &Value, to: &Value) -> Option<String> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let kept = list(to);
-    let gone: Vec<String> = list(from)
-        .iter()
-        .filter(|subject| !kept.contains(subject))
-        .map(ToString::to_string)
-        .collect();
-    (!gone.is_empty()).then(|| format!("{} would be published nowhere", gone.join(", ")))
-}
-
-impl fmt::Display for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stream { stream } => write!(f, "stream {stream}"),
-            Self::Consumer { stream, consumer } => write!(f, "consumer {consumer} of {stream}"),
-        }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for change in &self.changes {
-            let sign = match change.kind {
-                Kind::Create => '+',
-                Kind::Update => '~',
-                Kind::Destructive => '!',
-            };
-            writeln!(f, "{sign} {}", change.object)?;
-            for field in &change.fields {
-                match change.kind {
-                    Kind::Create if plain(&field.to).is_none() => {}
-                    Kind::Create => writeln!(f, "    {} = {}", field.name, field.to)?,
-                    _ => writeln!(f, "    {} = {} -> {}", field.name, field.from, field.to)?,
-                }
-                if let Some(danger) = &field.danger {
-                    writeln!(f, "      destructive: {danger}")?;
-                }
+    /// The exchange as the server would describe it after applying: it leaves out what is empty.
+    fn applied(topology: &Topology) -> Live {
+        let lean = |mut config: Map<String, Value>| {
+            config.retain(|_, value| plain(value).is_some());
+            config
+        };
+        let streams = topology.streams.iter().map(|spec| {
+            let consumers = topology
+                .consumers
+                .iter()
+                .filter(|consumer| consumer.stream == spec.name);
+            let described = consumers.map(|consumer| {
+                let described = json!({"name": consumer.name, "config": lean(consumer.config())});
+                crate::topology::admin::object(Some(described))
+            });
+            LiveStream {
+                config: lean(spec.config()),
+                state: Map::from_iter([("bytes".to_owned(), json!(1000))]),
+                consumers: described.collect(),
             }
+        });
+        Live {
+            streams: streams.collect(),
         }
-        for object in &self.unlisted {
-            writeln!(f, "? {object} is in no file; left alone")?;
-        }
-        if self.changes.is_empty() {
-            writeln!(f, "the exchange is as the files say")?;
-        }
-        Ok(())
+    }
+
+    #[test]
+    fn an_empty_exchange_gets_everything_and_an_applied_one_nothing() {
+        let all = diff(&shipped(), &Live::default());
+        assert_eq!(all.changes.len(), 10);
+        assert!(all.changes.iter().all(|change| change.kind == Kind::Create));
+        let none = diff(&shipped(), &applied(&shipped()));
+        assert!(none.is_empty() && none.unlisted.is_empty(), "{none}");
+    }
+
+    #[test]
+    fn what_the_files_do_not_decide_is_kept() {
+        let mut live = applied(&shipped());
+        live.streams[0]
+            .config
+            .insert("metadata".into(), json!({"owner": "ops"}));
+        live.streams[0].config.insert("max_bytes".into(), json!(5000));
+        let plan = diff(&shipped(), &live);
+        assert_eq!(plan.changes.len(), 1);
+        assert_eq!(plan.changes[0].kind, Kind::Update);
+        assert_eq!(plan.changes[0].config["metadata"]["owner"], "ops");
+    }
+
+    /// Trap: somebody set an age limit by hand; it goes.
+    #[test]
+    fn an_age_limit_is_taken_away() {
+        let mut live = applied(&shipped());
+        live.streams[0]
+            .config
+            .insert("max_age".into(), json!(60_000_000_000_i64));
+        let plan = diff(&shipped(), &live);
+        assert_eq!(plan.changes[0].fields[0].name, "max_age");
+        assert_eq!(plan.changes[0].kind, Kind::Update);
     }
 }

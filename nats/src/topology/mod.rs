@@ -4,7 +4,7 @@
 //! - [`files`] reading them from a directory, or as shipped with the binary
 //! - [`server`] the server's configuration and accounts, for a private server
 //! - [`admin`] the administrator's view of the exchange
-//! - [`diff`] pure: what differs, and which of it could destroy something
+//! - [`diff`] pure: what differs; `danger` which of it could destroy something; `show` as text
 //! - [`apply`] making the exchange as the files say
 //! - [`status`] what is in it
 //!
@@ -17,6 +17,9 @@ pub mod files;
 pub mod server;
 pub mod spec;
 pub mod status;
+
+mod danger;
+mod show;
 
 pub use admin::Admin;
 pub use apply::{apply, plan};

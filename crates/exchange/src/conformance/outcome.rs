@@ -13,9 +13,9 @@ use crate::port::Sequence;
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");
 
-fn done(what: &str, filed: Filed) -> Result<Sequence, Failure> {
+fn done(what: &str, filed: &Filed) -> Result<Sequence, Failure> {
     match filed {
-        Filed::Done { sequence } => Ok(sequence),
+        Filed::Done { sequence } => Ok(*sequence),
         Filed::Already(_) => Err(Failure(format!("{what}: there was one already"))),
     }
 }
@@ -30,7 +30,7 @@ fn stands(what: &str, filed: Filed, sequence: Sequence) -> Outcome {
 
 pub(super) async fn request_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("requestonce")?);
-    let sequence = done("the first", recipient.file_request(name, &id, A).await?)?;
+    let sequence = done("the first", &recipient.file_request(name, &id, A).await?)?;
     stands(
         "the same again",
         recipient.file_request(name, &id, A).await?,
@@ -49,7 +49,7 @@ pub(super) async fn request_once(parties: &Parties) -> Outcome {
 pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("cancelonce")?);
     same("no cancel", &parties.bureau.cancellation(name, &id).await?, &None)?;
-    let sequence = done("the first", recipient.cancel_request(name, &id, A).await?)?;
+    let sequence = done("the first", &recipient.cancel_request(name, &id, A).await?)?;
     stands(
         "another one",
         recipient.cancel_request(name, &id, B).await?,
@@ -61,7 +61,10 @@ pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
 
 pub(super) async fn one_reply(parties: &Parties) -> Outcome {
     let (bureau, name, id) = (&parties.bureau, &parties.name, id("onereplyonly")?);
-    done("the request", parties.recipient.file_request(name, &id, A).await?)?;
+    done(
+        "the request",
+        &parties.recipient.file_request(name, &id, A).await?,
+    )?;
     let (one, other) = tokio::join!(bureau.reply(name, &id, A), bureau.reply(name, &id, A));
     let replies = [one?, other?];
     let stored = replies
@@ -98,9 +101,9 @@ pub(super) async fn queue(parties: &Parties) -> Outcome {
     ];
     let mut places = Vec::new();
     for id in &ids {
-        places.push(done("a request", recipient.file_request(name, id, A).await?)?);
+        places.push(done("a request", &recipient.file_request(name, id, A).await?)?);
     }
-    done("a reply", bureau.reply(name, &ids[1], A).await?)?;
+    done("a reply", &bureau.reply(name, &ids[1], A).await?)?;
     let open = |from, max| async move {
         let some = bureau.fetch_requests(from, max).await?;
         Ok::<Vec<Sequence>, Failure>(some.into_iter().map(|request| request.sequence).collect())
