@@ -1,1 +1,32 @@
 //! The social agent: publishes only while the core has slack.
+//!
+//! What decides is pure; what acts carries it out:
+//!
+//! - one lane: [`step`] PURE, with [`stop`] why it stands still; [`lane`] its executor, which
+//!   reads the exchange back with [`tail`] and makes chunks with [`seal`]
+//! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor
+//! - the source: [`lease`] PURE; [`lease_keeper`] its executor
+//! - the operator's way on after a stop: [`epoch`]
+//! - all of it: [`run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
+//!   wait before trying again
+
+pub mod chunker;
+pub mod epoch;
+pub mod group;
+pub mod lane;
+pub mod lease;
+pub mod lease_keeper;
+pub mod options;
+pub mod publisher;
+pub mod quantum;
+pub mod retry;
+pub mod run;
+pub mod seal;
+pub mod status;
+pub mod step;
+pub mod stop;
+pub mod tail;
+
+pub use options::{PublisherOptions, SocialOptions};
+pub use run::{FeedPlan, Social, SocialError, SocialParts, SocialView, new_instance, run};
+pub use status::SocialStatus;

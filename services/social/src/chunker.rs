@@ -1,0 +1,315 @@
+//! PURE: rows become blocks, the bodies of chunks.
+//!
+//! A block is closed when its packed rows reach [`CLOSE_AT`], when it is older than the
+//! configured time, and when the gate shuts; the last two are asked for from outside. Rows are
+//! packed once, into one growing buffer; the position after a block is read back from its last
+//! packed row, so that no value is copied for the cursor's sake.
+
+use jiff::Timestamp;
+use schemas::body::{CLOSE_AT, MOST_PLAIN};
+use schemas::column::RowSchema;
+use schemas::cursor::{Cursor, Scalar};
+use schemas::manifest::{Reject, Totals};
+use schemas::rows::{self, RowReader};
+use schemas::total::Total;
+use schemas::value::Value;
+use source::RowSink;
+
+/// A closed block: the rows of a chunk, without its place in any chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Packed rows.
+    pub plain: Vec<u8>,
+    /// Control totals.
+    pub totals: Totals,
+    /// Rows that could not be carried.
+    pub rejects: Vec<Reject>,
+    /// The position before its first row.
+    pub cursor_before: Option<Cursor>,
+    /// The position after its last row.
+    pub cursor_after: Option<Cursor>,
+    /// When the quantum began that brought its first row.
+    pub read_from: Timestamp,
+}
+
+/// What is wrong with a feed's rows, so that it cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkerError {
+    /// The schema lacks a column that the feed names.
+    #[error("the feed's {what} column {name:?} is not among its output columns; correct the feed")]
+    Column {
+        /// `key`, `cursor`, `money` or `tombstone`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A row cannot be passed, for its cursor is no position.
+    #[error("a row of the feed has no usable cursor: {0}")]
+    Cursor(String),
+}
+
+/// More rejects than this close a block: they travel in the manifest.
+const MOST_REJECTS: usize = 500;
+
+/// A key value longer than this is not repeated in a reject; a cursor value longer than
+/// [`MOST_CURSOR`] is none.
+const MOST_KEY: usize = 256;
+const MOST_CURSOR: usize = 8_192;
+
+#[derive(Debug, Clone)]
+enum Last {
+    Nothing,
+    Row { start: usize },
+    Reject(Cursor),
+}
+
+/// Takes rows and closes blocks.
+#[derive(Debug)]
+pub struct Chunker {
+    width: usize,
+    key: Vec<usize>,
+    cursor: Vec<usize>,
+    money: Vec<(String, usize, Total)>,
+    tombstone: Option<usize>,
+    columns: Vec<String>,
+    plain: Vec<u8>,
+    rows: u64,
+    deleted: u64,
+    rejects: Vec<Reject>,
+    before: Option<Cursor>,
+    last: Last,
+    read_from: Option<Timestamp>,
+    quantum_from: Timestamp,
+    packed: usize,
+    closed: Vec<Block>,
+    fault: Option<ChunkerError>,
+}
+
+impl Chunker {
+    /// For rows of this schema behind `before`.
+    ///
+    /// # Errors
+    /// [`ChunkerError::Column`] when a named column is missing.
+    pub fn new(
+        schema: &RowSchema,
+        cursor: &[String],
+        money: &[String],
+        before: Option<Cursor>,
+    ) -> Result<Self, ChunkerError> {
+        let place = |what, name: &String| {
+            schema.index_of(name).ok_or_else(|| ChunkerError::Column { what, name: name.clone() })
+        };
+        let places = |what, names: &[String]| names.iter().map(|name| place(what, name)).collect::<Result<Vec<_>, _>>();
+        Ok(Self {
+            width: schema.columns.len(),
+            key: places("key", &schema.key)?,
+            cursor: places("cursor", cursor)?,
+            money: money
+                .iter()
+                .map(|name| Ok((name.clone(), place("money", name)?, Total::default())))
+                .collect::<Result<_, ChunkerError>>()?,
+            tombstone: schema.tombstone.as_ref().map(|name| place("tombstone", name)).transpose()?,
+            columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
+            plain: Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8),
+            rows: 0,
+            deleted: 0,
+            rejects: Vec::new(),
+            before,
+            last: Last::Nothing,
+            read_from: None,
+            quantum_from: Timestamp::UNIX_EPOCH,
+            packed: 0,
+            closed: Vec::new(),
+            fault: None,
+        })
+    }
+
+    /// A quantum begins.
+    pub fn begin_quantum(&mut self, at: Timestamp) {
+        self.quantum_from = at;
+        self.packed = 0;
+    }
+
+    /// Packed bytes since the quantum began.
+    #[must_use]
+    pub fn packed(&self) -> usize {
+        self.packed
+    }
+
+    /// When the open block's first row was read; none while there is none.
+    #[must_use]
+    pub fn open_since(&self) -> Option<Timestamp> {
+        self.read_from
+    }
+
+    /// The position after everything taken so far: where the next quantum goes on.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] should the last row not read back.
+    pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
+        match &self.last {
+            Last::Nothing => Ok(self.before.clone()),
+            Last::Reject(cursor) => Ok(Some(cursor.clone())),
+            Last::Row { start } => self.cursor_of_packed(*start, self.plain.len()).map(Some),
+        }
+    }
+
+    /// The row that nothing can be read behind, if one came. What came before it is kept, what
+    /// came after it was not taken, and the position stands right before it.
+    pub fn take_fault(&mut self) -> Option<ChunkerError> {
+        self.fault.take()
+    }
+
+    /// Closes the open block, if it holds anything.
+    pub fn close(&mut self) {
+        if self.rows == 0 && self.rejects.is_empty() {
+            return;
+        }
+        let after = match self.position() {
+            Ok(after) => after,
+            Err(fault) => {
+                self.fault = Some(fault);
+                return;
+            }
+        };
+        let mut totals = Totals { rows: self.rows, deleted: self.deleted, ..Totals::default() };
+        for (name, _, total) in &mut self.money {
+            let total = std::mem::take(total);
+            if total.unsummed() > 0 {
+                totals.unsummed.insert(name.clone(), total.unsummed());
+            }
+            totals.money.insert(name.clone(), total.to_string());
+        }
+        let block = Block {
+            plain: std::mem::replace(&mut self.plain, Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8)),
+            totals,
+            rejects: std::mem::take(&mut self.rejects),
+            cursor_before: self.before.take(),
+            cursor_after: after.clone(),
+            read_from: self.read_from.take().unwrap_or(self.quantum_from),
+        };
+        (self.rows, self.deleted, self.before, self.last) = (0, 0, after, Last::Nothing);
+        self.closed.push(block);
+    }
+
+    /// The blocks closed since the last call, in order.
+    pub fn take_closed(&mut self) -> Vec<Block> {
+        std::mem::take(&mut self.closed)
+    }
+
+    fn cursor_of_packed(&self, start: usize, end: usize) -> Result<Cursor, ChunkerError> {
+        let broken = |what: &str| ChunkerError::Cursor(what.to_owned());
+        let bytes = self.plain.get(start..end).ok_or_else(|| broken("its bytes are gone"))?;
+        let mut row = Vec::with_capacity(self.width);
+        RowReader::new(bytes, self.width, 1).next_into(&mut row).map_err(|e| ChunkerError::Cursor(e.to_string()))?;
+        self.cursor_of(&row)
+    }
+
+    fn cursor_of(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
+        let scalar = |place: &usize| {
+            let value = row.get(*place).copied().unwrap_or(Value::Null);
+            let name = self.columns.get(*place).map_or("", String::as_str);
+            if matches!(value, Value::Text(text) if text.len() > MOST_CURSOR) {
+                return Err(ChunkerError::Cursor(format!("column {name:?} holds a text of over {MOST_CURSOR} bytes")));
+            }
+            Scalar::from_value(value).map_err(|e| ChunkerError::Cursor(format!("column {name:?}: {e}")))
+        };
+        self.cursor.iter().map(scalar).collect::<Result<_, _>>().map(Cursor)
+    }
+
+    fn has_cursor(&self, row: &[Value<'_>]) -> bool {
+        self.cursor.iter().all(|place| match row.get(*place) {
+            Some(Value::Int(_)) => true,
+            Some(Value::Text(text)) => text.len() <= MOST_CURSOR,
+            _ => false,
+        })
+    }
+
+    fn add(&mut self, row: &[Value<'_>], start: usize) {
+        for (_, place, total) in &mut self.money {
+            total.add(row.get(*place).copied().unwrap_or(Value::Null));
+        }
+        if self.tombstone.and_then(|place| row.get(place)).is_some_and(Value::is_tombstone) {
+            self.deleted += 1;
+        }
+        self.rows += 1;
+        self.last = Last::Row { start };
+        self.read_from.get_or_insert(self.quantum_from);
+    }
+
+    fn too_large(&mut self, row: &[Value<'_>], bytes: usize) {
+        let size = |value: &Value<'_>| match value {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 8,
+        };
+        let largest = row.iter().enumerate().max_by_key(|(_, value)| size(value)).map(|(place, _)| place);
+        let key = |place: &usize| match row.get(*place) {
+            Some(Value::Text(text)) if text.len() > MOST_KEY => None,
+            value => value.and_then(|value| Scalar::from_value(*value).ok()),
+        };
+        let reject = Reject {
+            key: self.key.iter().map(key).collect(),
+            column: largest.and_then(|place| self.columns.get(place)).cloned(),
+            reason: format!("the row packs to {bytes} bytes, more than the {MOST_PLAIN} that a message carries"),
+        };
+        match self.cursor_of(row) {
+            Ok(cursor) => self.reject(cursor, reject),
+            Err(fault) => self.fault = Some(fault),
+        }
+    }
+}
+
+impl RowSink for Chunker {
+    fn row(&mut self, row: &[Value<'_>]) {
+        if self.fault.is_some() {
+            return;
+        }
+        if !self.has_cursor(row) {
+            self.fault = self.cursor_of(row).err();
+            return;
+        }
+        let start = self.plain.len();
+        if let Err(error) = rows::pack(row, &mut self.plain) {
+            self.fault = Some(ChunkerError::Cursor(error.to_string()));
+            return;
+        }
+        let bytes = self.plain.len() - start;
+        self.packed += bytes;
+        if bytes > MOST_PLAIN {
+            self.plain.truncate(start);
+            return self.too_large(row, bytes);
+        }
+        // A large row travels alone.
+        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
+            let large = self.plain.split_off(start);
+            self.close();
+            if self.fault.is_some() {
+                return;
+            }
+            self.plain = large;
+            0
+        } else {
+            start
+        };
+        self.add(row, start);
+        if self.plain.len() >= CLOSE_AT {
+            self.close();
+        }
+    }
+
+    fn reject(&mut self, cursor: Cursor, reject: Reject) {
+        if self.fault.is_some() {
+            return;
+        }
+        self.rejects.push(reject);
+        self.last = Last::Reject(cursor);
+        self.read_from.get_or_insert(self.quantum_from);
+        if self.rejects.len() >= MOST_REJECTS {
+            self.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

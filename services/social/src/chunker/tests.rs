@@ -1,0 +1,99 @@
+use super::*;
+use schemas::column::{Column, ColumnType};
+
+fn schema() -> RowSchema {
+    let column = |name: &str, kind| Column { name: name.into(), kind, nullable: true };
+    RowSchema {
+        name: "setl".into(),
+        version: 1,
+        columns: vec![
+            column("id", ColumnType::Int8),
+            column("amount", ColumnType::Decimal { precision: None, scale: None }),
+            column("note", ColumnType::Text { max: None }),
+            column("gone", ColumnType::Bool),
+        ],
+        key: vec!["id".into()],
+        tombstone: Some("gone".into()),
+    }
+}
+
+fn chunker(before: Option<Cursor>) -> Chunker {
+    Chunker::new(&schema(), &["id".into()], &["amount".into()], before).unwrap()
+}
+
+fn at(id: i64) -> Option<Cursor> {
+    Some(Cursor(vec![Scalar::Int(id)]))
+}
+
+fn put(chunker: &mut Chunker, id: i64, amount: &str, note: &str, gone: bool) {
+    chunker.row(&[Value::Int(id), Value::Text(amount), Value::Text(note), Value::Bool(gone)]);
+}
+
+#[test]
+fn blocks_follow_each_other_without_a_gap_and_their_sums_are_exact() {
+    let mut chunker = chunker(at(0));
+    let note = "x".repeat(1_000);
+    (1..=600).for_each(|id| put(&mut chunker, id, "0.10", &note, id % 100 == 0));
+    chunker.close();
+    let blocks = chunker.take_closed();
+    assert!(blocks.len() >= 3, "{}", blocks.len());
+    let mut before = at(0);
+    for block in &blocks {
+        assert_eq!(block.cursor_before, before);
+        assert!(block.plain.len() < CLOSE_AT + 2_000);
+        before.clone_from(&block.cursor_after);
+    }
+    assert_eq!(before, at(600));
+    let mut sum = Total::default();
+    blocks.iter().for_each(|block| sum.add(Value::Text(&block.totals.money["amount"])));
+    assert_eq!(sum.to_string(), "60.00");
+    assert_eq!(blocks.iter().map(|block| block.totals.deleted).sum::<u64>(), 6);
+    assert_eq!(blocks.iter().map(|block| block.totals.rows).sum::<u64>(), 600);
+}
+
+#[test]
+fn a_large_row_travels_alone_and_a_larger_one_is_a_reject_in_its_place() {
+    let mut chunker = chunker(None);
+    put(&mut chunker, 1, "1", "small", false);
+    put(&mut chunker, 2, "1", &"l".repeat(CLOSE_AT + 1), false);
+    put(&mut chunker, 3, "1", &"h".repeat(MOST_PLAIN), false);
+    put(&mut chunker, 4, "1", "small", false);
+    chunker.close();
+    let blocks = chunker.take_closed();
+    assert_eq!(blocks.iter().map(|b| b.totals.rows).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(blocks[0].cursor_after, at(1));
+    assert_eq!(blocks[1].cursor_after, at(2));
+    assert!(blocks.iter().all(|block| block.plain.len() <= MOST_PLAIN));
+    let reject = &blocks[2].rejects[0];
+    assert_eq!((reject.key.as_slice(), reject.column.as_deref()), ([Some(Scalar::Int(3))].as_slice(), Some("note")));
+}
+
+#[test]
+fn a_block_of_rejects_alone_still_moves_the_position() {
+    let mut chunker = chunker(at(7));
+    chunker.reject(Cursor(vec![Scalar::Int(8)]), Reject { key: vec![], column: None, reason: "bad".into() });
+    assert_eq!(chunker.position().unwrap(), at(8));
+    chunker.close();
+    let blocks = chunker.take_closed();
+    assert_eq!((blocks[0].totals.rows, blocks[0].cursor_after.clone()), (0, at(8)));
+    assert_eq!(chunker.position().unwrap(), at(8));
+    chunker.close();
+    assert!(chunker.take_closed().is_empty(), "nothing read, nothing closed");
+}
+
+#[test]
+fn null_cursors_do_not_vanish() {
+    let mut chunker = chunker(None);
+    put(&mut chunker, 1, "1", "fine", false);
+    chunker.row(&[Value::Null, Value::Null, Value::Null, Value::Null]);
+    put(&mut chunker, 2, "1", "fine", false);
+    assert_eq!(chunker.position().unwrap(), at(1));
+    let error = chunker.take_fault().unwrap().to_string();
+    assert!(error.contains("\"id\"") && error.contains("null"), "{error}");
+}
+
+#[test]
+fn a_missing_column_is_named() {
+    let error = Chunker::new(&schema(), &["no_such".into()], &[], None).unwrap_err().to_string();
+    assert!(error.contains("cursor") && error.contains("no_such"), "{error}");
+}

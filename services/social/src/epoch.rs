@@ -1,0 +1,287 @@
+//! A new epoch: the operator's way on after the exchange was restored, or the feed redefined.
+//!
+//! It begins with an opening: a chunk without rows that names the chunk it goes on from, who
+//! decided it and why. It is made from the last receipt, which is what the receiver vouches
+//! for, and published by compare-and-set behind whatever the lane's tail is now. The running
+//! publisher loses one race by it, adopts it and reads on from the receipt's cursor.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use exchange::{Exchange, Published};
+use jiff::Timestamp;
+use schemas::audit::AuditEntry;
+use schemas::chunk;
+use schemas::column::RowSchema;
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::envelope::Envelope;
+use schemas::load::Load;
+use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Totals};
+use schemas::name::{Lane, PartyName};
+use schemas::sign::SigningKey;
+
+use crate::tail::{Trust, trusted_manifest, trusted_receipt};
+
+/// Who decides what, and why.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The lane.
+    pub lane: Lane,
+    /// What made it necessary.
+    pub cause: Cause,
+    /// Who decided.
+    pub actor: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// The definition of the feed as it is configured now.
+    pub definition: Digest,
+    /// The columns, for a lane whose last chunk is gone from the exchange.
+    pub schema: Option<RowSchema>,
+    /// Send everything again from the beginning instead of from the last receipt. Allowed
+    /// where there is no receipt; the receiver replaces its rows as they come.
+    pub from_start: bool,
+}
+
+/// Who signs, and for whom the audit entry stands.
+pub struct Signatory<'a> {
+    /// Signs opening and audit entry.
+    pub key: &'a SigningKey,
+    /// One life of one process.
+    pub instance: &'a str,
+    /// The party.
+    pub party: &'a PartyName,
+    /// The writer of the audit chain.
+    pub writer: &'a PartyName,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The new epoch.
+    pub epoch: u32,
+    /// What it goes on from.
+    pub continues: Option<Link>,
+    /// The position that is read on from.
+    pub cursor: Option<Cursor>,
+    /// The exchange's sequence of the opening.
+    pub sequence: u64,
+}
+
+/// Why no epoch was opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EpochError {
+    /// The exchange failed. Where it says so, the opening may have been stored: look, then repeat.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+    /// Nothing to go on from.
+    #[error("lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start")]
+    NoReceipt {
+        /// The lane.
+        lane: Lane,
+    },
+    /// A receipt or a tail that is not trusted.
+    #[error("lane {lane}: {what}; correct [trust] and repeat")]
+    Untrusted {
+        /// The lane.
+        lane: Lane,
+        /// What is wrong.
+        what: String,
+    },
+    /// Somebody published in between, again and again.
+    #[error("lane {lane} is being published to: stop the publisher, or repeat")]
+    Busy {
+        /// The lane.
+        lane: Lane,
+    },
+    /// There is no chunk and the columns are not known.
+    #[error("lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached")]
+    NoSchema {
+        /// The lane.
+        lane: Lane,
+    },
+    /// Sealing failed.
+    #[error("the opening could not be sealed: {0}")]
+    Seal(String),
+}
+
+/// What the last receipt vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// Epoch of `to`.
+    pub epoch: u32,
+    /// The frontier; 0: nothing yet.
+    pub to: u64,
+    /// The digest of chunk `to`.
+    pub head: Option<Digest>,
+    /// The position after it.
+    pub cursor: Option<Cursor>,
+}
+
+/// Where a new epoch begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its number: above whatever receipt and tail know.
+    pub epoch: u32,
+    /// What it goes on from.
+    pub continues: Option<Link>,
+    /// The position that is read on from.
+    pub cursor: Option<Cursor>,
+}
+
+/// PURE: the plan; none where there is no receipt to go on from.
+#[must_use]
+pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Option<Plan> {
+    let epoch = receipt.map_or(0, |receipt| receipt.epoch).max(tail_epoch) + 1;
+    if from_start {
+        return Some(Plan { epoch, continues: None, cursor: None });
+    }
+    let receipt = receipt.filter(|receipt| receipt.to > 0)?;
+    let continues = Link { epoch: receipt.epoch, number: receipt.to, digest: receipt.head? };
+    Some(Plan { epoch, continues: Some(continues), cursor: receipt.cursor.clone() })
+}
+
+/// How often a lost race is run again.
+const RACES: usize = 16;
+
+/// Opens a new epoch from the last receipt, and notes it in the audit chain first, so that
+/// nothing is ever done that nobody answers for.
+///
+/// # Errors
+/// [`EpochError`], each with what to do.
+pub async fn open_from_receipt(
+    exchange: &dyn Exchange,
+    order: &Order,
+    trust: &Trust,
+    who: &Signatory<'_>,
+) -> Result<Opened, EpochError> {
+    let lane = &order.lane;
+    let untrusted = |what| EpochError::Untrusted { lane: lane.clone(), what };
+    for race in 0..RACES {
+        let receipt = match exchange.last_receipt(lane).await? {
+            Some(stored) => Some(trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?),
+            None => None,
+        };
+        let tail = match exchange.last_chunk(lane).await? {
+            Some(stored) => {
+                let (manifest, link) = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
+                Some((stored.sequence, manifest, link))
+            }
+            None => None,
+        };
+        let signed = receipt.as_ref().map(|receipt| Basis {
+            epoch: receipt.epoch,
+            to: receipt.to,
+            head: receipt.head,
+            cursor: receipt.cursor.clone(),
+        });
+        let tail_epoch = tail.as_ref().map_or(0, |(_, manifest, _)| manifest.epoch);
+        let Plan { epoch, continues, cursor } = plan(signed.as_ref(), tail_epoch, order.from_start)
+            .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?;
+        let schema = order
+            .schema
+            .clone()
+            .or_else(|| tail.as_ref().map(|(_, manifest, _)| manifest.schema.clone()))
+            .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
+        let manifest = opening(order, who, epoch, continues, cursor.clone(), schema);
+        let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
+        if race == 0 {
+            note(exchange, order, who, epoch, continues).await?;
+        }
+        let expected = tail.as_ref().map_or(0, |(sequence, ..)| *sequence);
+        if let Published::Done { sequence } = exchange.publish_chunk(lane, Bytes::from(sealed.bytes), expected).await? {
+            return Ok(Opened { epoch, continues, cursor, sequence });
+        }
+    }
+    Err(EpochError::Busy { lane: lane.clone() })
+}
+
+fn opening(
+    order: &Order,
+    who: &Signatory<'_>,
+    epoch: u32,
+    continues: Option<Link>,
+    cursor: Option<Cursor>,
+    schema: RowSchema,
+) -> Manifest {
+    let now = Timestamp::now();
+    Manifest {
+        recipient: order.lane.recipient.clone(),
+        feed: order.lane.feed.clone(),
+        epoch,
+        number: 1,
+        previous: continues.map(|link| link.digest),
+        opening: Some(Opening {
+            cause: order.cause,
+            actor: order.actor.clone(),
+            reason: order.reason.clone(),
+            continues,
+        }),
+        publisher: Publisher { instance: who.instance.to_owned(), key: who.key.public().clone() },
+        cursor_before: cursor.clone(),
+        cursor_after: cursor,
+        schema,
+        definition: order.definition,
+        totals: Totals::default(),
+        load: Load::default(),
+        rejects: Vec::new(),
+        // Filled in by sealing.
+        body: schemas::body::BodyForm {
+            digest: Digest::of(&[]),
+            bytes: 0,
+            plain_bytes: 0,
+            encoding: String::new(),
+            compression: String::new(),
+        },
+        read_from: now,
+        read_to: now,
+        algorithms: Algorithms::default(),
+    }
+}
+
+async fn note(
+    exchange: &dyn Exchange,
+    order: &Order,
+    who: &Signatory<'_>,
+    epoch: u32,
+    continues: Option<Link>,
+) -> Result<(), EpochError> {
+    let from = continues.map_or("the start".to_owned(), |link| format!("{}.{}", link.epoch, link.number));
+    let detail = BTreeMap::from([
+        ("lane".to_owned(), order.lane.to_string()),
+        ("epoch".to_owned(), epoch.to_string()),
+        ("continues".to_owned(), from),
+        ("definition".to_owned(), order.definition.to_string()),
+    ]);
+    for _ in 0..RACES {
+        let last = exchange.last_audit(who.party, who.writer).await?;
+        let (number, previous, expected) = match &last {
+            None => (1, None, 0),
+            Some(stored) => {
+                let envelope = Envelope::decode(&stored.bytes).map_err(|e| EpochError::Seal(e.to_string()))?;
+                let entry: AuditEntry = envelope.read().map_err(|e| EpochError::Seal(e.to_string()))?;
+                (entry.number + 1, Some(envelope.digest()), stored.sequence)
+            }
+        };
+        let entry = AuditEntry {
+            party: who.party.clone(),
+            writer: who.writer.clone(),
+            number,
+            previous,
+            at: Timestamp::now(),
+            actor: order.actor.clone(),
+            action: "epoch.open".to_owned(),
+            reason: order.reason.clone(),
+            detail: detail.clone(),
+            key: who.key.public().clone(),
+        };
+        let bytes = Envelope::seal(&entry, Vec::new(), who.key)
+            .and_then(|envelope| envelope.encode())
+            .map_err(|e| EpochError::Seal(e.to_string()))?;
+        match exchange.publish_audit(who.party, who.writer, Bytes::from(bytes), expected).await? {
+            Published::Done { .. } => return Ok(()),
+            Published::Conflict => {}
+        }
+    }
+    Err(EpochError::Busy { lane: order.lane.clone() })
+}

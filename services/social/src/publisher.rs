@@ -1,0 +1,390 @@
+//! One feed's executor: reads the source in quanta and hands blocks to the lanes.
+//!
+//! A quantum is: a permit of the gate, the lease still ours, the fence, the read. No permit is
+//! held while a block waits for its lane, so a slow exchange holds nothing of the source. A
+//! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gate::{Gate, Permit};
+use jiff::Timestamp;
+use schemas::column::RowSchema;
+use schemas::digest::Digest;
+use source::fence::Fence;
+use source::{End, ErrorKind, FeedDefinition, FeedReader, Source};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::chunker::{Chunker, ChunkerError};
+use crate::group::{Group, Member, join, prune};
+use crate::lane::{Parcel, Position};
+use crate::lease_keeper::LeaseWatch;
+use crate::options::PublisherOptions;
+use crate::quantum::Took;
+use crate::retry;
+use crate::seal::Packed;
+use crate::status::Board;
+
+/// The reader's end of a lane.
+pub struct LaneEnd {
+    /// Where to read on.
+    pub position: watch::Receiver<Position>,
+    /// Takes blocks.
+    pub outbox: mpsc::Sender<Parcel>,
+}
+
+/// What a feed's executor is made of.
+pub struct FeedParts {
+    /// The feed.
+    pub definition: FeedDefinition,
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// The gate.
+    pub gate: Gate,
+    /// The lease.
+    pub lease: LeaseWatch,
+    /// Its lanes.
+    pub lanes: Vec<LaneEnd>,
+    /// Quanta, closing, idle polls.
+    pub options: PublisherOptions,
+    /// Where it shows what it does.
+    pub board: Board,
+}
+
+/// The executor.
+pub struct Publisher {
+    parts: FeedParts,
+    digest: Digest,
+    schema: Option<Arc<RowSchema>>,
+    reader: Option<Box<dyn FeedReader>>,
+    groups: Vec<Group>,
+    fence: Option<(Fence, Instant)>,
+    failures: u32,
+    limit: usize,
+}
+
+/// A fence is a lower bound for ever; it is only taken anew so that rows do not get old.
+const FENCE_AGE: Duration = Duration::from_secs(1);
+
+enum Turn {
+    /// Look again at once.
+    Go,
+    /// Nothing to do until something changes or this time has passed.
+    Rest(Duration),
+}
+
+impl Publisher {
+    /// A feed that was not read yet.
+    #[must_use]
+    pub fn new(parts: FeedParts) -> Self {
+        let (digest, limit) = (parts.definition.digest(), parts.options.sizing.first());
+        Self { parts, digest, schema: None, reader: None, groups: Vec::new(), fence: None, failures: 0, limit }
+    }
+
+    /// Reads until `stop`. What was read by then is handed to the lanes, whose ends it drops.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut lease = self.parts.lease.clone();
+        while !stop.is_cancelled() {
+            self.state("waiting for the lease");
+            let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
+            let over = tokio::select! {
+                () = lease.over(term) => true,
+                () = self.read(&stop) => false,
+            };
+            if over {
+                // A statement in flight was cancelled with the future that held it; the
+                // connection it ran on is not used again. The lanes void what was read.
+                (self.reader, self.fence) = (None, None);
+            }
+        }
+        for index in 0..self.groups.len() {
+            self.flush(index).await;
+        }
+        self.state("ended");
+    }
+
+    async fn read(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.turn(stop).await {
+                Turn::Go => {}
+                Turn::Rest(pause) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                        () = moved(&mut self.parts.lanes) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self, stop: &CancellationToken) -> Turn {
+        if self.follow_lanes().is_none() {
+            self.state("waiting for the exchange");
+            return Turn::Rest(Duration::from_secs(1));
+        }
+        if self.reader.is_none() {
+            return self.open(stop).await;
+        }
+        if self.groups.is_empty() {
+            // Lanes are there, but no group could be made: the schema does not fit the feed.
+            self.reader = None;
+            return Turn::Rest(self.parts.options.recheck);
+        }
+        // Every group reads within the same fence, one quantum each in turn.
+        let Some(index) = self.groups.iter().position(|group| !group.drained) else {
+            self.groups.iter_mut().for_each(|group| group.drained = false);
+            if self.fence.take().is_some() {
+                let now = Timestamp::now();
+                self.parts.board.feed(&self.parts.definition.name, |feed| feed.caught_up_at = Some(now));
+                self.state("caught up");
+            } else {
+                self.state("waiting for the fence");
+            }
+            return Turn::Rest(self.parts.options.idle_poll);
+        };
+        let Some(permit) = self.permit(stop).await else { return Turn::Go };
+        if self.parts.lease.term().is_none() {
+            return Turn::Go;
+        }
+        let turn = self.quantum(index, &permit).await;
+        drop(permit);
+        for index in 0..self.groups.len() {
+            self.hand_over(index).await;
+        }
+        // The next one's turn.
+        if !self.groups.is_empty() {
+            self.groups.rotate_left(1);
+        }
+        turn
+    }
+
+    /// Takes the lanes as they stand now; none: no lane can take rows.
+    fn follow_lanes(&mut self) -> Option<()> {
+        let positions: Vec<Position> = self.parts.lanes.iter_mut().map(|l| l.position.borrow_and_update().clone()).collect();
+        prune(&mut self.groups, |lane| {
+            positions.get(lane).filter(|position| position.from.is_some()).map(|position| position.generation)
+        });
+        let mut any = false;
+        for (lane, position) in positions.into_iter().enumerate() {
+            let Some(from) = position.from else { continue };
+            any = true;
+            let known = self.groups.iter().any(|group| group.members.iter().any(|member| member.lane == lane));
+            let (false, Some(schema)) = (known, self.schema.as_ref()) else { continue };
+            let feed = &self.parts.definition;
+            match Chunker::new(schema, &feed.cursor, &feed.money, from) {
+                Ok(chunker) => self.groups.push(Group {
+                    members: vec![Member { lane, generation: position.generation }],
+                    chunker,
+                    load: schemas::load::Load::default(),
+                    limit: self.limit,
+                    drained: false,
+                }),
+                Err(error) => self.trouble(error.to_string()),
+            }
+        }
+        match join(std::mem::take(&mut self.groups)) {
+            Ok(groups) => self.groups = groups,
+            Err(error) => self.trouble(error.to_string()),
+        }
+        any.then_some(())
+    }
+
+    /// Waits for a permit; meanwhile the open blocks are closed when they get too old.
+    async fn permit(&mut self, stop: &CancellationToken) -> Option<Permit> {
+        let gate = self.parts.gate.clone();
+        if let Some(permit) = gate.try_permit() {
+            return Some(permit);
+        }
+        // Shut: nothing that was read waits for the gate.
+        for index in 0..self.groups.len() {
+            self.flush(index).await;
+        }
+        self.state("waiting for the gate");
+        tokio::select! {
+            () = stop.cancelled() => None,
+            () = moved(&mut self.parts.lanes) => None,
+            permit = gate.permit() => Some(permit),
+        }
+    }
+
+    async fn open(&mut self, stop: &CancellationToken) -> Turn {
+        let Some(permit) = self.permit(stop).await else { return Turn::Go };
+        self.state("opening the feed");
+        match self.parts.source.open_feed(&self.parts.definition, &permit).await {
+            Ok(reader) => {
+                self.schema = Some(Arc::new(reader.schema().clone()));
+                self.reader = Some(reader);
+                self.failures = 0;
+                Turn::Go
+            }
+            Err(_) if permit.is_revoked() => Turn::Go,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    async fn quantum(&mut self, index: usize, permit: &Permit) -> Turn {
+        let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
+            return Turn::Go;
+        };
+        let name = &self.parts.definition.name;
+        if self.fence.as_ref().is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE) {
+            let reading = match reader.fence(permit).await {
+                Ok(reading) => reading,
+                Err(_) if permit.is_revoked() => return Turn::Go,
+                Err(error) => return self.failed(&error),
+            };
+            self.parts.board.feed(name, |feed| feed.fence_held_by = reading.held);
+            let Some(fence) = reading.fence else {
+                self.fence = None;
+                self.groups.iter_mut().for_each(|group| group.drained = true);
+                return Turn::Go;
+            };
+            self.fence = Some((fence, Instant::now()));
+        }
+        let Some((fence, _)) = &self.fence else { return Turn::Go };
+        let after = match group.chunker.position() {
+            Ok(after) => after,
+            Err(error) => return self.unusable(&error),
+        };
+        group.chunker.begin_quantum(Timestamp::now());
+        let limit = group.limit;
+        let read = reader.read(after.as_ref(), fence, limit, permit, &mut group.chunker).await;
+        gate::journal::merge(&mut group.load, permit.load_evidence());
+        let sizing = &self.parts.options.sizing;
+        match read {
+            Ok(quantum) => {
+                let took = Took { limit, rows: quantum.rows, bytes: group.chunker.packed(), time: quantum.took };
+                if quantum.end != End::Revoked {
+                    group.limit = sizing.next(took);
+                }
+                group.drained = quantum.end == End::Drained;
+                self.limit = group.limit;
+                let next = group.limit;
+                self.failures = 0;
+                self.parts.board.feed(name, |feed| {
+                    feed.quanta += 1;
+                    feed.rows_read += quantum.rows;
+                    feed.quantum_rows = next;
+                    feed.last_error = None;
+                });
+                if let Some(error) = group.chunker.take_fault() {
+                    group.chunker.close();
+                    return self.unusable(&error);
+                }
+                let old = group.chunker.open_since().is_some_and(|since| age(since) >= self.parts.options.close_after);
+                if quantum.end != End::Limit || old || permit.is_revoked() {
+                    group.chunker.close();
+                }
+                self.state("reading");
+                Turn::Go
+            }
+            Err(_) if permit.is_revoked() => {
+                group.chunker.close();
+                Turn::Go
+            }
+            Err(error) => {
+                if error.kind == ErrorKind::TimedOut {
+                    group.limit = sizing.after_timeout(limit);
+                    self.limit = group.limit;
+                }
+                group.chunker.close();
+                self.failed(&error)
+            }
+        }
+    }
+
+    async fn flush(&mut self, index: usize) {
+        if let Some(group) = self.groups.get_mut(index) {
+            group.chunker.close();
+            self.hand_over(index).await;
+        }
+    }
+
+    /// Gives closed blocks to the group's lanes; waits where a lane is not ready for more.
+    async fn hand_over(&mut self, index: usize) {
+        let (Some(group), Some(schema)) = (self.groups.get_mut(index), self.schema.as_ref()) else { return };
+        let blocks = group.chunker.take_closed();
+        if blocks.is_empty() {
+            return;
+        }
+        let now = Timestamp::now();
+        for block in blocks {
+            let packed =
+                Arc::new(Packed::new(block, Arc::clone(schema), self.digest, group.load.clone(), now));
+            for member in &group.members {
+                let Some(lane) = self.parts.lanes.get_mut(member.lane) else { continue };
+                let parcel = Parcel { generation: member.generation, packed: Arc::clone(&packed) };
+                let mut position = lane.position.clone();
+                tokio::select! {
+                    // The lane has ended, or what was read for it is void: nothing is lost,
+                    // for it says itself where to read on.
+                    _ = lane.outbox.send(parcel) => {}
+                    _ = position.wait_for(|position| position.generation != member.generation) => {}
+                }
+            }
+        }
+        if group.chunker.open_since().is_none() {
+            group.load = schemas::load::Load::default();
+        }
+    }
+
+    /// A row came that cannot be passed; what came before it is published, and nothing beyond.
+    fn unusable(&mut self, error: &ChunkerError) -> Turn {
+        self.trouble(error.to_string());
+        self.state(&format!("stopped: {error}"));
+        Turn::Rest(self.parts.options.recheck)
+    }
+
+    fn failed(&mut self, error: &source::Error) -> Turn {
+        if error.kind == ErrorKind::Revoked {
+            return Turn::Go;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.trouble(error.to_string());
+        match error.kind {
+            ErrorKind::Denied | ErrorKind::Refused => {
+                self.reader = None;
+                self.state(&format!("stopped: {error}"));
+                Turn::Rest(self.parts.options.recheck)
+            }
+            ErrorKind::Unreachable | ErrorKind::Database => {
+                self.reader = None;
+                Turn::Rest(retry::after(self.failures))
+            }
+            ErrorKind::TimedOut | ErrorKind::Revoked => Turn::Rest(retry::after(self.failures)),
+        }
+    }
+
+    fn trouble(&self, what: String) {
+        tracing::warn!(feed = %self.parts.definition.name, error = what, failures = self.failures, "source");
+        self.parts.board.feed(&self.parts.definition.name, |feed| feed.last_error = Some(what));
+    }
+
+    fn state(&self, text: &str) {
+        self.parts.board.feed(&self.parts.definition.name, |feed| {
+            if feed.state != text {
+                text.clone_into(&mut feed.state);
+            }
+        });
+    }
+}
+
+fn age(since: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or(Duration::ZERO)
+}
+
+/// Waits until a lane moves.
+async fn moved(lanes: &mut [LaneEnd]) {
+    let changes = lanes.iter_mut().map(|lane| {
+        Box::pin(async {
+            // A lane that has ended moves no more.
+            if lane.position.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    futures_util::future::select_all(changes).await;
+}

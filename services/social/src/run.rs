@@ -1,0 +1,248 @@
+//! Composition: one lease, one executor per feed, one per lane; and the ordered, bounded stop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use exchange::Exchange;
+use gate::Gate;
+use schemas::name::{Lane, RecipientName, SourceName};
+use schemas::sign::{PublicKey, SigningKey};
+use source::{FeedDefinition, Source};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::lane::{LaneParts, LaneWorker};
+use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
+use crate::options::SocialOptions;
+use crate::publisher::{FeedParts, LaneEnd, Publisher};
+use crate::status::{Board, LeaseStatus, SocialStatus};
+use crate::tail::Trust;
+
+/// A feed and who it is for.
+#[derive(Debug, Clone)]
+pub struct FeedPlan {
+    /// What is read.
+    pub definition: FeedDefinition,
+    /// Who it is for.
+    pub recipients: Vec<RecipientName>,
+}
+
+/// Everything that the agent is made of.
+pub struct SocialParts {
+    /// The exchange.
+    pub exchange: Arc<dyn Exchange>,
+    /// The system of record.
+    pub source: Arc<dyn Source>,
+    /// Its name: the lease's.
+    pub source_name: SourceName,
+    /// When it may be touched.
+    pub gate: Gate,
+    /// What is published to whom.
+    pub feeds: Vec<FeedPlan>,
+    /// Signs chunks and leases.
+    pub key: Arc<SigningKey>,
+    /// Keys of other publishers of these lanes; our own is always trusted.
+    pub trusted_publishers: Vec<PublicKey>,
+    /// Keys that sign receipts, by recipient.
+    pub trusted_receipts: BTreeMap<RecipientName, Vec<PublicKey>>,
+    /// One life of one process; see [`new_instance`].
+    pub instance: String,
+    /// Host and process, for people.
+    pub holder: String,
+    /// What an operator may set.
+    pub options: SocialOptions,
+}
+
+/// A name for this life of this process: 16 hex digits of the operating system's randomness.
+#[must_use]
+pub fn new_instance() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// The agent, ready to run.
+pub struct Social {
+    parts: SocialParts,
+    board: Board,
+    lease: LeaseWatch,
+    keeper: LeaseKeeper,
+}
+
+/// The agent as others may look at it while it runs.
+#[derive(Clone)]
+pub struct SocialView {
+    instance: String,
+    gate: Gate,
+    source: Arc<dyn Source>,
+    lease: LeaseWatch,
+    board: Board,
+}
+
+/// Why the agent ended other than by a stop.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SocialError {
+    /// Two feeds of one name.
+    #[error("feed {0:?} is configured twice; give each feed a name of its own")]
+    FeedTwice(String),
+    /// A feed for nobody.
+    #[error("feed {0:?} has no recipients; name at least one")]
+    NoRecipients(String),
+    /// A part of the agent ended by itself.
+    #[error("a part of the agent ended unexpectedly: {0}; restart it and report this")]
+    Ended(String),
+}
+
+impl Social {
+    /// Checks the plan; touches nothing.
+    ///
+    /// # Errors
+    /// [`SocialError`] when feeds contradict each other.
+    pub fn new(parts: SocialParts) -> Result<Self, SocialError> {
+        let mut names = std::collections::BTreeSet::new();
+        for feed in &parts.feeds {
+            let name = feed.definition.name.to_string();
+            if feed.recipients.is_empty() {
+                return Err(SocialError::NoRecipients(name));
+            }
+            if !names.insert(name.clone()) {
+                return Err(SocialError::FeedTwice(name));
+            }
+        }
+        let (keeper, lease) = LeaseKeeper::new(
+            Arc::clone(&parts.exchange),
+            parts.source_name.clone(),
+            parts.instance.clone(),
+            parts.holder.clone(),
+            Arc::clone(&parts.key),
+            parts.options.lease,
+        );
+        Ok(Self { parts, board: Board::default(), lease, keeper })
+    }
+
+    /// A look at it that outlives the call of [`Social::run`].
+    #[must_use]
+    pub fn view(&self) -> SocialView {
+        SocialView {
+            instance: self.parts.instance.clone(),
+            gate: self.parts.gate.clone(),
+            source: Arc::clone(&self.parts.source),
+            lease: self.lease.clone(),
+            board: self.board.clone(),
+        }
+    }
+
+    /// Runs until `stop`. Then, in this order and within the grace: reading ends, the chunks
+    /// that were read are published, the lease is given back, the connections are closed.
+    ///
+    /// # Errors
+    /// [`SocialError::Ended`] when a part ended by itself; the rest was stopped in order.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
+        let Self { parts, board, lease, keeper } = self;
+        let release = CancellationToken::new();
+        let keeper = tokio::spawn(keeper.run(release.clone()));
+        let ended = CancellationToken::new();
+        let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
+        let reading = stop.child_token();
+        for plan in &parts.feeds {
+            let mut ends = Vec::new();
+            for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
+                let (worker, outbox, position) = LaneWorker::new(lane_parts(&parts, plan, recipient, &lease, &board));
+                lanes.spawn(worker.run());
+                ends.push(LaneEnd { position, outbox });
+            }
+            let publisher = Publisher::new(FeedParts {
+                definition: plan.definition.clone(),
+                source: Arc::clone(&parts.source),
+                gate: parts.gate.clone(),
+                lease: lease.clone(),
+                lanes: ends,
+                options: parts.options.publisher,
+                board: board.clone(),
+            });
+            readers.spawn(publisher.run(reading.clone()));
+        }
+        // A part that ends while nobody asked for it has panicked: stop the rest in order.
+        let mut result = Ok(());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(end) = readers.join_next() => result = Err(unexpected(end)),
+            Some(end) = lanes.join_next() => result = Err(unexpected(end)),
+        }
+        reading.cancel();
+        ended.cancel();
+        let in_order = async {
+            while readers.join_next().await.is_some() {}
+            while lanes.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(parts.options.grace, in_order).await.is_err() {
+            tracing::warn!("the grace is over: what was read and not published is dropped and read again at the next start");
+            readers.shutdown().await;
+            lanes.shutdown().await;
+        }
+        release.cancel();
+        let _ = tokio::time::timeout(parts.options.grace, keeper).await;
+        let close = async {
+            parts.source.close().await;
+            parts.exchange.close().await;
+        };
+        let _ = tokio::time::timeout(parts.options.grace, close).await;
+        tracing::info!("social agent stopped");
+        result
+    }
+}
+
+fn lane_parts(
+    parts: &SocialParts,
+    plan: &FeedPlan,
+    recipient: &RecipientName,
+    lease: &LeaseWatch,
+    board: &Board,
+) -> LaneParts {
+    let mut chunks = parts.trusted_publishers.clone();
+    chunks.push(parts.key.public().clone());
+    let receipts = parts.trusted_receipts.get(recipient).cloned().unwrap_or_default();
+    LaneParts {
+        lane: Lane { recipient: recipient.clone(), feed: plan.definition.name.clone() },
+        exchange: Arc::clone(&parts.exchange),
+        key: Arc::clone(&parts.key),
+        trust: Trust { chunks, receipts },
+        instance: parts.instance.clone(),
+        definition: plan.definition.digest(),
+        lease: lease.clone(),
+        board: board.clone(),
+        recheck: parts.options.publisher.recheck,
+        check: parts.options.publisher.check,
+    }
+}
+
+fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
+    SocialError::Ended(end.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string()))
+}
+
+impl SocialView {
+    /// The agent at a glance.
+    #[must_use]
+    pub fn status(&self) -> SocialStatus {
+        let standing = self.lease.standing();
+        SocialStatus {
+            instance: self.instance.clone(),
+            gate: self.gate.status(),
+            lease: LeaseStatus {
+                held: self.lease.term().is_some(),
+                holder: standing.holder,
+                term: standing.term,
+                trouble: standing.trouble,
+            },
+            feeds: self.board.feeds(),
+            lanes: self.board.lanes(),
+            driver: self.source.counted(),
+        }
+    }
+}
+
+/// Runs the agent: [`Social::new`], then [`Social::run`].
+///
+/// # Errors
+/// Those of the two.
+pub async fn run(parts: SocialParts, stop: CancellationToken) -> Result<(), SocialError> {
+    Social::new(parts)?.run(stop).await
+}

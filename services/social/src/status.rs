@@ -1,0 +1,121 @@
+//! What the agent shows of itself: for the health page, metrics and the demo. No row's value
+//! and no key stands here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gate::tally::GateStatus;
+use jiff::Timestamp;
+use schemas::name::{FeedName, Lane};
+use serde::Serialize;
+use source::Holder;
+use source::port::DriverCount;
+
+/// The agent at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct SocialStatus {
+    /// This process.
+    pub instance: String,
+    /// Verdict, reason, shuts by reason, time to yield.
+    pub gate: GateStatus,
+    /// Who may read the source.
+    pub lease: LeaseStatus,
+    /// By feed.
+    pub feeds: BTreeMap<String, FeedStatus>,
+    /// By lane, `recipient.feed`.
+    pub lanes: BTreeMap<String, LaneStatus>,
+    /// What the database driver itself counted.
+    pub driver: DriverCount,
+}
+
+/// The lease as this process sees it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LeaseStatus {
+    /// Whether this process holds it.
+    pub held: bool,
+    /// Who wrote it last: host and process.
+    pub holder: String,
+    /// How often this process took it.
+    pub term: u64,
+    /// The last trouble with it.
+    pub trouble: Option<String>,
+}
+
+/// One feed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FeedStatus {
+    /// What it does, in words.
+    pub state: String,
+    /// Quanta read.
+    pub quanta: u64,
+    /// Rows read, for all recipients at once.
+    pub rows_read: u64,
+    /// Rows of the next quantum at most.
+    pub quantum_rows: usize,
+    /// Who keeps the fence from moving, and since when.
+    pub fence_held_by: Option<Holder>,
+    /// When everything within the fence was read last: nothing older than this is unread.
+    pub caught_up_at: Option<Timestamp>,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+/// One lane.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LaneStatus {
+    /// What it does, in words; the reason where it is stopped.
+    pub state: String,
+    /// Whether an operator has to act.
+    pub stopped: bool,
+    /// The epoch of the last chunk.
+    pub epoch: u32,
+    /// The number of the last chunk.
+    pub number: u64,
+    /// Chunks published by this process.
+    pub chunks: u64,
+    /// Rows published by this process.
+    pub rows: u64,
+    /// Bytes published by this process.
+    pub bytes: u64,
+    /// When the last chunk was stored, by this process's clock.
+    pub published_at: Option<Timestamp>,
+    /// When the rows were read of the oldest chunk that waits to be published.
+    pub unpublished_since: Option<Timestamp>,
+    /// Times that another publisher was faster or the exchange had to be read again.
+    pub adoptions: u64,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+/// Where feeds and lanes write what they are doing.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    feeds: Arc<Mutex<BTreeMap<String, FeedStatus>>>,
+    lanes: Arc<Mutex<BTreeMap<String, LaneStatus>>>,
+}
+
+impl Board {
+    /// Changes a feed's entry.
+    pub fn feed(&self, name: &FeedName, change: impl FnOnce(&mut FeedStatus)) {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        change(feeds.entry(name.to_string()).or_default());
+    }
+
+    /// Changes a lane's entry.
+    pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(lanes.entry(lane.to_string()).or_default());
+    }
+
+    /// All feeds.
+    #[must_use]
+    pub fn feeds(&self) -> BTreeMap<String, FeedStatus> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All lanes.
+    #[must_use]
+    pub fn lanes(&self) -> BTreeMap<String, LaneStatus> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
