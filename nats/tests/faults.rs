@@ -82,6 +82,32 @@ async fn a_command_fails_at_once_and_an_agent_waits() {
     assert_eq!(bureau.last_chunk(&lane()).await.unwrap(), None);
 }
 
+/// An agent that waited for the exchange learns that its key is wrong, and does not wait on.
+#[tokio::test]
+async fn a_wrong_key_shows_when_the_server_comes_up_later() {
+    let mut exchange = ExchangeServer::start().await;
+    exchange.server.kill9();
+    let stranger = KeyPair::new_user().seed().unwrap();
+    let options = Options {
+        seed: Some(stranger),
+        ..agent(&exchange, "bureau")
+    };
+    let bureau = JetStream::connect(options).await.unwrap();
+    exchange.server.restart().await;
+    until("the refusal", SOON, async || {
+        let error = bureau.last_chunk(&lane()).await.unwrap_err();
+        (error.kind == ErrorKind::Unauthenticated)
+            .then_some(())
+            .ok_or(error)
+    })
+    .await;
+    let state = *bureau.connection().borrow();
+    assert!(
+        matches!(state, Connection::Disconnected { refused: true, .. }),
+        "{state:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_address_that_is_none_is_an_error_at_once() {
     let options = Options::agent("nats://a b:x", "bureau", KeyPair::new_user().seed().unwrap());
