@@ -58,6 +58,9 @@ pub trait FeedReader: Send {
     /// A row is handed on only when the row behind it was seen and has another cursor, or when
     /// there is none behind it: what was handed on may be published, whatever happened next.
     ///
+    /// Drive it to its end: a revoked permit ends it in time, but a future that is dropped may
+    /// leave the statement to its timeout.
+    ///
     /// # Errors
     /// `TimedOut` and `Unreachable` may come after rows were handed on; these are a whole prefix
     /// and stay good. `Refused` when two rows share a cursor, or a cursor is null.

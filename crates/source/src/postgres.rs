@@ -12,7 +12,7 @@
 //! - `check` whether a feed can be served, before anything is read
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
-//! - `reader` the quantum
+//! - `reader` the quantum; `delivery` its rows on their way to the sink
 //! - `grants` what the account needs, to the letter
 
 mod activity;
@@ -20,6 +20,7 @@ mod catalogue;
 mod cell;
 mod check;
 mod config;
+mod delivery;
 mod failure;
 mod grants;
 mod reader;

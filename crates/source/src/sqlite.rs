@@ -11,12 +11,13 @@
 //! - `check` whether a feed can be served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
-//! - `reader` the quantum
+//! - `reader` the quantum; `sender` its rows off the thread
 
 mod check;
 mod convert;
 mod failure;
 mod reader;
+mod sender;
 mod worker;
 
 use std::path::PathBuf;

@@ -1,5 +1,8 @@
 //! Both sources against real databases.
 
+#![allow(clippy::unwrap_used, reason = "what fails here must fail the test")]
+
+mod fence;
 mod postgres;
 mod rows;
 mod sqlite;

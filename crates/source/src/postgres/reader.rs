@@ -10,16 +10,14 @@ use futures_util::StreamExt as _;
 use gate::permit::Permit;
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
-use tokio_postgres::{NoTls, Row, RowStream, Statement};
+use tokio_postgres::{NoTls, RowStream, Statement};
 
 use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
-use schemas::manifest::Reject;
-use schemas::value::Value;
 
 use super::activity;
-use super::cell::{self, Wire};
 use super::check::{self, Checked};
+use super::delivery::Delivery;
 use super::failure;
 use super::session::{Session, Turn};
 use crate::count::YIELD_BOUND;
@@ -162,13 +160,7 @@ impl PostgresReader {
             return Err(Error::revoked());
         }
         session.counter.statement();
-        let mut delivery = Delivery {
-            checked: &self.checked,
-            rows,
-            values: Vec::new(),
-            handed: 0,
-            held: None,
-        };
+        let mut delivery = Delivery::new(&self.checked, rows);
         let outcome = {
             let asked = turn.live()?.client.query_raw(&statement, values);
             let mut asked = pin!(asked);
@@ -200,7 +192,7 @@ impl PostgresReader {
                 }
             }
         };
-        let handed = delivery.handed;
+        let handed = delivery.handed();
         match outcome {
             Taken::End(end) => Ok((handed, end)),
             Taken::Refused(error) => Err(error),
@@ -360,94 +352,4 @@ async fn take_all(
         (Ok(_), Err(error)) => Taken::Refused(error),
         (Err(_), stop) => Taken::Stuck(stop),
     }
-}
-
-/// Rows on their way to the sink; one is held back until the next was seen.
-struct Delivery<'a> {
-    checked: &'a Checked,
-    rows: &'a mut dyn RowSink,
-    values: Vec<Value<'static>>,
-    handed: u64,
-    held: Option<Row>,
-}
-
-impl Delivery<'_> {
-    fn take(&mut self, row: Row) -> Result<()> {
-        let refused = |what: String, remedy: &str| Err(Error::new(ErrorKind::Refused, what, remedy));
-        let names = || {
-            self.checked
-                .keyset
-                .cursor
-                .iter()
-                .map(|one| one.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        if self
-            .checked
-            .cursor
-            .iter()
-            .any(|place| cell::raw(&row, *place).is_none())
-        {
-            return refused(
-                format!("a row has a null in cursor ({})", names()),
-                "make the columns NOT NULL, or leave such rows out in the feed's sql",
-            );
-        }
-        if let Some(held) = &self.held
-            && self
-                .checked
-                .cursor
-                .iter()
-                .all(|place| cell::raw(held, *place) == cell::raw(&row, *place))
-        {
-            return refused(
-                format!("cursor ({}) is not unique: two rows share one", names()),
-                "end the cursor with a column that is unique",
-            );
-        }
-        self.hand_on();
-        self.held = Some(row);
-        Ok(())
-    }
-
-    fn hand_on(&mut self) {
-        let Some(row) = self.held.take() else { return };
-        self.handed += 1;
-        let mut values = recycle(std::mem::take(&mut self.values));
-        for (place, wire) in self.checked.wires.iter().enumerate() {
-            match cell::value(&row, place, *wire) {
-                Some(value) => values.push(value),
-                None => return self.reject(&row, place),
-            }
-        }
-        self.rows.row(&values);
-        self.values = recycle(values);
-    }
-
-    fn reject(&mut self, row: &Row, fault: usize) {
-        let schema = &self.checked.schema;
-        let wire = |place: usize| self.checked.wires.get(place).copied().unwrap_or(Wire::Text);
-        let scalar = |place: usize| Scalar::from_value(cell::value(row, place, wire(place))?).ok();
-        let cursor = self
-            .checked
-            .cursor
-            .iter()
-            .filter_map(|place| scalar(*place))
-            .collect();
-        let key = schema
-            .key
-            .iter()
-            .map(|name| schema.index_of(name).and_then(scalar))
-            .collect();
-        let column = schema.columns.get(fault).map(|column| column.name.clone());
-        let reason = "the value's bytes are not what its type promises".to_owned();
-        self.rows.reject(Cursor(cursor), Reject { key, column, reason });
-    }
-}
-
-/// Empties a vector and keeps its memory for values of another lifetime.
-fn recycle<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
-    values.clear();
-    values.into_iter().map(|_| Value::Null).collect()
 }

@@ -6,20 +6,19 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gate::permit::Permit;
-use rusqlite::types::{ToSqlOutput, Value as Bound_, ValueRef};
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::manifest::Reject;
-use schemas::rows::{RowReader, pack};
+use schemas::rows::RowReader;
 use schemas::value::Value;
 
 use super::check::{self, Checked};
-use super::convert::{self, Form};
 use super::failure;
-use super::worker::{Ticket, Worker, ended};
+use super::sender::{Piece, Sender, scalar};
+use super::worker::{Worker, ended};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
@@ -29,9 +28,6 @@ use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
 /// How often a drained feed is searched for rows without a cursor.
 const NULLS_EVERY: Duration = Duration::from_secs(60);
 
-/// Rows cross from the thread in pieces of about this size.
-const PIECE: usize = 64 * 1024;
-
 /// One feed.
 pub(super) struct SqliteReader {
     worker: Arc<Worker>,
@@ -40,12 +36,6 @@ pub(super) struct SqliteReader {
     water: HighWater,
     began: Instant,
     nulls_looked: Instant,
-}
-
-/// Rows on their way from the thread, in order.
-enum Piece {
-    Rows(Vec<u8>, u64),
-    Reject(Cursor, Reject),
 }
 
 impl SqliteReader {
@@ -94,13 +84,7 @@ impl SqliteReader {
         let checked = Arc::clone(&self.checked);
         let (pieces, mut incoming) = mpsc::channel(4);
         let mut running = self.worker.begin(move |connection, ticket| {
-            Sender {
-                checked: &checked,
-                pieces,
-                packed: Vec::new(),
-                count: 0,
-            }
-            .send_all(connection, ticket, &sql, &values, limit)
+            Sender::new(&checked, pieces).send_all(connection, ticket, &sql, &values, limit)
         });
         let mut revoked = pin!(permit.revoked());
         let mut cancelled = false;
@@ -231,207 +215,4 @@ fn highest(connection: &Connection, sql: &str) -> Result<Option<Scalar>> {
         return Ok(None);
     };
     scalar(row.get_ref(0).map_err(fail)?).map(Some)
-}
-
-fn scalar(value: ValueRef<'_>) -> Result<Scalar> {
-    match value {
-        ValueRef::Integer(number) => Ok(Scalar::Int(number)),
-        ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_ok() => {
-            Ok(Scalar::Text(String::from_utf8_lossy(bytes).into_owned()))
-        }
-        other => Err(Error::new(
-            ErrorKind::Refused,
-            format!("a row's cursor holds a value of type {}", other.data_type()),
-            "use cursor columns that hold only integers or text and are NOT NULL",
-        )),
-    }
-}
-
-/// A cursor's value as a parameter.
-struct Parameter<'a>(&'a Scalar);
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            Scalar::Int(number) => ToSqlOutput::Owned(Bound_::Integer(*number)),
-            Scalar::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-        })
-    }
-}
-
-/// On the thread: takes rows off the statement and sends them in pieces. The latest row is held
-/// back until the next was seen.
-struct Sender<'a> {
-    checked: &'a Checked,
-    pieces: mpsc::Sender<Piece>,
-    packed: Vec<u8>,
-    count: u64,
-}
-
-/// The latest row, ready to be sent.
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    reject: Option<(Cursor, Reject)>,
-    cursor: Vec<u8>,
-    filled: bool,
-}
-
-impl Sender<'_> {
-    fn send_all(
-        mut self,
-        connection: &Connection,
-        ticket: &Ticket,
-        sql: &str,
-        values: &[Scalar],
-        limit: usize,
-    ) -> Result<End> {
-        let fail = |error: rusqlite::Error| failure::of(&error);
-        let mut statement = connection.prepare_cached(sql).map_err(fail)?;
-        let parameters = rusqlite::params_from_iter(values.iter().map(Parameter));
-        let mut rows = statement.query(parameters).map_err(fail)?;
-        let mut scratch = vec![String::new(); self.checked.schema.columns.len()];
-        let (mut held, mut next) = (Held::default(), Held::default());
-        let mut seen = 0_usize;
-        let outcome = loop {
-            if ticket.is_revoked() {
-                break Ok(End::Revoked);
-            }
-            match rows.next().map_err(fail) {
-                Ok(Some(row)) => {
-                    seen += 1;
-                    if let Err(error) = self.ready(row, &mut scratch, &mut next) {
-                        break Err(error);
-                    }
-                    if held.filled && held.cursor == next.cursor {
-                        break Err(self.repeated());
-                    }
-                    if !self.push(&mut held) {
-                        break Ok(End::Revoked);
-                    }
-                    std::mem::swap(&mut held, &mut next);
-                }
-                // The last row shows only that there is more.
-                Ok(None) if seen > limit => break Ok(End::Limit),
-                Ok(None) => {
-                    self.push(&mut held);
-                    break Ok(End::Drained);
-                }
-                Err(error) => break Err(error),
-            }
-        };
-        // The statement ends before anybody waits for the receiver.
-        drop(rows);
-        drop(statement);
-        self.flush();
-        outcome
-    }
-
-    fn ready(&self, row: &Row<'_>, scratch: &mut [String], held: &mut Held) -> Result<()> {
-        let fail = |error: rusqlite::Error| failure::of(&error);
-        held.cursor.clear();
-        for place in &self.checked.cursor {
-            let value = scalar(row.get_ref(*place).map_err(fail)?)?;
-            let value = match &value {
-                Scalar::Int(number) => Value::Int(*number),
-                Scalar::Text(text) => Value::Text(text),
-            };
-            pack(&[value], &mut held.cursor).map_err(|_| unpackable())?;
-        }
-        held.filled = true;
-        held.bytes.clear();
-        held.reject = None;
-        let columns = &self.checked.schema.columns;
-        let mut forms = Vec::with_capacity(columns.len());
-        for (place, (column, scratch)) in columns.iter().zip(scratch.iter_mut()).enumerate() {
-            match convert::form(&column.kind, row.get_ref(place).map_err(fail)?, scratch) {
-                Ok(form) => forms.push(form),
-                Err(reason) => {
-                    held.reject = Some(self.reject(row, &column.name, reason)?);
-                    return Ok(());
-                }
-            }
-        }
-        let mut values = Vec::with_capacity(columns.len());
-        for (place, ((column, form), scratch)) in columns.iter().zip(&forms).zip(&*scratch).enumerate() {
-            values.push(match form {
-                Form::Scratch => Value::Text(scratch),
-                Form::Direct => convert::direct(&column.kind, row.get_ref(place).map_err(fail)?),
-            });
-        }
-        pack(&values, &mut held.bytes).map_err(|_| unpackable())
-    }
-
-    fn reject(&self, row: &Row<'_>, column: &str, reason: &str) -> Result<(Cursor, Reject)> {
-        let at = |place: usize| {
-            row.get_ref(place)
-                .map_err(|error| failure::of(&error))
-                .and_then(scalar)
-        };
-        let cursor = self
-            .checked
-            .cursor
-            .iter()
-            .map(|place| at(*place))
-            .collect::<Result<_>>()?;
-        let schema = &self.checked.schema;
-        let key = schema
-            .key
-            .iter()
-            .map(|name| schema.index_of(name).and_then(|place| at(place).ok()))
-            .collect();
-        Ok((
-            Cursor(cursor),
-            Reject {
-                key,
-                column: Some(column.to_owned()),
-                reason: reason.to_owned(),
-            },
-        ))
-    }
-
-    fn repeated(&self) -> Error {
-        let names: Vec<&str> = self
-            .checked
-            .keyset
-            .cursor
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect();
-        Error::new(
-            ErrorKind::Refused,
-            format!("cursor ({}) is not unique: two rows share one", names.join(", ")),
-            "end the cursor with a column that is unique",
-        )
-    }
-
-    /// Sends the row held back; false when nobody takes it any more.
-    fn push(&mut self, held: &mut Held) -> bool {
-        if !held.filled {
-            return true;
-        }
-        held.filled = false;
-        if let Some((cursor, reject)) = held.reject.take() {
-            return self.flush() && self.pieces.blocking_send(Piece::Reject(cursor, reject)).is_ok();
-        }
-        self.packed.extend_from_slice(&held.bytes);
-        self.count += 1;
-        self.packed.len() < PIECE || self.flush()
-    }
-
-    fn flush(&mut self) -> bool {
-        if self.count == 0 {
-            return true;
-        }
-        let piece = Piece::Rows(std::mem::take(&mut self.packed), std::mem::take(&mut self.count));
-        self.pieces.blocking_send(piece).is_ok()
-    }
-}
-
-fn unpackable() -> Error {
-    Error::new(
-        ErrorKind::Database,
-        "a row is too long to be carried",
-        "leave its long columns out of the feed's sql",
-    )
 }

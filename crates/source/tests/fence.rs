@@ -1,0 +1,126 @@
+//! The fence of PostgreSQL.
+
+use gate::Gate;
+use harness::until;
+use source::{CursorSetBy, End, Source};
+
+use crate::postgres::{READER, SETL, SOON, database, open, setl};
+use crate::rows::{Taken, drain, feed};
+
+/// Trap: cursors on a timestamp skip rows that commit late; one idle session holds the fence.
+#[tokio::test]
+async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    let late = db.connect().await;
+    late.batch_execute("SET application_name = 'night batch'; BEGIN; INSERT INTO setl (id) VALUES (1)")
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (id) VALUES (2)").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    let holder = reading.held.unwrap();
+    assert_eq!(
+        (
+            holder.what.as_str(),
+            holder.role.as_str(),
+            holder.application.as_str()
+        ),
+        ("transaction", "postgres", "night batch")
+    );
+    let mut taken = Taken::default();
+    let quantum = reader
+        .read(None, &reading.fence.unwrap(), 10, &permit, &mut taken)
+        .await
+        .unwrap();
+    assert_eq!(
+        (quantum.rows, quantum.end),
+        (0, End::Drained),
+        "row 2 waits for row 1"
+    );
+    late.batch_execute("COMMIT").await.unwrap();
+    let fence = until("the fence to move on", SOON, async || {
+        let reading = reader.fence(&permit).await.unwrap();
+        reading.held.is_none().then_some(reading.fence.unwrap())
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["at", "id"], &fence, 10, &permit)
+            .await
+            .ids(),
+        [1, 2]
+    );
+}
+
+/// Trap: prepared transactions leave pg_stat_activity.
+#[tokio::test]
+async fn a_prepared_transaction_freezes_the_fence() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
+    let first = reader.fence(&permit).await.unwrap().fence.unwrap();
+    let name = format!("late_{}", db.name());
+    db.connect()
+        .await
+        .batch_execute(&format!(
+            "BEGIN; INSERT INTO setl (id) VALUES (1); PREPARE TRANSACTION '{name}'"
+        ))
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (id) VALUES (2)").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    let holder = reading.held.unwrap();
+    assert_eq!(
+        (holder.what.as_str(), holder.application.as_str()),
+        ("prepared transaction", name.as_str())
+    );
+    assert_eq!(reading.fence, Some(first));
+    db.connect()
+        .await
+        .batch_execute(&format!("COMMIT PREPARED '{name}'"))
+        .await
+        .unwrap();
+    let fence = until("the fence to move on", SOON, async || {
+        let reading = reader.fence(&permit).await.unwrap();
+        reading.held.is_none().then_some(reading.fence.unwrap())
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["at", "id"], &fence, 10, &permit)
+            .await
+            .ids(),
+        [1, 2]
+    );
+}
+
+/// Trap: cursors on an id skip rows that commit late.
+#[tokio::test]
+async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted() {
+    let db = database("CREATE TABLE setl (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)").await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let numbered = feed("SELECT id, x FROM setl", &["id"], CursorSetBy::Sequence);
+    let mut reader = source.open_feed(&numbered, &permit).await.unwrap();
+    let late = db.connect().await;
+    late.batch_execute("BEGIN; INSERT INTO setl (x) VALUES ('late')")
+        .await
+        .unwrap();
+    db.execute("INSERT INTO setl (x) VALUES ('early')").await;
+    let reading = reader.fence(&permit).await.unwrap();
+    assert_eq!(reading.fence, None);
+    assert!(reading.held.is_some());
+    late.batch_execute("COMMIT").await.unwrap();
+    let fence = until("the maximum to be decided", SOON, async || {
+        reader.fence(&permit).await.unwrap().fence
+    })
+    .await;
+    assert_eq!(
+        drain(reader.as_mut(), &["id"], &fence, 10, &permit).await.ids(),
+        [1, 2]
+    );
+}
