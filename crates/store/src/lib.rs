@@ -16,4 +16,4 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use error::{Error, ErrorKind, Result};
-pub use port::{Arrival, LaneReport, Outcome, Store};
+pub use port::{Arrival, LaneReport, Outcome, Store, Unreadable};

@@ -1,1 +1,144 @@
-//! PLACEHOLDER merge
+//! PURE: which version of a row wins.
+//!
+//! A chunk's place, `(epoch, number)`, compares lexicographically, and every stored row keeps
+//! the place it came from. An older version never overwrites a newer one, so any number of
+//! pollers, in any order, come to the same table. The exchange's sequence would not do: it
+//! repeats after a restore, and what is sent again gets a higher one.
+//!
+//! Rows go to the receiver sorted by key, so that two pollers that store overlapping rows take
+//! their locks in the same order.
+
+use schemas::column::RowSchema;
+use schemas::rows::{RowError, pack};
+use schemas::value::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::frontier::Frontier;
+use crate::port::Arrival;
+
+/// Where a chunk stands in its lane; the order of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+    /// The number in the epoch, counted from 1.
+    pub number: u64,
+}
+
+/// Whether a version from `new` replaces one from `old`. The same place does not: storing it
+/// again changes nothing.
+#[must_use]
+pub fn supersedes(new: Place, old: Place) -> bool {
+    new > old
+}
+
+/// What a version does to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The row is written, over an older one where there is one.
+    Write,
+    /// The row is removed, where there is one, and a tombstone is left.
+    Remove,
+    /// Nothing: what stands there is as new or newer.
+    Keep,
+}
+
+/// The tombstone rule: a version from `place` against the row that stands there and the
+/// tombstone that was left there.
+///
+/// Trap: without the tombstone an older chunk that comes late would resurrect a deleted row.
+#[must_use]
+pub fn effect(place: Place, deleted: bool, row: Option<Place>, tombstone: Option<Place>) -> Effect {
+    let newest = row.max(tombstone);
+    match (newest.is_none_or(|there| supersedes(place, there)), deleted) {
+        (false, _) => Effect::Keep,
+        (true, true) => Effect::Remove,
+        (true, false) => Effect::Write,
+    }
+}
+
+/// Whether a tombstone may be dropped: every chunk that is older is stored, so none can come
+/// and resurrect the row, and none is in quarantine to be released later.
+#[must_use]
+pub fn tombstone_passed(tombstone: Place, frontier: &Frontier) -> bool {
+    let below = frontier.lowest_quarantined.is_none_or(|lowest| tombstone < lowest);
+    tombstone <= frontier.place() && below
+}
+
+/// One row's version, of the chunks that were folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The key's values, packed; two of one key are the same bytes. Also the sort order.
+    pub key: Vec<u8>,
+    /// The place of its chunk.
+    pub place: Place,
+    /// Which of the folded arrivals it came in.
+    pub arrival: usize,
+    /// Its row in that chunk, counted from 0.
+    pub ordinal: u64,
+    /// Whether it deletes.
+    pub deleted: bool,
+    at: usize,
+}
+
+/// Rows of one schema, each key once, sorted by key.
+#[derive(Debug, Clone, Default)]
+pub struct Fold<'a> {
+    /// The winning versions, sorted by key.
+    pub versions: Vec<Version>,
+    values: Vec<Value<'a>>,
+    width: usize,
+}
+
+impl<'a> Fold<'a> {
+    /// The values of a version, in the order of the schema's columns.
+    #[must_use]
+    pub fn values(&self, version: &Version) -> &[Value<'a>] {
+        self.values.get(version.at..version.at + self.width).unwrap_or_default()
+    }
+}
+
+/// Folds arrivals that share a schema: of each key the last version wins, by place, and within
+/// a chunk by its order. Each arrival is given with the index that its versions are marked by.
+///
+/// # Errors
+/// [`RowError`] when a body does not read, which a verified chunk's does.
+pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result<Fold<'a>, RowError> {
+    let keys = schema.key_indices().unwrap_or_default();
+    let tombstone = schema.tombstone_index();
+    let width = schema.columns.len();
+    let (mut values, mut versions, mut row) = (Vec::new(), Vec::new(), Vec::new());
+    for (arrival, given) in arrivals {
+        let place = Place::of(given);
+        let mut rows = given.chunk.rows();
+        let mut ordinal = 0;
+        while rows.next_into(&mut row)? {
+            let at = values.len();
+            let value = |index: usize| row.get(index).copied().unwrap_or(Value::Null);
+            let key: Vec<Value<'_>> = keys.iter().map(|index| value(*index)).collect();
+            let mut packed = Vec::with_capacity(16);
+            pack(&key, &mut packed)?;
+            let deleted = tombstone.is_some_and(|index| value(index).is_tombstone());
+            versions.push(Version { key: packed, place, arrival: *arrival, ordinal, deleted, at });
+            values.extend_from_slice(&row);
+            ordinal += 1;
+        }
+    }
+    // The newest of a key comes first and stays.
+    versions.sort_unstable_by(|a, b| {
+        a.key.cmp(&b.key).then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
+    });
+    versions.dedup_by(|later, first| later.key == first.key);
+    Ok(Fold { versions, values, width })
+}
+
+impl Place {
+    /// The place of an arrival.
+    #[must_use]
+    pub fn of(arrival: &Arrival) -> Self {
+        Self { epoch: arrival.chunk.manifest.epoch, number: arrival.chunk.manifest.number }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ pub struct Unreadable {
     pub bytes: bytes::Bytes,
 }
 
-/// What became of a chunk. Everything but `Stopped` may be settled as done.
+/// What became of a chunk. Everything but `Stopped` and `Later` may be settled as done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Rows and ledger entry are committed.
@@ -55,6 +55,12 @@ pub enum Outcome {
     /// The lane is stopped (this chunk may be why); nothing was stored. Deliver it again later.
     Stopped {
         /// Why, for people.
+        reason: String,
+    },
+    /// Something that it builds on (its epoch's opening, or the chunk that an opening
+    /// continues) is on its way with another poller; nothing was stored. Deliver it again soon.
+    Later {
+        /// What it waits for, for people.
         reason: String,
     },
 }

@@ -407,6 +407,7 @@ fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
                 store::Outcome::Already => status.already += 1,
                 store::Outcome::Superseded => status.superseded += 1,
                 store::Outcome::Stopped { reason } => status.stopped = Some(reason.clone()),
+                store::Outcome::Later { .. } => {}
             }
         }
     });

@@ -15,6 +15,9 @@ use store::{ErrorKind, LaneReport, Outcome};
 /// How long a stopped lane's chunk rests at the exchange.
 pub const STOPPED_REST: Duration = Duration::from_secs(15);
 
+/// How long a chunk rests that overtook what it builds on.
+pub const OVERTAKEN_REST: Duration = Duration::from_millis(500);
+
 /// Deliveries of one lane, for one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -53,6 +56,7 @@ pub fn settlement(outcome: &Outcome) -> Settlement {
     match outcome {
         Outcome::Stored { .. } | Outcome::Already | Outcome::Superseded => Settlement::Done,
         Outcome::Stopped { .. } => Settlement::Later(STOPPED_REST),
+        Outcome::Later { .. } => Settlement::Later(OVERTAKEN_REST),
     }
 }
 
@@ -168,6 +172,7 @@ mod tests {
         assert_eq!(settlement(&Outcome::Already), Settlement::Done);
         assert_eq!(settlement(&Outcome::Superseded), Settlement::Done);
         assert!(matches!(settlement(&Outcome::Stopped { reason: String::new() }), Settlement::Later(_)));
+        assert!(matches!(settlement(&Outcome::Later { reason: String::new() }), Settlement::Later(_)));
     }
 
     #[test]
