@@ -294,3 +294,50 @@ async fn an_index_over_the_cursor_is_read_as_a_range() {
     let range = plan.lines().find(|line| line.contains("Index Cond")).unwrap();
     assert!(range.contains("ROW(") && range.contains("at <"), "{plan}");
 }
+
+#[tokio::test]
+async fn every_type_comes_in_its_own_form_and_local_times_are_fenced_in_the_servers_zone() {
+    let db = database(
+        "CREATE TYPE mood AS ENUM ('ok');
+         CREATE TABLE t (id int PRIMARY KEY, at timestamp NOT NULL DEFAULT now(), day date NOT NULL, u uuid, j jsonb,
+            l int[], m mood, i interval, c char(4), n numeric, z timestamptz, b bytea, f real, x bool);
+         INSERT INTO t VALUES (1, DEFAULT, '2026-01-02', '00000000-0000-0000-0000-000000000001', '{\"a\": 1}',
+            '{1,2}', 'ok', '1 day 2 hours', 'ab', 'NaN', '2026-01-01 00:00:00.5+08', '\\x00ff', 0.1, true);",
+    )
+    .await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let sql = "SELECT * FROM t";
+    let mut reader = source
+        .open_feed(&feed(sql, &["at", "id"], CursorSetBy::Transaction), &permit)
+        .await
+        .unwrap();
+    assert_eq!(
+        reader.schema().columns[5].kind,
+        ColumnType::Other {
+            native: "integer[]".into()
+        }
+    );
+    let mut taken = Taken::default();
+    let fence = below(reader.as_mut(), &gate).await;
+    reader.read(None, &fence, 10, &permit, &mut taken).await.unwrap();
+    let row = &taken.rows[0][2..];
+    assert_eq!(
+        row[..11].join("|"),
+        "2026-01-02|00000000-0000-0000-0000-000000000001|{\"a\": 1}|{1,2}|ok|P1DT2H|ab  |NaN|2025-12-31 16:00:00.5+00|Bytes([0, 255])|Float(0.10000000149011612)"
+    );
+    assert_eq!(row[11], "Bool(true)");
+    // A day as the application sets it, behind a lag; the whole day is readable.
+    let mut reader = source
+        .open_feed(&feed(sql, &["day", "id"], CursorSetBy::Application), &permit)
+        .await
+        .unwrap();
+    let fence = below(reader.as_mut(), &gate).await;
+    assert_eq!(
+        drain(reader.as_mut(), &["day", "id"], &fence, 1, &permit)
+            .await
+            .ids(),
+        [1]
+    );
+}
