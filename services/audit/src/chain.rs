@@ -244,3 +244,6 @@ fn follow(last: &Last, manifest: &Manifest) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Each rule broken once.
+
+use schemas::body;
+use schemas::chunk::{self, Verified};
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::cursor::Scalar;
+use schemas::digest::Digest;
+use schemas::load::Load;
+use schemas::manifest::{Algorithms, Cause, Opening, Publisher, Totals};
+use schemas::sign::SigningKey;
+
+use super::*;
+
+fn lane() -> Lane {
+    Lane {
+        recipient: "insurer-a".parse().unwrap(),
+        feed: "setl".parse().unwrap(),
+    }
+}
+
+fn at() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+/// Chunks 1 to `count` of epoch 1, each with one row of 1.50.
+fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
+    let column = |name: &str, kind| Column {
+        name: name.into(),
+        kind,
+        nullable: false,
+    };
+    let cursor = |number: u64| Some(Cursor(vec![Scalar::Int(number.cast_signed())]));
+    (1..=count)
+        .map(|number| Manifest {
+            recipient: lane().recipient,
+            feed: lane().feed,
+            epoch: 1,
+            number,
+            previous: None,
+            opening: None,
+            publisher: Publisher {
+                instance: "a".into(),
+                key: key.public().clone(),
+            },
+            cursor_before: cursor(number - 1).filter(|_| number > 1),
+            cursor_after: cursor(number),
+            schema: RowSchema {
+                name: "setl".into(),
+                version: 1,
+                columns: vec![
+                    column("id", ColumnType::Int8),
+                    column(
+                        "amount",
+                        ColumnType::Decimal {
+                            precision: None,
+                            scale: None,
+                        },
+                    ),
+                ],
+                key: vec!["id".into()],
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"definition"]),
+            totals: Totals {
+                rows: 1,
+                money: [("amount".to_owned(), "1.50".to_owned())].into(),
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            body: body::close(b"").unwrap().0,
+            read_from: at(),
+            read_to: at(),
+            algorithms: Algorithms::default(),
+        })
+        .collect()
+}
+
+/// Seals them in a row, each naming the one before, unless `edit` says otherwise.
+fn sealed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> Vec<Verified> {
+    let key = SigningKey::generate();
+    let mut previous = None;
+    manifests
+        .iter_mut()
+        .enumerate()
+        .map(|(place, manifest)| {
+            manifest.publisher.key = key.public().clone();
+            manifest.previous = previous;
+            edit(place, manifest);
+            let mut plain = Vec::new();
+            schemas::rows::pack(
+                &[Value::Int(manifest.number.cast_signed()), Value::Text("1.50")],
+                &mut plain,
+            )
+            .unwrap();
+            if manifest.totals.rows == 0 {
+                plain.clear();
+            }
+            let bytes = chunk::seal(manifest.clone(), &plain, &key).unwrap().bytes;
+            let chunk = chunk::open(&bytes, &[key.public().clone()]).unwrap();
+            previous = Some(chunk.digest);
+            chunk
+        })
+        .collect()
+}
+
+fn walk(chunks: &[Verified]) -> Result<Report, String> {
+    let mut chain = Chain::default();
+    chunks
+        .iter()
+        .try_for_each(|chunk| chain.push(&lane(), chunk, at()))?;
+    Ok(chain.report())
+}
+
+fn broken(edit: impl Fn(usize, &mut Manifest)) -> String {
+    walk(&sealed(chain(&SigningKey::generate(), 3), edit)).unwrap_err()
+}
+
+#[test]
+fn a_whole_chain_adds_up() {
+    let report = walk(&sealed(chain(&SigningKey::generate(), 3), |_, _| {})).unwrap();
+    assert_eq!((report.chunks, report.rows, report.number), (3, 3, 3));
+    assert_eq!(report.money["amount"], "4.50");
+    assert_eq!(report.publishers.len(), 1);
+    assert!(report.begins_at.is_none());
+}
+
+#[test]
+fn a_missing_chunk_and_a_swapped_pair_are_found() {
+    let chunks = sealed(chain(&SigningKey::generate(), 3), |_, _| {});
+    let [first, second, third] = chunks.as_slice() else {
+        panic!("three were made")
+    };
+    assert!(
+        walk(&[first.clone(), third.clone()])
+            .unwrap_err()
+            .contains("number 3")
+    );
+    assert!(walk(&[first.clone(), third.clone(), second.clone()]).is_err());
+    assert!(walk(&[first.clone(), second.clone(), second.clone()]).is_err());
+    // Without its head it is no fault but a note: retention removes from the front.
+    assert_eq!(
+        walk(&[second.clone(), third.clone()])
+            .unwrap()
+            .begins_at
+            .map(|link| link.number),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_rewritten_link_is_found() {
+    let error = broken(|place, manifest| {
+        if place == 2 {
+            manifest.previous = Some(Digest::of(&[b"another"]));
+        }
+    });
+    assert!(error.contains("does not name the digest of number 2"), "{error}");
+}
+
+#[test]
+fn a_gap_between_the_cursors_is_found() {
+    let error = broken(|place, manifest| {
+        if place == 1 {
+            manifest.cursor_before = Some(Cursor(vec![Scalar::Int(99)]));
+        }
+    });
+    assert!(error.contains("do not begin where"), "{error}");
+}
+
+#[test]
+fn a_chunk_of_another_lane_is_found() {
+    let error = broken(|place, manifest| {
+        if place == 1 {
+            manifest.feed = "fee".parse().unwrap();
+        }
+    });
+    assert!(error.contains("insurer-a.fee"), "{error}");
+}
+
+fn open_epoch(manifest: &mut Manifest, continues: Link) {
+    (manifest.epoch, manifest.number) = (2, 1);
+    manifest.opening = Some(Opening {
+        cause: Cause::Rewind,
+        actor: "op".into(),
+        reason: "again".into(),
+        continues: Some(continues),
+    });
+    manifest.totals = Totals {
+        rows: 0,
+        money: [("amount".to_owned(), "0".to_owned())].into(),
+        ..Totals::default()
+    };
+}
+
+#[test]
+fn a_new_epoch_needs_an_opening_and_says_what_it_continues() {
+    let missing = broken(|place, manifest| {
+        if place == 2 {
+            (manifest.epoch, manifest.number) = (2, 1);
+        }
+    });
+    assert!(missing.contains("without an opening"), "{missing}");
+
+    let chunks = sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+        if place == 2 {
+            let digest = manifest.previous.unwrap();
+            open_epoch(
+                manifest,
+                Link {
+                    epoch: 1,
+                    number: 2,
+                    digest,
+                },
+            );
+        }
+    });
+    let report = walk(&chunks).unwrap();
+    assert_eq!((report.epoch, report.number, report.openings.len()), (2, 1, 1));
+    assert!(report.openings[0].continues_here);
+
+    let elsewhere = Link {
+        epoch: 1,
+        number: 7,
+        digest: Digest::of(&[b"lost with the restore"]),
+    };
+    let chunks = sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+        if place == 2 {
+            manifest.previous = Some(elsewhere.digest);
+            open_epoch(manifest, elsewhere);
+        }
+    });
+    assert!(!walk(&chunks).unwrap().openings[0].continues_here);
+}
