@@ -1,0 +1,42 @@
+//! What both agents do around their work: signals, the status page, the last log line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runtime::config::Loaded;
+use runtime::health::{self, HealthConfig, Report};
+use runtime::stop::Stop;
+
+use crate::failure::Failure;
+
+/// The word to stop, given by SIGTERM or SIGINT.
+pub(crate) fn stop() -> Result<Stop, Failure> {
+    Stop::on_signals().map_err(|error| Failure::internal(&error))
+}
+
+/// Starts the status page where one is configured; it ends with the agent.
+pub(crate) async fn serve<T>(
+    loaded: &Loaded<T>,
+    health: Option<&HealthConfig>,
+    report: Arc<dyn Report>,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let Some(health) = health else { return Ok(()) };
+    let addr_file: Option<PathBuf> = health.addr_file.as_deref().map(|path| loaded.resolve(path));
+    let health = HealthConfig { listen: health.listen, addr_file };
+    health::serve(&health, report, stop.token().clone()).await.map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(())
+}
+
+/// Runs the work until it ends or a second signal ends it at once.
+pub(crate) async fn until_stopped<E>(
+    stop: &Stop,
+    work: impl Future<Output = Result<(), E>>,
+    failed: impl Fn(E) -> Failure,
+) -> crate::failure::Outcome {
+    match work.await {
+        Ok(()) if stop.is_stopping() => Ok(runtime::exit::Exit::Done),
+        Ok(()) => Err(Failure::new(runtime::exit::Exit::Internal, "the agent ended by itself; restart it and report this")),
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,105 @@
+//! `slacktide audit replay|verify`.
+
+use std::io::Write;
+use std::path::Path;
+
+use ::audit::AuditError;
+use ::audit::replay::{Lines, replay};
+use ::audit::selection::Selection;
+use ::audit::verify::{Findings, Trust, verify};
+use ::exchange::port::{From, Stream};
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+use schemas::name::{FeedName, RecipientName};
+
+use crate::cli::{AuditCommand, Part, StreamName};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{PartyFile, load};
+
+/// Runs one of them.
+pub(crate) async fn run(command: AuditCommand) -> Outcome {
+    match command {
+        AuditCommand::Replay { config, stream, part, rows } => {
+            let (_, exchange) = connect(&config.config).await?;
+            let selection = selection(stream, &part)?;
+            let lines = if rows { Lines::Rows } else { Lines::Payloads };
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            replay(&exchange, &selection, lines, &mut out).await.map_err(failed)?;
+            out.flush().map_err(|error| Failure::internal(&error))?;
+            Ok(Exit::Done)
+        }
+        AuditCommand::Verify { config, part, json } => {
+            let (loaded, exchange) = connect(&config.config).await?;
+            let trust = loaded.value.trust;
+            if trust.chunks.is_empty() {
+                return Err(Failure::usage(format!(
+                    "{}: trust.chunks: is empty, so no signature counts; put the bureau's sign.pub (A…) there",
+                    loaded.path.display()
+                )));
+            }
+            let trust = Trust { chunks: trust.chunks, receipts: trust.receipts, entries: trust.entries };
+            let findings = verify(&exchange, &trust, &selection(StreamName::Data, &part)?).await.map_err(failed)?;
+            tell(&findings, json)?;
+            Ok(if findings.sound() { Exit::Done } else { Exit::Evidence })
+        }
+    }
+}
+
+fn tell(findings: &Findings, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(findings);
+    }
+    for (lane, report) in &findings.lanes {
+        output::line(&format!(
+            "{lane}: {} chunks, {} rows, up to epoch {} number {}",
+            report.chunks, report.rows, report.epoch, report.number
+        ));
+    }
+    output::line(&format!(
+        "{} of {} chunks, {} receipts and {} audit entries hold",
+        findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
+    ));
+    for fault in &findings.faults {
+        output::line(&format!("FAULT {fault}"));
+    }
+    Ok(())
+}
+
+async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, JetStream), Failure> {
+    let loaded: Loaded<PartyFile> = load(path)?;
+    let options = loaded.value.exchange.command(loaded.folder())?;
+    let exchange = JetStream::connect(options).await?;
+    Ok((loaded, exchange))
+}
+
+fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
+    let stream = match stream {
+        StreamName::Data => Stream::Data,
+        StreamName::Receipts => Stream::Receipts,
+        StreamName::Requests => Stream::Requests,
+        StreamName::Replies => Stream::Replies,
+        StreamName::Audit => Stream::Audit,
+    };
+    let bad = |error: schemas::name::BadName| Failure::usage(error.to_string());
+    Ok(Selection {
+        from: part.since.map_or(From::Sequence(part.from.unwrap_or(1)), From::Time),
+        to_sequence: part.to,
+        to_time: part.until,
+        recipient: part.recipient.as_ref().map(RecipientName::new).transpose().map_err(bad)?,
+        feed: part.feed.as_ref().map(FeedName::new).transpose().map_err(bad)?,
+        ..Selection::all(stream)
+    })
+}
+
+fn failed(error: AuditError) -> Failure {
+    match error {
+        AuditError::Exchange { stream, source } => {
+            let place = format!("the {stream:?} stream cannot be read");
+            let failure = Failure::from(source);
+            Failure::new(failure.exit, format!("{place}: {failure}"))
+        }
+        AuditError::Output(error) => Failure::new(Exit::Unfinished, format!("the output cannot be written: {error}")),
+    }
+}

@@ -1,0 +1,102 @@
+//! `slacktide commercial run|check`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::commercial::{Board, CommercialError, CommercialParts, PollOptions};
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+use runtime::health::Report;
+use runtime::metrics::MetricsText;
+
+use super::agent;
+use crate::compose;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{CommercialFile, load};
+
+/// Runs the agent until it is told to stop.
+pub(crate) async fn run(path: PathBuf) -> Outcome {
+    let loaded: Loaded<CommercialFile> = load(&path)?;
+    let (file, folder) = (&loaded.value, loaded.folder());
+    let key = file.signing.key(folder)?;
+    let options = file.exchange.agent(folder)?;
+    let store = compose::store(&loaded)?;
+    let stop = agent::stop()?;
+    let exchange = tokio::select! {
+        exchange = JetStream::connect(options) => exchange?,
+        () = stop.token().cancelled() => return Ok(Exit::Done),
+    };
+    let board = Board::default();
+    agent::serve(&loaded, file.health.as_ref(), Arc::new(Page(board.clone())), &stop).await?;
+    let parts = CommercialParts {
+        exchange: Arc::new(exchange),
+        store,
+        recipient: file.commercial.recipient.clone(),
+        trusted: file.trust.chunks.clone(),
+        key,
+        options: PollOptions {
+            interval: file.poll.interval.get(),
+            max_messages: file.poll.max_messages,
+            ..PollOptions::default()
+        },
+        board,
+    };
+    agent::until_stopped(&stop, ::commercial::run(parts, stop.token().clone()), failed).await
+}
+
+fn failed(error: CommercialError) -> Failure {
+    match error {
+        CommercialError::Store(error) => error.into(),
+        other => Failure::internal(&other),
+    }
+}
+
+/// Checks the file, its keys and its secrets; opens nothing.
+pub(crate) fn check(path: &Path) -> Outcome {
+    let loaded: Loaded<CommercialFile> = load(path)?;
+    loaded.value.signing.key(loaded.folder())?;
+    loaded.value.exchange.agent(loaded.folder())?;
+    if let Some(url) = &loaded.value.store.url {
+        url.read(loaded.folder())?;
+    }
+    output::line(&format!("{}: ready, receives for {}", path.display(), loaded.value.commercial.recipient));
+    Ok(Exit::Done)
+}
+
+struct Page(Board);
+
+impl Report for Page {
+    fn status(&self) -> serde_json::Value {
+        serde_json::to_value(self.0.status()).unwrap_or_default()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; counts below 2^53 are exact")]
+    fn metrics(&self) -> String {
+        let status = self.0.status();
+        let mut text = MetricsText::new();
+        text.counter("slacktide_poll_ticks_total", "Ticks of the interval.", &[], status.ticks as f64);
+        text.counter("slacktide_fetched_total", "Messages fetched, redeliveries included.", &[], status.fetched as f64);
+        text.counter("slacktide_quarantined_total", "Messages quarantined whole.", &[], status.quarantined as f64);
+        for (lane, one) in &status.lanes {
+            text.counter("slacktide_stored_rows_total", "Rows stored by this process.", &[("lane", lane)], one.rows as f64);
+        }
+        for (lane, one) in &status.lanes {
+            text.gauge("slacktide_frontier", "Number below which all is stored.", &[("lane", lane)], one.frontier as f64);
+        }
+        for (lane, one) in &status.lanes {
+            let stopped = f64::from(u8::from(one.stopped.is_some()));
+            text.gauge("slacktide_lane_stopped", "1 while an operator has to act.", &[("lane", lane)], stopped);
+        }
+        text.finish()
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        let status = self.0.status();
+        match status.lanes.iter().find_map(|(name, lane)| Some((name, lane.stopped.as_ref()?))) {
+            Some((name, why)) => Err(format!("lane {name}: {why}")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One module for each command, and the way to them.
+
+mod agent;
+mod audit;
+mod commercial;
+mod config;
+mod exchange;
+mod feed;
+mod keys;
+mod social;
+
+use clap::CommandFactory;
+use runtime::exit::Exit;
+
+use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, FeedCommand, KeysCommand};
+use crate::failure::{Failure, Outcome};
+use crate::{demo, doctor};
+
+pub(crate) use keys::{Public, write_keys};
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Social(AgentCommand::Run(at)) => block_on(social::run(at.config)),
+        Command::Social(AgentCommand::Check(at)) => social::check(&at.config),
+        Command::Commercial(AgentCommand::Run(at)) => block_on(commercial::run(at.config)),
+        Command::Commercial(AgentCommand::Check(at)) => commercial::check(&at.config),
+        Command::Exchange(ExchangeCommand::Apply { config, dir, recipient, yes, force, dry_run, json }) => {
+            let wish = exchange::Wish { dir, recipients: recipient, yes, force, dry_run, json };
+            block_on(exchange::apply(config.config, wish))
+        }
+        Command::Exchange(ExchangeCommand::Status { config, json }) => {
+            block_on(exchange::status(config.config, json))
+        }
+        Command::Config(ConfigCommand::Check(at)) => config::check(&at.config),
+        Command::Config(ConfigCommand::Show { config, json }) => config::show(&config.config, json),
+        Command::Keys(KeysCommand::New { out, json }) => keys::new(&out, json),
+        Command::Doctor { config, offline, json } => block_on(doctor::run(config.config, offline, json)),
+        Command::Feed(FeedCommand::Rewind { name, recipient, from, actor, reason, config, json }) => {
+            let wish = feed::Wish { name, recipient, from, actor, reason, json };
+            block_on(feed::rewind(config.config, wish))
+        }
+        Command::Audit(command) => block_on(audit::run(command)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "slacktide", &mut std::io::stdout().lock());
+            Ok(Exit::Done)
+        }
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::DemoLoad(args) => demo::load::run(&args),
+    }
+}
+
+/// Nothing outlives the command: tasks that block are given a second.
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(&error))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}

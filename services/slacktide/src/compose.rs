@@ -1,0 +1,109 @@
+//! The parts of the agents, made from their settings. Makes; connects to the exchange at most.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gate::{OwnPids, ShutFlag};
+use runtime::config::Loaded;
+use social::lease::Timing;
+use social::quantum::Sizing;
+use social::{FeedPlan, PublisherOptions, SocialOptions};
+use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
+use store::Store;
+
+use crate::failure::Failure;
+use crate::settings::database::DatabaseKind;
+use crate::settings::{CommercialFile, SocialFile};
+
+/// The system of record; opens nothing yet.
+pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<dyn Source>, Failure> {
+    let table = &loaded.value.source;
+    match (table.kind, &table.url, &table.path) {
+        (DatabaseKind::Postgres, Some(url), _) => {
+            let mut config = PostgresConfig::new(url.read(loaded.folder())?.expose());
+            config.statement_timeout = table.statement_timeout.get();
+            config.read_only_roles.clone_from(&table.read_only_roles);
+            config.allow_writable_account = table.allow_writable_account;
+            Ok(Arc::new(PostgresSource::new(config, shut)?))
+        }
+        (DatabaseKind::Sqlite, _, Some(path)) => {
+            let path = loaded.resolve(path);
+            must_exist(&path)?;
+            let mut config = SqliteConfig::new(path);
+            config.statement_timeout = table.statement_timeout.get();
+            Ok(Arc::new(SqliteSource::new(config, shut)?))
+        }
+        // The rules of the file exclude it.
+        _ => Err(Failure::usage("[source] does not say where the database is")),
+    }
+}
+
+fn must_exist(path: &Path) -> Result<(), Failure> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("source.path: there is no file {}; give the core's database file", path.display())))
+}
+
+/// The receiver; opens nothing yet.
+pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, Failure> {
+    let table = &loaded.value.store;
+    match (table.kind, &table.url, &table.path) {
+        (DatabaseKind::Postgres, Some(_), _) => Err(Failure::usage("a PostgreSQL store is not there yet")),
+        (DatabaseKind::Sqlite, _, Some(path)) => Ok(Arc::new(store::SqliteStore::new(loaded.resolve(path)))),
+        _ => Err(Failure::usage("[store] does not say where the database is")),
+    }
+}
+
+/// What an operator may set of the social agent.
+pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
+    let table = &file.publisher;
+    let defaults = SocialOptions::default();
+    SocialOptions {
+        publisher: PublisherOptions {
+            sizing: Sizing {
+                target: table.quantum.get(),
+                most: table.quantum_rows,
+                ..defaults.publisher.sizing
+            },
+            close_after: table.close_after.get(),
+            idle_poll: table.idle_poll.get(),
+            ..defaults.publisher
+        },
+        lease: Timing::of(file.lease.ttl.get()),
+        ..defaults
+    }
+}
+
+/// The feeds and who they are for.
+pub(crate) fn plans(file: &SocialFile) -> Vec<FeedPlan> {
+    let plan = |feed: &crate::settings::feed::FeedTable| FeedPlan {
+        definition: feed.definition(),
+        recipients: feed.recipients.clone(),
+    };
+    file.feeds.iter().map(plan).collect()
+}
+
+/// Host and process, for people.
+pub(crate) fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "unknown-host" } else { host.trim() };
+    format!("{host} pid {}", std::process::id())
+}
+
+/// Tells the gate which backends of the source serve us, until the token is cancelled.
+pub(crate) fn tell_backends(
+    source: Arc<dyn Source>,
+    own: OwnPids,
+    stop: tokio_util::sync::CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                _ = tick.tick() => own.set(source.own_backends()),
+                () = stop.cancelled() => return,
+            }
+        }
+    })
+}

@@ -1,0 +1,49 @@
+//! The insurer's file: keys, consumer, store.
+
+use ::exchange::Exchange;
+use runtime::config::Loaded;
+
+use super::exchange;
+use super::finding::Findings;
+use crate::compose;
+use crate::failure::Failure;
+use crate::settings::CommercialFile;
+
+/// Looks at everything.
+pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, findings: &mut Findings) {
+    let (file, folder) = (&loaded.value, loaded.folder());
+    match file.signing.key(folder) {
+        Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
+        Err(failure) => findings.fail("signing key", &failure),
+    }
+    if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
+        let recipient = &file.commercial.recipient;
+        let drained = exchange.drained(recipient).await;
+        if let Some(drained) = exchange::stream(&format!("consumer {recipient}"), drained, findings) {
+            findings.ok("backlog", if drained { "nothing waits at the exchange" } else { "chunks wait at the exchange" });
+        }
+    }
+    if offline {
+        return;
+    }
+    match compose::store(loaded) {
+        Ok(store) => {
+            match store.prepare().await {
+                Ok(()) => findings.ok("store", "is reached, and its own tables can be made"),
+                Err(error) => findings.fail("store", &Failure::from(error)),
+            }
+            match store.reports().await {
+                Ok(lanes) => {
+                    for lane in lanes.iter().filter(|lane| lane.stopped.is_some()) {
+                        let why = lane.stopped.as_deref().unwrap_or_default();
+                        findings.warn("lane", format!("{} is stopped: {why}; open a new epoch with `slacktide feed rewind`", lane.lane));
+                    }
+                    findings.ok("ledger", format!("{} lanes", lanes.len()));
+                }
+                Err(error) => findings.fail("ledger", &Failure::from(error)),
+            }
+            store.close().await;
+        }
+        Err(failure) => findings.fail("store", &failure),
+    }
+}

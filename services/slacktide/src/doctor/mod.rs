@@ -1,0 +1,40 @@
+//! What is wrong, before anything is touched: a list of findings with remedies.
+//!
+//! - [`finding`] one finding, and the list
+//! - [`exchange`] the connection of any file
+//! - [`social`] the source, its privileges, the gate's signals
+//! - [`commercial`] the store
+
+mod commercial;
+mod exchange;
+mod finding;
+mod social;
+
+use std::path::PathBuf;
+
+use runtime::exit::Exit;
+
+use crate::failure::Outcome;
+use crate::output;
+use crate::settings::{Kind, load_any};
+use finding::Findings;
+
+/// Examines what a file describes.
+pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
+    let mut findings = Findings::default();
+    let kind = load_any(&path)?;
+    findings.ok("configuration", format!("{} is good", path.display()));
+    match kind {
+        Kind::Social(loaded) => social::examine(&loaded, offline, &mut findings).await,
+        Kind::Commercial(loaded) => commercial::examine(&loaded, offline, &mut findings).await,
+        Kind::Party(loaded) => {
+            exchange::examine(&loaded.value.exchange, loaded.folder(), offline, &mut findings).await;
+        }
+    }
+    if json {
+        output::json(&findings)?;
+    } else {
+        output::line(findings.told().trim_end());
+    }
+    Ok(if findings.failed() { findings.exit() } else { Exit::Done })
+}

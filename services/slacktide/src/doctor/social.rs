@@ -1,0 +1,149 @@
+//! The bureau's file: keys, streams, clock, gate, source and its privileges.
+
+use gate::{Gate, OwnPids};
+use jiff::Timestamp;
+use nats::JetStream;
+use runtime::config::Loaded;
+use schemas::name::Lane;
+use source::Source;
+
+use super::exchange;
+use super::finding::Findings;
+use crate::compose;
+use crate::failure::Failure;
+use crate::settings::SocialFile;
+use crate::settings::database::DatabaseKind;
+use ::exchange::Exchange;
+
+/// A clock that is off by more makes freshness and evidence hard to read.
+const SKEW_MS: i64 = 2_000;
+
+/// Looks at everything.
+pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings: &mut Findings) {
+    let (file, folder) = (&loaded.value, loaded.folder());
+    match file.signing.key(folder) {
+        Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
+        Err(failure) => findings.fail("signing key", &failure),
+    }
+    if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
+        streams(&exchange, file, findings).await;
+    }
+    gate(file, findings).await;
+    if offline {
+        return;
+    }
+    if file.source.kind == DatabaseKind::Postgres {
+        grants(loaded, findings).await;
+    }
+    source(loaded, findings).await;
+}
+
+async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Findings) {
+    let lease = exchange::stream("stream LEASES", exchange.lease(&file.social.source).await, findings);
+    if let Some(lease) = lease.flatten() {
+        let skew = Timestamp::now().as_millisecond() - lease.stored_at.as_millisecond();
+        if skew < -SKEW_MS {
+            findings.warn("clock", format!("is {} ms behind the exchange's; set both by NTP", -skew));
+        } else {
+            findings.ok("clock", "is not behind the exchange's");
+        }
+    }
+    let lanes = file.feeds.iter().flat_map(|feed| {
+        let lane = |recipient: &schemas::name::RecipientName| Lane { recipient: recipient.clone(), feed: feed.name.clone() };
+        feed.recipients.iter().map(lane).collect::<Vec<_>>()
+    });
+    // The first lane stands for all: streams and permissions are by stream and party.
+    if let Some(lane) = lanes.into_iter().next() {
+        exchange::stream("stream DATA", exchange.last_chunk(&lane).await, findings);
+        exchange::stream("stream RECEIPTS", exchange.last_receipt(&lane).await, findings);
+    }
+}
+
+async fn gate(file: &SocialFile, findings: &mut Findings) {
+    let stop = tokio_util::sync::CancellationToken::new();
+    match Gate::start(&file.gate, &OwnPids::new(), &stop) {
+        Ok((gate, sampling)) => {
+            let mut verdicts = gate.subscribe();
+            // CPU is measured between two readings.
+            let wait = file.gate.interval.get() * 4;
+            for _ in 0..3 {
+                let _ = tokio::time::timeout(wait, verdicts.changed()).await;
+            }
+            let status = gate.status();
+            let failed = status.readings_milli.values().any(Option::is_none);
+            let what = format!("says {:?} now: {}", status.state, status.reason).to_lowercase();
+            if failed { findings.warn("gate", what) } else { findings.ok("gate", what) }
+            stop.cancel();
+            sampling.joined().await;
+        }
+        Err(error) => findings.fail("gate", &Failure::usage(error.to_string())),
+    }
+}
+
+async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+    let Some(url) = &loaded.value.source.url else { return };
+    let Ok(url) = url.read(loaded.folder()) else { return };
+    let Some(role) = role(url.expose()) else {
+        findings.warn("grants", "the url names no user, so no GRANT can be written; name the read-only account in it");
+        return;
+    };
+    for feed in &loaded.value.feeds {
+        match source::postgres::grants(url.expose(), &feed.definition(), &role).await {
+            Ok(statements) => findings.grant(statements),
+            Err(error) => findings.warn("grants", format!("feed {}: {error}", feed.name)),
+        }
+    }
+}
+
+/// PURE: the user of a connection string.
+fn role(url: &str) -> Option<String> {
+    let user = match url.split_once("://") {
+        Some((_, rest)) => {
+            let host = rest.find(['/', '?']).unwrap_or(rest.len());
+            rest[..host].rsplit_once('@').map(|(user, _)| user.split(':').next().unwrap_or(""))
+        }
+        None => url.split_whitespace().find_map(|pair| pair.strip_prefix("user=")),
+    };
+    user.filter(|user| !user.is_empty()).map(str::to_owned)
+}
+
+/// Opens every feed under a gate that is fixed open: an operator asked, and it reads no row.
+async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+    let gate = Gate::fixed_open();
+    let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.shut_flag()) {
+        Ok(source) => source,
+        Err(failure) => return findings.fail("source", &failure),
+    };
+    findings.ok("source", "is asked whatever the gate says, because you are looking");
+    for feed in &loaded.value.feeds {
+        let permit = gate.permit().await;
+        let about = format!("feed {}", feed.name);
+        match source.open_feed(&feed.definition(), &permit).await {
+            Ok(mut reader) => match reader.fence(&permit).await {
+                Ok(reading) => match reading.held {
+                    Some(held) => findings.warn(
+                        &about,
+                        format!("its fence is held by a {} of {} ({}) since {}; end it, or the feed waits", held.what, held.role, held.application, held.since),
+                    ),
+                    None => findings.ok(&about, format!("{} columns, cursor and fence are good", reader.schema().columns.len())),
+                },
+                Err(error) => findings.fail(&about, &Failure::from(error)),
+            },
+            Err(error) => findings.fail(&about, &Failure::from(error)),
+        }
+    }
+    source.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_is_read_from_either_form() {
+        assert_eq!(role("postgres://reader:p%40@h:5432/d").as_deref(), Some("reader"));
+        assert_eq!(role("postgresql://reader@h/d").as_deref(), Some("reader"));
+        assert_eq!(role("host=h user=reader dbname=d").as_deref(), Some("reader"));
+        assert_eq!(role("postgres://h/d"), None);
+    }
+}

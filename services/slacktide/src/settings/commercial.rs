@@ -1,0 +1,122 @@
+//! The insurer's file.
+
+use std::path::PathBuf;
+
+use runtime::health::HealthConfig;
+use runtime::span::Span;
+use schemas::name::RecipientName;
+use schemas::sign::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use super::database::{self, DatabaseKind, DatabaseUrl};
+use super::exchange::ExchangeTable;
+use super::file::Checked;
+use super::key::SigningTable;
+use super::rule::Broken;
+
+/// The configuration of `slacktide commercial`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommercialFile {
+    /// Who it receives for.
+    pub(crate) commercial: CommercialTable,
+    /// How to reach the exchange.
+    pub(crate) exchange: ExchangeTable,
+    /// Signs receipts.
+    pub(crate) signing: SigningTable,
+    /// Whose chunks are stored.
+    pub(crate) trust: CommercialTrust,
+    /// Where they are stored.
+    pub(crate) store: StoreTable,
+    /// The first fixed interval.
+    #[serde(default)]
+    pub(crate) poll: PollTable,
+    /// The status page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<HealthConfig>,
+}
+
+/// The `[commercial]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommercialTable {
+    /// The recipient in the subjects.
+    pub(crate) recipient: RecipientName,
+}
+
+/// The `[trust]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommercialTrust {
+    /// Signing keys of publishers, `A…`.
+    pub(crate) chunks: Vec<PublicKey>,
+}
+
+/// The `[store]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreTable {
+    /// Which database.
+    pub(crate) kind: DatabaseKind,
+    /// PostgreSQL: where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<DatabaseUrl>,
+    /// SQLite: which file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<PathBuf>,
+    /// PostgreSQL: the schema of the target tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<String>,
+}
+
+/// The `[poll]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PollTable {
+    /// From tick to tick.
+    pub(crate) interval: Span,
+    /// Most messages of a fetch.
+    pub(crate) max_messages: usize,
+}
+
+impl Default for PollTable {
+    fn default() -> Self {
+        Self { interval: Span::from_secs(1), max_messages: commercial::PollOptions::default().max_messages }
+    }
+}
+
+impl Checked for CommercialFile {
+    fn broken(&self) -> Vec<Broken> {
+        let mut broken = self.exchange.broken();
+        if self.trust.chunks.is_empty() {
+            broken.push(Broken::new(
+                "trust.chunks",
+                "is empty, so no chunk could be stored",
+                "put the bureau's sign.pub (A…) there",
+            ));
+        }
+        let store = &self.store;
+        broken.extend(database::broken("store", store.kind, store.url.as_ref(), store.path.as_deref()));
+        if store.kind == DatabaseKind::Sqlite && store.schema.is_some() {
+            broken.push(Broken::new("store.schema", "is for PostgreSQL, and kind is \"sqlite\"", "remove it"));
+        }
+        if store.schema.as_ref().is_some_and(String::is_empty) {
+            broken.push(Broken::new("store.schema", "is empty", "name a schema, or leave it out for \"public\""));
+        }
+        if self.poll.interval.get().as_millis() < 10 {
+            broken.push(Broken::new(
+                "poll.interval",
+                format!("is {}", self.poll.interval),
+                "10ms is the least; 1s is usual",
+            ));
+        }
+        if !(1..=1_000).contains(&self.poll.max_messages) {
+            broken.push(Broken::new(
+                "poll.max_messages",
+                format!("is {}", self.poll.max_messages),
+                "give 1 to 1000; twice this times the pollers must stay below the consumer's max_ack_pending",
+            ));
+        }
+        broken
+    }
+}
