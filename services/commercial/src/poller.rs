@@ -167,11 +167,8 @@ impl Poller {
                         self.parts.board.note(|status| status.drained_at = Some(Timestamp::now()));
                         break;
                     }
-                    Ok(false) if !stop.is_cancelled() => {
-                        next = Some(self.fetch());
-                        continue;
-                    }
-                    Ok(false) => break,
+                    Ok(false) if stop.is_cancelled() => break,
+                    Ok(false) => {}
                     Err(error) => {
                         self.trouble(&error.to_string());
                         break;
@@ -182,7 +179,9 @@ impl Poller {
             if !stop.is_cancelled() {
                 next = Some(self.fetch());
             }
-            self.store(batch).await;
+            if !batch.is_empty() {
+                self.store(batch).await;
+            }
             if receipted.elapsed() >= RECEIPT_EVERY {
                 self.write_receipts().await;
                 receipted = Instant::now();

@@ -41,6 +41,9 @@ pub struct Position {
     pub generation: u64,
     /// The place to read on from; none: nothing may be read for this lane now.
     pub from: Option<Option<Cursor>>,
+    /// Whether the exchange was read, whatever came of it: before that, a reader that is about
+    /// to begin waits for this lane, so that lanes at equal cursors begin together.
+    pub known: bool,
 }
 
 type Call = Pin<Box<dyn Future<Output = Event> + Send>>;
@@ -124,6 +127,7 @@ impl LaneWorker {
             }
             self.decide(Event::LeaseLost);
             self.void(None);
+            self.position.send_modify(|position| position.known = false);
         }
     }
 
@@ -287,6 +291,7 @@ impl LaneWorker {
         self.position.send_modify(|position| {
             position.generation += 1;
             position.from = from;
+            position.known = true;
         });
     }
 

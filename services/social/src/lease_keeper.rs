@@ -140,13 +140,18 @@ impl LeaseKeeper {
         self.lose();
     }
 
+    /// How long an answer is waited for: short enough that a lost one leaves time to renew.
+    fn bound(&self) -> Duration {
+        self.timing.ttl / 6
+    }
+
     fn lose(&mut self) {
         self.view.renewed_at = None;
         self.standing.send_modify(|standing| standing.valid_until = None);
     }
 
     async fn look(&mut self) {
-        let bound = self.timing.renew_every();
+        let bound = self.bound();
         let read = tokio::time::timeout(bound, self.exchange.lease(&self.source)).await;
         let read = read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unreachable, "the lease could not be read in time")));
         let stored = match read {
@@ -185,7 +190,7 @@ impl LeaseKeeper {
         let sent = self.born.elapsed();
         self.renewal += 1;
         let Some(bytes) = self.record(released) else { return self.timing.renew_every() };
-        let bound = self.timing.renew_every();
+        let bound = self.bound();
         let written = tokio::time::timeout(bound, self.exchange.write_lease(&self.source, bytes, expect)).await;
         match written {
             Ok(Ok(Published::Done { sequence })) => {

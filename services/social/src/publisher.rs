@@ -63,10 +63,14 @@ pub struct Publisher {
     fence: Option<(Fence, Instant)>,
     failures: u32,
     limit: usize,
+    awaiting: Option<Instant>,
 }
 
 /// A fence is a lower bound for ever; it is only taken anew so that rows do not get old.
 const FENCE_AGE: Duration = Duration::from_secs(1);
+
+/// How long lanes that are ready wait for the others before they are read for alone.
+const LANES_TOGETHER: Duration = Duration::from_secs(2);
 
 enum Turn {
     /// Look again at once.
@@ -80,7 +84,17 @@ impl Publisher {
     #[must_use]
     pub fn new(parts: FeedParts) -> Self {
         let (digest, limit) = (parts.definition.digest(), parts.options.sizing.first());
-        Self { parts, digest, schema: None, reader: None, groups: Vec::new(), fence: None, failures: 0, limit }
+        Self {
+            parts,
+            digest,
+            schema: None,
+            reader: None,
+            groups: Vec::new(),
+            fence: None,
+            failures: 0,
+            limit,
+            awaiting: None,
+        }
     }
 
     /// Reads until `stop`. What was read by then is handed to the lanes, whose ends it drops.
@@ -121,6 +135,10 @@ impl Publisher {
     }
 
     async fn turn(&mut self, stop: &CancellationToken) -> Turn {
+        if self.await_lanes() {
+            self.state("waiting for the exchange");
+            return Turn::Rest(LANES_TOGETHER);
+        }
         if self.follow_lanes().is_none() {
             self.state("waiting for the exchange");
             return Turn::Rest(Duration::from_secs(1));
@@ -159,6 +177,17 @@ impl Publisher {
             self.groups.rotate_left(1);
         }
         turn
+    }
+
+    /// Whether to wait for lanes that have not read the exchange yet, so that lanes at equal
+    /// cursors begin together; not for long, for one lane must not keep the others.
+    fn await_lanes(&mut self) -> bool {
+        let unknown = self.parts.lanes.iter().any(|lane| !lane.position.borrow().known);
+        if !unknown || !self.groups.is_empty() {
+            self.awaiting = None;
+            return false;
+        }
+        self.awaiting.get_or_insert_with(Instant::now).elapsed() < LANES_TOGETHER
     }
 
     /// Takes the lanes as they stand now; none: no lane can take rows.

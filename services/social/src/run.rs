@@ -138,8 +138,8 @@ impl Social {
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
         let Self { parts, board, lease, keeper } = self;
         let release = CancellationToken::new();
-        let keeper = tokio::spawn(keeper.run(release.clone()));
-        let ended = CancellationToken::new();
+        let mut keepers = JoinSet::new();
+        keepers.spawn(keeper.run(release.clone()));
         let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
         let reading = stop.child_token();
         for plan in &parts.feeds {
@@ -163,12 +163,12 @@ impl Social {
         // A part that ends while nobody asked for it has panicked: stop the rest in order.
         let mut result = Ok(());
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             Some(end) = readers.join_next() => result = Err(unexpected(end)),
             Some(end) = lanes.join_next() => result = Err(unexpected(end)),
         }
         reading.cancel();
-        ended.cancel();
         let in_order = async {
             while readers.join_next().await.is_some() {}
             while lanes.join_next().await.is_some() {}
@@ -179,7 +179,7 @@ impl Social {
             lanes.shutdown().await;
         }
         release.cancel();
-        let _ = tokio::time::timeout(parts.options.grace, keeper).await;
+        let _ = tokio::time::timeout(parts.options.grace, keepers.join_next()).await;
         let close = async {
             parts.source.close().await;
             parts.exchange.close().await;
@@ -246,3 +246,6 @@ impl SocialView {
 pub async fn run(parts: SocialParts, stop: CancellationToken) -> Result<(), SocialError> {
     Social::new(parts)?.run(stop).await
 }
+
+#[cfg(test)]
+mod tests;

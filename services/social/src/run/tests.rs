@@ -1,0 +1,322 @@
+//! The whole agent over an exchange in memory and a source that is a list of numbers.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use exchange::port::{From as Start, Sequence, Stream};
+use exchange::{Delivery, Error, Filed, Published, Result, Settlement, Stored};
+use gate::Permit;
+use jiff::Timestamp;
+use schemas::chunk;
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::cursor::{Cursor, Scalar};
+use schemas::name::{FeedName, PartyName};
+use schemas::request::RequestId;
+use schemas::value::Value;
+use source::fence::Fence;
+use source::port::DriverCount;
+use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
+
+use super::*;
+
+#[derive(Default)]
+struct Memory {
+    lanes: Mutex<BTreeMap<Lane, Vec<Stored>>>,
+    lease: Mutex<Option<Stored>>,
+    /// Every so many publishes are stored and not acknowledged.
+    lose_every: u64,
+    publishes: Mutex<u64>,
+}
+
+fn stored(sequence: u64, bytes: Bytes) -> Stored {
+    Stored { subject: String::new(), sequence, stored_at: Timestamp::now(), bytes }
+}
+
+impl Memory {
+    fn chunks(&self, lane: &Lane, key: &PublicKey) -> Vec<chunk::Verified> {
+        let lanes = self.lanes.lock().unwrap();
+        let open = |stored: &Stored| chunk::open(&stored.bytes, std::slice::from_ref(key)).unwrap();
+        lanes.get(lane).map(|log| log.iter().map(open).collect()).unwrap_or_default()
+    }
+}
+
+fn unused<T>() -> Result<T> {
+    Err(Error::new(exchange::ErrorKind::Protocol, "not used here"))
+}
+
+#[async_trait]
+impl Exchange for Memory {
+    async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
+        Ok(self.lanes.lock().unwrap().get(lane).and_then(|log| log.last().cloned()))
+    }
+    async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        let mut lanes = self.lanes.lock().unwrap();
+        let log = lanes.entry(lane.clone()).or_default();
+        if log.last().map_or(0, |last| last.sequence) != expected {
+            return Ok(Published::Conflict);
+        }
+        let sequence = expected + 1;
+        log.push(stored(sequence, bytes));
+        let mut publishes = self.publishes.lock().unwrap();
+        *publishes += 1;
+        if self.lose_every > 0 && publishes.is_multiple_of(self.lose_every) {
+            return Err(Error::new(exchange::ErrorKind::Unknown, "no answer"));
+        }
+        Ok(Published::Done { sequence })
+    }
+    async fn last_receipt(&self, _: &Lane) -> Result<Option<Stored>> {
+        Ok(None)
+    }
+    async fn lease(&self, _: &SourceName) -> Result<Option<Stored>> {
+        Ok(self.lease.lock().unwrap().clone())
+    }
+    async fn write_lease(&self, _: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        let mut lease = self.lease.lock().unwrap();
+        if lease.as_ref().map_or(0, |lease| lease.sequence) != expected {
+            return Ok(Published::Conflict);
+        }
+        *lease = Some(stored(expected + 1, bytes));
+        Ok(Published::Done { sequence: expected + 1 })
+    }
+    async fn ping(&self) -> Result<Duration> {
+        Ok(Duration::ZERO)
+    }
+    async fn close(&self) {}
+    async fn fetch_chunks(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
+        unused()
+    }
+    async fn drained(&self, _: &RecipientName) -> Result<bool> {
+        unused()
+    }
+    async fn settle(&self, _: &[Delivery], _: Settlement) -> Result<()> {
+        unused()
+    }
+    async fn publish_receipt(&self, _: &Lane, _: Bytes, _: Sequence) -> Result<Published> {
+        unused()
+    }
+    async fn file_request(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn cancel_request(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn fetch_requests(&self, _: Sequence, _: usize) -> Result<Vec<Stored>> {
+        unused()
+    }
+    async fn cancellation(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
+        unused()
+    }
+    async fn reply(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn fetch_replies(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
+        unused()
+    }
+    async fn request_status(&self, _: &RecipientName, _: &RequestId) -> Result<(Option<Stored>, Option<Stored>)> {
+        unused()
+    }
+    async fn last_audit(&self, _: &PartyName, _: &PartyName) -> Result<Option<Stored>> {
+        unused()
+    }
+    async fn publish_audit(&self, _: &PartyName, _: &PartyName, _: Bytes, _: Sequence) -> Result<Published> {
+        unused()
+    }
+    async fn read(&self, _: Stream, _: Start, _: &str, _: usize) -> Result<Vec<Stored>> {
+        unused()
+    }
+}
+
+/// Rows 1 to `rows`; counts what it is asked for.
+struct Numbers {
+    rows: i64,
+    reads: Arc<Mutex<u64>>,
+}
+
+struct Reader {
+    rows: i64,
+    schema: RowSchema,
+    reads: Arc<Mutex<u64>>,
+}
+
+#[async_trait]
+impl Source for Numbers {
+    async fn open_feed(&self, feed: &FeedDefinition, _: &Permit) -> source::Result<Box<dyn FeedReader>> {
+        let column = |name: &str, kind| Column { name: name.into(), kind, nullable: false };
+        let schema = RowSchema {
+            name: feed.name.to_string(),
+            version: 1,
+            columns: vec![column("id", ColumnType::Int8), column("text", ColumnType::Text { max: None })],
+            key: vec!["id".into()],
+            tombstone: None,
+        };
+        Ok(Box::new(Reader { rows: self.rows, schema, reads: Arc::clone(&self.reads) }))
+    }
+    fn own_backends(&self) -> Vec<u32> {
+        Vec::new()
+    }
+    fn counted(&self) -> DriverCount {
+        DriverCount::default()
+    }
+    async fn close(&self) {}
+}
+
+#[async_trait]
+impl FeedReader for Reader {
+    fn schema(&self) -> &RowSchema {
+        &self.schema
+    }
+    async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
+        Ok(FenceReading { fence: Some(Fence::Open), held: None })
+    }
+    async fn read(
+        &mut self,
+        after: Option<&Cursor>,
+        _: &Fence,
+        limit: usize,
+        _: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> source::Result<Quantum> {
+        *self.reads.lock().unwrap() += 1;
+        let from = match after.map(|cursor| cursor.0.as_slice()) {
+            Some([Scalar::Int(id)]) => *id,
+            _ => 0,
+        };
+        let to = self.rows.min(from + i64::try_from(limit).unwrap());
+        let text = "x".repeat(200);
+        (from + 1..=to).for_each(|id| rows.row(&[Value::Int(id), Value::Text(&text)]));
+        let read = u64::try_from(to - from).unwrap();
+        let end = if to < self.rows || read == limit as u64 { End::Limit } else { End::Drained };
+        Ok(Quantum { rows: read, end, took: Duration::from_millis(1) })
+    }
+}
+
+fn recipients() -> Vec<RecipientName> {
+    ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap()).to_vec()
+}
+
+fn parts(exchange: &Arc<Memory>, key: &Arc<SigningKey>, gate: Gate, rows: i64, reads: &Arc<Mutex<u64>>) -> SocialParts {
+    let definition = FeedDefinition {
+        name: FeedName::new("numbers").unwrap(),
+        version: 1,
+        sql: "select id, text from numbers".into(),
+        cursor: vec!["id".into()],
+        cursor_set_by: CursorSetBy::Sequence,
+        lag: Duration::ZERO,
+        key: vec!["id".into()],
+        money: vec![],
+        tombstone: None,
+        types: BTreeMap::new(),
+    };
+    let mut options = SocialOptions::default();
+    options.publisher.idle_poll = Duration::from_millis(20);
+    options.lease = crate::lease::Timing::of(Duration::from_millis(600));
+    SocialParts {
+        exchange: Arc::clone(exchange) as Arc<dyn Exchange>,
+        source: Arc::new(Numbers { rows, reads: Arc::clone(reads) }),
+        source_name: SourceName::new("core").unwrap(),
+        gate,
+        feeds: vec![FeedPlan { definition, recipients: recipients() }],
+        key: Arc::clone(key),
+        trusted_publishers: vec![],
+        trusted_receipts: BTreeMap::new(),
+        instance: new_instance(),
+        holder: "test".into(),
+        options,
+    }
+}
+
+fn lanes() -> Vec<Lane> {
+    let feed = FeedName::new("numbers").unwrap();
+    recipients().into_iter().map(|recipient| Lane { recipient, feed: feed.clone() }).collect()
+}
+
+/// Waits until both lanes hold all rows.
+async fn all_published(exchange: &Memory, key: &SigningKey, rows: u64) {
+    let all = || lanes().iter().all(|lane| {
+        exchange.chunks(lane, key.public()).iter().map(|c| c.manifest.totals.rows).sum::<u64>() >= rows
+    });
+    until(all).await;
+}
+
+async fn until(done: impl Fn() -> bool) {
+    let wait = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it did not come about in time");
+}
+
+fn check_chain(chunks: &[chunk::Verified], rows: i64) {
+    let mut next = 1;
+    for (at, chunk) in chunks.iter().enumerate() {
+        assert_eq!(chunk.manifest.number, at as u64 + 1);
+        assert_eq!(chunk.manifest.previous, at.checked_sub(1).map(|before| chunks[before].digest));
+        let (mut reader, mut row) = (chunk.rows(), Vec::new());
+        while reader.next_into(&mut row).unwrap() {
+            assert_eq!(row[0], Value::Int(next));
+            next += 1;
+        }
+    }
+    assert_eq!(next, rows + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_is_published_once_to_both_recipients_although_acknowledgements_are_lost() {
+    let exchange = Arc::new(Memory { lose_every: 3, ..Memory::default() });
+    let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
+    let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads)).unwrap();
+    let (view, stop) = (social.view(), CancellationToken::new());
+    let agent = tokio::spawn(social.run(stop.clone()));
+    all_published(&exchange, &key, 20_000).await;
+    lanes().iter().for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 20_000));
+    let status = view.status();
+    assert!(status.lease.held);
+    let read = status.feeds["numbers"].rows_read;
+    assert!(read < 30_000, "recipients at equal cursors share one read, but {read} rows were read");
+    stop.cancel();
+    assert_eq!(agent.await.unwrap(), Ok(()));
+    let lease = exchange.lease(&SourceName::new("core").unwrap()).await.unwrap().unwrap();
+    let lease: schemas::lease::Lease = schemas::envelope::Envelope::decode(&lease.bytes).unwrap().read().unwrap();
+    assert!(lease.released, "a clean stop gives the lease back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_reads_nothing_and_takes_over_when_the_first_ends() {
+    let exchange = Arc::new(Memory::default());
+    let key = Arc::new(SigningKey::generate());
+    let (first_reads, second_reads) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let first = Social::new(parts(&exchange, &key, Gate::fixed_open(), 5_000, &first_reads)).unwrap();
+    let first = tokio::spawn(first.run(CancellationToken::new()));
+    all_published(&exchange, &key, 5_000).await;
+    let second = Social::new(parts(&exchange, &key, Gate::fixed_open(), 9_000, &second_reads)).unwrap();
+    let (view, stop) = (second.view(), CancellationToken::new());
+    let second = tokio::spawn(second.run(stop.clone()));
+    until(|| !view.status().lease.holder.is_empty()).await;
+    // Killed: it gives nothing back.
+    assert_eq!(*second_reads.lock().unwrap(), 0);
+    first.abort();
+    all_published(&exchange, &key, 9_000).await;
+    lanes().iter().for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 9_000));
+    stop.cancel();
+    assert_eq!(second.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_read_while_the_gate_is_shut_and_all_of_it_once_it_opens() {
+    let exchange = Arc::new(Memory::default());
+    let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
+    let (gate, script) = Gate::scripted();
+    script.shut("the core is busy");
+    let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
+    let (view, stop) = (social.view(), CancellationToken::new());
+    let agent = tokio::spawn(social.run(stop.clone()));
+    until(|| view.status().feeds.get("numbers").is_some_and(|feed| feed.state == "waiting for the gate")).await;
+    assert_eq!(*reads.lock().unwrap(), 0);
+    script.open();
+    all_published(&exchange, &key, 3_000).await;
+    stop.cancel();
+    assert_eq!(agent.await.unwrap(), Ok(()));
+}
