@@ -9,12 +9,13 @@
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::ledger::{End, EntryState, LaneState, REWRITTEN};
 use crate::merge::Place;
 
 /// How far a lane is stored without a gap.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontier {
     /// The epoch that `number` counts in.
     pub epoch: u32,

@@ -4,8 +4,10 @@
 //! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
+//! - [`table`] PURE: the target's shape, from what chunks say of their columns
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
+//! - [`samples`] chunks made by hand, for tests
 
 pub mod error;
 pub mod frontier;
@@ -13,7 +15,12 @@ pub mod ledger;
 pub mod merge;
 pub mod port;
 pub mod postgres;
+mod record;
+pub mod samples;
 pub mod sqlite;
+pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
 pub use port::{Arrival, LaneReport, Outcome, Store, Unreadable};
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;

@@ -61,8 +61,18 @@ pub fn effect(place: Place, deleted: bool, row: Option<Place>, tombstone: Option
 /// and resurrect the row, and none is in quarantine to be released later.
 #[must_use]
 pub fn tombstone_passed(tombstone: Place, frontier: &Frontier) -> bool {
-    let below = frontier.lowest_quarantined.is_none_or(|lowest| tombstone < lowest);
-    tombstone <= frontier.place() && below
+    tombstone <= last_passed(frontier)
+}
+
+/// The last place whose tombstones may be dropped.
+#[must_use]
+pub fn last_passed(frontier: &Frontier) -> Place {
+    let mut last = frontier.place();
+    if let Some(lowest) = frontier.lowest_quarantined {
+        // A tombstone of the very chunk in quarantine has nothing below it to fear.
+        last = last.min(lowest);
+    }
+    last
 }
 
 /// One row's version, of the chunks that were folded.

@@ -1,1 +1,161 @@
-//! PLACEHOLDER postgres
+//! A receiver in PostgreSQL.
+//!
+//! `store` is one transaction. It holds a share of its lane's row, so that any number of
+//! pollers store in one lane at once while a stop or a new epoch (which hold the row alone)
+//! happen before or after them and never between. Chunks with deletes hold the row alone too:
+//! a tombstone that is not committed yet could not be seen by the insert of an older row.
+//!
+//! Rows go by COPY. While no conflict is expected (a first load) straight into the target,
+//! under a savepoint; otherwise into a staging table and from there in one upsert. The ledger
+//! is written last: when another poller has stored the same chunk meanwhile, everything is
+//! undone and judged anew.
+//!
+//! - [`session`] connections and their settings
+//! - [`tables`] our own tables, and the target's columns
+//! - [`records`] lanes and ledger entries, read and written
+//! - [`rows`] rows into the target; [`cell`] their text
+//! - [`verbs`] the transactions
+//! - [`failure`] the server's errors by kind
+
+mod cell;
+mod failure;
+mod records;
+mod rows;
+mod session;
+mod tables;
+mod verbs;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemas::column::RowSchema;
+use schemas::name::Lane;
+
+use crate::error::{ErrorKind, Result};
+use crate::port::{Arrival, LaneReport, Outcome, Store, Unreadable};
+use session::{Pool, Session};
+use verbs::Step;
+
+/// How often a transaction is tried that loses a race.
+const TRIES: u32 = 8;
+
+/// A receiver in PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: Pool,
+    schema: String,
+    lanes: Mutex<HashMap<Lane, Known>>,
+}
+
+/// What is remembered of a lane. It may be forgotten at any time.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// The columns that the target is known to have.
+    columns: Option<RowSchema>,
+    /// For so many more calls rows go by staging: there was a conflict.
+    staged: u32,
+}
+
+impl PostgresStore {
+    /// Over this database (`postgres://user:password@host/database`), with the feeds' tables in
+    /// `schema`. Connects when it is used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the URL cannot be read.
+    pub fn new(url: &str, schema: &str) -> Result<Self> {
+        Ok(Self { pool: Pool::new(url)?, schema: schema.to_owned(), lanes: Mutex::default() })
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Known>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, lane: &Lane) -> Known {
+        self.lanes().get(lane).cloned().unwrap_or_default()
+    }
+
+    async fn store_on(&self, session: &mut Session, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+        let mut alone = arrivals.iter().any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
+        let mut lost = 0;
+        loop {
+            let known = self.known(lane);
+            let job = verbs::Job { schema: &self.schema, lane, arrivals, known: &known, alone };
+            let step = verbs::store(session, &job).await;
+            if !matches!(step, Ok(Step::Done { .. })) {
+                session.rollback().await;
+            }
+            match step {
+                Ok(Step::Done { outcomes, conflict }) => {
+                    let mut lanes = self.lanes();
+                    let known = lanes.entry(lane.clone()).or_default();
+                    known.staged = if conflict { 64 } else { known.staged.saturating_sub(1) };
+                    return Ok(outcomes);
+                }
+                Ok(Step::Widen) => {
+                    let columns = tables::ensure(session, &self.schema, lane, arrivals).await?;
+                    self.lanes().entry(lane.clone()).or_default().columns = Some(columns);
+                }
+                Ok(Step::Alone) => alone = true,
+                Ok(Step::Lost) => lost += 1,
+                Err(error) if error.kind == ErrorKind::Contended => {
+                    lost += 1;
+                    if lost >= TRIES {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(jitter(lost)).await;
+                }
+                Err(error) => {
+                    // Whatever was remembered may be why.
+                    self.lanes().remove(lane);
+                    return Err(error);
+                }
+            }
+            if lost >= TRIES {
+                return Err(failure::contended());
+            }
+        }
+    }
+}
+
+/// A wait that differs from poller to poller.
+fn jitter(tries: u32) -> Duration {
+    let nanos = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
+    Duration::from_micros(u64::from(nanos % 20_000) * u64::from(tries))
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn prepare(&self) -> Result<()> {
+        let mut session = self.pool.take().await?;
+        let done = tables::prepare(&mut session, &self.schema).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+        let mut session = self.pool.take().await?;
+        let done = self.store_on(&mut session, lane, arrivals).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn quarantine(&self, message: &Unreadable) -> Result<()> {
+        let mut session = self.pool.take().await?;
+        let done = verbs::quarantine(&mut session, message).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn reports(&self) -> Result<Vec<LaneReport>> {
+        let mut session = self.pool.take().await?;
+        let done = verbs::reports(&mut session).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn close(&self) {
+        self.pool.close();
+    }
+}

@@ -1,0 +1,297 @@
+//! Lanes and ledger entries, read and written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::column::RowSchema;
+use schemas::digest::Digest;
+use schemas::name::{FeedName, Lane, RecipientName};
+use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
+
+use super::failure;
+use super::session::Session;
+use crate::error::Result;
+use crate::frontier::{Frontier, Noted};
+use crate::ledger::{Entry, EntryState, LaneState};
+use crate::merge::Place;
+use crate::record::{LaneRecord, LedgerRow, broken};
+
+/// How a lane's row is held until the transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// With others that store.
+    Shared,
+    /// By us alone.
+    Alone,
+    /// Not at all.
+    Free,
+}
+
+fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| broken("slacktide.lanes or slacktide.ledger"))
+}
+
+/// A number as the database holds it.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An epoch as the database holds it.
+pub(super) fn small(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn epoch_of(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn digest_of(text: &str) -> Result<Digest> {
+    Digest::from_hex(text).map_err(|_| broken("slacktide.ledger"))
+}
+
+/// Every lane.
+pub(super) async fn lanes(session: &Session) -> Result<Vec<Lane>> {
+    let rows = pg(session.client.query("SELECT recipient, feed FROM slacktide.lanes ORDER BY 1, 2", &[]).await)?;
+    rows.iter()
+        .map(|row| {
+            let (recipient, feed): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+            let lane = RecipientName::new(recipient).ok().zip(FeedName::new(feed).ok());
+            lane.map(|(recipient, feed)| Lane { recipient, feed }).ok_or_else(|| broken("slacktide.lanes"))
+        })
+        .collect()
+}
+
+/// Makes the lane's row where there is none.
+pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
+    let fresh = LaneRecord::default();
+    let text = fresh.texts()?;
+    pg(session
+        .client
+        .execute(
+            "INSERT INTO slacktide.lanes VALUES ($1, $2, $3, $4, NULL, $5, 1, 0, NULL) ON CONFLICT DO NOTHING",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(fresh.state.epoch), &text.openings, &text.frontier],
+        )
+        .await)
+    .map(|_| ())
+}
+
+/// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
+pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
+    const SELECT: &str =
+        "SELECT epoch, openings, stopped, frontier, columns FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
+    let sql = match hold {
+        Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
+        Hold::Alone => format!("{SELECT} FOR UPDATE"),
+        Hold::Free => SELECT.to_owned(),
+    };
+    let found = pg(session.client.query_opt(&sql, &[&lane.recipient.as_str(), &lane.feed.as_str()]).await)?;
+    let Some(row) = found else { return Ok(None) };
+    let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
+    let columns: Option<String> = pg(row.try_get(4))?;
+    Ok(Some(LaneRecord {
+        state: LaneState { epoch: epoch_of(pg(row.try_get(0))?), openings: json(&openings)?, stopped: pg(row.try_get(2))? },
+        frontier: json::<Frontier>(&frontier)?,
+        columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
+    }))
+}
+
+/// Writes the lane's epoch and stop; the row must be held alone.
+pub(super) async fn save_state(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET epoch = $3, openings = $4, stopped = $5 WHERE recipient = $1 AND feed = $2",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &small(record.state.epoch),
+                &text.openings,
+                &record.state.stopped,
+            ],
+        )
+        .await)
+    .map(|_| ())
+}
+
+/// Writes the columns; the row must be held alone.
+pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    let sql = "UPDATE slacktide.lanes SET columns = $3 WHERE recipient = $1 AND feed = $2";
+    pg(session.client.execute(sql, &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns]).await).map(|_| ())
+}
+
+/// Writes the frontier, unless another poller has written a later one.
+pub(super) async fn save_frontier(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET frontier = $3, frontier_epoch = $4, frontier_number = $5 \
+             WHERE recipient = $1 AND feed = $2 AND (frontier_epoch, frontier_number) < ($4, $5)",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &text.frontier,
+                &small(record.frontier.epoch),
+                &int(record.frontier.number),
+            ],
+        )
+        .await)
+    .map(|_| ())
+}
+
+/// The entries in these places.
+pub(super) async fn entries(
+    session: &Session,
+    lane: &Lane,
+    places: &BTreeSet<Place>,
+) -> Result<BTreeMap<Place, Entry>> {
+    let epochs: Vec<i32> = places.iter().map(|place| small(place.epoch)).collect();
+    let numbers: Vec<i64> = places.iter().map(|place| int(place.number)).collect();
+    let rows = pg(session
+        .client
+        .query(
+            "SELECT l.epoch, l.number, l.digest, l.previous, l.state FROM slacktide.ledger l \
+             JOIN unnest($3::int[], $4::bigint[]) AS p (epoch, number) USING (epoch, number) \
+             WHERE l.recipient = $1 AND l.feed = $2",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &epochs, &numbers],
+        )
+        .await)?;
+    let entry = |row: &Row| {
+        let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
+        let place = Place { epoch: epoch_of(pg(row.try_get(0))?), number: unsigned(pg(row.try_get(1))?) };
+        let state = EntryState::of_word(pg(row.try_get(4))?);
+        let previous = previous.as_deref().map(digest_of).transpose()?;
+        Ok((place, Entry { digest: digest_of(&digest)?, previous, state }))
+    };
+    rows.iter().map(entry).collect()
+}
+
+/// Writes entries over ones in quarantine or over none, and says how many were written.
+pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> Result<u64> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    fn all<T>(rows: &[LedgerRow], of: impl Fn(&LedgerRow) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    let cursors = rows.iter().map(LedgerRow::cursor_text).collect::<Result<Vec<_>>>()?;
+    pg(session
+        .client
+        .execute(
+            "INSERT INTO slacktide.ledger (recipient, feed, epoch, number, digest, previous, state, sequence, publisher, \
+             rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at, stored_at) \
+             SELECT $1, $2, epoch, number, digest, previous, state, sequence, publisher, rows, rows_quarantined, \
+             cursor_after, read_from::timestamptz, read_to::timestamptz, exchanged_at::timestamptz, clock_timestamp() \
+             FROM unnest($3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], \
+             $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[]) AS u (epoch, number, digest, \
+             previous, state, sequence, publisher, rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at) \
+             ON CONFLICT (recipient, feed, epoch, number) DO UPDATE SET digest = excluded.digest, \
+             previous = excluded.previous, state = excluded.state, sequence = excluded.sequence, \
+             publisher = excluded.publisher, rows = excluded.rows, rows_quarantined = excluded.rows_quarantined, \
+             cursor_after = excluded.cursor_after, read_from = excluded.read_from, read_to = excluded.read_to, \
+             exchanged_at = excluded.exchanged_at, stored_at = excluded.stored_at \
+             WHERE ledger.state = 'quarantined' AND excluded.state <> 'quarantined'",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &all(rows, |row| small(row.place.epoch)),
+                &all(rows, |row| int(row.place.number)),
+                &all(rows, |row| row.digest.to_string()),
+                &all(rows, |row| row.previous.map(|digest| digest.to_string())),
+                &all(rows, |row| row.state.word()),
+                &all(rows, |row| int(row.sequence)),
+                &all(rows, |row| row.publisher.clone()),
+                &all(rows, |row| int(row.rows)),
+                &all(rows, |row| int(row.rows_quarantined)),
+                &cursors,
+                &all(rows, |row| row.read_from.to_string()),
+                &all(rows, |row| row.read_to.to_string()),
+                &all(rows, |row| row.exchanged_at.to_string()),
+            ],
+        )
+        .await)
+}
+
+/// Up to `most` entries after a place, in order.
+pub(super) async fn after(session: &Session, lane: &Lane, place: Place, most: i64) -> Result<Vec<Noted>> {
+    let rows = pg(session
+        .client
+        .query(
+            "SELECT epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after FROM slacktide.ledger \
+             WHERE recipient = $1 AND feed = $2 AND (epoch, number) > ($3, $4) ORDER BY epoch, number LIMIT $5",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(place.epoch), &int(place.number), &most],
+        )
+        .await)?;
+    let noted = |row: &Row| {
+        let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
+        let cursor: Option<String> = pg(row.try_get(7))?;
+        Ok(Noted {
+            place: Place { epoch: epoch_of(pg(row.try_get(0))?), number: unsigned(pg(row.try_get(1))?) },
+            digest: digest_of(&digest)?,
+            previous: previous.as_deref().map(digest_of).transpose()?,
+            state: EntryState::of_word(pg(row.try_get(4))?),
+            rows: unsigned(pg(row.try_get(5))?),
+            rows_quarantined: unsigned(pg(row.try_get(6))?),
+            cursor_after: cursor.as_deref().map(json).transpose()?,
+        })
+    };
+    rows.iter().map(noted).collect()
+}
+
+/// Entries that wait above a place.
+pub(super) async fn pending(session: &Session, lane: &Lane, place: Place) -> Result<u64> {
+    let row = pg(session
+        .client
+        .query_one(
+            "SELECT count(*) FROM slacktide.ledger WHERE recipient = $1 AND feed = $2 AND state <> 'superseded' \
+             AND (epoch, number) > ($3, $4)",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(place.epoch), &int(place.number)],
+        )
+        .await)?;
+    pg(row.try_get(0)).map(unsigned)
+}
+
+/// A message or a row that is kept aside.
+pub(super) struct Kept<'a> {
+    pub(super) id: String,
+    pub(super) place: Option<Place>,
+    pub(super) ordinal: Option<u64>,
+    pub(super) sequence: u64,
+    pub(super) reason: &'a str,
+    pub(super) bytes: &'a [u8],
+    pub(super) exchanged_at: jiff::Timestamp,
+}
+
+/// Keeps it, once.
+pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Result<()> {
+    pg(session
+        .client
+        .execute(
+            "INSERT INTO slacktide.quarantine VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::timestamptz, \
+             clock_timestamp()) ON CONFLICT DO NOTHING",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &kept.id,
+                &kept.place.map(|place| small(place.epoch)),
+                &kept.place.map(|place| int(place.number)),
+                &kept.ordinal.map(int),
+                &int(kept.sequence),
+                &kept.reason,
+                &kept.bytes,
+                &kept.exchanged_at.to_string(),
+            ],
+        )
+        .await)
+    .map(|_| ())
+}

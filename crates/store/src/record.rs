@@ -1,0 +1,158 @@
+//! What both stores keep of a lane and of a chunk.
+
+use jiff::Timestamp;
+use schemas::column::RowSchema;
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::manifest::Manifest;
+use schemas::name::Lane;
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::frontier::Frontier;
+use crate::ledger::{EntryState, Judgement, LaneState};
+use crate::merge::Place;
+use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
+
+/// A lane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LaneRecord {
+    pub(crate) state: LaneState,
+    pub(crate) frontier: Frontier,
+    /// All columns seen so far; none before the target table is made.
+    pub(crate) columns: Option<RowSchema>,
+}
+
+/// Its parts that are kept as JSON.
+pub(crate) struct Texts {
+    pub(crate) openings: String,
+    pub(crate) frontier: String,
+    pub(crate) columns: Option<String>,
+}
+
+impl LaneRecord {
+    pub(crate) fn texts(&self) -> Result<Texts> {
+        Ok(Texts {
+            openings: text(&self.state.openings)?,
+            frontier: text(&self.frontier)?,
+            columns: self.columns.as_ref().map(text).transpose()?,
+        })
+    }
+
+    pub(crate) fn report(&self, lane: &Lane, pending: u64) -> LaneReport {
+        let frontier = &self.frontier;
+        LaneReport {
+            lane: lane.clone(),
+            epoch: frontier.epoch,
+            from: frontier.from,
+            to: frontier.number,
+            head: frontier.head,
+            cursor: frontier.cursor.clone(),
+            rows: frontier.rows,
+            quarantined: frontier.quarantined.clone(),
+            pending,
+            stopped: self.state.stopped.clone(),
+        }
+    }
+}
+
+/// A ledger entry, whole.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerRow {
+    pub(crate) place: Place,
+    pub(crate) digest: Digest,
+    pub(crate) previous: Option<Digest>,
+    pub(crate) state: EntryState,
+    pub(crate) sequence: u64,
+    pub(crate) publisher: String,
+    pub(crate) rows: u64,
+    pub(crate) rows_quarantined: u64,
+    pub(crate) cursor_after: Option<Cursor>,
+    pub(crate) read_from: Timestamp,
+    pub(crate) read_to: Timestamp,
+    pub(crate) exchanged_at: Timestamp,
+}
+
+impl LedgerRow {
+    pub(crate) fn of(arrival: &Arrival, state: EntryState, rows_quarantined: u64) -> Self {
+        let chunk = &arrival.chunk;
+        Self {
+            state,
+            rows_quarantined,
+            ..Self::new(&chunk.manifest, chunk.digest, arrival.sequence, arrival.exchanged_at)
+        }
+    }
+
+    /// The place that a message claims which could not be opened. Nothing of it is trusted.
+    pub(crate) fn claimed(message: &Unreadable) -> Option<Self> {
+        let (manifest, digest) = message.claims.as_deref()?;
+        let sane = manifest.epoch > 0
+            && i32::try_from(manifest.epoch).is_ok()
+            && manifest.number > 0
+            && i64::try_from(manifest.number).is_ok();
+        sane.then(|| Self {
+            state: EntryState::Quarantined,
+            rows: 0,
+            ..Self::new(manifest, *digest, message.sequence, message.exchanged_at)
+        })
+    }
+
+    fn new(manifest: &Manifest, digest: Digest, sequence: u64, exchanged_at: Timestamp) -> Self {
+        Self {
+            place: Place { epoch: manifest.epoch, number: manifest.number },
+            digest,
+            previous: manifest.previous,
+            state: EntryState::Stored,
+            sequence,
+            publisher: manifest.publisher.instance.clone(),
+            rows: manifest.totals.rows,
+            rows_quarantined: 0,
+            cursor_after: manifest.cursor_after.clone(),
+            read_from: manifest.read_from,
+            read_to: manifest.read_to,
+            exchanged_at,
+        }
+    }
+
+    pub(crate) fn cursor_text(&self) -> Result<Option<String>> {
+        self.cursor_after.as_ref().map(text).transpose()
+    }
+}
+
+/// What a caller is told of a judgement that was carried out.
+pub(crate) fn outcome(judgement: &Judgement, rows: u64, quarantined: u64) -> Outcome {
+    match judgement {
+        Judgement::Store | Judgement::OpenEpoch { .. } => Outcome::Stored { rows, quarantined },
+        Judgement::Already => Outcome::Already,
+        Judgement::Superseded => Outcome::Superseded,
+        Judgement::Fork { reason } | Judgement::StoppedBefore { reason } | Judgement::BadOpening { reason } => {
+            Outcome::Stopped { reason: reason.clone() }
+        }
+        Judgement::Later { reason } => Outcome::Later { reason: reason.clone() },
+    }
+}
+
+/// The id of a message in quarantine: of its bytes, so that it is kept once however often it
+/// comes.
+pub(crate) fn message_id(message: &Unreadable) -> String {
+    Digest::of(&[&message.bytes]).to_string()
+}
+
+/// The id of a row in quarantine.
+pub(crate) fn row_id(chunk: Digest, ordinal: u64) -> String {
+    Digest::of(&[&chunk.0, &ordinal.to_be_bytes()]).to_string()
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::Database, format!("a record cannot be written: {error}"), "report it"))
+}
+
+/// One of our own tables holds what we did not write.
+pub(crate) fn broken(table: &str) -> Error {
+    Error::new(
+        ErrorKind::Database,
+        format!("{table} holds what this version cannot read"),
+        "undo what was changed there by hand, or run the version that wrote it",
+    )
+}

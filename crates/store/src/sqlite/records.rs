@@ -1,0 +1,207 @@
+//! Lanes and ledger entries, read and written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use schemas::column::RowSchema;
+use schemas::digest::Digest;
+use schemas::name::{FeedName, Lane, RecipientName};
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+use crate::frontier::{Frontier, Noted};
+use crate::ledger::{Entry, EntryState, LaneState};
+use crate::merge::Place;
+use crate::record::{LaneRecord, LedgerRow, broken};
+
+use super::failure;
+
+/// An unsigned number as SQLite holds it.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| broken("slacktide_lanes or slacktide_ledger"))
+}
+
+/// Every lane.
+pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
+    let read = || {
+        tx.prepare_cached("SELECT recipient, feed FROM slacktide_lanes ORDER BY 1, 2")?
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let name = |(recipient, feed)| {
+        Some(Lane { recipient: RecipientName::new(recipient).ok()?, feed: FeedName::new(feed).ok()? })
+    };
+    sql(read())?.into_iter().map(|pair| name(pair).ok_or_else(|| broken("slacktide_lanes"))).collect()
+}
+
+/// The lane's record; a fresh one where there is none.
+pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
+    let found = tx
+        .prepare_cached(
+            "SELECT epoch, openings, stopped, frontier, columns FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![lane.recipient.as_str(), lane.feed.as_str()], |row| {
+                    let columns: Option<String> = row.get(4)?;
+                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, columns))
+                })
+                .optional()
+        });
+    let Some((epoch, openings, stopped, frontier, columns)) = sql(found)? else { return Ok(LaneRecord::default()) };
+    Ok(LaneRecord {
+        state: LaneState { epoch, openings: json(&openings)?, stopped },
+        frontier: json::<Frontier>(&frontier)?,
+        columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
+    })
+}
+
+/// Writes the lane's record.
+pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    let done = tx
+        .prepare_cached("INSERT OR REPLACE INTO slacktide_lanes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+        .and_then(|mut statement| {
+            statement.execute(params![
+                lane.recipient.as_str(),
+                lane.feed.as_str(),
+                record.state.epoch,
+                text.openings,
+                record.state.stopped,
+                text.frontier,
+                record.frontier.epoch,
+                int(record.frontier.number),
+                text.columns,
+            ])
+        });
+    sql(done).map(|_| ())
+}
+
+/// The entries in these places.
+pub(super) fn entries(tx: &Transaction<'_>, lane: &Lane, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, Entry>> {
+    let mut entries = BTreeMap::new();
+    let mut statement = sql(tx.prepare_cached(
+        "SELECT digest, previous, state FROM slacktide_ledger \
+         WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
+    ))?;
+    for place in places {
+        let key = params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number)];
+        let found = statement.query_row(key, |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, String>(2)?)));
+        if let Some((digest, previous, state)) = sql(found.optional())? {
+            let previous = previous.as_deref().map(digest_of).transpose()?;
+            entries.insert(*place, Entry { digest: digest_of(&digest)?, previous, state: EntryState::of_word(&state) });
+        }
+    }
+    Ok(entries)
+}
+
+fn digest_of(text: &str) -> Result<Digest> {
+    Digest::from_hex(text).map_err(|_| broken("slacktide_ledger"))
+}
+
+/// Writes an entry over one in quarantine or over none.
+pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result<()> {
+    let cursor = row.cursor_text()?;
+    let done = tx
+        .prepare_cached(
+            "INSERT INTO slacktide_ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+             ON CONFLICT DO UPDATE SET digest = excluded.digest, previous = excluded.previous, state = excluded.state, \
+             sequence = excluded.sequence, publisher = excluded.publisher, rows = excluded.rows, \
+             rows_quarantined = excluded.rows_quarantined, cursor_after = excluded.cursor_after, \
+             read_from = excluded.read_from, read_to = excluded.read_to, exchanged_at = excluded.exchanged_at, \
+             stored_at = excluded.stored_at \
+             WHERE slacktide_ledger.state = 'quarantined' AND excluded.state <> 'quarantined'",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                lane.recipient.as_str(),
+                lane.feed.as_str(),
+                row.place.epoch,
+                int(row.place.number),
+                row.digest.to_string(),
+                row.previous.map(|digest| digest.to_string()),
+                row.state.word(),
+                int(row.sequence),
+                row.publisher,
+                int(row.rows),
+                int(row.rows_quarantined),
+                cursor,
+                row.read_from.to_string(),
+                row.read_to.to_string(),
+                row.exchanged_at.to_string(),
+                Timestamp::now().to_string(),
+            ])
+        });
+    sql(done).map(|_| ())
+}
+
+/// Up to `most` entries after a place, in order.
+pub(super) fn after(tx: &Transaction<'_>, lane: &Lane, place: Place, most: u32) -> Result<Vec<Noted>> {
+    type Raw = (u32, i64, String, Option<String>, String, i64, i64, Option<String>);
+    let raw = |row: &Row<'_>| -> rusqlite::Result<Raw> {
+        Ok((
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get(3)?,
+            row.get(4)?,
+            row.get(5)?,
+            row.get(6)?,
+            row.get(7)?,
+        ))
+    };
+    let read = || {
+        tx.prepare_cached(
+            "SELECT epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after FROM slacktide_ledger \
+             WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) > (?3, ?4) ORDER BY epoch, number LIMIT ?5",
+        )?
+        .query_map(
+            params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number), most],
+            raw,
+        )?
+        .collect::<rusqlite::Result<Vec<Raw>>>()
+    };
+    sql(read())?
+        .into_iter()
+        .map(|(epoch, number, digest, previous, state, rows, rows_quarantined, cursor)| {
+            Ok(Noted {
+                place: Place { epoch, number: unsigned(number) },
+                digest: digest_of(&digest)?,
+                previous: previous.as_deref().map(digest_of).transpose()?,
+                state: EntryState::of_word(&state),
+                rows: unsigned(rows),
+                rows_quarantined: unsigned(rows_quarantined),
+                cursor_after: cursor.as_deref().map(json).transpose()?,
+            })
+        })
+        .collect()
+}
+
+/// Entries that wait above a place.
+pub(super) fn pending(tx: &Transaction<'_>, lane: &Lane, place: Place) -> Result<u64> {
+    let count = tx
+        .prepare_cached(
+            "SELECT count(*) FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND state <> 'superseded' \
+             AND (epoch, number) > (?3, ?4)",
+        )
+        .and_then(|mut statement| {
+            statement.query_row(
+                params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number)],
+                |row| row.get(0),
+            )
+        });
+    sql(count).map(unsigned)
+}
