@@ -23,7 +23,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    if let Err(error) = runtime::telemetry::init(cli.log_format.into()) {
+    // The demo shows what happens by itself; log lines would run through its display.
+    let quiet = matches!(cli.command, cli::Command::Demo(_)) && std::env::var_os("SLACKTIDE_LOG").is_none();
+    if !quiet && let Err(error) = runtime::telemetry::init(cli.log_format.into()) {
         output::error(&error.to_string());
         return runtime::exit::Exit::Usage.into();
     }
