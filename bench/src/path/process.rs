@@ -1,0 +1,74 @@
+//! Memory and CPU time of a process, by the kernel's word.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use crate::Outcome;
+
+/// The most memory that a process ever held, in bytes (`VmHWM`).
+///
+/// # Errors
+/// When it is gone.
+pub(crate) fn peak_memory(pid: u32) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .ok_or("the kernel tells no VmHWM")?;
+    Ok(kilobytes.trim().parse::<u64>()? * 1024)
+}
+
+/// CPU time of a process and of all its children, those that ended included.
+///
+/// # Errors
+/// When it is gone.
+pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
+    let own = Stat::read(pid).ok_or("the process is gone")?;
+    let mut ticks = own.ticks + own.reaped;
+    let mut children: BTreeMap<u32, u64> = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(other) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if let Some(stat) = Stat::read(other).filter(|stat| stat.parent == pid) {
+            children.insert(other, stat.ticks + stat.reaped);
+        }
+    }
+    ticks += children.values().sum::<u64>();
+    // The kernel counts in hundredths of a second, whatever its own tick is.
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+struct Stat {
+    parent: u32,
+    ticks: u64,
+    reaped: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name stands in brackets and may hold anything.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            ticks: number(11)? + number(12)?,
+            reaped: number(13)? + number(14)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_time() {
+        let me = std::process::id();
+        assert!(peak_memory(me).is_ok_and(|bytes| bytes > 100_000));
+        assert!(cpu_time(me).is_ok());
+        assert!(cpu_time(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,291 @@
+//! Medians, ratios, the table and `target/bench/path.json`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::arguments::Counts;
+use crate::settings::POLL;
+use crate::stages::Freight;
+use crate::whole::Run;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Subject {
+    /// `COPY … TO STDOUT`, drained.
+    CopyOut,
+    /// The source's reader.
+    Read,
+    /// Compressing and signing on one core.
+    Seal,
+    /// Publishing to the exchange.
+    Publish,
+    /// Verifying and unpacking on one core.
+    Open,
+    /// The store.
+    Store,
+    /// `COPY … FROM STDIN`.
+    CopyIn,
+    /// Everything.
+    Whole,
+}
+
+impl Subject {
+    /// In the order of the path.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::CopyOut,
+        Self::Read,
+        Self::Seal,
+        Self::Publish,
+        Self::Open,
+        Self::Store,
+        Self::CopyIn,
+        Self::Whole,
+    ];
+
+    /// The name in tables and files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CopyOut => "copy-out",
+            Self::Read => "read",
+            Self::Seal => "seal",
+            Self::Publish => "publish",
+            Self::Open => "open",
+            Self::Store => "store",
+            Self::CopyIn => "copy-in",
+            Self::Whole => "whole",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::CopyOut => "ceiling: COPY (SELECT ...) TO STDOUT, drained",
+            Self::Read => "source: read in quanta, packed into blocks",
+            Self::Seal => "social: compress and sign, one core",
+            Self::Publish => "exchange: compare-and-set, fsync each",
+            Self::Open => "commercial: verify, unpack, total, one core",
+            Self::Store => "store: rows and ledger, in the poller's batches",
+            Self::CopyIn => "ceiling: COPY into an equal table with its key",
+            Self::Whole => "social and commercial, first read to last commit",
+        }
+    }
+
+    /// Whether the whole path has to pass through it; the ceilings are beside it.
+    fn is_stage(self) -> bool {
+        matches!(
+            self,
+            Self::Read | Self::Seal | Self::Publish | Self::Open | Self::Store
+        )
+    }
+}
+
+/// Rows a second.
+pub(crate) fn rate(rows: u64, took: Duration) -> f64 {
+    rows as f64 / took.as_secs_f64().max(1e-9)
+}
+
+/// Everything measured so far.
+pub(crate) struct Report {
+    counts: Counts,
+    row_bytes: f64,
+    chunks: usize,
+    sealed_share: f64,
+    rates: BTreeMap<Subject, Vec<f64>>,
+    runs: Vec<Run>,
+    quarter: Option<Run>,
+}
+
+const WANTED: f64 = 100_000.0;
+const WANTED_SHARE: f64 = 0.8;
+const MOST_MEMORY: u64 = 256_000_000;
+
+impl Report {
+    /// Over these rows.
+    pub(crate) fn new(counts: Counts, freight: &Freight) -> Self {
+        Self {
+            counts,
+            row_bytes: freight.plain_bytes as f64 / freight.rows as f64,
+            chunks: freight.chunks.len(),
+            sealed_share: freight.sealed_bytes as f64 / freight.plain_bytes as f64,
+            rates: BTreeMap::new(),
+            runs: Vec::new(),
+            quarter: None,
+        }
+    }
+
+    /// What is being measured.
+    pub(crate) fn head(&self) -> String {
+        let Counts {
+            rows,
+            rounds,
+            pollers,
+        } = self.counts;
+        format!(
+            "{rows} rows of {:.0} packed bytes in {} chunks, which shrink to {:.0} %; {} cores; {rounds} rounds; \
+             {pollers} poller(s), a tick each {POLL}",
+            self.row_bytes,
+            self.chunks,
+            self.sealed_share * 100.0,
+            cores(),
+        )
+    }
+
+    /// Notes a stage.
+    pub(crate) fn stage(&mut self, subject: Subject, rows: u64, took: Duration) {
+        self.rates.entry(subject).or_default().push(rate(rows, took));
+    }
+
+    /// Notes a run of the whole path.
+    pub(crate) fn whole(&mut self, run: &Run) {
+        self.rates.entry(Subject::Whole).or_default().push(run.rate());
+        self.runs.push(run.clone());
+    }
+
+    /// Notes the run of a quarter of the rows.
+    pub(crate) fn quarter(&mut self, run: &Run) {
+        self.quarter = Some(run.clone());
+    }
+
+    fn median(&self, subject: Subject) -> Option<f64> {
+        let mut rates = self.rates.get(&subject)?.clone();
+        rates.sort_by(f64::total_cmp);
+        let (upper, lower) = (rates.get(rates.len() / 2)?, rates.get((rates.len() - 1) / 2)?);
+        Some(f64::midpoint(*upper, *lower))
+    }
+
+    fn slowest(&self) -> Option<(Subject, f64)> {
+        let stages = Subject::ALL.into_iter().filter(|subject| subject.is_stage());
+        let rates = stages.filter_map(|subject| Some((subject, self.median(subject)?)));
+        rates.min_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
+    fn share(&self) -> Option<f64> {
+        Some(self.median(Subject::Whole)? / self.slowest()?.1)
+    }
+
+    /// CPU seconds that a million rows take over the whole path.
+    fn cpu_per_million(&self) -> Option<f64> {
+        let mut each: Vec<f64> = self
+            .runs
+            .iter()
+            .map(|run| run.cpu.sum() * 1e6 / run.rows as f64)
+            .collect();
+        each.sort_by(f64::total_cmp);
+        each.get(each.len() / 2).copied()
+    }
+
+    fn peaks(run: &Run) -> [(&'static str, u64); 2] {
+        [("social", run.peak.social), ("commercial", run.peak.commercial)]
+    }
+
+    /// The table for people.
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!("{:<10}{:>12}{:>24}   what\n", "", "rows/s", "rounds");
+        for (subject, rates) in &self.rates {
+            let each: Vec<String> = rates.iter().map(|rate| format!("{:.0}k", rate / 1e3)).collect();
+            let median = self.median(*subject).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "{:<10}{median:>12.0}{:>24}   {}",
+                subject.name(),
+                each.join(" "),
+                subject.what()
+            );
+        }
+        if let (Some(share), Some((slowest, _))) = (self.share(), self.slowest()) {
+            let _ = writeln!(
+                text,
+                "\nthe whole path goes at {share:.2} of its slowest stage, {}",
+                slowest.name()
+            );
+        }
+        if let Some(cpu) = self.cpu_per_million() {
+            let bound = cores() as f64 * 1e6 / cpu;
+            let _ = writeln!(
+                text,
+                "a million rows take {cpu:.1} CPU seconds in all processes together; {} cores could do {bound:.0} rows/s",
+                cores(),
+            );
+        }
+        let greatest = self
+            .runs
+            .iter()
+            .max_by_key(|run| run.peak.social + run.peak.commercial);
+        if let (Some(quarter), Some(run)) = (&self.quarter, greatest) {
+            for ((name, few), (_, many)) in Self::peaks(quarter).into_iter().zip(Self::peaks(run)) {
+                let megabytes = |bytes: u64| bytes as f64 / 1e6;
+                let (few, many) = (megabytes(few), megabytes(many));
+                let _ = writeln!(
+                    text,
+                    "peak memory of {name}: {few:.0} MB for {} rows, {many:.0} MB for {}",
+                    quarter.rows, run.rows
+                );
+            }
+        }
+        text
+    }
+
+    /// Writes `target/bench/path.json`.
+    pub(crate) fn write(&self) -> Outcome<PathBuf> {
+        let stages: BTreeMap<&str, _> = self
+            .rates
+            .iter()
+            .map(|(subject, rates)| {
+                (
+                    subject.name(),
+                    json!({"median": self.median(*subject), "rounds": rates}),
+                )
+            })
+            .collect();
+        let report = json!({
+            "rows": self.counts.rows,
+            "rounds": self.counts.rounds,
+            "pollers": self.counts.pollers,
+            "cores": cores(),
+            "packed_bytes_per_row": self.row_bytes,
+            "chunks": self.chunks,
+            "compressed_to": self.sealed_share,
+            "fsync": true,
+            "rows_per_second": stages,
+            "slowest_stage": self.slowest().map(|(subject, _)| subject.name()),
+            "whole_to_slowest": self.share(),
+            "cpu_seconds_per_million_rows": self.cpu_per_million(),
+            "whole": self.runs,
+            "quarter": self.quarter,
+        });
+        let target = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| harness::workspace().join("target"), PathBuf::from);
+        let path = target.join("bench/path.json");
+        std::fs::create_dir_all(target.join("bench"))?;
+        std::fs::write(&path, format!("{report:#}\n"))?;
+        Ok(path)
+    }
+
+    /// What was aimed at and what came of it. Only memory is a bound; rates depend on the machine.
+    pub(crate) fn verdict(&self) -> Outcome<()> {
+        if let (Some(rate), Some(share)) = (self.median(Subject::Whole), self.share()) {
+            let word = |reached: bool| if reached { "reached" } else { "not reached" };
+            println!("aim of {WANTED:.0} rows/s: {}", word(rate >= WANTED));
+            println!(
+                "aim of {WANTED_SHARE} of the slowest stage: {}",
+                word(share >= WANTED_SHARE)
+            );
+        }
+        let peaks = self.runs.iter().flat_map(Self::peaks);
+        match peaks.max_by_key(|(_, bytes)| *bytes) {
+            Some((name, bytes)) if bytes > MOST_MEMORY => {
+                Err(format!("{name} held {bytes} bytes, more than {MOST_MEMORY}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}

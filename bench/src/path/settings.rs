@@ -1,0 +1,95 @@
+//! The two configuration files, as a user writes them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::rig::{RECIPIENT, Rig};
+use crate::{Outcome, rows};
+
+/// The bureau's file, for one feed of the first so many rows.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn social(rig: &Rig, feed: &str, rows: u64) -> Outcome<PathBuf> {
+    let text = format!(
+        r#"[social]
+name = "bureau"
+source = "core"
+
+[exchange]
+url = "{url}"
+user = "bureau"
+seed = {{ file = "bureau.seed" }}
+
+[signing]
+seed = {{ file = "bureau.sign" }}
+
+[trust.receipts]
+{RECIPIENT} = ["{receipts}"]
+
+[source]
+kind = "postgres"
+url = {{ value = "{source}" }}
+
+[gate]
+mode = "open"
+
+[[feed]]
+name = "{feed}"
+sql = "{sql}"
+cursor = {cursor:?}
+cursor_set_by = "transaction"
+key = ["{key}"]
+money = {money:?}
+recipients = ["{RECIPIENT}"]
+"#,
+        url = rig.exchange.url(),
+        receipts = rig.receipt_key.public(),
+        source = rig.source.url_as(&rig.reader),
+        sql = rows::sql(rows),
+        cursor = rows::CURSOR,
+        key = rows::KEY,
+        money = rows::MONEY,
+    );
+    let path = rig.file("social.toml");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// The insurer's file, for one store.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn commercial(rig: &Rig, store: &str) -> Outcome<PathBuf> {
+    let text = format!(
+        r#"[commercial]
+recipient = "{RECIPIENT}"
+
+[exchange]
+url = "{url}"
+user = "{RECIPIENT}"
+seed = {{ file = "{RECIPIENT}.seed" }}
+
+[signing]
+seed = {{ file = "{RECIPIENT}.sign" }}
+
+[trust]
+chunks = ["{chunks}"]
+
+[store]
+kind = "postgres"
+url = {{ value = "{store}" }}
+
+[poll]
+interval = "{POLL}"
+"#,
+        url = rig.exchange.url(),
+        chunks = rig.chunk_key.public(),
+    );
+    let path = rig.file("commercial.toml");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// From tick to tick of a poller. Short, for the last tick is part of what is measured.
+pub(crate) const POLL: &str = "200ms";

@@ -1,0 +1,80 @@
+//! Reading: the source's reader, quantum by quantum under permits of an open gate, rows packed
+//! into blocks and handed on.
+
+use std::time::{Duration, Instant};
+
+use gate::Gate;
+use jiff::Timestamp;
+use schemas::column::RowSchema;
+use social::chunker::{Block, Chunker};
+use social::quantum::{Sizing, Took};
+use source::{End, FeedDefinition, PostgresConfig, PostgresSource, Source};
+
+use crate::rig::Rig;
+use crate::{Outcome, rows};
+
+/// Reads all rows and drops the blocks.
+pub(super) async fn run(rig: &Rig, rows: u64) -> Outcome<Duration> {
+    let feed = rows::definition("setl", rows)?;
+    let mut read = 0;
+    let (_, took) = each_block(rig, &feed, |block| read += block.totals.rows).await?;
+    if read == rows {
+        Ok(took)
+    } else {
+        Err(format!("{read} of {rows} rows were read").into())
+    }
+}
+
+/// Reads all rows of a feed into blocks; gives their columns and how long it took.
+pub(super) async fn each_block(
+    rig: &Rig,
+    feed: &FeedDefinition,
+    mut take: impl FnMut(Block),
+) -> Outcome<(RowSchema, Duration)> {
+    let gate = Gate::fixed_open();
+    let source = PostgresSource::new(
+        PostgresConfig::new(rig.source.url_as(&rig.reader)),
+        gate.shut_flag(),
+    )?;
+    let permit = gate.permit().await;
+    let mut reader = source.open_feed(feed, &permit).await?;
+    let schema = reader.schema().clone();
+    let mut chunker = Chunker::new(&schema, &feed.cursor, &feed.money, None)?;
+    let sizing = Sizing::default();
+    let mut limit = sizing.first();
+    let began = Instant::now();
+    let fence = reader
+        .fence(&permit)
+        .await?
+        .fence
+        .ok_or("the fence lets nothing pass")?;
+    drop(permit);
+    loop {
+        let permit = gate.permit().await;
+        let after = chunker.position()?;
+        chunker.begin_quantum(Timestamp::now());
+        let quantum = reader
+            .read(after.as_ref(), &fence, limit, &permit, &mut chunker)
+            .await?;
+        drop(permit);
+        limit = sizing.next(Took {
+            limit,
+            rows: quantum.rows,
+            bytes: chunker.packed(),
+            time: quantum.took,
+        });
+        if let Some(fault) = chunker.take_fault() {
+            return Err(fault.into());
+        }
+        if quantum.end == End::Drained {
+            chunker.close();
+        }
+        chunker.take_closed().into_iter().for_each(&mut take);
+        if quantum.end == End::Drained {
+            break;
+        }
+    }
+    let took = began.elapsed();
+    source.close().await;
+    Ok((schema, took))
+}

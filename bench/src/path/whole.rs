@@ -1,0 +1,261 @@
+//! The whole path: the release binary's own processes, from configuration files.
+//!
+//! Two spans are told apart. `path` is from the moment the first row was read to the moment the
+//! last one was committed at the receiver, by the receiver's ledger. `wall` begins before any
+//! process was started, so it has start-up, connecting, taking the lease and checking the feed.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{Db, Process};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::rig::Rig;
+use crate::{Outcome, process, rows, settings};
+
+/// One run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Run {
+    /// Rows moved.
+    pub(crate) rows: u64,
+    /// Commercial processes.
+    pub(crate) pollers: usize,
+    /// From the first read to the last commit, in seconds.
+    pub(crate) path_seconds: f64,
+    /// From before the first process was started to the last commit, in seconds.
+    pub(crate) wall_seconds: f64,
+    /// Chunks that the rows came in.
+    pub(crate) chunks: i64,
+    /// The most memory that each process of ours held, in bytes, the greatest of its kind.
+    pub(crate) peak: Peak,
+    /// CPU seconds by part.
+    pub(crate) cpu: Cpu,
+}
+
+/// Peak memory in bytes (`VmHWM`).
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Peak {
+    /// `slacktide social`.
+    pub(crate) social: u64,
+    /// `slacktide commercial`; of several, the greatest.
+    pub(crate) commercial: u64,
+    /// nats-server, over the whole bench so far.
+    pub(crate) exchange: u64,
+}
+
+/// CPU seconds of one run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Cpu {
+    /// The core's PostgreSQL.
+    pub(crate) core: f64,
+    /// `slacktide social`.
+    pub(crate) social: f64,
+    /// nats-server.
+    pub(crate) exchange: f64,
+    /// All `slacktide commercial`.
+    pub(crate) commercial: f64,
+    /// The receiver's PostgreSQL.
+    pub(crate) store: f64,
+}
+
+impl Cpu {
+    /// Of all parts.
+    pub(crate) fn sum(&self) -> f64 {
+        self.core + self.social + self.exchange + self.commercial + self.store
+    }
+}
+
+/// Whatever goes wrong, the bench ends: at this many rows a second it is not worth measuring.
+const SLOWEST: u64 = 2_000;
+
+/// Moves the first `rows` rows into a fresh store.
+///
+/// # Errors
+/// When a process ends, when it takes too long, or when core and store differ at the end.
+pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, round: usize) -> Outcome<Run> {
+    let feed = format!("setl_{round}");
+    let db = rig.sink.database("whole").await;
+    let social = settings::social(rig, &feed, rows)?;
+    let commercial = settings::commercial(rig, &db.url)?;
+    db.execute("CHECKPOINT").await;
+    let cpu_before = servers(rig)?;
+
+    let began = Timestamp::now();
+    let mut receiving: Vec<Process> = Vec::new();
+    for number in 1..=pollers {
+        receiving.push(start(
+            rig,
+            binary,
+            &format!("commercial {number}"),
+            "commercial",
+            &commercial,
+        ));
+    }
+    let mut sending = start(rig, binary, "social", "social", &social);
+    let done = wait(&db, rows, &mut sending, &mut receiving).await?;
+
+    let mut run = Run {
+        rows,
+        pollers,
+        path_seconds: done.path_micros as f64 / 1e6,
+        wall_seconds: done.last.duration_since(began).as_secs_f64(),
+        chunks: done.chunks,
+        peak: Peak {
+            social: 0,
+            commercial: 0,
+            exchange: process::peak_memory(rig.exchange.pid())?,
+        },
+        cpu: Cpu {
+            core: 0.0,
+            social: 0.0,
+            exchange: 0.0,
+            commercial: 0.0,
+            store: 0.0,
+        },
+    };
+    run.peak.social = process::peak_memory(sending.pid())?;
+    run.cpu.social = process::cpu_time(sending.pid())?.as_secs_f64();
+    for process in &receiving {
+        run.peak.commercial = run.peak.commercial.max(process::peak_memory(process.pid())?);
+        run.cpu.commercial += process::cpu_time(process.pid())?.as_secs_f64();
+    }
+    sending.sigterm();
+    receiving.iter_mut().for_each(Process::sigterm);
+    sending.wait_exit(Duration::from_secs(30)).await;
+    for process in &mut receiving {
+        process.wait_exit(Duration::from_secs(30)).await;
+    }
+    let cpu = servers(rig)?;
+    run.cpu.core = (cpu.0 - cpu_before.0).as_secs_f64();
+    run.cpu.exchange = (cpu.1 - cpu_before.1).as_secs_f64();
+    run.cpu.store = (cpu.2 - cpu_before.2).as_secs_f64();
+    compare(rig, &db, &feed, rows).await?;
+    Ok(run)
+}
+
+fn start(rig: &Rig, binary: &Path, name: &str, agent: &str, settings: &Path) -> Process {
+    let mut command = Command::new(binary);
+    command
+        .args([agent, "run", "--config"])
+        .arg(settings)
+        .current_dir(rig.folder());
+    Process::spawn(name, &mut command)
+}
+
+fn servers(rig: &Rig) -> Outcome<(Duration, Duration, Duration)> {
+    Ok((
+        process::cpu_time(rig.core.pid())?,
+        process::cpu_time(rig.exchange.pid())?,
+        process::cpu_time(rig.sink.pid())?,
+    ))
+}
+
+struct Done {
+    chunks: i64,
+    path_micros: i64,
+    last: Timestamp,
+}
+
+/// Until the ledger counts all rows.
+async fn wait(db: &Db, rows: u64, sending: &mut Process, receiving: &mut [Process]) -> Outcome<Done> {
+    let client = db.connect().await;
+    let deadline = Instant::now() + Duration::from_secs(30 + rows / SLOWEST);
+    let mut there = false;
+    let mut stored = 0;
+    loop {
+        for process in std::iter::once(&mut *sending).chain(receiving.iter_mut()) {
+            if let Some(status) = process.ended() {
+                return Err(format!(
+                    "a process ended with {status}:\n{}{}",
+                    process.stdout(),
+                    process.stderr()
+                )
+                .into());
+            }
+        }
+        if !there {
+            let asked = client
+                .query_one("SELECT to_regclass('slacktide.ledger') IS NOT NULL", &[])
+                .await?;
+            there = asked.try_get(0)?;
+        }
+        if there {
+            let row = client.query_one(LEDGER, &[]).await?;
+            stored = row.try_get::<_, i64>(0)?;
+            if u64::try_from(stored)? >= rows {
+                return Ok(Done {
+                    chunks: row.try_get(1)?,
+                    path_micros: row.try_get(2)?,
+                    last: Timestamp::from_microsecond(row.try_get(3)?)?,
+                });
+            }
+        }
+        if Instant::now() > deadline {
+            let told = format!(
+                "social: {}\ncommercial: {}",
+                sending.stderr(),
+                receiving[0].stderr()
+            );
+            return Err(format!("only {stored} of {rows} rows were stored in time\n{told}").into());
+        }
+        // Seldom: the ledger is not for watching, and what this costs is part of what is measured.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Rows, chunks, microseconds from the first read to the last commit, and when that was.
+const LEDGER: &str = "SELECT coalesce(sum(rows), 0)::bigint, count(*),
+    coalesce(extract(epoch FROM max(stored_at::timestamptz) - min(read_from::timestamptz)) * 1000000, 0)::bigint,
+    coalesce(extract(epoch FROM max(stored_at::timestamptz)) * 1000000, 0)::bigint
+    FROM slacktide.ledger";
+
+async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
+    const COLUMNS: &str = "SELECT count(*)::text || ' rows, ' || sum(medfee_sumamt) || ' in all, '
+        || sum(hashtextextended(concat_ws('|', setl_id, updt_time AT TIME ZONE 'UTC', mdtrt_id, psn_no, fixmedins_name,
+            begndate, enddate, medfee_sumamt, hifp_pay, acct_pay, psn_cash_pay, dise_codg, dise_name, refd), 0)::numeric)";
+    let core = rig
+        .source
+        .query(&format!("{COLUMNS} FROM ({}) AS feed", rows::sql(rows)))
+        .await;
+    let kept = db.query(&format!("{COLUMNS} FROM {feed}")).await;
+    let text = |rows: &[tokio_postgres::Row]| rows.first().map(|row| row.try_get::<_, String>(0)).transpose();
+    let (core, kept) = (text(&core)?, text(&kept)?);
+    if core == kept {
+        Ok(())
+    } else {
+        Err(format!("core and store differ: {core:?}, {kept:?}").into())
+    }
+}
+
+impl Run {
+    /// Rows a second from the first read to the last commit.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rows as f64 / self.path_seconds
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        write!(
+            f,
+            "{:>9.0} rows/s ({:.2} s; {:.2} s with start-up), peak social {:.0} MB, commercial {:.0} MB, \
+             CPU {:.1} s (core {:.1}, social {:.1}, exchange {:.1}, commercial {:.1}, store {:.1})",
+            self.rate(),
+            self.path_seconds,
+            self.wall_seconds,
+            megabytes(self.peak.social),
+            megabytes(self.peak.commercial),
+            self.cpu.sum(),
+            self.cpu.core,
+            self.cpu.social,
+            self.cpu.exchange,
+            self.cpu.commercial,
+            self.cpu.store,
+        )
+    }
+}
