@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `binary` | the one binary, as a user starts it |
 //! | `law` | which crate may depend on which |
+//! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
 mod binary;
 mod law;
+mod model;

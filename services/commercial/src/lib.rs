@@ -3,7 +3,8 @@
 //! - [`step`] PURE: what goes into which transaction, what becomes of a delivery, when a
 //!   receipt is due, when the next tick is
 //! - [`open`] a delivery becomes a verified chunk, or goes to quarantine
-//! - [`poller`] carries it out; [`receipts`] the receiver's signed word
+//! - [`poller`] carries it out; `transaction` stores a lane's
+//!   chunks and settles them; [`receipts`] the receiver's signed word
 //! - [`status`] what it shows
 
 pub mod open;
@@ -11,6 +12,7 @@ pub mod poller;
 pub mod receipts;
 pub mod status;
 pub mod step;
+mod transaction;
 
 pub use poller::{CommercialError, CommercialParts, PollOptions, run};
 pub use status::{Board, CommercialStatus};

@@ -4,7 +4,8 @@
 //!
 //! - one lane: [`step`] PURE, with [`stop`] why it stands still; [`lane`] its executor, which
 //!   reads the exchange back with [`tail`] and makes chunks with [`seal`]
-//! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor
+//! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor, which
+//!   holds the [`lane_end`]s
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
 //! - the operator's way on after a stop: [`epoch`]
 //! - all of it: [`run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
@@ -14,6 +15,7 @@ pub mod chunker;
 pub mod epoch;
 pub mod group;
 pub mod lane;
+pub mod lane_end;
 pub mod lease;
 pub mod lease_keeper;
 pub mod options;

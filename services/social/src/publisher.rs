@@ -13,27 +13,19 @@ use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use source::fence::Fence;
 use source::{End, ErrorKind, FeedDefinition, FeedReader, Source};
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::{Chunker, ChunkerError};
 use crate::group::{Group, Member, join, prune};
 use crate::lane::{Parcel, Position};
+use crate::lane_end::{LaneEnd, moved};
 use crate::lease_keeper::LeaseWatch;
 use crate::options::PublisherOptions;
 use crate::quantum::Took;
 use crate::retry;
 use crate::seal::Packed;
 use crate::status::Board;
-
-/// The reader's end of a lane.
-pub struct LaneEnd {
-    /// Where to read on.
-    pub position: watch::Receiver<Position>,
-    /// Takes blocks.
-    pub outbox: mpsc::Sender<Parcel>,
-}
 
 /// What a feed's executor is made of.
 pub struct FeedParts {
@@ -403,17 +395,4 @@ impl Publisher {
 
 fn age(since: Timestamp) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or(Duration::ZERO)
-}
-
-/// Waits until a lane moves.
-async fn moved(lanes: &mut [LaneEnd]) {
-    let changes = lanes.iter_mut().map(|lane| {
-        Box::pin(async {
-            // A lane that has ended moves no more.
-            if lane.position.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-    });
-    futures_util::future::select_all(changes).await;
 }

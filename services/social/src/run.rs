@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::lane::{LaneParts, LaneWorker};
+use crate::lane_end::LaneEnd;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
 use crate::options::SocialOptions;
-use crate::publisher::{FeedParts, LaneEnd, Publisher};
+use crate::publisher::{FeedParts, Publisher};
 use crate::status::{Board, LeaseStatus, SocialStatus};
 use crate::tail::Trust;
 

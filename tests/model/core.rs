@@ -1,0 +1,143 @@
+//! The simulated system of record: transactions that take their cursor at their begin, at
+//! their statement or from a sequence, and commit whenever they like.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemas::cursor::{Cursor, Scalar};
+use source::fence::{Fence, OpenTransaction, TransactionId};
+
+use super::rng::Rng;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Transaction,
+    Statement,
+    Sequence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) key: i64,
+    /// The cursor's first column: milliseconds, or a number of the sequence.
+    pub(super) at: i64,
+    pub(super) version: i64,
+    pub(super) gone: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Tx {
+    id: i32,
+    began: i64,
+    prepared: Option<i64>,
+    writes: BTreeMap<i64, Row>,
+}
+
+pub(super) struct Core {
+    pub(super) mode: Mode,
+    rows: BTreeMap<i64, Row>,
+    open: Vec<Tx>,
+    versions: i64,
+    sequence: i64,
+    ids: i32,
+}
+
+pub(super) fn time(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}
+
+impl Core {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { mode, rows: BTreeMap::new(), open: Vec::new(), versions: 0, sequence: 0, ids: 0 }
+    }
+
+    /// One act of the business.
+    pub(super) fn act(&mut self, rng: &mut Rng, now: i64) {
+        let which = rng.below(self.open.len());
+        match rng.below(10) {
+            0..=2 if self.open.len() < 3 => {
+                self.ids += 1;
+                self.open.push(Tx { id: self.ids, began: now, prepared: None, writes: BTreeMap::new() });
+            }
+            3..=5 if !self.open.is_empty() => (0..=rng.below(3)).for_each(|_| self.write(rng, which, now)),
+            6..=8 if !self.open.is_empty() => self.end(which, !rng.percent(10)),
+            9 if !self.open.is_empty() && rng.percent(30) => {
+                if let Some(tx) = self.open.get_mut(which) {
+                    tx.prepared.get_or_insert(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, rng: &mut Rng, which: usize, now: i64) {
+        let key = rng.span(1, 16);
+        let locked = self.open.iter().enumerate().any(|(other, tx)| other != which && tx.writes.contains_key(&key));
+        let Some(tx) = self.open.get_mut(which).filter(|tx| tx.prepared.is_none() && !locked) else { return };
+        self.versions += 1;
+        self.sequence += 1;
+        let at = match self.mode {
+            Mode::Transaction => tx.began,
+            Mode::Statement => now,
+            Mode::Sequence => self.sequence,
+        };
+        tx.writes.insert(key, Row { key, at, version: self.versions, gone: rng.percent(40) });
+    }
+
+    fn end(&mut self, which: usize, commit: bool) {
+        let tx = self.open.swap_remove(which);
+        if commit {
+            self.rows.extend(tx.writes);
+        }
+    }
+
+    pub(super) fn end_all(&mut self) {
+        while !self.open.is_empty() {
+            self.end(0, true);
+        }
+    }
+
+    pub(super) fn highest(&self) -> Option<Scalar> {
+        self.rows.values().map(|row| row.at).max().map(Scalar::Int)
+    }
+
+    pub(super) fn open(&self) -> Vec<OpenTransaction> {
+        let seen = |tx: &Tx| OpenTransaction {
+            id: match tx.prepared {
+                None => TransactionId::Session { pid: tx.id, started_us: tx.began * 1_000 },
+                Some(_) => TransactionId::Prepared(tx.id.to_string()),
+            },
+            role: "clerk".into(),
+            application: "claims".into(),
+            since: time(tx.prepared.unwrap_or(tx.began)),
+        };
+        self.open.iter().map(seen).collect()
+    }
+
+    pub(super) fn read(&self, after: Option<&Cursor>, fence: &Fence, limit: usize) -> Vec<Row> {
+        let after = after.map(|cursor| match cursor.0.as_slice() {
+            [Scalar::Int(at), Scalar::Int(key)] => (*at, *key),
+            other => panic!("a cursor of another shape: {other:?}"),
+        });
+        let within = |at: i64| match fence {
+            Fence::Below(Scalar::Int(bound)) => at < *bound,
+            Fence::UpTo(Scalar::Int(bound)) => at <= *bound,
+            Fence::Open => true,
+            other => panic!("a fence of another shape: {other:?}"),
+        };
+        let mut rows: Vec<Row> = self.rows.values().filter(|row| within(row.at)).copied().collect();
+        rows.retain(|row| after.is_none_or(|after| (row.at, row.key) > after));
+        rows.sort_by_key(|row| (row.at, row.key));
+        rows.truncate(limit);
+        rows
+    }
+
+    /// What the receiver must hold in the end.
+    pub(super) fn living(&self) -> BTreeMap<i64, i64> {
+        self.rows.values().filter(|row| !row.gone).map(|row| (row.key, row.version)).collect()
+    }
+
+    pub(super) fn everything(&self) -> Fence {
+        Fence::Open
+    }
+}

@@ -1,0 +1,146 @@
+//! The simulated exchange: one lane's stream with compare-and-set, a durable consumer that
+//! delivers in any order and again, receipts, the lease, a network that is late, and copies.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::manifest::Link;
+use social::epoch::Basis;
+use social::lease::Record;
+
+use super::core::Row;
+
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    pub(super) link: Link,
+    pub(super) previous: Option<Digest>,
+    /// Set in an opening: what it continues.
+    pub(super) opening: Option<Option<Link>>,
+    pub(super) instance: String,
+    pub(super) before: Option<Cursor>,
+    pub(super) after: Option<Cursor>,
+    pub(super) rows: Rc<Vec<Row>>,
+}
+
+impl Chunk {
+    pub(super) fn digest_of(epoch: u32, number: u64, previous: Option<Digest>, instance: &str, rows: &[u8]) -> Digest {
+        let previous = previous.map_or([0; 32], |digest| digest.0);
+        Digest::of(&[&epoch.to_le_bytes(), &number.to_le_bytes(), &previous, instance.as_bytes(), &[0], rows])
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) chunk: Chunk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    Ready { from: i64 },
+    Out { until: i64 },
+    Done,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Receipt {
+    pub(super) sequence: u64,
+    pub(super) from: u64,
+    pub(super) basis: Basis,
+    pub(super) quarantined: Vec<u64>,
+    pub(super) stopped: Option<String>,
+}
+
+/// Everything that a copy holds.
+#[derive(Clone, Default)]
+pub(super) struct Held {
+    pub(super) log: Vec<Entry>,
+    consumer: BTreeMap<u64, Delivery>,
+    last: u64,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) lease: Option<Record>,
+}
+
+#[derive(Default)]
+pub(super) struct Exchange {
+    pub(super) held: Held,
+    /// Counted up by a restore: what was delivered before cannot be settled after.
+    pub(super) life: u32,
+}
+
+/// `ack_wait`.
+const OUT: i64 = 400;
+
+impl Exchange {
+    pub(super) fn tail(&self) -> Option<&Entry> {
+        self.held.log.last()
+    }
+
+    fn next(&mut self) -> u64 {
+        self.held.last += 1;
+        self.held.last
+    }
+
+    pub(super) fn publish(&mut self, chunk: Chunk, expect: u64, compare: bool, now: i64) -> Option<u64> {
+        if compare && self.tail().map_or(0, |entry| entry.sequence) != expect {
+            return None;
+        }
+        let sequence = self.next();
+        self.held.log.push(Entry { sequence, chunk });
+        self.held.consumer.insert(sequence, Delivery::Ready { from: now });
+        Some(sequence)
+    }
+
+    pub(super) fn write_lease(&mut self, record: Record, expect: u64) -> Option<u64> {
+        if self.held.lease.as_ref().map_or(0, |record| record.sequence) != expect {
+            return None;
+        }
+        let sequence = self.next();
+        self.held.lease = Some(Record { sequence, ..record });
+        Some(sequence)
+    }
+
+    pub(super) fn write_receipt(&mut self, receipt: Receipt, expect: u64) -> bool {
+        if self.held.receipt.as_ref().map_or(0, |receipt| receipt.sequence) != expect {
+            return false;
+        }
+        let sequence = self.next();
+        self.held.receipt = Some(Receipt { sequence, ..receipt });
+        true
+    }
+
+    pub(super) fn deliverable(&self, now: i64) -> Vec<u64> {
+        let ready = |delivery: &Delivery| match delivery {
+            Delivery::Ready { from } => *from <= now,
+            Delivery::Out { until } => *until <= now,
+            Delivery::Done => false,
+        };
+        self.held.consumer.iter().filter(|(_, d)| ready(d)).map(|(sequence, _)| *sequence).collect()
+    }
+
+    pub(super) fn deliver(&mut self, sequence: u64, now: i64) -> Option<Chunk> {
+        self.held.consumer.insert(sequence, Delivery::Out { until: now + OUT });
+        self.held.log.iter().find(|entry| entry.sequence == sequence).map(|entry| entry.chunk.clone())
+    }
+
+    pub(super) fn done(&mut self, sequence: u64) {
+        self.held.consumer.insert(sequence, Delivery::Done);
+    }
+
+    pub(super) fn later(&mut self, sequence: u64, from: i64) {
+        if self.held.consumer.get(&sequence) != Some(&Delivery::Done) {
+            self.held.consumer.insert(sequence, Delivery::Ready { from });
+        }
+    }
+
+    pub(super) fn drained(&self) -> bool {
+        self.held.consumer.values().all(|delivery| *delivery == Delivery::Done)
+    }
+
+    pub(super) fn restore(&mut self, copy: Held) {
+        self.held = copy;
+        self.life += 1;
+    }
+}
