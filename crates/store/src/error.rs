@@ -37,7 +37,11 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), remedy: remedy.into() }
+        Self {
+            kind,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 

@@ -64,7 +64,10 @@ impl Frontier {
     /// The place of the last chunk covered.
     #[must_use]
     pub fn place(&self) -> Place {
-        Place { epoch: self.epoch, number: self.number }
+        Place {
+            epoch: self.epoch,
+            number: self.number,
+        }
     }
 }
 
@@ -113,7 +116,10 @@ pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[Noted]) -> Adva
         let behind = rest.partition_point(|entry| entry.place <= frontier.place());
         rest = rest.get(behind..).unwrap_or_default();
         let Some(entry) = rest.first() else { break };
-        let follows = Place { epoch: frontier.epoch, number: frontier.number + 1 };
+        let follows = Place {
+            epoch: frontier.epoch,
+            number: frontier.number + 1,
+        };
         if entry.place != follows || entry.state == EntryState::Superseded {
             // A gap. Entries of a later epoch are not reached over it.
             break;

@@ -41,7 +41,11 @@ pub struct LaneState {
 
 impl Default for LaneState {
     fn default() -> Self {
-        Self { epoch: 1, openings: BTreeMap::new(), stopped: None }
+        Self {
+            epoch: 1,
+            openings: BTreeMap::new(),
+            stopped: None,
+        }
     }
 }
 
@@ -157,7 +161,10 @@ impl ChunkLinks {
     #[must_use]
     pub fn of(manifest: &Manifest, digest: Digest) -> Self {
         Self {
-            place: Place { epoch: manifest.epoch, number: manifest.number },
+            place: Place {
+                epoch: manifest.epoch,
+                number: manifest.number,
+            },
             digest,
             previous: manifest.previous,
             opening: manifest.opening.as_ref().map(|opening| opening.continues),
@@ -165,7 +172,11 @@ impl ChunkLinks {
     }
 
     fn entry(&self, state: EntryState) -> Entry {
-        Entry { digest: self.digest, previous: self.previous, state }
+        Entry {
+            digest: self.digest,
+            previous: self.previous,
+            state,
+        }
     }
 }
 
@@ -223,7 +234,10 @@ pub enum Judgement {
 /// Judges one chunk.
 #[must_use]
 pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
-    if let Some(same) = view.same.filter(|same| same.trusted() && same.digest == chunk.digest) {
+    if let Some(same) = view
+        .same
+        .filter(|same| same.trusted() && same.digest == chunk.digest)
+    {
         return match same.state {
             EntryState::Superseded => Judgement::Superseded,
             _ => Judgement::Already,
@@ -257,7 +271,9 @@ pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
 
 fn store_unless_stopped(view: &LaneView<'_>) -> Judgement {
     match &view.lane.stopped {
-        Some(reason) => Judgement::StoppedBefore { reason: reason.clone() },
+        Some(reason) => Judgement::StoppedBefore {
+            reason: reason.clone(),
+        },
         None => Judgement::Store,
     }
 }
@@ -266,11 +282,17 @@ fn judge_unopened(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
     let epoch = chunk.place.epoch;
     let Some(continues) = chunk.opening.filter(|_| chunk.place.number == 1) else {
         return match &view.lane.stopped {
-            Some(reason) => Judgement::StoppedBefore { reason: reason.clone() },
-            None => Judgement::Later { reason: format!("the opening of epoch {epoch} has not come yet") },
+            Some(reason) => Judgement::StoppedBefore {
+                reason: reason.clone(),
+            },
+            None => Judgement::Later {
+                reason: format!("the opening of epoch {epoch} has not come yet"),
+            },
         };
     };
-    let Some(link) = continues else { return Judgement::OpenEpoch { continues } };
+    let Some(link) = continues else {
+        return Judgement::OpenEpoch { continues };
+    };
     let bad = |what: &str| Judgement::BadOpening {
         reason: format!(
             "epoch {epoch} continues chunk {} of epoch {}, {what}; open a new epoch from the last receipt",
@@ -312,9 +334,15 @@ pub fn needed(chunks: &[ChunkLinks]) -> BTreeSet<Place> {
     let mut places = BTreeSet::new();
     for chunk in chunks {
         let Place { epoch, number } = chunk.place;
-        places.extend([number.saturating_sub(1), number, number.saturating_add(1)].map(|number| Place { epoch, number }));
+        places.extend(
+            [number.saturating_sub(1), number, number.saturating_add(1)]
+                .map(|number| Place { epoch, number }),
+        );
         if let Some(Some(link)) = chunk.opening {
-            places.insert(Place { epoch: link.epoch, number: link.number });
+            places.insert(Place {
+                epoch: link.epoch,
+                number: link.number,
+            });
         }
     }
     places
@@ -339,17 +367,28 @@ pub fn plan(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunks: &[ChunkL
     let mut judged: BTreeMap<usize, Judgement> = BTreeMap::new();
     for (index, chunk) in order {
         let at = |number: Option<u64>| {
-            number.and_then(|number| entries.get(&Place { number, ..chunk.place }).copied())
+            number.and_then(|number| {
+                entries
+                    .get(&Place {
+                        number,
+                        ..chunk.place
+                    })
+                    .copied()
+            })
         };
         let view = LaneView {
             lane: &lane,
             same: at(Some(chunk.place.number)),
             before: at(chunk.place.number.checked_sub(1)),
             after: at(chunk.place.number.checked_add(1)),
-            continued: chunk
-                .opening
-                .flatten()
-                .and_then(|link| entries.get(&Place { epoch: link.epoch, number: link.number }).copied()),
+            continued: chunk.opening.flatten().and_then(|link| {
+                entries
+                    .get(&Place {
+                        epoch: link.epoch,
+                        number: link.number,
+                    })
+                    .copied()
+            }),
         };
         let judgement = judge(&view, chunk);
         match &judgement {
@@ -366,13 +405,18 @@ pub fn plan(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunks: &[ChunkL
                 lane.stopped.get_or_insert_with(|| reason.clone());
             }
             Judgement::Superseded => {
-                entries.entry(chunk.place).or_insert_with(|| chunk.entry(EntryState::Superseded));
+                entries
+                    .entry(chunk.place)
+                    .or_insert_with(|| chunk.entry(EntryState::Superseded));
             }
             Judgement::Already | Judgement::StoppedBefore { .. } | Judgement::Later { .. } => {}
         }
         judged.insert(index, judgement);
     }
-    Plan { judgements: judged.into_values().collect(), lane }
+    Plan {
+        judgements: judged.into_values().collect(),
+        lane,
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 //! - [`table`] PURE: the target's shape, from what chunks say of their columns
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
-//! - [`samples`] chunks made by hand, for tests
+//! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
 
+pub mod conformance;
 pub mod error;
 pub mod frontier;
 pub mod ledger;

@@ -104,7 +104,9 @@ impl<'a> Fold<'a> {
     /// The values of a version, in the order of the schema's columns.
     #[must_use]
     pub fn values(&self, version: &Version) -> &[Value<'a>] {
-        self.values.get(version.at..version.at + self.width).unwrap_or_default()
+        self.values
+            .get(version.at..version.at + self.width)
+            .unwrap_or_default()
     }
 }
 
@@ -129,24 +131,40 @@ pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result
             let mut packed = Vec::with_capacity(16);
             pack(&key, &mut packed)?;
             let deleted = tombstone.is_some_and(|index| value(index).is_tombstone());
-            versions.push(Version { key: packed, place, arrival: *arrival, ordinal, deleted, at });
+            versions.push(Version {
+                key: packed,
+                place,
+                arrival: *arrival,
+                ordinal,
+                deleted,
+                at,
+            });
             values.extend_from_slice(&row);
             ordinal += 1;
         }
     }
     // The newest of a key comes first and stays.
     versions.sort_unstable_by(|a, b| {
-        a.key.cmp(&b.key).then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
+        a.key
+            .cmp(&b.key)
+            .then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
     });
     versions.dedup_by(|later, first| later.key == first.key);
-    Ok(Fold { versions, values, width })
+    Ok(Fold {
+        versions,
+        values,
+        width,
+    })
 }
 
 impl Place {
     /// The place of an arrival.
     #[must_use]
     pub fn of(arrival: &Arrival) -> Self {
-        Self { epoch: arrival.chunk.manifest.epoch, number: arrival.chunk.manifest.number }
+        Self {
+            epoch: arrival.chunk.manifest.epoch,
+            number: arrival.chunk.manifest.number,
+        }
     }
 }
 

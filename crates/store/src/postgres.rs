@@ -65,7 +65,11 @@ impl PostgresStore {
     /// # Errors
     /// [`ErrorKind::Refused`] when the URL cannot be read.
     pub fn new(url: &str, schema: &str) -> Result<Self> {
-        Ok(Self { pool: Pool::new(url)?, schema: schema.to_owned(), lanes: Mutex::default() })
+        Ok(Self {
+            pool: Pool::new(url)?,
+            schema: schema.to_owned(),
+            lanes: Mutex::default(),
+        })
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Known>> {
@@ -76,12 +80,25 @@ impl PostgresStore {
         self.lanes().get(lane).cloned().unwrap_or_default()
     }
 
-    async fn store_on(&self, session: &mut Session, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
-        let mut alone = arrivals.iter().any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
+    async fn store_on(
+        &self,
+        session: &mut Session,
+        lane: &Lane,
+        arrivals: &[Arrival],
+    ) -> Result<Vec<Outcome>> {
+        let mut alone = arrivals
+            .iter()
+            .any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
         let mut lost = 0;
         loop {
             let known = self.known(lane);
-            let job = verbs::Job { schema: &self.schema, lane, arrivals, known: &known, alone };
+            let job = verbs::Job {
+                schema: &self.schema,
+                lane,
+                arrivals,
+                known: &known,
+                alone,
+            };
             let step = verbs::store(session, &job).await;
             if !matches!(step, Ok(Step::Done { .. })) {
                 session.rollback().await;
@@ -90,7 +107,11 @@ impl PostgresStore {
                 Ok(Step::Done { outcomes, conflict }) => {
                     let mut lanes = self.lanes();
                     let known = lanes.entry(lane.clone()).or_default();
-                    known.staged = if conflict { 64 } else { known.staged.saturating_sub(1) };
+                    known.staged = if conflict {
+                        64
+                    } else {
+                        known.staged.saturating_sub(1)
+                    };
                     return Ok(outcomes);
                 }
                 Ok(Step::Widen) => {

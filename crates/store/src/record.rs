@@ -79,7 +79,12 @@ impl LedgerRow {
         Self {
             state,
             rows_quarantined,
-            ..Self::new(&chunk.manifest, chunk.digest, arrival.sequence, arrival.exchanged_at)
+            ..Self::new(
+                &chunk.manifest,
+                chunk.digest,
+                arrival.sequence,
+                arrival.exchanged_at,
+            )
         }
     }
 
@@ -99,7 +104,10 @@ impl LedgerRow {
 
     fn new(manifest: &Manifest, digest: Digest, sequence: u64, exchanged_at: Timestamp) -> Self {
         Self {
-            place: Place { epoch: manifest.epoch, number: manifest.number },
+            place: Place {
+                epoch: manifest.epoch,
+                number: manifest.number,
+            },
             digest,
             previous: manifest.previous,
             state: EntryState::Stored,
@@ -125,10 +133,14 @@ pub(crate) fn outcome(judgement: &Judgement, rows: u64, quarantined: u64) -> Out
         Judgement::Store | Judgement::OpenEpoch { .. } => Outcome::Stored { rows, quarantined },
         Judgement::Already => Outcome::Already,
         Judgement::Superseded => Outcome::Superseded,
-        Judgement::Fork { reason } | Judgement::StoppedBefore { reason } | Judgement::BadOpening { reason } => {
-            Outcome::Stopped { reason: reason.clone() }
-        }
-        Judgement::Later { reason } => Outcome::Later { reason: reason.clone() },
+        Judgement::Fork { reason }
+        | Judgement::StoppedBefore { reason }
+        | Judgement::BadOpening { reason } => Outcome::Stopped {
+            reason: reason.clone(),
+        },
+        Judgement::Later { reason } => Outcome::Later {
+            reason: reason.clone(),
+        },
     }
 }
 
@@ -144,8 +156,13 @@ pub(crate) fn row_id(chunk: Digest, ordinal: u64) -> String {
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::new(ErrorKind::Database, format!("a record cannot be written: {error}"), "report it"))
+    serde_json::to_string(value).map_err(|error| {
+        Error::new(
+            ErrorKind::Database,
+            format!("a record cannot be written: {error}"),
+            "report it",
+        )
+    })
 }
 
 /// One of our own tables holds what we did not write.

@@ -14,7 +14,6 @@ use schemas::value::Value;
 
 use crate::port::Arrival;
 
-
 /// The lane `insurer-a.setl`.
 ///
 /// # Panics
@@ -31,7 +30,11 @@ pub fn lane() -> Lane {
 /// A nullable column.
 #[must_use]
 pub fn column(name: &str, kind: ColumnType) -> Column {
-    Column { name: name.to_owned(), kind, nullable: true }
+    Column {
+        name: name.to_owned(),
+        kind,
+        nullable: true,
+    }
 }
 
 /// A schema without a tombstone column.
@@ -40,7 +43,10 @@ pub fn schema(key: &[&str], columns: &[(&str, ColumnType)]) -> RowSchema {
     RowSchema {
         name: "setl".to_owned(),
         version: 1,
-        columns: columns.iter().map(|(name, kind)| column(name, kind.clone())).collect(),
+        columns: columns
+            .iter()
+            .map(|(name, kind)| column(name, kind.clone()))
+            .collect(),
         key: key.iter().map(|name| (*name).to_owned()).collect(),
         tombstone: None,
     }
@@ -62,7 +68,15 @@ impl Chain {
     /// A chain at its beginning. Chains of different salts are different histories.
     #[must_use]
     pub fn new(lane: Lane, schema: RowSchema, salt: u64) -> Self {
-        Self { lane, schema, epoch: 1, number: 0, previous: None, key: SigningKey::generate().public().clone(), salt }
+        Self {
+            lane,
+            schema,
+            epoch: 1,
+            number: 0,
+            previous: None,
+            key: SigningKey::generate().public().clone(),
+            salt,
+        }
     }
 
     /// The rows that follow have these columns.
@@ -115,7 +129,9 @@ impl Chain {
         ]);
         let tombstone = self.schema.tombstone_index();
         let deleted = |row: &&Vec<Value<'_>>| {
-            tombstone.and_then(|index| row.get(index)).is_some_and(Value::is_tombstone)
+            tombstone
+                .and_then(|index| row.get(index))
+                .is_some_and(Value::is_tombstone)
         };
         let at = i64::try_from(self.number).unwrap_or(i64::MAX);
         let manifest = Manifest {
@@ -125,7 +141,10 @@ impl Chain {
             number: self.number,
             previous: self.previous,
             opening,
-            publisher: Publisher { instance: "0123456789abcdef".to_owned(), key: self.key.clone() },
+            publisher: Publisher {
+                instance: "0123456789abcdef".to_owned(),
+                key: self.key.clone(),
+            },
             cursor_before: None,
             cursor_after: Some(Cursor(vec![Scalar::Int(at)])),
             schema: self.schema.clone(),
@@ -150,7 +169,15 @@ impl Chain {
         };
         self.previous = Some(digest);
         let sequence = (u64::from(self.epoch) << 32) + self.number;
-        let chunk = Verified { manifest, digest, plain };
-        Arrival { chunk, sequence, exchanged_at: jiff::Timestamp::UNIX_EPOCH }
+        let chunk = Verified {
+            manifest,
+            digest,
+            plain,
+        };
+        Arrival {
+            chunk,
+            sequence,
+            exchanged_at: jiff::Timestamp::UNIX_EPOCH,
+        }
     }
 }

@@ -41,7 +41,10 @@ impl SqliteStore {
     /// Over this file, which is made when it is not there. Opens nothing yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), connection: Arc::default() }
+        Self {
+            path: path.into(),
+            connection: Arc::default(),
+        }
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>
@@ -58,14 +61,23 @@ impl SqliteStore {
             };
             let result = work(&mut connection);
             // A connection whose error is not understood is opened anew.
-            if !matches!(&result, Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Database)) {
+            if !matches!(&result, Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Database))
+            {
                 *slot = Some(connection);
             }
             result
         });
         done.await.unwrap_or_else(|error| {
-            let what = if error.is_panic() { "work on the store's file broke off" } else { "the process is ending" };
-            Err(Error::new(ErrorKind::Database, what, "it is tried again; see the log"))
+            let what = if error.is_panic() {
+                "work on the store's file broke off"
+            } else {
+                "the process is ending"
+            };
+            Err(Error::new(
+                ErrorKind::Database,
+                what,
+                "it is tried again; see the log",
+            ))
         })
     }
 }
@@ -74,8 +86,12 @@ fn open(path: &Path) -> Result<Connection> {
     let fail = |error: rusqlite::Error| failure::at(path, &error);
     let connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
-    connection.pragma_update(None, "journal_mode", "wal").map_err(fail)?;
-    connection.pragma_update(None, "synchronous", "full").map_err(fail)?;
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "synchronous", "full")
+        .map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -88,12 +104,14 @@ impl Store for SqliteStore {
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let (lane, arrivals) = (lane.clone(), arrivals.to_vec());
-        self.run(move |connection| verbs::store(connection, &lane, &arrivals)).await
+        self.run(move |connection| verbs::store(connection, &lane, &arrivals))
+            .await
     }
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let message = message.clone();
-        self.run(move |connection| verbs::quarantine(connection, &message)).await
+        self.run(move |connection| verbs::quarantine(connection, &message))
+            .await
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
@@ -103,6 +121,8 @@ impl Store for SqliteStore {
     async fn close(&self) {
         let slot = Arc::clone(&self.connection);
         // Closing writes the WAL back; nothing depends on it.
-        let _ = tokio::task::spawn_blocking(move || slot.lock().unwrap_or_else(PoisonError::into_inner).take()).await;
+        let _ =
+            tokio::task::spawn_blocking(move || slot.lock().unwrap_or_else(PoisonError::into_inner).take())
+                .await;
     }
 }

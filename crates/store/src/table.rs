@@ -30,16 +30,32 @@ pub struct Change {
 /// # Errors
 /// [`ErrorKind::Refused`] with lane, column, old and new.
 pub fn widen(lane: &Lane, known: Option<&RowSchema>, given: &RowSchema) -> Result<Change> {
-    if let Some(column) = given.columns.iter().find(|column| [EPOCH, NUMBER].contains(&column.name.as_str())) {
-        return Err(refused(lane, &format!("column {:?} has a name that is ours", column.name)));
+    if let Some(column) = given
+        .columns
+        .iter()
+        .find(|column| [EPOCH, NUMBER].contains(&column.name.as_str()))
+    {
+        return Err(refused(
+            lane,
+            &format!("column {:?} has a name that is ours", column.name),
+        ));
     }
     let Some(known) = known else {
-        return Ok(Change { known: given.clone(), add: given.columns.clone() });
+        return Ok(Change {
+            known: given.clone(),
+            add: given.columns.clone(),
+        });
     };
     if known.key != given.key {
-        return Err(refused(lane, &format!("the key was {:?} and is now {:?}", known.key, given.key)));
+        return Err(refused(
+            lane,
+            &format!("the key was {:?} and is now {:?}", known.key, given.key),
+        ));
     }
-    let mut change = Change { known: known.clone(), add: Vec::new() };
+    let mut change = Change {
+        known: known.clone(),
+        add: Vec::new(),
+    };
     for column in &given.columns {
         match known.columns.iter().find(|old| old.name == column.name) {
             None => {
@@ -49,7 +65,10 @@ pub fn widen(lane: &Lane, known: Option<&RowSchema>, given: &RowSchema) -> Resul
             Some(old) if alike(&old.kind, &column.kind) => {}
             Some(old) => {
                 let (name, was, is) = (&column.name, &old.kind, &column.kind);
-                return Err(refused(lane, &format!("column {name:?} was {was:?} and is now {is:?}")));
+                return Err(refused(
+                    lane,
+                    &format!("column {name:?} was {was:?} and is now {is:?}"),
+                ));
             }
         }
     }
@@ -85,7 +104,8 @@ pub fn groups<'a>(arrivals: &[(usize, &'a Arrival)]) -> Vec<Vec<(usize, &'a Arri
         let last = groups.last_mut().filter(|group| {
             group.last().is_some_and(|(_, other)| {
                 let known = &other.chunk.manifest.schema;
-                (&known.columns, &known.key, &known.tombstone) == (&given.columns, &given.key, &given.tombstone)
+                (&known.columns, &known.key, &known.tombstone)
+                    == (&given.columns, &given.key, &given.tombstone)
             })
         });
         match last {
@@ -115,30 +135,67 @@ mod tests {
 
     #[test]
     fn a_new_column_widens_and_a_missing_one_is_an_older_chunk() {
-        let old = schema(&["id"], &[("id", ColumnType::Int8), ("name", ColumnType::Text { max: Some(3) })]);
-        let new = schema(&["id"], &[("id", ColumnType::Int8), ("name", ColumnType::Text { max: None }), ("born", ColumnType::Date)]);
+        let old = schema(
+            &["id"],
+            &[
+                ("id", ColumnType::Int8),
+                ("name", ColumnType::Text { max: Some(3) }),
+            ],
+        );
+        let new = schema(
+            &["id"],
+            &[
+                ("id", ColumnType::Int8),
+                ("name", ColumnType::Text { max: None }),
+                ("born", ColumnType::Date),
+            ],
+        );
         let change = widen(&lane(), Some(&old), &new).unwrap();
         assert_eq!(change.add, vec![column("born", ColumnType::Date)]);
         assert_eq!(change.known.columns.len(), 3);
-        assert_eq!(widen(&lane(), Some(&new), &old).unwrap(), Change { known: new, add: vec![] });
+        assert_eq!(
+            widen(&lane(), Some(&new), &old).unwrap(),
+            Change {
+                known: new,
+                add: vec![]
+            }
+        );
     }
 
     #[test]
     fn another_type_another_key_and_our_own_names_are_refused_by_name() {
-        let old = schema(&["id"], &[("id", ColumnType::Int8), ("paid", ColumnType::Text { max: None })]);
+        let old = schema(
+            &["id"],
+            &[("id", ColumnType::Int8), ("paid", ColumnType::Text { max: None })],
+        );
         let told = |given: &RowSchema| {
             let error = widen(&lane(), Some(&old), given).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Refused);
             error.to_string()
         };
-        let paid = schema(&["id"], &[("paid", ColumnType::Decimal { precision: None, scale: None })]);
+        let paid = schema(
+            &["id"],
+            &[(
+                "paid",
+                ColumnType::Decimal {
+                    precision: None,
+                    scale: None,
+                },
+            )],
+        );
         assert!(told(&paid).contains("column \"paid\" was Text"));
-        assert!(told(&schema(&["paid"], &[("paid", ColumnType::Text { max: None })])).contains("the key was [\"id\"]"));
+        assert!(
+            told(&schema(&["paid"], &[("paid", ColumnType::Text { max: None })]))
+                .contains("the key was [\"id\"]")
+        );
         assert!(told(&schema(&["id"], &[(EPOCH, ColumnType::Int4)])).contains("ours"));
     }
 
     #[test]
     fn a_name_cannot_leave_its_quotes() {
-        assert_eq!(listed(["a", "b\"; DROP TABLE x; --"]), "\"a\", \"b\"\"; DROP TABLE x; --\"");
+        assert_eq!(
+            listed(["a", "b\"; DROP TABLE x; --"]),
+            "\"a\", \"b\"\"; DROP TABLE x; --\""
+        );
     }
 }

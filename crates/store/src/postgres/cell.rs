@@ -33,7 +33,10 @@ pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
 
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t')) {
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t'))
+    {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         let (first, behind) = special.split_at(1);

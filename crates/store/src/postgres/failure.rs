@@ -7,7 +7,11 @@ use crate::error::{Error, ErrorKind};
 
 /// Lost too many races.
 pub(super) fn contended() -> Error {
-    Error::new(ErrorKind::Contended, "other pollers stored the same chunks again and again", "it is tried again")
+    Error::new(
+        ErrorKind::Contended,
+        "other pollers stored the same chunks again and again",
+        "it is tried again",
+    )
 }
 
 /// Puts an error into its class.
@@ -38,21 +42,31 @@ fn cause(error: &tokio_postgres::Error) -> String {
 fn of_answer(answer: &DbError) -> Error {
     let code = answer.code().code();
     let said = answer.message();
-    let told = |kind, remedy: &str| Error::new(kind, format!("the store answered: {said} (SQLSTATE {code})"), remedy);
+    let told = |kind, remedy: &str| {
+        Error::new(
+            kind,
+            format!("the store answered: {said} (SQLSTATE {code})"),
+            remedy,
+        )
+    };
     match answer.code() {
-        &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::LOCK_NOT_AVAILABLE => {
-            told(ErrorKind::Contended, "it is tried again")
-        }
-        &SqlState::DISK_FULL | &SqlState::READ_ONLY_SQL_TRANSACTION => {
-            told(ErrorKind::Full, "make room, or connect to the primary; nothing is lost meanwhile")
-        }
+        &SqlState::T_R_DEADLOCK_DETECTED
+        | &SqlState::T_R_SERIALIZATION_FAILURE
+        | &SqlState::LOCK_NOT_AVAILABLE => told(ErrorKind::Contended, "it is tried again"),
+        &SqlState::DISK_FULL | &SqlState::READ_ONLY_SQL_TRANSACTION => told(
+            ErrorKind::Full,
+            "make room, or connect to the primary; nothing is lost meanwhile",
+        ),
         &SqlState::INSUFFICIENT_PRIVILEGE => told(
             ErrorKind::Denied,
             "grant the account CREATE on the database and on the target schema, or make the tables for it",
         ),
         &SqlState::INVALID_CATALOG_NAME => told(ErrorKind::Denied, "correct the database in the store's url"),
         _ => match code.get(..2).unwrap_or_default() {
-            "28" => told(ErrorKind::Denied, "check user and password in the store's url, and pg_hba.conf"),
+            "28" => told(
+                ErrorKind::Denied,
+                "check user and password in the store's url, and pg_hba.conf",
+            ),
             "08" | "53" | "57" => told(ErrorKind::Unreachable, "it is tried again"),
             "42" | "3F" | "0A" => told(
                 ErrorKind::Refused,
@@ -103,7 +117,11 @@ fn reason(answer: &DbError, columns: &[&str]) -> String {
     let column = answer.column().or_else(|| {
         // COPY names the column in front of the value: `COPY t, line 1, column c: "value"`.
         let place = answer.where_()?.split_once(", column ")?.1;
-        columns.iter().copied().filter(|name| place.starts_with(name)).max_by_key(|name| name.len())
+        columns
+            .iter()
+            .copied()
+            .filter(|name| place.starts_with(name))
+            .max_by_key(|name| name.len())
     });
     let mut text = format!("{what} (SQLSTATE {})", answer.code().code());
     if let Some(column) = column {

@@ -59,12 +59,16 @@ fn digest_of(text: &str) -> Result<Digest> {
 
 /// Every lane.
 pub(super) async fn lanes(session: &Session) -> Result<Vec<Lane>> {
-    let rows = pg(session.client.query("SELECT recipient, feed FROM slacktide.lanes ORDER BY 1, 2", &[]).await)?;
+    let rows = pg(session
+        .client
+        .query("SELECT recipient, feed FROM slacktide.lanes ORDER BY 1, 2", &[])
+        .await)?;
     rows.iter()
         .map(|row| {
             let (recipient, feed): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
             let lane = RecipientName::new(recipient).ok().zip(FeedName::new(feed).ok());
-            lane.map(|(recipient, feed)| Lane { recipient, feed }).ok_or_else(|| broken("slacktide.lanes"))
+            lane.map(|(recipient, feed)| Lane { recipient, feed })
+                .ok_or_else(|| broken("slacktide.lanes"))
         })
         .collect()
 }
@@ -85,19 +89,25 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
 
 /// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
 pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
-    const SELECT: &str =
-        "SELECT epoch, openings, stopped, frontier, columns FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
+    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
     let sql = match hold {
         Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
         Hold::Alone => format!("{SELECT} FOR UPDATE"),
         Hold::Free => SELECT.to_owned(),
     };
-    let found = pg(session.client.query_opt(&sql, &[&lane.recipient.as_str(), &lane.feed.as_str()]).await)?;
+    let found = pg(session
+        .client
+        .query_opt(&sql, &[&lane.recipient.as_str(), &lane.feed.as_str()])
+        .await)?;
     let Some(row) = found else { return Ok(None) };
     let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
     let columns: Option<String> = pg(row.try_get(4))?;
     Ok(Some(LaneRecord {
-        state: LaneState { epoch: epoch_of(pg(row.try_get(0))?), openings: json(&openings)?, stopped: pg(row.try_get(2))? },
+        state: LaneState {
+            epoch: epoch_of(pg(row.try_get(0))?),
+            openings: json(&openings)?,
+            stopped: pg(row.try_get(2))?,
+        },
         frontier: json::<Frontier>(&frontier)?,
         columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
     }))
@@ -126,7 +136,14 @@ pub(super) async fn save_state(session: &Session, lane: &Lane, record: &LaneReco
 pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     let sql = "UPDATE slacktide.lanes SET columns = $3 WHERE recipient = $1 AND feed = $2";
-    pg(session.client.execute(sql, &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns]).await).map(|_| ())
+    pg(session
+        .client
+        .execute(
+            sql,
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns],
+        )
+        .await)
+    .map(|_| ())
 }
 
 /// Writes the frontier, unless another poller has written a later one.
@@ -168,10 +185,20 @@ pub(super) async fn entries(
         .await)?;
     let entry = |row: &Row| {
         let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
-        let place = Place { epoch: epoch_of(pg(row.try_get(0))?), number: unsigned(pg(row.try_get(1))?) };
+        let place = Place {
+            epoch: epoch_of(pg(row.try_get(0))?),
+            number: unsigned(pg(row.try_get(1))?),
+        };
         let state = EntryState::of_word(pg(row.try_get(4))?);
         let previous = previous.as_deref().map(digest_of).transpose()?;
-        Ok((place, Entry { digest: digest_of(&digest)?, previous, state }))
+        Ok((
+            place,
+            Entry {
+                digest: digest_of(&digest)?,
+                previous,
+                state,
+            },
+        ))
     };
     rows.iter().map(entry).collect()
 }
@@ -184,7 +211,10 @@ pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> 
     fn all<T>(rows: &[LedgerRow], of: impl Fn(&LedgerRow) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
-    let cursors = rows.iter().map(LedgerRow::cursor_text).collect::<Result<Vec<_>>>()?;
+    let cursors = rows
+        .iter()
+        .map(LedgerRow::cursor_text)
+        .collect::<Result<Vec<_>>>()?;
     pg(session
         .client
         .execute(
@@ -236,7 +266,10 @@ pub(super) async fn after(session: &Session, lane: &Lane, place: Place, most: i6
         let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
         let cursor: Option<String> = pg(row.try_get(7))?;
         Ok(Noted {
-            place: Place { epoch: epoch_of(pg(row.try_get(0))?), number: unsigned(pg(row.try_get(1))?) },
+            place: Place {
+                epoch: epoch_of(pg(row.try_get(0))?),
+                number: unsigned(pg(row.try_get(1))?),
+            },
             digest: digest_of(&digest)?,
             previous: previous.as_deref().map(digest_of).transpose()?,
             state: EntryState::of_word(pg(row.try_get(4))?),

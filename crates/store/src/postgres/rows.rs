@@ -53,19 +53,38 @@ impl From<Error> for Stop {
 
 /// Makes the staging table of these columns, for as long as the connection lives. Not within a
 /// transaction: undoing it would undo the table.
-pub(super) async fn stage(session: &mut Session, schema_name: &str, lane: &Lane, schema: &RowSchema) -> Result<()> {
+pub(super) async fn stage(
+    session: &mut Session,
+    schema_name: &str,
+    lane: &Lane,
+    schema: &RowSchema,
+) -> Result<()> {
     if session.stage(lane, schema).is_some() {
         return Ok(());
     }
-    if session.stages.get(lane).is_some_and(|stages| stages.len() >= MOST_STAGES) {
+    if session
+        .stages
+        .get(lane)
+        .is_some_and(|stages| stages.len() >= MOST_STAGES)
+    {
         for (_, name) in session.stages.remove(lane).unwrap_or_default() {
-            session.run(&format!("DROP TABLE IF EXISTS pg_temp.{name}")).await?;
+            session
+                .run(&format!("DROP TABLE IF EXISTS pg_temp.{name}"))
+                .await?;
         }
     }
     session.made += 1;
     let name = format!("slacktide_stage_{}", session.made);
-    let names = schema.columns.iter().map(|column| column.name.as_str()).chain([EPOCH, NUMBER]);
-    let extra = if schema.tombstone.is_some() { ", NULL::bytea AS _slacktide_key, false AS _slacktide_deleted" } else { "" };
+    let names = schema
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .chain([EPOCH, NUMBER]);
+    let extra = if schema.tombstone.is_some() {
+        ", NULL::bytea AS _slacktide_key, false AS _slacktide_deleted"
+    } else {
+        ""
+    };
     session
         .run(&format!(
             "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}{extra} FROM {} WITH NO DATA",
@@ -73,7 +92,11 @@ pub(super) async fn stage(session: &mut Session, schema_name: &str, lane: &Lane,
             target(schema_name, lane),
         ))
         .await?;
-    session.stages.entry(lane.clone()).or_default().push((schema.clone(), name));
+    session
+        .stages
+        .entry(lane.clone())
+        .or_default()
+        .push((schema.clone(), name));
     Ok(())
 }
 
@@ -83,12 +106,27 @@ fn target(schema_name: &str, lane: &Lane) -> String {
 
 impl<'a> Target<'a> {
     /// Over a staging table that was made.
-    pub(super) fn new(session: &Session, schema_name: &str, lane: &'a Lane, schema: &'a RowSchema) -> Result<Self> {
+    pub(super) fn new(
+        session: &Session,
+        schema_name: &str,
+        lane: &'a Lane,
+        schema: &'a RowSchema,
+    ) -> Result<Self> {
         let stage = session.stage(lane, schema).ok_or_else(|| {
-            Error::new(ErrorKind::Database, format!("lane {lane} has no staging table"), "it is tried again")
+            Error::new(
+                ErrorKind::Database,
+                format!("lane {lane} has no staging table"),
+                "it is tried again",
+            )
         })?;
         let (table, stage) = (target(schema_name, lane), format!("pg_temp.{stage}"));
-        Ok(Self { lane, schema, table, stage, tombstones: schema.tombstone.is_some() })
+        Ok(Self {
+            lane,
+            schema,
+            table,
+            stage,
+            tombstones: schema.tombstone.is_some(),
+        })
     }
 
     /// Stores arrivals; `direct` tries COPY into the target first. Says what was refused, and
@@ -144,7 +182,12 @@ impl<'a> Target<'a> {
                 (Err(Stop::Data { reason, .. }), [version]) => {
                     let mut bytes = Vec::new();
                     schemas::rows::pack(fold.values(version), &mut bytes).map_err(|error| unread(&error))?;
-                    refused.push(Refused { arrival: version.arrival, ordinal: version.ordinal, reason, bytes });
+                    refused.push(Refused {
+                        arrival: version.arrival,
+                        ordinal: version.ordinal,
+                        reason,
+                        bytes,
+                    });
                 }
                 (Err(Stop::Data { .. }), part) => {
                     let (left, right) = part.split_at(part.len() / 2);
@@ -172,12 +215,22 @@ impl<'a> Target<'a> {
         match done {
             Ok(()) => Ok(session.run("RELEASE SAVEPOINT bulk").await?),
             Err(error) => {
-                let columns: Vec<&str> = self.schema.columns.iter().map(|column| column.name.as_str()).collect();
+                let columns: Vec<&str> = self
+                    .schema
+                    .columns
+                    .iter()
+                    .map(|column| column.name.as_str())
+                    .collect();
                 let Some(reason) = failure::of_row(&error, &columns) else {
                     return Err(Stop::Failed(failure::of(&error)));
                 };
-                session.run("ROLLBACK TO SAVEPOINT bulk; RELEASE SAVEPOINT bulk").await?;
-                Err(Stop::Data { reason, duplicate: failure::is_duplicate(&error) })
+                session
+                    .run("ROLLBACK TO SAVEPOINT bulk; RELEASE SAVEPOINT bulk")
+                    .await?;
+                Err(Stop::Data {
+                    reason,
+                    duplicate: failure::is_duplicate(&error),
+                })
             }
         }
     }
@@ -189,14 +242,23 @@ impl<'a> Target<'a> {
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
         // Rows of the bulk before, in the same transaction.
-        session.client.batch_execute(&format!("DELETE FROM {}", self.stage)).await?;
-        self.copy(session, &self.stage, self.tombstones, fold, versions).await?;
+        session
+            .client
+            .batch_execute(&format!("DELETE FROM {}", self.stage))
+            .await?;
+        self.copy(session, &self.stage, self.tombstones, fold, versions)
+            .await?;
         if !self.tombstones {
             return session.client.batch_execute(&self.upsert("")).await;
         }
         let Self { table, stage, .. } = self;
         let (recipient, feed) = (self.lane.recipient.as_str(), self.lane.feed.as_str());
-        let same: Vec<String> = self.schema.key.iter().map(|name| format!("t.{0} = s.{0}", quoted(name))).collect();
+        let same: Vec<String> = self
+            .schema
+            .key
+            .iter()
+            .map(|name| format!("t.{0} = s.{0}", quoted(name)))
+            .collect();
         let upsert = self.upsert(&format!(
             "WHERE NOT s._slacktide_deleted AND NOT EXISTS (SELECT FROM slacktide.tombstones x \
              WHERE x.recipient = '{recipient}' AND x.feed = '{feed}' AND x.key = s._slacktide_key \
@@ -218,8 +280,13 @@ impl<'a> Target<'a> {
     }
 
     fn upsert(&self, only: &str) -> String {
-        let names: Vec<&str> =
-            self.schema.columns.iter().map(|column| column.name.as_str()).chain([EPOCH, NUMBER]).collect();
+        let names: Vec<&str> = self
+            .schema
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain([EPOCH, NUMBER])
+            .collect();
         let sets: Vec<String> = names
             .iter()
             .filter(|name| !self.schema.key.iter().any(|key| key == *name))
@@ -244,8 +311,13 @@ impl<'a> Target<'a> {
         fold: &Fold<'_>,
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
-        let mut names: Vec<&str> =
-            self.schema.columns.iter().map(|column| column.name.as_str()).chain([EPOCH, NUMBER]).collect();
+        let mut names: Vec<&str> = self
+            .schema
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain([EPOCH, NUMBER])
+            .collect();
         if tombstones {
             names.extend(["_slacktide_key", "_slacktide_deleted"]);
         }
@@ -258,9 +330,15 @@ impl<'a> Target<'a> {
                 cell::write(*value, &mut piece);
                 piece.push(b'\t');
             }
-            cell::write(schemas::value::Value::Int(i64::from(version.place.epoch)), &mut piece);
+            cell::write(
+                schemas::value::Value::Int(i64::from(version.place.epoch)),
+                &mut piece,
+            );
             piece.push(b'\t');
-            cell::write(schemas::value::Value::Int(super::records::int(version.place.number)), &mut piece);
+            cell::write(
+                schemas::value::Value::Int(super::records::int(version.place.number)),
+                &mut piece,
+            );
             if tombstones {
                 piece.push(b'\t');
                 cell::hex(&version.key, &mut piece);
@@ -283,5 +361,9 @@ impl<'a> Target<'a> {
 }
 
 fn unread(error: &RowError) -> Error {
-    Error::new(ErrorKind::Database, format!("a verified chunk does not read: {error}"), "report it")
+    Error::new(
+        ErrorKind::Database,
+        format!("a verified chunk does not read: {error}"),
+        "report it",
+    )
 }

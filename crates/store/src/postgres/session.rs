@@ -45,12 +45,18 @@ impl Session {
     /// The staging table for these columns.
     pub(super) fn stage(&self, lane: &Lane, schema: &RowSchema) -> Option<&str> {
         let stages = self.stages.get(lane)?;
-        stages.iter().find(|(made_for, _)| made_for == schema).map(|(_, name)| name.as_str())
+        stages
+            .iter()
+            .find(|(made_for, _)| made_for == schema)
+            .map(|(_, name)| name.as_str())
     }
 
     /// Statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).await.map_err(|error| failure::of(&error))
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|error| failure::of(&error))
     }
 }
 
@@ -85,19 +91,32 @@ impl Pool {
         wire.application_name("slacktide store")
             .connect_timeout(CONNECT_WITHIN)
             .tcp_user_timeout(Duration::from_secs(30));
-        Ok(Self { wire, idle: Mutex::default(), free: Semaphore::new(MOST) })
+        Ok(Self {
+            wire,
+            idle: Mutex::default(),
+            free: Semaphore::new(MOST),
+        })
     }
 
     /// A connection, for one verb. At most [`MOST`] are out at a time.
     pub(super) async fn take(&self) -> Result<Taken<'_>> {
-        let closed = || Error::new(ErrorKind::Unreachable, "the store is closed", "the process is ending");
+        let closed = || {
+            Error::new(
+                ErrorKind::Unreachable,
+                "the store is closed",
+                "the process is ending",
+            )
+        };
         let permit = self.free.acquire().await.map_err(|_| closed())?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let session = match idle.filter(|session| !session.client.is_closed()) {
             Some(session) => session,
             None => self.connect().await?,
         };
-        Ok(Taken { session, _permit: permit })
+        Ok(Taken {
+            session,
+            _permit: permit,
+        })
     }
 
     /// Takes it back, unless its state is in doubt. One whose future was dropped in the middle
@@ -105,7 +124,10 @@ impl Pool {
     pub(super) async fn give_back<T>(&self, taken: Taken<'_>, done: &Result<T>) {
         let Taken { session, _permit } = taken;
         if done.is_ok() && !session.client.is_closed() && !self.free.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(session);
         }
     }
 
@@ -118,14 +140,25 @@ impl Pool {
         let connecting = tokio::time::timeout(CONNECT_WITHIN * 2, self.wire.connect(NoTls));
         let (client, connection) = connecting
             .await
-            .map_err(|_| Error::new(ErrorKind::Unreachable, "the store does not answer", "it is tried again"))?
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::Unreachable,
+                    "the store does not answer",
+                    "it is tried again",
+                )
+            })?
             .map_err(|error| failure::of(&error))?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %failure::of(&error), "the connection to the store ended");
             }
         });
-        let session = Session { client, connection, stages: HashMap::new(), made: 0 };
+        let session = Session {
+            client,
+            connection,
+            stages: HashMap::new(),
+            made: 0,
+        };
         session.run(SETTINGS).await?;
         Ok(session)
     }

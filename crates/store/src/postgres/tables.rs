@@ -49,11 +49,18 @@ pub(super) async fn prepare(session: &mut Session, schema: &str) -> Result<()> {
     let fail = |error: tokio_postgres::Error| super::failure::of(&error);
     let row = session.client.query_one(THERE, &[]).await.map_err(fail)?;
     if !row.try_get::<_, bool>(0).map_err(fail)? {
-        session.run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {OWN} COMMIT")).await?;
+        session
+            .run(&format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {OWN} COMMIT"
+            ))
+            .await?;
     }
     let row = session
         .client
-        .query_one("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", &[&schema])
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)",
+            &[&schema],
+        )
         .await
         .map_err(fail)?;
     if row.try_get::<_, bool>(0).map_err(fail)? {
@@ -62,12 +69,20 @@ pub(super) async fn prepare(session: &mut Session, schema: &str) -> Result<()> {
     Err(Error::new(
         ErrorKind::Refused,
         format!("the store has no schema {schema:?} for the feeds' tables"),
-        format!("run CREATE SCHEMA {}, or name another one in [store]", quoted(schema)),
+        format!(
+            "run CREATE SCHEMA {}, or name another one in [store]",
+            quoted(schema)
+        ),
     ))
 }
 
 /// Makes or widens the lane's target for these arrivals, and says which columns it has then.
-pub(super) async fn ensure(session: &mut Session, schema: &str, lane: &Lane, arrivals: &[Arrival]) -> Result<RowSchema> {
+pub(super) async fn ensure(
+    session: &mut Session,
+    schema: &str,
+    lane: &Lane,
+    arrivals: &[Arrival],
+) -> Result<RowSchema> {
     let ensured = ensure_within(session, schema, lane, arrivals).await;
     if ensured.is_err() {
         session.rollback().await;
@@ -75,37 +90,68 @@ pub(super) async fn ensure(session: &mut Session, schema: &str, lane: &Lane, arr
     ensured
 }
 
-async fn ensure_within(session: &mut Session, schema: &str, lane: &Lane, arrivals: &[Arrival]) -> Result<RowSchema> {
+async fn ensure_within(
+    session: &mut Session,
+    schema: &str,
+    lane: &Lane,
+    arrivals: &[Arrival],
+) -> Result<RowSchema> {
     let mut types = Vec::new();
-    for column in arrivals.iter().flat_map(|arrival| &arrival.chunk.manifest.schema.columns) {
+    for column in arrivals
+        .iter()
+        .flat_map(|arrival| &arrival.chunk.manifest.schema.columns)
+    {
         if !types.iter().any(|(name, _)| *name == column.name) {
             types.push((column.name.clone(), type_of(session, &column.kind).await));
         }
     }
-    session.run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    session
+        .run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))
+        .await?;
     records::make(session, lane).await?;
-    let mut record = records::lane(session, lane, records::Hold::Alone).await?.unwrap_or_default();
+    let mut record = records::lane(session, lane, records::Hold::Alone)
+        .await?
+        .unwrap_or_default();
     for arrival in arrivals {
         let change = widen(lane, record.columns.as_ref(), &arrival.chunk.manifest.schema)?;
         if record.columns.as_ref() != Some(&change.known) {
-            session.run(&statements(schema, lane, record.columns.is_none(), &change, &types)).await?;
+            session
+                .run(&statements(
+                    schema,
+                    lane,
+                    record.columns.is_none(),
+                    &change,
+                    &types,
+                ))
+                .await?;
             record.columns = Some(change.known);
         }
     }
     records::save_columns(session, lane, &record).await?;
     session.run("COMMIT").await?;
-    record.columns.ok_or_else(|| crate::record::broken("slacktide.lanes"))
+    record
+        .columns
+        .ok_or_else(|| crate::record::broken("slacktide.lanes"))
 }
 
 fn statements(schema: &str, lane: &Lane, first: bool, change: &Change, types: &[(String, String)]) -> String {
     let table = format!("{}.{}", quoted(schema), quoted(lane.feed.as_str()));
     let typed = |name: &str| {
         let found = types.iter().find(|(known, _)| known == name);
-        format!("{} {}", quoted(name), found.map_or("text", |(_, kind)| kind.as_str()))
+        format!(
+            "{} {}",
+            quoted(name),
+            found.map_or("text", |(_, kind)| kind.as_str())
+        )
     };
     let mut sql = String::new();
     if first {
-        let columns: Vec<String> = change.known.columns.iter().map(|column| typed(&column.name)).collect();
+        let columns: Vec<String> = change
+            .known
+            .columns
+            .iter()
+            .map(|column| typed(&column.name))
+            .collect();
         sql = format!(
             "CREATE TABLE IF NOT EXISTS {table} ({}, {EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL, PRIMARY KEY ({})); \
              ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {EPOCH} integer NOT NULL DEFAULT 0, \
@@ -115,7 +161,10 @@ fn statements(schema: &str, lane: &Lane, first: bool, change: &Change, types: &[
         );
     }
     for column in &change.add {
-        sql.push_str(&format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {}; ", typed(&column.name)));
+        sql.push_str(&format!(
+            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {}; ",
+            typed(&column.name)
+        ));
     }
     sql
 }
@@ -144,7 +193,10 @@ async fn type_of(session: &Session, kind: &ColumnType) -> String {
         ColumnType::Jsonb => "jsonb",
         ColumnType::Other { native } => {
             // A name that does not even parse is an error here, and means the same: not there.
-            let found = session.client.query_one("SELECT to_regtype($1)::text", &[native]).await;
+            let found = session
+                .client
+                .query_one("SELECT to_regtype($1)::text", &[native])
+                .await;
             let found: Option<String> = found.ok().and_then(|row| row.try_get(0).ok().flatten());
             return found.unwrap_or_else(|| "text".to_owned());
         }

@@ -58,22 +58,42 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
             return Ok(Step::Widen);
         }
     }
-    for arrival in arrivals.iter().filter(|arrival| arrival.chunk.manifest.totals.rows > 0) {
+    for arrival in arrivals
+        .iter()
+        .filter(|arrival| arrival.chunk.manifest.totals.rows > 0)
+    {
         stage(session, job.schema, lane, &arrival.chunk.manifest.schema).await?;
     }
     let hold = if job.alone { Hold::Alone } else { Hold::Shared };
-    session.run("BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE").await?;
-    let Some(before) = records::lane(session, lane, hold).await? else { return Ok(Step::Widen) };
-    let links: Vec<ChunkLinks> =
-        arrivals.iter().map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)).collect();
-    let plan = plan(&before.state, &records::entries(session, lane, &needed(&links)).await?, &links);
+    session
+        .run("BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE")
+        .await?;
+    let Some(before) = records::lane(session, lane, hold).await? else {
+        return Ok(Step::Widen);
+    };
+    let links: Vec<ChunkLinks> = arrivals
+        .iter()
+        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
+        .collect();
+    let plan = plan(
+        &before.state,
+        &records::entries(session, lane, &needed(&links)).await?,
+        &links,
+    );
     if plan.lane != before.state && !job.alone {
         return Ok(Step::Alone);
     }
     let stores = |index: &usize| {
-        matches!(plan.judgements.get(*index), Some(Judgement::Store | Judgement::OpenEpoch { .. }))
+        matches!(
+            plan.judgements.get(*index),
+            Some(Judgement::Store | Judgement::OpenEpoch { .. })
+        )
     };
-    let new: Vec<(usize, &Arrival)> = sorted.iter().copied().filter(|(index, _)| stores(index)).collect();
+    let new: Vec<(usize, &Arrival)> = sorted
+        .iter()
+        .copied()
+        .filter(|(index, _)| stores(index))
+        .collect();
     let (refused, conflict) = store_rows(session, job, &new).await?;
     let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
     for row in &refused {
@@ -81,20 +101,32 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         keep_row(session, lane, arrivals, row).await?;
     }
     let count = |index: usize| counts.get(&index).copied().unwrap_or(0);
-    let stored: Vec<LedgerRow> =
-        new.iter().map(|(index, arrival)| LedgerRow::of(arrival, EntryState::Stored, count(*index))).collect();
+    let stored: Vec<LedgerRow> = new
+        .iter()
+        .map(|(index, arrival)| LedgerRow::of(arrival, EntryState::Stored, count(*index)))
+        .collect();
     if records::note(session, lane, &stored).await? != stored.len() as u64 {
         return Ok(Step::Lost);
     }
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
         if matches!(plan.judgements.get(*index), Some(Judgement::Superseded)) {
-            superseded.entry(Place::of(arrival)).or_insert_with(|| LedgerRow::of(arrival, EntryState::Superseded, 0));
+            superseded
+                .entry(Place::of(arrival))
+                .or_insert_with(|| LedgerRow::of(arrival, EntryState::Superseded, 0));
         }
     }
     records::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
     if plan.lane != before.state {
-        records::save_state(session, lane, &LaneRecord { state: plan.lane, ..before }).await?;
+        records::save_state(
+            session,
+            lane,
+            &LaneRecord {
+                state: plan.lane,
+                ..before
+            },
+        )
+        .await?;
     }
     session.run("COMMIT").await?;
     let outcomes = plan
@@ -102,7 +134,9 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .iter()
         .zip(arrivals)
         .enumerate()
-        .map(|(index, (judgement, arrival))| outcome(judgement, arrival.chunk.manifest.totals.rows, count(index)))
+        .map(|(index, (judgement, arrival))| {
+            outcome(judgement, arrival.chunk.manifest.totals.rows, count(index))
+        })
         .collect();
     Ok(Step::Done { outcomes, conflict })
 }
@@ -115,7 +149,10 @@ async fn store_rows(
     let (mut refused, mut conflict) = (Vec::new(), false);
     for group in groups(new) {
         let Some((_, first)) = group.first() else { continue };
-        if group.iter().all(|(_, arrival)| arrival.chunk.manifest.totals.rows == 0) {
+        if group
+            .iter()
+            .all(|(_, arrival)| arrival.chunk.manifest.totals.rows == 0)
+        {
             continue;
         }
         let schema = &first.chunk.manifest.schema;
@@ -130,7 +167,9 @@ async fn store_rows(
 }
 
 async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Refused) -> Result<()> {
-    let Some(arrival) = arrivals.get(row.arrival) else { return Ok(()) };
+    let Some(arrival) = arrivals.get(row.arrival) else {
+        return Ok(());
+    };
     let kept = Kept {
         id: row_id(arrival.chunk.digest, row.ordinal),
         place: Some(Place::of(arrival)),
@@ -174,7 +213,9 @@ pub(super) async fn reports(session: &mut Session) -> Result<Vec<LaneReport>> {
 }
 
 async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
-    let Some(before) = records::lane(session, lane, Hold::Free).await? else { return Ok(None) };
+    let Some(before) = records::lane(session, lane, Hold::Free).await? else {
+        return Ok(None);
+    };
     let mut record = before.clone();
     loop {
         let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
@@ -183,7 +224,9 @@ async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
         record.frontier = step.frontier;
         if let Some(reason) = step.broken {
             // Held alone from here on: who stores meanwhile is waited for.
-            let Some(now) = records::lane(session, lane, Hold::Alone).await? else { return Ok(None) };
+            let Some(now) = records::lane(session, lane, Hold::Alone).await? else {
+                return Ok(None);
+            };
             if now.state == before.state && now.state.stopped.is_none() {
                 record.state.stopped = Some(reason);
                 records::save_state(session, lane, &record).await?;

@@ -42,9 +42,15 @@ pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     let name = |(recipient, feed)| {
-        Some(Lane { recipient: RecipientName::new(recipient).ok()?, feed: FeedName::new(feed).ok()? })
+        Some(Lane {
+            recipient: RecipientName::new(recipient).ok()?,
+            feed: FeedName::new(feed).ok()?,
+        })
     };
-    sql(read())?.into_iter().map(|pair| name(pair).ok_or_else(|| broken("slacktide_lanes"))).collect()
+    sql(read())?
+        .into_iter()
+        .map(|pair| name(pair).ok_or_else(|| broken("slacktide_lanes")))
+        .collect()
 }
 
 /// The lane's record; a fresh one where there is none.
@@ -61,9 +67,15 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
                 })
                 .optional()
         });
-    let Some((epoch, openings, stopped, frontier, columns)) = sql(found)? else { return Ok(LaneRecord::default()) };
+    let Some((epoch, openings, stopped, frontier, columns)) = sql(found)? else {
+        return Ok(LaneRecord::default());
+    };
     Ok(LaneRecord {
-        state: LaneState { epoch, openings: json(&openings)?, stopped },
+        state: LaneState {
+            epoch,
+            openings: json(&openings)?,
+            stopped,
+        },
         frontier: json::<Frontier>(&frontier)?,
         columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
     })
@@ -91,18 +103,40 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
 }
 
 /// The entries in these places.
-pub(super) fn entries(tx: &Transaction<'_>, lane: &Lane, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, Entry>> {
+pub(super) fn entries(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    places: &BTreeSet<Place>,
+) -> Result<BTreeMap<Place, Entry>> {
     let mut entries = BTreeMap::new();
     let mut statement = sql(tx.prepare_cached(
         "SELECT digest, previous, state FROM slacktide_ledger \
          WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
     ))?;
     for place in places {
-        let key = params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number)];
-        let found = statement.query_row(key, |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, String>(2)?)));
+        let key = params![
+            lane.recipient.as_str(),
+            lane.feed.as_str(),
+            place.epoch,
+            int(place.number)
+        ];
+        let found = statement.query_row(key, |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        });
         if let Some((digest, previous, state)) = sql(found.optional())? {
             let previous = previous.as_deref().map(digest_of).transpose()?;
-            entries.insert(*place, Entry { digest: digest_of(&digest)?, previous, state: EntryState::of_word(&state) });
+            entries.insert(
+                *place,
+                Entry {
+                    digest: digest_of(&digest)?,
+                    previous,
+                    state: EntryState::of_word(&state),
+                },
+            );
         }
     }
     Ok(entries)
@@ -176,17 +210,22 @@ pub(super) fn after(tx: &Transaction<'_>, lane: &Lane, place: Place, most: u32) 
     };
     sql(read())?
         .into_iter()
-        .map(|(epoch, number, digest, previous, state, rows, rows_quarantined, cursor)| {
-            Ok(Noted {
-                place: Place { epoch, number: unsigned(number) },
-                digest: digest_of(&digest)?,
-                previous: previous.as_deref().map(digest_of).transpose()?,
-                state: EntryState::of_word(&state),
-                rows: unsigned(rows),
-                rows_quarantined: unsigned(rows_quarantined),
-                cursor_after: cursor.as_deref().map(json).transpose()?,
-            })
-        })
+        .map(
+            |(epoch, number, digest, previous, state, rows, rows_quarantined, cursor)| {
+                Ok(Noted {
+                    place: Place {
+                        epoch,
+                        number: unsigned(number),
+                    },
+                    digest: digest_of(&digest)?,
+                    previous: previous.as_deref().map(digest_of).transpose()?,
+                    state: EntryState::of_word(&state),
+                    rows: unsigned(rows),
+                    rows_quarantined: unsigned(rows_quarantined),
+                    cursor_after: cursor.as_deref().map(json).transpose()?,
+                })
+            },
+        )
         .collect()
 }
 

@@ -35,7 +35,11 @@ struct Target<'tx> {
 pub(super) fn store(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Result<Vec<Refused>> {
     let schema = &arrival.chunk.manifest.schema;
     let fold = fold(schema, &[(0, arrival)]).map_err(|error| {
-        Error::new(ErrorKind::Database, format!("a verified chunk does not read: {error}"), "report it")
+        Error::new(
+            ErrorKind::Database,
+            format!("a verified chunk does not read: {error}"),
+            "report it",
+        )
     })?;
     let fail = |error: rusqlite::Error| failure::of(&error);
     let mut target = Target::new(tx, lane, schema).map_err(fail)?;
@@ -48,7 +52,11 @@ pub(super) fn store(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Res
                 let mut bytes = Vec::new();
                 // Rows that were unpacked can be packed.
                 let _ = schemas::rows::pack(fold.values(version), &mut bytes);
-                refused.push(Refused { ordinal: version.ordinal, reason, bytes });
+                refused.push(Refused {
+                    ordinal: version.ordinal,
+                    reason,
+                    bytes,
+                });
             }
         }
     }
@@ -58,7 +66,12 @@ pub(super) fn store(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Res
 impl<'tx> Target<'tx> {
     fn new(tx: &'tx Transaction<'tx>, lane: &'tx Lane, schema: &RowSchema) -> rusqlite::Result<Self> {
         let table = quoted(lane.feed.as_str());
-        let names: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).chain([EPOCH, NUMBER]).collect();
+        let names: Vec<&str> = schema
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain([EPOCH, NUMBER])
+            .collect();
         let key: Vec<&str> = schema.key.iter().map(String::as_str).collect();
         let sets: Vec<String> = names
             .iter()
@@ -83,8 +96,19 @@ impl<'tx> Target<'tx> {
             None => None,
         };
         let keys = schema.key_indices().unwrap_or_default();
-        let text = schema.columns.iter().map(|column| is_text(&column.kind)).collect();
-        Ok(Self { tx, lane, upsert, with_tombstones, keys, text })
+        let text = schema
+            .columns
+            .iter()
+            .map(|column| is_text(&column.kind))
+            .collect();
+        Ok(Self {
+            tx,
+            lane,
+            upsert,
+            with_tombstones,
+            keys,
+            text,
+        })
     }
 
     fn put(&mut self, fold: &Fold<'_>, version: &Version) -> rusqlite::Result<()> {
@@ -112,8 +136,16 @@ impl<'tx> Target<'tx> {
                     key(delete)?;
                     delete.raw_execute()?;
                     self.tx
-                        .prepare_cached("INSERT OR REPLACE INTO slacktide_tombstones VALUES (?1, ?2, ?3, ?4, ?5)")?
-                        .execute(params![recipient, feed, version.key, version.place.epoch, int(version.place.number)])?;
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO slacktide_tombstones VALUES (?1, ?2, ?3, ?4, ?5)",
+                        )?
+                        .execute(params![
+                            recipient,
+                            feed,
+                            version.key,
+                            version.place.epoch,
+                            int(version.place.number)
+                        ])?;
                     return Ok(());
                 }
             }
@@ -122,17 +154,23 @@ impl<'tx> Target<'tx> {
         for (index, value) in values.iter().enumerate() {
             parameter = index + 1;
             let text = self.text.get(index).copied().unwrap_or_default();
-            self.upsert.raw_bind_parameter(parameter, Cell(Some(value), text))?;
+            self.upsert
+                .raw_bind_parameter(parameter, Cell(Some(value), text))?;
         }
-        self.upsert.raw_bind_parameter(parameter + 1, version.place.epoch)?;
-        self.upsert.raw_bind_parameter(parameter + 2, int(version.place.number))?;
+        self.upsert
+            .raw_bind_parameter(parameter + 1, version.place.epoch)?;
+        self.upsert
+            .raw_bind_parameter(parameter + 2, int(version.place.number))?;
         self.upsert.raw_execute().map(|_| ())
     }
 }
 
 fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
     let number: i64 = row.get(1)?;
-    Ok(Place { epoch: row.get(0)?, number: u64::try_from(number).unwrap_or(0) })
+    Ok(Place {
+        epoch: row.get(0)?,
+        number: u64::try_from(number).unwrap_or(0),
+    })
 }
 
 fn is_text(kind: &ColumnType) -> bool {

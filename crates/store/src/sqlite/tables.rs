@@ -41,7 +41,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
 }
 
 pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
-    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| failure::of(&error))
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| failure::of(&error))
 }
 
 pub(super) fn commit(tx: Transaction<'_>) -> Result<()> {
@@ -59,21 +61,38 @@ pub(super) fn change(tx: &Transaction<'_>, lane: &Lane, first: bool, change: &Ch
             .iter()
             .map(|column| {
                 let key = change.known.key.contains(&column.name);
-                format!("{} {}{}", quoted(&column.name), declared(&column.kind), if key { " NOT NULL" } else { "" })
+                format!(
+                    "{} {}{}",
+                    quoted(&column.name),
+                    declared(&column.kind),
+                    if key { " NOT NULL" } else { "" }
+                )
             })
             .collect();
         parts.push(format!("{} INTEGER NOT NULL", quoted(EPOCH)));
         parts.push(format!("{} INTEGER NOT NULL", quoted(NUMBER)));
-        parts.push(format!("PRIMARY KEY ({})", listed(change.known.key.iter().map(String::as_str))));
-        run(&format!("CREATE TABLE IF NOT EXISTS {table} ({})", parts.join(", ")))?;
+        parts.push(format!(
+            "PRIMARY KEY ({})",
+            listed(change.known.key.iter().map(String::as_str))
+        ));
+        run(&format!(
+            "CREATE TABLE IF NOT EXISTS {table} ({})",
+            parts.join(", ")
+        ))?;
     }
     // A table that was there before us gets what it lacks.
     let there = names(tx, lane)?;
     let own = [EPOCH, NUMBER].map(|name| (name.to_owned(), "INTEGER NOT NULL DEFAULT 0".to_owned()));
-    let given = change.add.iter().map(|Column { name, kind, .. }| (name.clone(), declared(kind)));
+    let given = change
+        .add
+        .iter()
+        .map(|Column { name, kind, .. }| (name.clone(), declared(kind)));
     for (name, kind) in given.chain(own) {
         if !there.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            run(&format!("ALTER TABLE {table} ADD COLUMN {} {kind}", quoted(&name)))?;
+            run(&format!(
+                "ALTER TABLE {table} ADD COLUMN {} {kind}",
+                quoted(&name)
+            ))?;
         }
     }
     Ok(())
@@ -95,7 +114,10 @@ fn declared(kind: &ColumnType) -> String {
         ColumnType::Bool => "BOOLEAN",
         ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => "INTEGER",
         ColumnType::Float4 | ColumnType::Float8 => "REAL",
-        ColumnType::Decimal { precision: Some(precision), scale } => {
+        ColumnType::Decimal {
+            precision: Some(precision),
+            scale,
+        } => {
             return format!("DECIMAL_TEXT({precision},{})", scale.unwrap_or(0));
         }
         ColumnType::Decimal { .. } => "DECIMAL_TEXT",

@@ -21,9 +21,15 @@ const STRIDE: u32 = 2_000;
 pub(super) fn store(connection: &mut Connection, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
-    let links: Vec<ChunkLinks> =
-        arrivals.iter().map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)).collect();
-    let plan = plan(&before.state, &records::entries(&tx, lane, &needed(&links))?, &links);
+    let links: Vec<ChunkLinks> = arrivals
+        .iter()
+        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
+        .collect();
+    let plan = plan(
+        &before.state,
+        &records::entries(&tx, lane, &needed(&links))?,
+        &links,
+    );
     let mut record = before.clone();
     record.state = plan.lane;
     let mut outcomes = Vec::with_capacity(arrivals.len());
@@ -41,14 +47,22 @@ pub(super) fn store(connection: &mut Connection, lane: &Lane, arrivals: &[Arriva
                 for row in &refused {
                     keep_row(&tx, lane, arrival, row)?;
                 }
-                records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Stored, quarantined))?;
+                records::note(
+                    &tx,
+                    lane,
+                    &LedgerRow::of(arrival, EntryState::Stored, quarantined),
+                )?;
             }
             Judgement::Superseded => {
                 records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
             }
             _ => {}
         }
-        outcomes.push(outcome(judgement, arrival.chunk.manifest.totals.rows, quarantined));
+        outcomes.push(outcome(
+            judgement,
+            arrival.chunk.manifest.totals.rows,
+            quarantined,
+        ));
     }
     records::save(&tx, lane, &record)?;
     commit(tx)?;
@@ -59,7 +73,17 @@ fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Re
     let manifest = &arrival.chunk.manifest;
     let place = Some((manifest.epoch, manifest.number));
     let id = row_id(arrival.chunk.digest, row.ordinal);
-    keep(tx, lane, &id, place, Some(row.ordinal), arrival.sequence, &row.reason, &row.bytes, arrival.exchanged_at)
+    keep(
+        tx,
+        lane,
+        &id,
+        place,
+        Some(row.ordinal),
+        arrival.sequence,
+        &row.reason,
+        &row.bytes,
+        arrival.exchanged_at,
+    )
 }
 
 #[allow(clippy::too_many_arguments, reason = "the columns of one table")]
@@ -153,7 +177,12 @@ fn drop_tombstones(tx: &Transaction<'_>, lane: &Lane, frontier: &Frontier) -> Re
     let last = last_passed(frontier);
     tx.execute(
         "DELETE FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) <= (?3, ?4)",
-        params![lane.recipient.as_str(), lane.feed.as_str(), last.epoch, int(last.number)],
+        params![
+            lane.recipient.as_str(),
+            lane.feed.as_str(),
+            last.epoch,
+            int(last.number)
+        ],
     )
     .map(|_| ())
     .map_err(|error| failure::of(&error))

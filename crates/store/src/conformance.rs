@@ -1,0 +1,247 @@
+//! The suite that every receiver must pass.
+//!
+//! Each check is named and works on a fresh, empty database. What it looks at are tables, as
+//! their owner would, and not the store's own word.
+//!
+//! - [`chunks`] storing: once, in any order, newest wins, deletes
+//! - [`chain`] forks, epochs, frontier, quarantine of messages
+//! - [`columns`] types, widening, rows that the receiver refuses
+
+pub mod chain;
+pub mod chunks;
+pub mod columns;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemas::column::{ColumnType, RowSchema};
+use schemas::manifest::Link;
+use schemas::value::Value;
+
+use crate::error::Error;
+use crate::port::{Arrival, LaneReport, Outcome as Stored, Store};
+use crate::samples::{lane, schema};
+
+/// An empty database, and eyes on it that are not the store's.
+#[async_trait]
+pub trait Receiver: Send + Sync {
+    /// One more store over it, as another process would have.
+    fn store(&self) -> Arc<dyn Store>;
+    /// Our own table of this name, in SQL: `ledger`, `lanes`, `quarantine`, `tombstones`.
+    fn own(&self, table: &str) -> String;
+    /// Runs statements.
+    async fn execute(&self, sql: &str) -> Result<(), String>;
+    /// The rows of a query, each column of which is text.
+    async fn texts(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String>;
+}
+
+/// Why a check failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+/// What a check comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// A check of the suite.
+pub type Check = for<'a> fn(&'a dyn Receiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// All checks, by name.
+pub const CHECKS: &[(&str, Check)] = &[
+    ("storing twice changes nothing", |r| Box::pin(chunks::twice(r))),
+    ("any order and any split end in the same table", |r| {
+        Box::pin(chunks::any_order(r))
+    }),
+    ("an older version never overwrites a newer one", |r| {
+        Box::pin(chunks::older_loses(r))
+    }),
+    ("a deleted row does not come back with an older chunk", |r| {
+        Box::pin(chunks::no_resurrection(r))
+    }),
+    ("a tombstone is dropped when the frontier has passed", |r| {
+        Box::pin(chunks::tombstones_go(r))
+    }),
+    ("two stores at once come to the same table", |r| {
+        Box::pin(chunks::at_once(r))
+    }),
+    ("preparing at once makes the tables once", |r| {
+        Box::pin(chunks::prepared_at_once(r))
+    }),
+    ("a fork stops the lane, and it stays stopped", |r| {
+        Box::pin(chain::fork(r))
+    }),
+    ("a link that nobody saw is checked at the frontier", |r| {
+        Box::pin(chain::unseen_link(r))
+    }),
+    ("an opening goes on from the frontier", |r| {
+        Box::pin(chain::opening(r))
+    }),
+    ("an opening of another history stops", |r| {
+        Box::pin(chain::bad_opening(r))
+    }),
+    ("what overtakes its opening is put off", |r| {
+        Box::pin(chain::overtaken(r))
+    }),
+    ("an unreadable chunk keeps its place", |r| {
+        Box::pin(chain::unreadable(r))
+    }),
+    ("the frontier waits for a gap", |r| Box::pin(chain::gap(r))),
+    ("a refused row leaves the rest", |r| {
+        Box::pin(columns::refused_row(r))
+    }),
+    ("a refused version leaves the older one", |r| {
+        Box::pin(columns::refused_version(r))
+    }),
+    ("a new column widens the table", |r| Box::pin(columns::widened(r))),
+    ("another type is refused by name", |r| {
+        Box::pin(columns::refused_type(r))
+    }),
+    ("every value comes out as it went in", |r| {
+        Box::pin(columns::values(r))
+    }),
+    ("a key of several columns", |r| Box::pin(columns::composite(r))),
+];
+
+/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+///
+/// # Errors
+/// One line for each check that failed.
+pub async fn run<F, Made>(make: F) -> Result<usize, String>
+where
+    F: Fn() -> Made,
+    Made: Future<Output = Box<dyn Receiver>>,
+{
+    let mut failures = Vec::new();
+    for (name, check) in CHECKS {
+        if let Err(Failure(why)) = check(make().await.as_ref()).await {
+            failures.push(format!("{name}: {why}"));
+        }
+    }
+    if failures.is_empty() {
+        Ok(CHECKS.len())
+    } else {
+        Err(failures.join("\n"))
+    }
+}
+
+async fn prepared(receiver: &dyn Receiver) -> Result<Arc<dyn Store>, Failure> {
+    let store = receiver.store();
+    store.prepare().await?;
+    Ok(store)
+}
+
+/// A keyed table with money and a tombstone column.
+fn claims() -> RowSchema {
+    let money = ColumnType::Decimal {
+        precision: Some(16),
+        scale: Some(2),
+    };
+    let columns = [
+        ("id", ColumnType::Int8),
+        ("name", ColumnType::Text { max: None }),
+        ("paid", money),
+    ];
+    schema(&["id"], &columns)
+}
+
+fn claims_with_tombstone() -> RowSchema {
+    let mut schema = claims();
+    schema
+        .columns
+        .push(crate::samples::column("gone", ColumnType::Bool));
+    schema.tombstone = Some("gone".to_owned());
+    schema
+}
+
+fn row(id: i64, name: &str) -> Vec<Value<'_>> {
+    vec![Value::Int(id), Value::Text(name), Value::Text("12.30")]
+}
+
+fn row_or_tombstone(id: i64, name: &str, gone: bool) -> Vec<Value<'_>> {
+    let mut row = row(id, name);
+    row.push(Value::Bool(gone));
+    row
+}
+
+/// The table of [`claims`], by key: `id:name@epoch.number`.
+async fn table(receiver: &dyn Receiver) -> Result<Vec<String>, Failure> {
+    let sql = "SELECT CAST(id AS TEXT), name, CAST(_slacktide_epoch AS TEXT), CAST(_slacktide_number AS TEXT) \
+               FROM setl ORDER BY id";
+    let rows = receiver.texts(sql).await.map_err(Failure)?;
+    let text = |row: &Vec<Option<String>>, at: usize| {
+        row.get(at)
+            .cloned()
+            .flatten()
+            .unwrap_or_else(|| "null".to_owned())
+    };
+    Ok(rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{}:{}@{}.{}",
+                text(row, 0),
+                text(row, 1),
+                text(row, 2),
+                text(row, 3)
+            )
+        })
+        .collect())
+}
+
+async fn count(receiver: &dyn Receiver, own: &str) -> Result<String, Failure> {
+    let sql = format!("SELECT CAST(count(*) AS TEXT) FROM {}", receiver.own(own));
+    let rows = receiver.texts(&sql).await.map_err(Failure)?;
+    Ok(rows
+        .first()
+        .and_then(|row| row.first().cloned().flatten())
+        .unwrap_or_default())
+}
+
+async fn report(store: &dyn Store) -> Result<LaneReport, Failure> {
+    let reports = store.reports().await?;
+    let found = reports.into_iter().find(|report| report.lane == lane());
+    found.ok_or_else(|| Failure("the lane has no report".to_owned()))
+}
+
+/// Stores and expects every chunk to be stored.
+async fn all_stored(store: &dyn Store, arrivals: &[Arrival]) -> Outcome {
+    let outcomes = store.store(&lane(), arrivals).await?;
+    ensure(
+        outcomes.len() == arrivals.len()
+            && outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Stored::Stored { quarantined: 0, .. })),
+        format_args!("not all stored: {outcomes:?}"),
+    )
+}
+
+fn link(arrival: &Arrival) -> Link {
+    arrival.chunk.link()
+}
+
+fn ensure(holds: bool, what: impl fmt::Display) -> Outcome {
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure(what.to_string()))
+    }
+}
+
+fn same<T: PartialEq + fmt::Debug>(what: &str, got: &T, wanted: &T) -> Outcome {
+    ensure(
+        got == wanted,
+        format_args!("{what}: got {got:?}, wanted {wanted:?}"),
+    )
+}
+
+fn texts(all: &[&str]) -> Vec<String> {
+    all.iter().map(|text| (*text).to_owned()).collect()
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(format!("{:?}: {error}", error.kind))
+    }
+}

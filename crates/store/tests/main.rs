@@ -1,0 +1,5 @@
+//! Both receivers on real databases.
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
+
+mod postgres;
+mod sqlite;
