@@ -108,7 +108,7 @@ fn edges() -> Vec<Edge> {
         .manifest_path(manifest)
         .no_deps()
         .exec()
-        .unwrap();
+        .expect("cargo tells what the workspace is made of");
     let inside: BTreeMap<_, _> = metadata
         .packages
         .iter()

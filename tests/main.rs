@@ -6,6 +6,12 @@
 //! | `law` | which crate may depend on which |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test cannot set up must fail it there and then, with the message"
+)]
+
 mod binary;
 mod law;
 mod model;

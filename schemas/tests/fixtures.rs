@@ -4,6 +4,11 @@
 //! means as JSON. A new form of a message gets a new fixture; an old one is never rewritten.
 //! `SLACKTIDE_WRITE_FIXTURES=1` writes those that are missing.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made or read must fail the test there and then"
+)]
+
 use std::path::{Path, PathBuf};
 
 use schemas::audit::AuditEntry;
@@ -34,16 +39,33 @@ fn at() -> jiff::Timestamp {
 }
 
 fn rows() -> (Vec<Column>, Vec<Vec<Value<'static>>>) {
-    let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
+    let column = |name: &str, kind, nullable| Column {
+        name: name.into(),
+        kind,
+        nullable,
+    };
     let columns = vec![
         column("id", ColumnType::Int8, false),
-        column("amount", ColumnType::Decimal { precision: Some(16), scale: Some(2) }, true),
+        column(
+            "amount",
+            ColumnType::Decimal {
+                precision: Some(16),
+                scale: Some(2),
+            },
+            true,
+        ),
         column("name", ColumnType::Text { max: Some(50) }, true),
         column("seen", ColumnType::TimestampTz, true),
         column("photo", ColumnType::Bytes, true),
         column("share", ColumnType::Float8, true),
         column("gone", ColumnType::Bool, false),
-        column("tags", ColumnType::Other { native: "text[]".into() }, true),
+        column(
+            "tags",
+            ColumnType::Other {
+                native: "text[]".into(),
+            },
+            true,
+        ),
     ];
     let rows = vec![
         vec![
@@ -71,7 +93,11 @@ fn rows() -> (Vec<Column>, Vec<Vec<Value<'static>>>) {
 }
 
 fn manifest(key: &PublicKey) -> Manifest {
-    let continues = Link { epoch: 1, number: 17, digest: Digest::of(&[b"the chunk before"]) };
+    let continues = Link {
+        epoch: 1,
+        number: 17,
+        digest: Digest::of(&[b"the chunk before"]),
+    };
     Manifest {
         recipient: "insurer-a".parse().unwrap(),
         feed: "setl".parse().unwrap(),
@@ -84,9 +110,18 @@ fn manifest(key: &PublicKey) -> Manifest {
             reason: "restored from the night's copy".into(),
             continues: Some(continues),
         }),
-        publisher: Publisher { instance: "00112233aabbccdd".into(), key: key.clone() },
-        cursor_before: Some(Cursor(vec![Scalar::Text("2026-01-31 22:00:00+00".into()), Scalar::Int(41)])),
-        cursor_after: Some(Cursor(vec![Scalar::Text("2026-01-31 22:00:01+00".into()), Scalar::Int(43)])),
+        publisher: Publisher {
+            instance: "00112233aabbccdd".into(),
+            key: key.clone(),
+        },
+        cursor_before: Some(Cursor(vec![
+            Scalar::Text("2026-01-31 22:00:00+00".into()),
+            Scalar::Int(41),
+        ])),
+        cursor_after: Some(Cursor(vec![
+            Scalar::Text("2026-01-31 22:00:01+00".into()),
+            Scalar::Int(43),
+        ])),
         schema: RowSchema {
             name: "setl".into(),
             version: 1,
@@ -102,11 +137,30 @@ fn manifest(key: &PublicKey) -> Manifest {
             unsummed: [].into(),
         },
         load: Load {
-            limits: [("host_cpu".to_owned(), SignalLimit { stop_milli: 70_000, resume_milli: 50_000, unit: "percent".into() })].into(),
-            samples: vec![LoadSample { at: at(), readings_milli: [("host_cpu".to_owned(), Some(12_500))].into() }],
-            verdicts: vec![LoadVerdict { at: at(), state: GateState::Open, reason: "all signals below their limits".into() }],
+            limits: [(
+                "host_cpu".to_owned(),
+                SignalLimit {
+                    stop_milli: 70_000,
+                    resume_milli: 50_000,
+                    unit: "percent".into(),
+                },
+            )]
+            .into(),
+            samples: vec![LoadSample {
+                at: at(),
+                readings_milli: [("host_cpu".to_owned(), Some(12_500))].into(),
+            }],
+            verdicts: vec![LoadVerdict {
+                at: at(),
+                state: GateState::Open,
+                reason: "all signals below their limits".into(),
+            }],
         },
-        rejects: vec![Reject { key: vec![Some(Scalar::Int(42))], column: Some("photo".into()), reason: "too large".into() }],
+        rejects: vec![Reject {
+            key: vec![Some(Scalar::Int(42))],
+            column: Some("photo".into()),
+            reason: "too large".into(),
+        }],
         body: schemas::body::close(b"").unwrap().0,
         read_from: at(),
         read_to: at(),
@@ -118,7 +172,10 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
     let public = key.public().clone();
     let sealed = |payload: Result<Envelope, _>| payload.and_then(|e: Envelope| e.encode()).unwrap();
     let mut plain = Vec::new();
-    rows().1.iter().for_each(|row| schemas::rows::pack(row, &mut plain).unwrap());
+    rows()
+        .1
+        .iter()
+        .for_each(|row| schemas::rows::pack(row, &mut plain).unwrap());
     let id = || "20260131-abcdefgh".parse().unwrap();
     let to = || "insurer-a".parse().unwrap();
     let receipt = Receipt {
@@ -169,7 +226,10 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         id: id(),
         recipient: to(),
         request: Digest::of(&[b"request"]),
-        outcome: Outcome::Answered { rows: 3, parts: vec![Digest::of(&[b"part"])] },
+        outcome: Outcome::Answered {
+            rows: 3,
+            parts: vec![Digest::of(&[b"part"])],
+        },
         instance: "00112233aabbccdd".into(),
         at: at(),
         key: public.clone(),
@@ -187,7 +247,10 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         key: public.clone(),
     };
     vec![
-        ("chunk", chunk::seal(manifest(&public), &plain, key).unwrap().bytes),
+        (
+            "chunk",
+            chunk::seal(manifest(&public), &plain, key).unwrap().bytes,
+        ),
         ("receipt", sealed(Envelope::seal(&receipt, Vec::new(), key))),
         ("lease", sealed(Envelope::seal(&lease, Vec::new(), key))),
         ("request", sealed(Envelope::seal(&request, Vec::new(), key))),
@@ -250,8 +313,14 @@ fn golden_bytes_decode_for_ever() {
         }
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let kind = name.split('-').next().unwrap();
-        let said: Json = serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
-        assert_eq!(meaning(kind, &std::fs::read(&file).unwrap()), said, "{}", file.display());
+        let said: Json =
+            serde_json::from_slice(&std::fs::read(file.with_extension("json")).unwrap()).unwrap();
+        assert_eq!(
+            meaning(kind, &std::fs::read(&file).unwrap()),
+            said,
+            "{}",
+            file.display()
+        );
         seen += 1;
     }
     assert!(seen >= 7, "only {seen} fixtures were found");

@@ -48,7 +48,14 @@ pub(super) fn time(ms: i64) -> Timestamp {
 
 impl Core {
     pub(super) fn new(mode: Mode) -> Self {
-        Self { mode, rows: BTreeMap::new(), open: Vec::new(), versions: 0, sequence: 0, ids: 0 }
+        Self {
+            mode,
+            rows: BTreeMap::new(),
+            open: Vec::new(),
+            versions: 0,
+            sequence: 0,
+            ids: 0,
+        }
     }
 
     /// One act of the business.
@@ -57,7 +64,12 @@ impl Core {
         match rng.below(10) {
             0..=2 if self.open.len() < 3 => {
                 self.ids += 1;
-                self.open.push(Tx { id: self.ids, began: now, prepared: None, writes: BTreeMap::new() });
+                self.open.push(Tx {
+                    id: self.ids,
+                    began: now,
+                    prepared: None,
+                    writes: BTreeMap::new(),
+                });
             }
             3..=5 if !self.open.is_empty() => (0..=rng.below(3)).for_each(|_| self.write(rng, which, now)),
             6..=8 if !self.open.is_empty() => self.end(which, !rng.percent(10)),
@@ -72,8 +84,18 @@ impl Core {
 
     fn write(&mut self, rng: &mut Rng, which: usize, now: i64) {
         let key = rng.span(1, 16);
-        let locked = self.open.iter().enumerate().any(|(other, tx)| other != which && tx.writes.contains_key(&key));
-        let Some(tx) = self.open.get_mut(which).filter(|tx| tx.prepared.is_none() && !locked) else { return };
+        let locked = self
+            .open
+            .iter()
+            .enumerate()
+            .any(|(other, tx)| other != which && tx.writes.contains_key(&key));
+        let Some(tx) = self
+            .open
+            .get_mut(which)
+            .filter(|tx| tx.prepared.is_none() && !locked)
+        else {
+            return;
+        };
         self.versions += 1;
         self.sequence += 1;
         let at = match self.mode {
@@ -81,7 +103,15 @@ impl Core {
             Mode::Statement => now,
             Mode::Sequence => self.sequence,
         };
-        tx.writes.insert(key, Row { key, at, version: self.versions, gone: rng.percent(40) });
+        tx.writes.insert(
+            key,
+            Row {
+                key,
+                at,
+                version: self.versions,
+                gone: rng.percent(40),
+            },
+        );
     }
 
     fn end(&mut self, which: usize, commit: bool) {
@@ -104,7 +134,10 @@ impl Core {
     pub(super) fn open(&self) -> Vec<OpenTransaction> {
         let seen = |tx: &Tx| OpenTransaction {
             id: match tx.prepared {
-                None => TransactionId::Session { pid: tx.id, started_us: tx.began * 1_000 },
+                None => TransactionId::Session {
+                    pid: tx.id,
+                    started_us: tx.began * 1_000,
+                },
                 Some(_) => TransactionId::Prepared(tx.id.to_string()),
             },
             role: "clerk".into(),
@@ -134,7 +167,11 @@ impl Core {
 
     /// What the receiver must hold in the end.
     pub(super) fn living(&self) -> BTreeMap<i64, i64> {
-        self.rows.values().filter(|row| !row.gone).map(|row| (row.key, row.version)).collect()
+        self.rows
+            .values()
+            .filter(|row| !row.gone)
+            .map(|row| (row.key, row.version))
+            .collect()
     }
 
     pub(super) fn everything(&self) -> Fence {

@@ -25,9 +25,22 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn digest_of(epoch: u32, number: u64, previous: Option<Digest>, instance: &str, rows: &[u8]) -> Digest {
+    pub(super) fn digest_of(
+        epoch: u32,
+        number: u64,
+        previous: Option<Digest>,
+        instance: &str,
+        rows: &[u8],
+    ) -> Digest {
         let previous = previous.map_or([0; 32], |digest| digest.0);
-        Digest::of(&[&epoch.to_le_bytes(), &number.to_le_bytes(), &previous, instance.as_bytes(), &[0], rows])
+        Digest::of(&[
+            &epoch.to_le_bytes(),
+            &number.to_le_bytes(),
+            &previous,
+            instance.as_bytes(),
+            &[0],
+            rows,
+        ])
     }
 }
 
@@ -117,12 +130,23 @@ impl Exchange {
             Delivery::Out { until } => *until <= now,
             Delivery::Done => false,
         };
-        self.held.consumer.iter().filter(|(_, d)| ready(d)).map(|(sequence, _)| *sequence).collect()
+        self.held
+            .consumer
+            .iter()
+            .filter(|(_, d)| ready(d))
+            .map(|(sequence, _)| *sequence)
+            .collect()
     }
 
     pub(super) fn deliver(&mut self, sequence: u64, now: i64) -> Option<Chunk> {
-        self.held.consumer.insert(sequence, Delivery::Out { until: now + OUT });
-        self.held.log.iter().find(|entry| entry.sequence == sequence).map(|entry| entry.chunk.clone())
+        self.held
+            .consumer
+            .insert(sequence, Delivery::Out { until: now + OUT });
+        self.held
+            .log
+            .iter()
+            .find(|entry| entry.sequence == sequence)
+            .map(|entry| entry.chunk.clone())
     }
 
     pub(super) fn done(&mut self, sequence: u64) {
@@ -136,7 +160,10 @@ impl Exchange {
     }
 
     pub(super) fn drained(&self) -> bool {
-        self.held.consumer.values().all(|delivery| *delivery == Delivery::Done)
+        self.held
+            .consumer
+            .values()
+            .all(|delivery| *delivery == Delivery::Done)
     }
 
     pub(super) fn restore(&mut self, copy: Held) {

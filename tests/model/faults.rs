@@ -17,6 +17,11 @@ pub(super) struct Env {
 }
 
 impl Env {
-    pub(super) const WHOLE: Self =
-        Self { compare_and_set: true, fence: true, guard: true, tombstones: true, restores: false };
+    pub(super) const WHOLE: Self = Self {
+        compare_and_set: true,
+        fence: true,
+        guard: true,
+        tombstones: true,
+        restores: false,
+    };
 }

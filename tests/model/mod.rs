@@ -13,7 +13,11 @@
 //!
 //! A seed is a schedule. A failure names its seed; `SLACKTIDE_SEED=n` runs that one alone.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a simulation that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a simulation that cannot go on has failed"
+)]
 
 mod core;
 mod exchange;
@@ -30,7 +34,10 @@ use world::{Count, run};
 const SEEDS: u64 = 3_000;
 
 fn seeds() -> Vec<u64> {
-    match std::env::var("SLACKTIDE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    match std::env::var("SLACKTIDE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         Some(seed) => vec![seed],
         None => (0..SEEDS).collect(),
     }
@@ -70,17 +77,32 @@ fn first_violation(env: Env) -> Option<(u64, String)> {
 fn nothing_is_lost_or_doubled_over_thousands_of_schedules() {
     let counts = all_hold(Env::WHOLE);
     if counts.len() > 1 {
-        assert!(counts.iter().map(|count| count.rows).sum::<usize>() > 20 * counts.len(), "the schedules move too little");
-        assert!(counts.iter().filter(|count| count.publishers > 1).count() > counts.len() / 4, "too few takeovers");
+        assert!(
+            counts.iter().map(|count| count.rows).sum::<usize>() > 20 * counts.len(),
+            "the schedules move too little"
+        );
+        assert!(
+            counts.iter().filter(|count| count.publishers > 1).count() > counts.len() / 4,
+            "too few takeovers"
+        );
     }
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_when_the_exchange_is_restored_from_older_copies() {
-    let counts = all_hold(Env { restores: true, ..Env::WHOLE });
+    let counts = all_hold(Env {
+        restores: true,
+        ..Env::WHOLE
+    });
     if counts.len() > 1 {
-        assert!(counts.iter().filter(|count| count.restores > 0).count() > counts.len() / 10, "too few restores");
-        assert!(counts.iter().filter(|count| count.epochs > 0).count() > counts.len() / 50, "too few new epochs");
+        assert!(
+            counts.iter().filter(|count| count.restores > 0).count() > counts.len() / 10,
+            "too few restores"
+        );
+        assert!(
+            counts.iter().filter(|count| count.epochs > 0).count() > counts.len() / 50,
+            "too few new epochs"
+        );
     }
 }
 
@@ -92,20 +114,44 @@ fn turns_red(env: Env, prevented: fn(&str) -> bool) {
 
 #[test]
 fn without_compare_and_set_the_oracle_turns_red() {
-    turns_red(Env { compare_and_set: false, ..Env::WHOLE }, |v| v.contains("stands behind") || v.contains("rest"));
+    turns_red(
+        Env {
+            compare_and_set: false,
+            ..Env::WHOLE
+        },
+        |v| v.contains("stands behind") || v.contains("rest"),
+    );
 }
 
 #[test]
 fn without_the_fence_the_oracle_turns_red() {
-    turns_red(Env { fence: false, ..Env::WHOLE }, |v| v.contains("missing [") && !v.contains("missing [], surplus [], differing []"));
+    turns_red(
+        Env {
+            fence: false,
+            ..Env::WHOLE
+        },
+        |v| v.contains("missing [") && !v.contains("missing [], surplus [], differing []"),
+    );
 }
 
 #[test]
 fn without_the_guard_of_epoch_and_number_the_oracle_turns_red() {
-    turns_red(Env { guard: false, ..Env::WHOLE }, |v| v.contains("missing [") && !v.contains("missing [], surplus [], differing []"));
+    turns_red(
+        Env {
+            guard: false,
+            ..Env::WHOLE
+        },
+        |v| v.contains("missing [") && !v.contains("missing [], surplus [], differing []"),
+    );
 }
 
 #[test]
 fn without_the_tombstone_rule_the_oracle_turns_red() {
-    turns_red(Env { tombstones: false, ..Env::WHOLE }, |v| v.contains("surplus [") && !v.contains("surplus []"));
+    turns_red(
+        Env {
+            tombstones: false,
+            ..Env::WHOLE
+        },
+        |v| v.contains("surplus [") && !v.contains("surplus []"),
+    );
 }

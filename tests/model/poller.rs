@@ -27,7 +27,10 @@ pub(super) struct Poller {
 }
 
 pub(super) fn lane() -> Lane {
-    Lane { recipient: RecipientName::new("insurer-a").unwrap(), feed: FeedName::new("f").unwrap() }
+    Lane {
+        recipient: RecipientName::new("insurer-a").unwrap(),
+        feed: FeedName::new("f").unwrap(),
+    }
 }
 
 fn last(receipt: Option<&Receipt>) -> LastReceipt {
@@ -44,16 +47,28 @@ fn last(receipt: Option<&Receipt>) -> LastReceipt {
 
 /// Whether the store has more to sign for than the exchange holds.
 pub(super) fn owes_receipt(exchange: &Exchange, store: &Store) -> bool {
-    store.report().is_some_and(|report| receipt_due(&report, &last(exchange.held.receipt.as_ref())))
+    store
+        .report()
+        .is_some_and(|report| receipt_due(&report, &last(exchange.held.receipt.as_ref())))
 }
 
 impl Poller {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::Idle, life: 0 }
+        Self {
+            stage: Stage::Idle,
+            life: 0,
+        }
     }
 
     /// One piece of its work.
-    pub(super) fn act(&mut self, exchange: &mut Exchange, store: &mut Store, rng: &mut Rng, now: i64, faults: bool) {
+    pub(super) fn act(
+        &mut self,
+        exchange: &mut Exchange,
+        store: &mut Store,
+        rng: &mut Rng,
+        now: i64,
+        faults: bool,
+    ) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle if rng.percent(30) => store.report().map_or(Stage::Idle, Stage::Reported),
             Stage::Idle => self.fetch(exchange, rng, now),
@@ -72,11 +87,19 @@ impl Poller {
             }
             Stage::Reported(report) => {
                 let last = last(exchange.held.receipt.as_ref());
-                if receipt_due(&report, &last) { Stage::Compared(report, last) } else { Stage::Idle }
+                if receipt_due(&report, &last) {
+                    Stage::Compared(report, last)
+                } else {
+                    Stage::Idle
+                }
             }
             Stage::Compared(report, last) => {
-                let basis =
-                    Basis { epoch: report.epoch, to: report.to, head: report.head, cursor: report.cursor.clone() };
+                let basis = Basis {
+                    epoch: report.epoch,
+                    to: report.to,
+                    head: report.head,
+                    cursor: report.cursor.clone(),
+                };
                 let receipt = Receipt {
                     sequence: 0,
                     from: report.from,
@@ -84,7 +107,11 @@ impl Poller {
                     quarantined: report.quarantined.clone(),
                     stopped: report.stopped.clone(),
                 };
-                if exchange.write_receipt(receipt, last.sequence) { Stage::Idle } else { Stage::Reported(report) }
+                if exchange.write_receipt(receipt, last.sequence) {
+                    Stage::Idle
+                } else {
+                    Stage::Reported(report)
+                }
             }
         };
     }
@@ -95,19 +122,34 @@ impl Poller {
         for _ in 0..=rng.below(3) {
             let ready = exchange.deliverable(now);
             // Mostly the oldest, sometimes any.
-            let which = if rng.percent(60) { 0 } else { rng.below(ready.len()) };
+            let which = if rng.percent(60) {
+                0
+            } else {
+                rng.below(ready.len())
+            };
             let Some(sequence) = ready.get(which) else { break };
             chunks.extend(exchange.deliver(*sequence, now).map(|chunk| (*sequence, chunk)));
         }
-        if chunks.is_empty() { Stage::Idle } else { Stage::Fetched(chunks) }
+        if chunks.is_empty() {
+            Stage::Idle
+        } else {
+            Stage::Fetched(chunks)
+        }
     }
 }
 
 fn commit(store: &mut Store, chunks: &[(u64, Chunk)], rng: &mut Rng, faults: bool) -> Stage {
-    let sizes: Vec<_> = chunks.iter().map(|(_, chunk)| (lane(), 1 + chunk.rows.len())).collect();
+    let sizes: Vec<_> = chunks
+        .iter()
+        .map(|(_, chunk)| (lane(), 1 + chunk.rows.len()))
+        .collect();
     let mut settlements = Vec::new();
     for batch in batches(&sizes, 12) {
-        let members: Vec<&(u64, Chunk)> = batch.members.iter().filter_map(|member| chunks.get(*member)).collect();
+        let members: Vec<&(u64, Chunk)> = batch
+            .members
+            .iter()
+            .filter_map(|member| chunks.get(*member))
+            .collect();
         if faults && rng.percent(5) {
             continue; // rolled back
         }
@@ -116,7 +158,12 @@ fn commit(store: &mut Store, chunks: &[(u64, Chunk)], rng: &mut Rng, faults: boo
         if faults && rng.percent(5) {
             continue; // committed, and the answer was lost
         }
-        settlements.extend(members.iter().map(|(sequence, _)| *sequence).zip(outcomes.iter().map(settlement)));
+        settlements.extend(
+            members
+                .iter()
+                .map(|(sequence, _)| *sequence)
+                .zip(outcomes.iter().map(settlement)),
+        );
     }
     Stage::Stored(settlements)
 }

@@ -23,7 +23,10 @@ use super::exchange::{Chunk, Exchange};
 use super::faults::Env;
 use super::rng::Rng;
 
-pub(super) const TIMING: Timing = Timing { ttl: Duration::from_millis(600), margin: Duration::from_millis(150) };
+pub(super) const TIMING: Timing = Timing {
+    ttl: Duration::from_millis(600),
+    margin: Duration::from_millis(150),
+};
 
 /// A publish on its way.
 pub(super) struct Sent {
@@ -72,7 +75,11 @@ pub(super) fn definition() -> Digest {
 }
 
 fn schema() -> RowSchema {
-    let column = |name: &str, kind| Column { name: name.into(), kind, nullable: false };
+    let column = |name: &str, kind| Column {
+        name: name.into(),
+        kind,
+        nullable: false,
+    };
     RowSchema {
         name: "f".into(),
         version: 1,
@@ -93,7 +100,12 @@ fn ms(span: i64) -> Duration {
 
 impl Publisher {
     pub(super) fn new(instance: String, now: i64) -> Self {
-        let view = View { instance: instance.clone(), record: None, seen_at: Duration::ZERO, renewed_at: None };
+        let view = View {
+            instance: instance.clone(),
+            record: None,
+            seen_at: Duration::ZERO,
+            renewed_at: None,
+        };
         Self {
             lane: Lane::new(instance.clone(), definition()),
             instance,
@@ -115,7 +127,9 @@ impl Publisher {
     }
 
     pub(super) fn holds(&self, now: i64) -> bool {
-        self.view.renewed_at.is_some_and(|renewed| ms(now - self.born) < valid_until(renewed, TIMING))
+        self.view
+            .renewed_at
+            .is_some_and(|renewed| ms(now - self.born) < valid_until(renewed, TIMING))
     }
 
     /// Everything read, published and known to be stored, and the lease held.
@@ -127,19 +141,37 @@ impl Publisher {
             && self.blocks.is_empty()
             && self.lane.stopped().is_none()
             && !self.lane.in_flight()
-            && self.chunker.as_ref().is_some_and(|chunker| chunker.open_since().is_none())
+            && self
+                .chunker
+                .as_ref()
+                .is_some_and(|chunker| chunker.open_since().is_none())
     }
 
     /// One piece of its work.
-    #[allow(clippy::too_many_arguments, reason = "the parts of the world, each borrowed on its own")]
-    pub(super) fn act(&mut self, core: &Core, exchange: &mut Exchange, net: &mut Vec<Sent>, env: Env, rng: &mut Rng, now: i64, faults: bool) {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of the world, each borrowed on its own"
+    )]
+    pub(super) fn act(
+        &mut self,
+        core: &Core,
+        exchange: &mut Exchange,
+        net: &mut Vec<Sent>,
+        env: Env,
+        rng: &mut Rng,
+        now: i64,
+        faults: bool,
+    ) {
         if self.working && !self.holds(now) {
             self.working = false;
             self.decide(Event::LeaseLost);
             self.void(None);
             return;
         }
-        let due = !matches!(decide(&self.view, ms(now - self.born), TIMING), Decision::Hold { .. });
+        let due = !matches!(
+            decide(&self.view, ms(now - self.born), TIMING),
+            Decision::Hold { .. }
+        );
         if !self.working || self.lease_write.is_some() || (due && rng.percent(60)) {
             return self.keep_lease(exchange, rng, now, faults);
         }
@@ -156,7 +188,12 @@ impl Publisher {
             if faults && rng.percent(5) {
                 return; // never arrived
             }
-            let record = Record { sequence: 0, instance: self.view.instance.clone(), released: false, ttl: TIMING.ttl };
+            let record = Record {
+                sequence: 0,
+                instance: self.view.instance.clone(),
+                released: false,
+                ttl: TIMING.ttl,
+            };
             let written = exchange.write_lease(record.clone(), expect);
             match written {
                 // Stored, and the answer lost: read, renew nothing.
@@ -198,13 +235,22 @@ impl Publisher {
 
     fn look_at_lease(&mut self, exchange: &Exchange, mono: Duration) {
         let record = exchange.held.lease.clone();
-        if record.as_ref().map(|record| record.sequence) != self.view.record.as_ref().map(|record| record.sequence) {
+        if record.as_ref().map(|record| record.sequence)
+            != self.view.record.as_ref().map(|record| record.sequence)
+        {
             self.view.seen_at = mono;
         }
         self.view.record = record;
     }
 
-    fn call_on(&mut self, exchange: &mut Exchange, net: &mut Vec<Sent>, rng: &mut Rng, now: i64, faults: bool) {
+    fn call_on(
+        &mut self,
+        exchange: &mut Exchange,
+        net: &mut Vec<Sent>,
+        rng: &mut Rng,
+        now: i64,
+        faults: bool,
+    ) {
         let Some(call) = self.call.take() else { return };
         let fails = faults && rng.percent(4);
         match call {
@@ -243,7 +289,12 @@ impl Publisher {
                     return self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
                 }
                 if let Some(chunk) = self.flight.clone() {
-                    net.push(Sent { by: self.instance.clone(), chunk, expect, answer: None });
+                    net.push(Sent {
+                        by: self.instance.clone(),
+                        chunk,
+                        expect,
+                        answer: None,
+                    });
                     self.call = Some(Call::Wait { since: now });
                 }
             }
@@ -277,13 +328,20 @@ impl Publisher {
             self.take_fence(core, env, now);
             return;
         }
-        let (Some(fence), Some(chunker)) = (self.fence.clone(), self.chunker.as_mut()) else { return };
+        let (Some(fence), Some(chunker)) = (self.fence.clone(), self.chunker.as_mut()) else {
+            return;
+        };
         let limit = 1 + rng.below(6);
         let after = chunker.position().unwrap();
         chunker.begin_quantum(time(now));
         let rows = core.read(after.as_ref(), &fence, limit);
         for row in &rows {
-            chunker.row(&[Value::Int(row.at), Value::Int(row.key), Value::Int(row.version), Value::Bool(row.gone)]);
+            chunker.row(&[
+                Value::Int(row.at),
+                Value::Int(row.key),
+                Value::Int(row.version),
+                Value::Bool(row.gone),
+            ]);
         }
         self.drained = rows.len() < limit;
         if self.drained || rng.percent(60) {
@@ -310,10 +368,18 @@ impl Publisher {
         };
         self.fence = match look {
             Look::Time { at } => {
-                let reading = self.time_fence.take(&TimeLook { at: time(at), open: core.open() });
-                reading.below.map(|below| Fence::Below(Scalar::Int(below.as_millisecond())))
+                let reading = self.time_fence.take(&TimeLook {
+                    at: time(at),
+                    open: core.open(),
+                });
+                reading
+                    .below
+                    .map(|below| Fence::Below(Scalar::Int(below.as_millisecond())))
             }
-            Look::High { high } => self.water.take(high, ms(now - self.born), &core.open()).map(Fence::UpTo),
+            Look::High { high } => self
+                .water
+                .take(high, ms(now - self.born), &core.open())
+                .map(Fence::UpTo),
         };
         if self.fence.is_none() {
             self.drained = core.highest().is_none();
@@ -336,12 +402,29 @@ impl Publisher {
             }
             return;
         }
-        let Some(place) = self.lane.next_place() else { return };
-        let Some(block) = self.blocks.pop_front() else { return };
-        assert_eq!(block.cursor_before, self.follows, "a block does not follow the one before it");
+        let Some(place) = self.lane.next_place() else {
+            return;
+        };
+        let Some(block) = self.blocks.pop_front() else {
+            return;
+        };
+        assert_eq!(
+            block.cursor_before, self.follows,
+            "a block does not follow the one before it"
+        );
         self.follows.clone_from(&block.cursor_after);
-        let digest = Chunk::digest_of(place.epoch, place.number, place.previous, &self.instance, &block.plain);
-        let link = schemas::manifest::Link { epoch: place.epoch, number: place.number, digest };
+        let digest = Chunk::digest_of(
+            place.epoch,
+            place.number,
+            place.previous,
+            &self.instance,
+            &block.plain,
+        );
+        let link = schemas::manifest::Link {
+            epoch: place.epoch,
+            number: place.number,
+            digest,
+        };
         self.flight = Some(Chunk {
             link,
             previous: place.previous,
@@ -351,7 +434,10 @@ impl Publisher {
             after: block.cursor_after.clone(),
             rows: Rc::new(rows(&block)),
         });
-        self.decide(Event::Ready(Offer { link, cursor: block.cursor_after }));
+        self.decide(Event::Ready(Offer {
+            link,
+            cursor: block.cursor_after,
+        }));
     }
 
     fn decide(&mut self, event: Event) {
@@ -382,8 +468,18 @@ fn rows(block: &Block) -> Vec<Row> {
     let (mut row, mut rows) = (Vec::new(), Vec::new());
     while reader.next_into(&mut row).unwrap() {
         match row.as_slice() {
-            [Value::Int(at), Value::Int(key), Value::Int(version), Value::Bool(gone)] => {
-                rows.push(Row { at: *at, key: *key, version: *version, gone: *gone });
+            [
+                Value::Int(at),
+                Value::Int(key),
+                Value::Int(version),
+                Value::Bool(gone),
+            ] => {
+                rows.push(Row {
+                    at: *at,
+                    key: *key,
+                    version: *version,
+                    gone: *gone,
+                });
             }
             other => panic!("a row of another shape: {other:?}"),
         }

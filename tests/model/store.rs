@@ -24,7 +24,10 @@ pub(super) struct Store {
 }
 
 fn place(chunk: &Chunk) -> Place {
-    Place { epoch: chunk.link.epoch, number: chunk.link.number }
+    Place {
+        epoch: chunk.link.epoch,
+        number: chunk.link.number,
+    }
 }
 
 fn links(chunk: &Chunk) -> ChunkLinks {
@@ -54,13 +57,24 @@ impl Store {
             .ledger
             .iter()
             .map(|(place, noted)| {
-                (*place, Entry { digest: noted.digest, previous: noted.previous, state: noted.state })
+                (
+                    *place,
+                    Entry {
+                        digest: noted.digest,
+                        previous: noted.previous,
+                        state: noted.state,
+                    },
+                )
             })
             .collect();
         let chunk_links: Vec<ChunkLinks> = chunks.iter().map(|chunk| links(chunk)).collect();
         let plan = plan(&self.state, &entries, &chunk_links);
         self.state = plan.lane;
-        let outcomes = chunks.iter().zip(plan.judgements).map(|(chunk, judged)| self.keep(chunk, judged)).collect();
+        let outcomes = chunks
+            .iter()
+            .zip(plan.judgements)
+            .map(|(chunk, judged)| self.keep(chunk, judged))
+            .collect();
         let noted: Vec<Noted> = self.ledger.values().cloned().collect();
         let Advance { frontier, broken } = advance(&self.frontier, &self.state, &noted);
         self.frontier = frontier;
@@ -68,7 +82,8 @@ impl Store {
             self.state.stopped.get_or_insert(reason);
         }
         let frontier = &self.frontier;
-        self.tombstones.retain(|_, tombstone| !tombstone_passed(*tombstone, frontier));
+        self.tombstones
+            .retain(|_, tombstone| !tombstone_passed(*tombstone, frontier));
         outcomes
     }
 
@@ -77,7 +92,9 @@ impl Store {
             Judgement::Already => Outcome::Already,
             Judgement::Superseded => {
                 let at = place(chunk);
-                self.ledger.entry(at).or_insert_with(|| noted(chunk, EntryState::Superseded));
+                self.ledger
+                    .entry(at)
+                    .or_insert_with(|| noted(chunk, EntryState::Superseded));
                 Outcome::Superseded
             }
             Judgement::Fork { reason }
@@ -87,7 +104,10 @@ impl Store {
             Judgement::Store | Judgement::OpenEpoch { .. } => {
                 self.ledger.insert(place(chunk), noted(chunk, EntryState::Stored));
                 self.merge(chunk);
-                Outcome::Stored { rows: chunk.rows.len() as u64, quarantined: 0 }
+                Outcome::Stored {
+                    rows: chunk.rows.len() as u64,
+                    quarantined: 0,
+                }
             }
         }
     }
@@ -126,7 +146,12 @@ impl Store {
         }
         let frontier = self.frontier.clone();
         let ahead = |noted: &&Noted| noted.place > frontier.place() && noted.state == EntryState::Stored;
-        let pending = self.ledger.values().filter(ahead).filter(|noted| noted.place.epoch >= frontier.epoch).count();
+        let pending = self
+            .ledger
+            .values()
+            .filter(ahead)
+            .filter(|noted| noted.place.epoch >= frontier.epoch)
+            .count();
         Some(LaneReport {
             lane: lane(),
             epoch: frontier.epoch,
@@ -150,7 +175,10 @@ impl Store {
     }
 
     pub(super) fn living(&self) -> BTreeMap<i64, i64> {
-        self.rows.iter().map(|(key, (_, version))| (*key, *version)).collect()
+        self.rows
+            .iter()
+            .map(|(key, (_, version))| (*key, *version))
+            .collect()
     }
 }
 

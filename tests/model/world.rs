@@ -76,10 +76,18 @@ pub(super) fn run(seed: u64, env: Env) -> Result<Count, String> {
     };
     for _ in 0..=world.rng.below(3) {
         let process = world.publisher();
-        world.publishers.push(Slot { process, until: 0, crashed: false });
+        world.publishers.push(Slot {
+            process,
+            until: 0,
+            crashed: false,
+        });
     }
     for _ in 0..=world.rng.below(3) {
-        world.pollers.push(Slot { process: Poller::new(), until: 0, crashed: false });
+        world.pollers.push(Slot {
+            process: Poller::new(),
+            until: 0,
+            crashed: false,
+        });
     }
     (0..CHAOS).for_each(|_| world.step(true));
     world.calm();
@@ -113,17 +121,41 @@ impl World {
 
     fn publish(&mut self, chaos: bool) {
         let which = self.rng.below(self.publishers.len());
-        if self.publishers.get(which).is_some_and(|slot| slot.crashed && slot.until <= self.now) {
+        if self
+            .publishers
+            .get(which)
+            .is_some_and(|slot| slot.crashed && slot.until <= self.now)
+        {
             let process = self.publisher();
             if let Some(slot) = self.publishers.get_mut(which) {
-                *slot = Slot { process, until: 0, crashed: false };
+                *slot = Slot {
+                    process,
+                    until: 0,
+                    crashed: false,
+                };
             }
         }
-        if let Some(slot) = self.publishers.get_mut(which).filter(|slot| slot.until <= self.now) {
-            let Self { core, exchange, net, env, rng, now, .. } = self;
+        if let Some(slot) = self
+            .publishers
+            .get_mut(which)
+            .filter(|slot| slot.until <= self.now)
+        {
+            let Self {
+                core,
+                exchange,
+                net,
+                env,
+                rng,
+                now,
+                ..
+            } = self;
             slot.process.act(core, exchange, net, *env, rng, *now, chaos);
         }
-        let holders = self.publishers.iter().filter(|slot| !slot.crashed && slot.process.holds(self.now)).count();
+        let holders = self
+            .publishers
+            .iter()
+            .filter(|slot| !slot.crashed && slot.process.holds(self.now))
+            .count();
         // A restored lease record may be believed for the rest of its time; the data does not
         // depend on it.
         if holders > 1 && !self.env.restores {
@@ -137,13 +169,26 @@ impl World {
             if std::mem::take(&mut slot.crashed) {
                 slot.process = Poller::new();
             }
-            slot.process.act(&mut self.exchange, &mut self.store, &mut self.rng, self.now, chaos);
+            slot.process.act(
+                &mut self.exchange,
+                &mut self.store,
+                &mut self.rng,
+                self.now,
+                chaos,
+            );
         }
     }
 
     /// A publish that is on its way arrives, perhaps long after its sender gave up.
     fn network(&mut self, chaos: bool) {
-        let Self { net, exchange, env, rng, now, .. } = self;
+        let Self {
+            net,
+            exchange,
+            env,
+            rng,
+            now,
+            ..
+        } = self;
         let which = rng.below(net.len());
         if chaos && rng.percent(3) && which < net.len() {
             net.remove(which); // it never arrives
@@ -152,7 +197,11 @@ impl World {
         if let Some(sent) = net.get_mut(which).filter(|sent| sent.answer.is_none()) {
             sent.answer = Some(exchange.publish(sent.chunk.clone(), sent.expect, env.compare_and_set, *now));
         }
-        let lives: Vec<&str> = self.publishers.iter().map(|slot| slot.process.instance.as_str()).collect();
+        let lives: Vec<&str> = self
+            .publishers
+            .iter()
+            .map(|slot| slot.process.instance.as_str())
+            .collect();
         net.retain(|sent| sent.answer.is_none() || lives.contains(&sent.by.as_str()));
     }
 
@@ -196,24 +245,40 @@ impl World {
     /// Sees a stopped lane and opens a new epoch, as `slacktide feed rewind` does.
     fn operator(&mut self) {
         let receiver = self.store.stopped().is_some();
-        let sender = self.publishers.iter().any(|slot| slot.process.lane.stopped() == Some(&StopReason::Restored));
-        let (tail_epoch, expect) =
-            self.exchange.tail().map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
+        let sender = self
+            .publishers
+            .iter()
+            .any(|slot| slot.process.lane.stopped() == Some(&StopReason::Restored));
+        let (tail_epoch, expect) = self
+            .exchange
+            .tail()
+            .map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
         if !(receiver || sender) || tail_epoch > self.store.epoch() {
             return;
         }
-        let receipt = self.exchange.held.receipt.as_ref().map(|receipt| receipt.basis.clone());
+        let receipt = self
+            .exchange
+            .held
+            .receipt
+            .as_ref()
+            .map(|receipt| receipt.basis.clone());
         let owes = owes_receipt(&self.exchange, &self.store);
         let from_start = !owes && receipt.as_ref().is_none_or(|receipt| receipt.to == 0);
         // What stopped may have been seen before the opening that lifts it.
         if !receiver && tail_epoch > 1 && self.rng.percent(50) {
             return;
         }
-        let Some(plan) = plan(receipt.as_ref(), tail_epoch, from_start) else { return };
+        let Some(plan) = plan(receipt.as_ref(), tail_epoch, from_start) else {
+            return;
+        };
         let previous = plan.continues.map(|link| link.digest);
         let digest = Chunk::digest_of(plan.epoch, 1, previous, "operator", &self.now.to_le_bytes());
         let opening = Chunk {
-            link: schemas::manifest::Link { epoch: plan.epoch, number: 1, digest },
+            link: schemas::manifest::Link {
+                epoch: plan.epoch,
+                number: 1,
+                digest,
+            },
             previous,
             opening: Some(plan.continues),
             instance: "operator".to_owned(),
@@ -238,8 +303,14 @@ impl World {
 
     fn at_rest(&self) -> bool {
         self.net.iter().all(|sent| sent.answer.is_some())
-            && self.publishers.iter().any(|slot| !slot.crashed && slot.process.is_quiet(self.now))
-            && self.publishers.iter().all(|slot| slot.process.lane.stopped().is_none())
+            && self
+                .publishers
+                .iter()
+                .any(|slot| !slot.crashed && slot.process.is_quiet(self.now))
+            && self
+                .publishers
+                .iter()
+                .all(|slot| slot.process.lane.stopped().is_none())
             && self.exchange.drained()
             && self.store.stopped().is_none()
             && !owes_receipt(&self.exchange, &self.store)
@@ -250,8 +321,16 @@ impl World {
     /// The publisher's periodic look has seen the last receipt: nothing the receiver signed for
     /// is ahead of the tail.
     fn is_signed_for(&self) -> bool {
-        let tail = self.exchange.tail().map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.chunk.link.number));
-        let signed = self.exchange.held.receipt.as_ref().map_or((0, 0), |r| (r.basis.epoch, r.basis.to));
+        let tail = self
+            .exchange
+            .tail()
+            .map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.chunk.link.number));
+        let signed = self
+            .exchange
+            .held
+            .receipt
+            .as_ref()
+            .map_or((0, 0), |r| (r.basis.epoch, r.basis.to));
         signed.1 == 0 || signed == tail
     }
 
@@ -268,9 +347,14 @@ impl World {
         let (core, store) = (self.core.living(), self.store.living());
         let missing: Vec<_> = core.keys().filter(|key| !store.contains_key(key)).collect();
         let surplus: Vec<_> = store.keys().filter(|key| !core.contains_key(key)).collect();
-        let differing: Vec<_> = core.iter().filter(|(k, v)| store.get(k).is_some_and(|s| s != *v)).collect();
+        let differing: Vec<_> = core
+            .iter()
+            .filter(|(k, v)| store.get(k).is_some_and(|s| s != *v))
+            .collect();
         if !(missing.is_empty() && surplus.is_empty() && differing.is_empty()) {
-            return Err(format!("missing {missing:?}, surplus {surplus:?}, differing {differing:?}"));
+            return Err(format!(
+                "missing {missing:?}, surplus {surplus:?}, differing {differing:?}"
+            ));
         }
         for pair in self.exchange.held.log.windows(2) {
             let [before, after] = pair else { continue };
@@ -299,9 +383,18 @@ impl World {
         let states: Vec<_> = self
             .publishers
             .iter()
-            .map(|slot| (slot.process.lane.state(), slot.process.lane.stopped(), slot.process.is_quiet(self.now)))
+            .map(|slot| {
+                (
+                    slot.process.lane.state(),
+                    slot.process.lane.stopped(),
+                    slot.process.is_quiet(self.now),
+                )
+            })
             .collect();
-        let tail = self.exchange.tail().map(|entry| (entry.chunk.link.epoch, entry.chunk.link.number));
+        let tail = self
+            .exchange
+            .tail()
+            .map(|entry| (entry.chunk.link.epoch, entry.chunk.link.number));
         format!(
             "publishers {states:?}, tail {tail:?}, drained {}, store {:?}, receipt {:?}",
             self.exchange.drained(),

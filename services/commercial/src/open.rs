@@ -33,12 +33,19 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey]) -> Opened {
         if given == lane {
             Ok(chunk)
         } else {
-            Err(ChunkError::Misplaced { given: given.to_string(), expected: lane.to_string() })
+            Err(ChunkError::Misplaced {
+                given: given.to_string(),
+                expected: lane.to_string(),
+            })
         }
     });
     match opened {
         Ok(chunk) => {
-            let arrival = Arrival { chunk, sequence: delivery.sequence, exchanged_at: delivery.stored_at };
+            let arrival = Arrival {
+                chunk,
+                sequence: delivery.sequence,
+                exchanged_at: delivery.stored_at,
+            };
             Opened::Chunk(lane, Box::new(arrival))
         }
         Err(error) => Opened::Unreadable(Box::new(Unreadable {

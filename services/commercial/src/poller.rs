@@ -96,7 +96,12 @@ impl Poller {
     /// Over these parts; touches nothing yet.
     #[must_use]
     pub fn new(parts: CommercialParts) -> Self {
-        Self { parts, receipts: Receipts::default(), failures: BTreeMap::new(), resting: BTreeMap::new() }
+        Self {
+            parts,
+            receipts: Receipts::default(),
+            failures: BTreeMap::new(),
+            resting: BTreeMap::new(),
+        }
     }
 
     /// Runs until `stop`. A transaction in flight is finished and settled first.
@@ -118,7 +123,9 @@ impl Poller {
             if !prepared {
                 match self.parts.store.prepare().await {
                     Ok(()) => prepared = true,
-                    Err(error) if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) => {
+                    Err(error)
+                        if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
+                    {
                         result = Err(error.into());
                         break;
                     }
@@ -165,7 +172,9 @@ impl Poller {
                 // An empty answer alone is not the end.
                 match self.parts.exchange.drained(&self.parts.recipient).await {
                     Ok(true) => {
-                        self.parts.board.note(|status| status.drained_at = Some(Timestamp::now()));
+                        self.parts
+                            .board
+                            .note(|status| status.drained_at = Some(Timestamp::now()));
                         break;
                     }
                     Ok(false) if stop.is_cancelled() => break,
@@ -209,7 +218,10 @@ impl Poller {
                 deliveries.into_iter().map(open_one).collect::<Vec<_>>()
             });
             opening.await.map_err(|error| {
-                exchange::Error::new(exchange::ErrorKind::Protocol, format!("opening a batch ended early: {error}"))
+                exchange::Error::new(
+                    exchange::ErrorKind::Protocol,
+                    format!("opening a batch ended early: {error}"),
+                )
             })
         })
     }
@@ -221,27 +233,40 @@ impl Poller {
                 Opened::Chunk(lane, arrival) => chunks.push((lane, delivery, arrival)),
                 Opened::Unreadable(message) => self.quarantine(&delivery, &message).await,
                 Opened::Foreign(what) => {
-                    tracing::error!(sequence = delivery.sequence, error = what, "a message that is no chunk was put off");
-                    self.settle(&[delivery], Settlement::Later(Duration::from_secs(3_600))).await;
+                    tracing::error!(
+                        sequence = delivery.sequence,
+                        error = what,
+                        "a message that is no chunk was put off"
+                    );
+                    self.settle(&[delivery], Settlement::Later(Duration::from_secs(3_600)))
+                        .await;
                 }
             }
         }
-        let sizes: Vec<(Lane, usize)> =
-            chunks.iter().map(|(lane, _, arrival)| (lane.clone(), arrival.chunk.plain.len())).collect();
+        let sizes: Vec<(Lane, usize)> = chunks
+            .iter()
+            .map(|(lane, _, arrival)| (lane.clone(), arrival.chunk.plain.len()))
+            .collect();
         // Lanes side by side; the transactions of one lane one after the other.
         let mut lanes: BTreeMap<Lane, Vec<Vec<usize>>> = BTreeMap::new();
         for batch in batches(&sizes, self.parts.options.most_bytes) {
             lanes.entry(batch.lane).or_default().push(batch.members);
         }
-        let mut slots: Vec<Option<(Delivery, Box<Arrival>)>> =
-            chunks.into_iter().map(|(_, delivery, arrival)| Some((delivery, arrival))).collect();
+        let mut slots: Vec<Option<(Delivery, Box<Arrival>)>> = chunks
+            .into_iter()
+            .map(|(_, delivery, arrival)| Some((delivery, arrival)))
+            .collect();
         let mut work = Vec::new();
         for (lane, transactions) in lanes {
             let transactions: Vec<Vec<(Delivery, Arrival)>> = transactions
                 .into_iter()
                 .map(|members| {
                     let take = |at: usize| slots.get_mut(at).and_then(Option::take);
-                    members.into_iter().filter_map(take).map(|(delivery, arrival)| (delivery, *arrival)).collect()
+                    members
+                        .into_iter()
+                        .filter_map(take)
+                        .map(|(delivery, arrival)| (delivery, *arrival))
+                        .collect()
                 })
                 .collect();
             work.push((lane, transactions));
@@ -275,7 +300,8 @@ impl Poller {
         match self.parts.store.quarantine(message).await {
             Ok(()) => {
                 self.parts.board.note(|status| status.quarantined += 1);
-                self.settle(std::slice::from_ref(delivery), Settlement::Done).await;
+                self.settle(std::slice::from_ref(delivery), Settlement::Done)
+                    .await;
             }
             // Not kept, so not settled: it comes again.
             Err(error) => self.trouble(&error.to_string()),
@@ -298,12 +324,18 @@ impl Poller {
             });
         }
         let exchange = Arc::clone(&self.parts.exchange);
-        for (lane, result) in self.receipts.publish(exchange.as_ref(), &self.parts.key, &reports).await {
+        for (lane, result) in self
+            .receipts
+            .publish(exchange.as_ref(), &self.parts.key, &reports)
+            .await
+        {
             match result {
                 Ok(to) => self.parts.board.lane(&lane, |status| status.receipted = to),
                 Err(error) => {
                     tracing::warn!(%lane, error, "the receipt waits for the next tick");
-                    self.parts.board.lane(&lane, |status| status.last_error = Some(error));
+                    self.parts
+                        .board
+                        .lane(&lane, |status| status.last_error = Some(error));
                 }
             }
         }
@@ -311,7 +343,9 @@ impl Poller {
 
     fn trouble(&self, what: &str) {
         tracing::warn!(error = what, "polling goes on at the next tick");
-        self.parts.board.note(|status| status.last_error = Some(what.to_owned()));
+        self.parts
+            .board
+            .note(|status| status.last_error = Some(what.to_owned()));
     }
 
     fn state(&self, text: &str) {

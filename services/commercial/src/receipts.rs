@@ -48,11 +48,22 @@ impl Receipts {
         results
     }
 
-    async fn one(&mut self, exchange: &dyn Exchange, key: &SigningKey, report: &LaneReport) -> Result<u64, String> {
+    async fn one(
+        &mut self,
+        exchange: &dyn Exchange,
+        key: &SigningKey,
+        report: &LaneReport,
+    ) -> Result<u64, String> {
         loop {
             let last = match self.known.get(&report.lane) {
                 Some(last) => last.clone(),
-                None => read(exchange.last_receipt(&report.lane).await.map_err(|e| e.to_string())?.as_ref()),
+                None => read(
+                    exchange
+                        .last_receipt(&report.lane)
+                        .await
+                        .map_err(|e| e.to_string())?
+                        .as_ref(),
+                ),
             };
             if !receipt_due(report, &last) {
                 let to = last.to;
@@ -63,10 +74,13 @@ impl Receipts {
             let bytes = Envelope::seal(&receipt, Vec::new(), key)
                 .and_then(|envelope| envelope.encode())
                 .map_err(|e| e.to_string())?;
-            let published = exchange.publish_receipt(&report.lane, Bytes::from(bytes), last.sequence).await;
+            let published = exchange
+                .publish_receipt(&report.lane, Bytes::from(bytes), last.sequence)
+                .await;
             match published.map_err(|e| e.to_string())? {
                 Published::Done { sequence } => {
-                    self.known.insert(report.lane.clone(), remember(&receipt, sequence));
+                    self.known
+                        .insert(report.lane.clone(), remember(&receipt, sequence));
                     return Ok(report.to);
                 }
                 // Another poller was faster, perhaps with more: its word is read and decides.
@@ -80,11 +94,19 @@ impl Receipts {
 
 /// What stands at the exchange. What cannot be read is replaced, as if it were nothing.
 fn read(stored: Option<&Stored>) -> LastReceipt {
-    let Some(stored) = stored else { return LastReceipt::none() };
-    let receipt: Option<Receipt> = Envelope::decode(&stored.bytes).and_then(|envelope| envelope.read()).ok();
-    receipt.map_or(LastReceipt { sequence: stored.sequence, ..LastReceipt::none() }, |receipt| {
-        remember(&receipt, stored.sequence)
-    })
+    let Some(stored) = stored else {
+        return LastReceipt::none();
+    };
+    let receipt: Option<Receipt> = Envelope::decode(&stored.bytes)
+        .and_then(|envelope| envelope.read())
+        .ok();
+    receipt.map_or(
+        LastReceipt {
+            sequence: stored.sequence,
+            ..LastReceipt::none()
+        },
+        |receipt| remember(&receipt, stored.sequence),
+    )
 }
 
 fn remember(receipt: &Receipt, sequence: u64) -> LastReceipt {

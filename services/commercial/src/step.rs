@@ -43,7 +43,10 @@ pub fn batches(deliveries: &[(Lane, usize)], most_bytes: usize) -> Vec<Batch> {
             }
             _ => {
                 open.insert(lane, (done.len(), *bytes));
-                done.push(Batch { lane: lane.clone(), members: vec![member] });
+                done.push(Batch {
+                    lane: lane.clone(),
+                    members: vec![member],
+                });
             }
         }
     }
@@ -97,7 +100,15 @@ impl LastReceipt {
     /// Where there is no receipt yet.
     #[must_use]
     pub fn none() -> Self {
-        Self { sequence: 0, epoch: 0, from: 0, to: 0, head: None, quarantined: Vec::new(), stopped: None }
+        Self {
+            sequence: 0,
+            epoch: 0,
+            from: 0,
+            to: 0,
+            head: None,
+            quarantined: Vec::new(),
+            stopped: None,
+        }
     }
 }
 
@@ -135,7 +146,10 @@ mod tests {
     use schemas::name::{FeedName, RecipientName};
 
     fn lane(feed: &str) -> Lane {
-        Lane { recipient: RecipientName::new("insurer-a").unwrap(), feed: FeedName::new(feed).unwrap() }
+        Lane {
+            recipient: RecipientName::new("insurer-a").unwrap(),
+            feed: FeedName::new(feed).unwrap(),
+        }
     }
 
     fn report(epoch: u32, to: u64) -> LaneReport {
@@ -154,25 +168,54 @@ mod tests {
     }
 
     fn receipt(epoch: u32, to: u64) -> LastReceipt {
-        LastReceipt { sequence: 3, epoch, from: 1, to, ..LastReceipt::none() }
+        LastReceipt {
+            sequence: 3,
+            epoch,
+            from: 1,
+            to,
+            ..LastReceipt::none()
+        }
     }
 
     #[test]
     fn lanes_are_kept_apart_and_a_transaction_is_bounded() {
         let given = [("a", 40), ("b", 10), ("a", 40), ("a", 40), ("b", 500), ("b", 1)];
         let given: Vec<_> = given.iter().map(|(feed, bytes)| (lane(feed), *bytes)).collect();
-        let members: Vec<_> = batches(&given, 100).into_iter().map(|b| (b.lane.feed.to_string(), b.members)).collect();
-        let expected: [(&str, &[usize]); 5] = [("a", &[0, 2]), ("b", &[1]), ("a", &[3]), ("b", &[4]), ("b", &[5])];
-        assert_eq!(members, expected.map(|(feed, members)| (feed.to_owned(), members.to_vec())));
+        let members: Vec<_> = batches(&given, 100)
+            .into_iter()
+            .map(|b| (b.lane.feed.to_string(), b.members))
+            .collect();
+        let expected: [(&str, &[usize]); 5] =
+            [("a", &[0, 2]), ("b", &[1]), ("a", &[3]), ("b", &[4]), ("b", &[5])];
+        assert_eq!(
+            members,
+            expected.map(|(feed, members)| (feed.to_owned(), members.to_vec()))
+        );
     }
 
     #[test]
     fn nothing_is_acknowledged_before_it_is_stored() {
-        assert_eq!(settlement(&Outcome::Stored { rows: 1, quarantined: 0 }), Settlement::Done);
+        assert_eq!(
+            settlement(&Outcome::Stored {
+                rows: 1,
+                quarantined: 0
+            }),
+            Settlement::Done
+        );
         assert_eq!(settlement(&Outcome::Already), Settlement::Done);
         assert_eq!(settlement(&Outcome::Superseded), Settlement::Done);
-        assert!(matches!(settlement(&Outcome::Stopped { reason: String::new() }), Settlement::Later(_)));
-        assert!(matches!(settlement(&Outcome::Later { reason: String::new() }), Settlement::Later(_)));
+        assert!(matches!(
+            settlement(&Outcome::Stopped {
+                reason: String::new()
+            }),
+            Settlement::Later(_)
+        ));
+        assert!(matches!(
+            settlement(&Outcome::Later {
+                reason: String::new()
+            }),
+            Settlement::Later(_)
+        ));
     }
 
     #[test]
@@ -187,10 +230,25 @@ mod tests {
 
     #[test]
     fn a_stop_and_a_new_quarantine_are_told_where_they_stand() {
-        let stopped = LaneReport { stopped: Some("why".into()), ..report(1, 5) };
+        let stopped = LaneReport {
+            stopped: Some("why".into()),
+            ..report(1, 5)
+        };
         assert!(receipt_due(&stopped, &receipt(1, 5)));
-        assert!(receipt_due(&LaneReport { quarantined: vec![3], ..report(1, 5) }, &receipt(1, 5)));
-        assert!(receipt_due(&LaneReport { stopped: Some("why".into()), ..report(1, 0) }, &LastReceipt::none()));
+        assert!(receipt_due(
+            &LaneReport {
+                quarantined: vec![3],
+                ..report(1, 5)
+            },
+            &receipt(1, 5)
+        ));
+        assert!(receipt_due(
+            &LaneReport {
+                stopped: Some("why".into()),
+                ..report(1, 0)
+            },
+            &LastReceipt::none()
+        ));
     }
 
     #[test]

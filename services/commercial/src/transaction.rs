@@ -39,7 +39,11 @@ pub(crate) async fn store_lane(
     failures: u32,
 ) -> (Lane, Attempt) {
     let mut rest = rest;
-    let mut attempt = if rest.is_some() { Attempt::Rested } else { Attempt::Stored };
+    let mut attempt = if rest.is_some() {
+        Attempt::Rested
+    } else {
+        Attempt::Stored
+    };
     for transaction in transactions {
         let (deliveries, arrivals): (Vec<Delivery>, Vec<Arrival>) = transaction.into_iter().unzip();
         if let Some(rest) = rest {
@@ -50,10 +54,13 @@ pub(crate) async fn store_lane(
             Ok(outcomes) => {
                 note(parts, &lane, &outcomes);
                 // An outcome that is missing settles nothing.
-                let settled: Vec<(Delivery, Settlement)> =
-                    deliveries.into_iter().zip(outcomes.iter().map(settlement)).collect();
+                let settled: Vec<(Delivery, Settlement)> = deliveries
+                    .into_iter()
+                    .zip(outcomes.iter().map(settlement))
+                    .collect();
                 for how in distinct(&settled) {
-                    let of = |(delivery, this): &(Delivery, Settlement)| (*this == how).then(|| delivery.clone());
+                    let of =
+                        |(delivery, this): &(Delivery, Settlement)| (*this == how).then(|| delivery.clone());
                     let deliveries: Vec<Delivery> = settled.iter().filter_map(of).collect();
                     settle(parts, &deliveries, how).await;
                 }

@@ -9,12 +9,18 @@ use runtime::telemetry::LogFormat;
 
 /// Moves records out of a busy system of record only while it has slack.
 #[derive(Debug, Parser)]
-#[command(name = "slacktide", version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    name = "slacktide",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Exit codes: 0 done, 2 usage or configuration, 3 denied, 4 source, 5 exchange, 6 store, 7 evidence does not hold,
 8 host never idle, 9 unfinished, 70 a fault of the program.
 
 Example: see all of it on this machine in about a minute:
-  slacktide demo")]
+  slacktide demo"
+)]
 pub(crate) struct Cli {
     /// How log lines on standard error look.
     #[arg(long, global = true, value_enum, default_value_t = Format::Auto, env = "SLACKTIDE_LOG_FORMAT")]
@@ -112,7 +118,9 @@ pub(crate) enum AgentCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExchangeCommand {
     /// Makes streams and consumers as the files say, after showing what differs.
-    #[command(after_help = "Examples:\n  slacktide exchange apply --config config/admin.toml --dir nats/ --dry-run\n  slacktide exchange apply --config config/admin.toml --recipient insurer-a --yes")]
+    #[command(
+        after_help = "Examples:\n  slacktide exchange apply --config config/admin.toml --dir nats/ --dry-run\n  slacktide exchange apply --config config/admin.toml --recipient insurer-a --yes"
+    )]
     Apply {
         #[command(flatten)]
         config: Config,
@@ -120,7 +128,12 @@ pub(crate) enum ExchangeCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
         /// With the shipped files: for whom consumers are made. May be given several times.
-        #[arg(long, value_name = "NAME", default_value = "insurer-a", conflicts_with = "dir")]
+        #[arg(
+            long,
+            value_name = "NAME",
+            default_value = "insurer-a",
+            conflicts_with = "dir"
+        )]
         recipient: Vec<String>,
         /// Does it without asking.
         #[arg(long)]
@@ -187,7 +200,9 @@ pub(crate) enum RewindFrom {
 #[derive(Debug, Subcommand)]
 pub(crate) enum FeedCommand {
     /// Opens a new epoch of a feed for one recipient. Signed, chained, with actor and reason.
-    #[command(after_help = "Example, after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml")]
+    #[command(
+        after_help = "Example, after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml"
+    )]
     Rewind {
         /// The feed.
         name: String,
@@ -252,7 +267,9 @@ pub(crate) struct Part {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Prints messages as JSON lines: manifests, or rows.
-    #[command(after_help = "Example:\n  slacktide audit replay --config config/auditor.toml --feed setl --rows")]
+    #[command(
+        after_help = "Example:\n  slacktide audit replay --config config/auditor.toml --feed setl --rows"
+    )]
     Replay {
         #[command(flatten)]
         config: Config,
@@ -328,7 +345,18 @@ mod tests {
 
     #[test]
     fn a_rewind_needs_an_actor_and_a_reason() {
-        let words = ["slacktide", "feed", "rewind", "setl", "--recipient", "a", "--from", "receipt", "--config", "f"];
+        let words = [
+            "slacktide",
+            "feed",
+            "rewind",
+            "setl",
+            "--recipient",
+            "a",
+            "--from",
+            "receipt",
+            "--config",
+            "f",
+        ];
         assert!(Cli::try_parse_from(words).is_err());
         let whole = words.iter().chain(&["--actor", "a", "--reason", "b"]);
         assert!(Cli::try_parse_from(whole).is_ok());

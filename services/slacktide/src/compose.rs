@@ -42,14 +42,23 @@ fn must_exist(path: &Path) -> Result<(), Failure> {
     if path.is_file() {
         return Ok(());
     }
-    Err(Failure::usage(format!("source.path: there is no file {}; give the core's database file", path.display())))
+    Err(Failure::usage(format!(
+        "source.path: there is no file {}; give the core's database file",
+        path.display()
+    )))
 }
 
 /// The receiver; opens nothing yet.
 pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, Failure> {
     let table = &loaded.value.store;
     match (table.kind, &table.url, &table.path) {
-        (DatabaseKind::Postgres, Some(_), _) => Err(Failure::usage("a PostgreSQL store is not there yet")),
+        (DatabaseKind::Postgres, Some(url), _) => {
+            let url = url.read(loaded.folder())?;
+            Ok(Arc::new(store::PostgresStore::new(
+                url.expose(),
+                table.schema.as_deref().unwrap_or("public"),
+            )?))
+        }
         (DatabaseKind::Sqlite, _, Some(path)) => Ok(Arc::new(store::SqliteStore::new(loaded.resolve(path)))),
         _ => Err(Failure::usage("[store] does not say where the database is")),
     }
@@ -87,7 +96,11 @@ pub(crate) fn plans(file: &SocialFile) -> Vec<FeedPlan> {
 /// Host and process, for people.
 pub(crate) fn holder() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "unknown-host" } else { host.trim() };
+    let host = if host.trim().is_empty() {
+        "unknown-host"
+    } else {
+        host.trim()
+    };
     format!("{host} pid {}", std::process::id())
 }
 

@@ -19,7 +19,10 @@ pub(crate) type Outcome = Result<Exit, Failure>;
 impl Failure {
     /// A failure of this class.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into() }
+        Self {
+            exit,
+            what: what.into(),
+        }
     }
 
     /// Wrong words on the command line or in a file; nothing was touched.
@@ -53,14 +56,22 @@ impl From<exchange::Error> for Failure {
 
 impl From<source::Error> for Failure {
     fn from(error: source::Error) -> Self {
-        let exit = if error.kind == source::ErrorKind::Denied { Exit::Denied } else { Exit::Source };
+        let exit = if error.kind == source::ErrorKind::Denied {
+            Exit::Denied
+        } else {
+            Exit::Source
+        };
         Self::new(exit, error.to_string())
     }
 }
 
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
-        let exit = if error.kind == store::ErrorKind::Denied { Exit::Denied } else { Exit::Store };
+        let exit = if error.kind == store::ErrorKind::Denied {
+            Exit::Denied
+        } else {
+            Exit::Store
+        };
         Self::new(exit, error.to_string())
     }
 }
@@ -83,6 +94,9 @@ mod tests {
             Failure::from(store::Error::new(store::ErrorKind::Denied, "a", "b")),
         ];
         assert!(denied.iter().all(|failure| failure.exit == Exit::Denied));
-        assert_eq!(Failure::from(exchange::Error::new(ErrorKind::Full, "a")).exit, Exit::Exchange);
+        assert_eq!(
+            Failure::from(exchange::Error::new(ErrorKind::Full, "a")).exit,
+            Exit::Exchange
+        );
     }
 }

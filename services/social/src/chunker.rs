@@ -97,9 +97,17 @@ impl Chunker {
         before: Option<Cursor>,
     ) -> Result<Self, ChunkerError> {
         let place = |what, name: &String| {
-            schema.index_of(name).ok_or_else(|| ChunkerError::Column { what, name: name.clone() })
+            schema.index_of(name).ok_or_else(|| ChunkerError::Column {
+                what,
+                name: name.clone(),
+            })
         };
-        let places = |what, names: &[String]| names.iter().map(|name| place(what, name)).collect::<Result<Vec<_>, _>>();
+        let places = |what, names: &[String]| {
+            names
+                .iter()
+                .map(|name| place(what, name))
+                .collect::<Result<Vec<_>, _>>()
+        };
         Ok(Self {
             width: schema.columns.len(),
             key: places("key", &schema.key)?,
@@ -108,7 +116,11 @@ impl Chunker {
                 .iter()
                 .map(|name| Ok((name.clone(), place("money", name)?, Total::default())))
                 .collect::<Result<_, ChunkerError>>()?,
-            tombstone: schema.tombstone.as_ref().map(|name| place("tombstone", name)).transpose()?,
+            tombstone: schema
+                .tombstone
+                .as_ref()
+                .map(|name| place("tombstone", name))
+                .transpose()?,
             columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
             plain: Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8),
             rows: 0,
@@ -172,7 +184,11 @@ impl Chunker {
                 return;
             }
         };
-        let mut totals = Totals { rows: self.rows, deleted: self.deleted, ..Totals::default() };
+        let mut totals = Totals {
+            rows: self.rows,
+            deleted: self.deleted,
+            ..Totals::default()
+        };
         for (name, _, total) in &mut self.money {
             let total = std::mem::take(total);
             if total.unsummed() > 0 {
@@ -199,9 +215,14 @@ impl Chunker {
 
     fn cursor_of_packed(&self, start: usize, end: usize) -> Result<Cursor, ChunkerError> {
         let broken = |what: &str| ChunkerError::Cursor(what.to_owned());
-        let bytes = self.plain.get(start..end).ok_or_else(|| broken("its bytes are gone"))?;
+        let bytes = self
+            .plain
+            .get(start..end)
+            .ok_or_else(|| broken("its bytes are gone"))?;
         let mut row = Vec::with_capacity(self.width);
-        RowReader::new(bytes, self.width, 1).next_into(&mut row).map_err(|e| ChunkerError::Cursor(e.to_string()))?;
+        RowReader::new(bytes, self.width, 1)
+            .next_into(&mut row)
+            .map_err(|e| ChunkerError::Cursor(e.to_string()))?;
         self.cursor_of(&row)
     }
 
@@ -210,11 +231,17 @@ impl Chunker {
             let value = row.get(*place).copied().unwrap_or(Value::Null);
             let name = self.columns.get(*place).map_or("", String::as_str);
             if matches!(value, Value::Text(text) if text.len() > MOST_CURSOR) {
-                return Err(ChunkerError::Cursor(format!("column {name:?} holds a text of over {MOST_CURSOR} bytes")));
+                return Err(ChunkerError::Cursor(format!(
+                    "column {name:?} holds a text of over {MOST_CURSOR} bytes"
+                )));
             }
             Scalar::from_value(value).map_err(|e| ChunkerError::Cursor(format!("column {name:?}: {e}")))
         };
-        self.cursor.iter().map(scalar).collect::<Result<_, _>>().map(Cursor)
+        self.cursor
+            .iter()
+            .map(scalar)
+            .collect::<Result<_, _>>()
+            .map(Cursor)
     }
 
     fn has_cursor(&self, row: &[Value<'_>]) -> bool {
@@ -229,7 +256,11 @@ impl Chunker {
         for (_, place, total) in &mut self.money {
             total.add(row.get(*place).copied().unwrap_or(Value::Null));
         }
-        if self.tombstone.and_then(|place| row.get(place)).is_some_and(Value::is_tombstone) {
+        if self
+            .tombstone
+            .and_then(|place| row.get(place))
+            .is_some_and(Value::is_tombstone)
+        {
             self.deleted += 1;
         }
         self.rows += 1;
@@ -243,7 +274,11 @@ impl Chunker {
             Value::Bytes(bytes) => bytes.len(),
             _ => 8,
         };
-        let largest = row.iter().enumerate().max_by_key(|(_, value)| size(value)).map(|(place, _)| place);
+        let largest = row
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, value)| size(value))
+            .map(|(place, _)| place);
         let key = |place: &usize| match row.get(*place) {
             Some(Value::Text(text)) if text.len() > MOST_KEY => None,
             value => value.and_then(|value| Scalar::from_value(*value).ok()),
@@ -251,7 +286,9 @@ impl Chunker {
         let reject = Reject {
             key: self.key.iter().map(key).collect(),
             column: largest.and_then(|place| self.columns.get(place)).cloned(),
-            reason: format!("the row packs to {bytes} bytes, more than the {MOST_PLAIN} that a message carries"),
+            reason: format!(
+                "the row packs to {bytes} bytes, more than the {MOST_PLAIN} that a message carries"
+            ),
         };
         match self.cursor_of(row) {
             Ok(cursor) => self.reject(cursor, reject),

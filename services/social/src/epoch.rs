@@ -75,7 +75,9 @@ pub enum EpochError {
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
     /// Nothing to go on from.
-    #[error("lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start")]
+    #[error(
+        "lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start"
+    )]
     NoReceipt {
         /// The lane.
         lane: Lane,
@@ -95,7 +97,9 @@ pub enum EpochError {
         lane: Lane,
     },
     /// There is no chunk and the columns are not known.
-    #[error("lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached")]
+    #[error(
+        "lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached"
+    )]
     NoSchema {
         /// The lane.
         lane: Lane,
@@ -134,11 +138,23 @@ pub struct Plan {
 pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Option<Plan> {
     let epoch = receipt.map_or(0, |receipt| receipt.epoch).max(tail_epoch) + 1;
     if from_start {
-        return Some(Plan { epoch, continues: None, cursor: None });
+        return Some(Plan {
+            epoch,
+            continues: None,
+            cursor: None,
+        });
     }
     let receipt = receipt.filter(|receipt| receipt.to > 0)?;
-    let continues = Link { epoch: receipt.epoch, number: receipt.to, digest: receipt.head? };
-    Some(Plan { epoch, continues: Some(continues), cursor: receipt.cursor.clone() })
+    let continues = Link {
+        epoch: receipt.epoch,
+        number: receipt.to,
+        digest: receipt.head?,
+    };
+    Some(Plan {
+        epoch,
+        continues: Some(continues),
+        cursor: receipt.cursor.clone(),
+    })
 }
 
 /// How often a lost race is run again.
@@ -156,7 +172,10 @@ pub async fn open_from_receipt(
     who: &Signatory<'_>,
 ) -> Result<Opened, EpochError> {
     let lane = &order.lane;
-    let untrusted = |what| EpochError::Untrusted { lane: lane.clone(), what };
+    let untrusted = |what| EpochError::Untrusted {
+        lane: lane.clone(),
+        what,
+    };
     for race in 0..RACES {
         let receipt = match exchange.last_receipt(lane).await? {
             Some(stored) => Some(trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?),
@@ -176,7 +195,11 @@ pub async fn open_from_receipt(
             cursor: receipt.cursor.clone(),
         });
         let tail_epoch = tail.as_ref().map_or(0, |(_, manifest, _)| manifest.epoch);
-        let Plan { epoch, continues, cursor } = plan(signed.as_ref(), tail_epoch, order.from_start)
+        let Plan {
+            epoch,
+            continues,
+            cursor,
+        } = plan(signed.as_ref(), tail_epoch, order.from_start)
             .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?;
         let schema = order
             .schema
@@ -189,8 +212,16 @@ pub async fn open_from_receipt(
             note(exchange, order, who, epoch, continues).await?;
         }
         let expected = tail.as_ref().map_or(0, |(sequence, ..)| *sequence);
-        if let Published::Done { sequence } = exchange.publish_chunk(lane, Bytes::from(sealed.bytes), expected).await? {
-            return Ok(Opened { epoch, continues, cursor, sequence });
+        if let Published::Done { sequence } = exchange
+            .publish_chunk(lane, Bytes::from(sealed.bytes), expected)
+            .await?
+        {
+            return Ok(Opened {
+                epoch,
+                continues,
+                cursor,
+                sequence,
+            });
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
@@ -217,7 +248,10 @@ fn opening(
             reason: order.reason.clone(),
             continues,
         }),
-        publisher: Publisher { instance: who.instance.to_owned(), key: who.key.public().clone() },
+        publisher: Publisher {
+            instance: who.instance.to_owned(),
+            key: who.key.public().clone(),
+        },
         cursor_before: cursor.clone(),
         cursor_after: cursor,
         schema,
@@ -246,7 +280,9 @@ async fn note(
     epoch: u32,
     continues: Option<Link>,
 ) -> Result<(), EpochError> {
-    let from = continues.map_or("the start".to_owned(), |link| format!("{}.{}", link.epoch, link.number));
+    let from = continues.map_or("the start".to_owned(), |link| {
+        format!("{}.{}", link.epoch, link.number)
+    });
     let detail = BTreeMap::from([
         ("lane".to_owned(), order.lane.to_string()),
         ("epoch".to_owned(), epoch.to_string()),
@@ -258,7 +294,8 @@ async fn note(
         let (number, previous, expected) = match &last {
             None => (1, None, 0),
             Some(stored) => {
-                let envelope = Envelope::decode(&stored.bytes).map_err(|e| EpochError::Seal(e.to_string()))?;
+                let envelope =
+                    Envelope::decode(&stored.bytes).map_err(|e| EpochError::Seal(e.to_string()))?;
                 let entry: AuditEntry = envelope.read().map_err(|e| EpochError::Seal(e.to_string()))?;
                 (entry.number + 1, Some(envelope.digest()), stored.sequence)
             }
@@ -278,10 +315,15 @@ async fn note(
         let bytes = Envelope::seal(&entry, Vec::new(), who.key)
             .and_then(|envelope| envelope.encode())
             .map_err(|e| EpochError::Seal(e.to_string()))?;
-        match exchange.publish_audit(who.party, who.writer, Bytes::from(bytes), expected).await? {
+        match exchange
+            .publish_audit(who.party, who.writer, Bytes::from(bytes), expected)
+            .await?
+        {
             Published::Done { .. } => return Ok(()),
             Published::Conflict => {}
         }
     }
-    Err(EpochError::Busy { lane: order.lane.clone() })
+    Err(EpochError::Busy {
+        lane: order.lane.clone(),
+    })
 }

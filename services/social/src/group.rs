@@ -37,7 +37,9 @@ pub struct Group {
 /// Drops members whose generation is over, and groups without members.
 pub fn prune(groups: &mut Vec<Group>, current: impl Fn(usize) -> Option<u64>) {
     for group in groups.iter_mut() {
-        group.members.retain(|member| current(member.lane) == Some(member.generation));
+        group
+            .members
+            .retain(|member| current(member.lane) == Some(member.generation));
     }
     groups.retain(|group| !group.members.is_empty());
 }
@@ -76,7 +78,11 @@ mod tests {
         let schema = RowSchema {
             name: "f".into(),
             version: 1,
-            columns: vec![Column { name: "id".into(), kind: ColumnType::Int8, nullable: false }],
+            columns: vec![Column {
+                name: "id".into(),
+                kind: ColumnType::Int8,
+                nullable: false,
+            }],
             key: vec!["id".into()],
             tombstone: None,
         };
@@ -108,7 +114,13 @@ mod tests {
     fn a_lane_that_went_elsewhere_leaves_its_group() {
         let mut groups = join(vec![group(0, 5), group(1, 5)]).unwrap();
         prune(&mut groups, |lane| Some(if lane == 0 { 1 } else { 2 }));
-        assert_eq!(groups[0].members, [Member { lane: 0, generation: 1 }]);
+        assert_eq!(
+            groups[0].members,
+            [Member {
+                lane: 0,
+                generation: 1
+            }]
+        );
         prune(&mut groups, |_| None);
         assert!(groups.is_empty());
     }

@@ -138,7 +138,9 @@ impl LaneWorker {
         check.reset();
         loop {
             let has_room = self.sealing.is_none() && self.sealed.is_none();
-            let wants = !self.closed && has_room && (self.state.next_place().is_some() || self.state.stopped().is_some());
+            let wants = !self.closed
+                && has_room
+                && (self.state.next_place().is_some() || self.state.stopped().is_some());
             if self.closed && has_room && self.call.is_none() {
                 return;
             }
@@ -159,7 +161,9 @@ impl LaneWorker {
 
     fn seal(&mut self, parcel: Parcel) {
         let current = parcel.generation == self.position.borrow().generation;
-        let Some(place) = self.state.next_place().filter(|_| current) else { return };
+        let Some(place) = self.state.next_place().filter(|_| current) else {
+            return;
+        };
         if parcel.packed.block.cursor_before != self.follows {
             // Never seen, and never published: the lane begins again at the exchange.
             tracing::error!(lane = %self.parts.lane, "a block does not follow the one before it; reading on from the exchange");
@@ -175,7 +179,10 @@ impl LaneWorker {
         let (lane, key) = (self.parts.lane.clone(), Arc::clone(&self.parts.key));
         let instance = self.parts.instance.clone();
         self.sealing = Some(tokio::task::spawn_blocking(move || {
-            parcel.packed.seal(&lane, place, &instance, &key).map_err(|error| error.to_string())
+            parcel
+                .packed
+                .seal(&lane, place, &instance, &key)
+                .map_err(|error| error.to_string())
         }));
     }
 
@@ -203,7 +210,10 @@ impl LaneWorker {
 
     fn decide(&mut self, event: Event) {
         self.note(&event);
-        let state = std::mem::replace(&mut self.state, step::Lane::new(String::new(), self.parts.definition));
+        let state = std::mem::replace(
+            &mut self.state,
+            step::Lane::new(String::new(), self.parts.definition),
+        );
         let (state, actions) = step(state, event);
         self.state = state;
         for action in actions {
@@ -225,7 +235,9 @@ impl LaneWorker {
             Event::Failed(_, what) | Event::TailUnreadable(what) => {
                 self.failures = self.failures.saturating_add(1);
                 tracing::warn!(lane = %self.parts.lane, error = what, failures = self.failures, "exchange");
-                self.parts.board.lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
+                self.parts
+                    .board
+                    .lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
             }
             Event::Acked { .. } => self.failures = 0,
             _ => {}
@@ -243,7 +255,9 @@ impl LaneWorker {
                 }));
             }
             Action::Publish { expect, backed_off } => {
-                let Some(bytes) = self.flight.as_ref().map(|chunk| chunk.bytes.clone()) else { return };
+                let Some(bytes) = self.flight.as_ref().map(|chunk| chunk.bytes.clone()) else {
+                    return;
+                };
                 let (exchange, lane) = (Arc::clone(&self.parts.exchange), self.parts.lane.clone());
                 let (lease, wait) = (self.parts.lease.clone(), self.wait(backed_off));
                 self.call = Some(Box::pin(async move {
@@ -257,7 +271,9 @@ impl LaneWorker {
             }
             Action::ReadFrom(cursor) => {
                 self.failures = 0;
-                self.parts.board.lane(&self.parts.lane, |status| status.adoptions += 1);
+                self.parts
+                    .board
+                    .lane(&self.parts.lane, |status| status.adoptions += 1);
                 self.void(Some(cursor));
             }
             Action::Stop(reason) => {
@@ -286,7 +302,9 @@ impl LaneWorker {
         if let Some(sealing) = self.sealing.take() {
             sealing.abort();
         }
-        self.parts.board.lane(&self.parts.lane, |status| status.unpublished_since = None);
+        self.parts
+            .board
+            .lane(&self.parts.lane, |status| status.unpublished_since = None);
         self.follows = from.clone().flatten();
         self.position.send_modify(|position| {
             position.generation += 1;
@@ -296,11 +314,21 @@ impl LaneWorker {
     }
 
     fn wait(&self, backed_off: bool) -> Duration {
-        if backed_off { retry::after(self.failures) } else { Duration::ZERO }
+        if backed_off {
+            retry::after(self.failures)
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
-async fn publish(exchange: &dyn Exchange, lane: &Lane, bytes: Bytes, expect: u64, lease: &LeaseWatch) -> Event {
+async fn publish(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+    bytes: Bytes,
+    expect: u64,
+    lease: &LeaseWatch,
+) -> Event {
     if lease.term().is_none() {
         return Event::LeaseLost;
     }
@@ -320,7 +348,9 @@ async fn answer(call: &mut Option<Call>) -> Event {
 
 async fn ended(sealing: &mut Option<Sealing>) -> Result<SealedChunk, String> {
     match sealing {
-        Some(sealing) => sealing.await.unwrap_or_else(|error| Err(format!("sealing a chunk ended early: {error}"))),
+        Some(sealing) => sealing
+            .await
+            .unwrap_or_else(|error| Err(format!("sealing a chunk ended early: {error}"))),
         None => std::future::pending().await,
     }
 }

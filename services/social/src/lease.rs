@@ -92,24 +92,35 @@ pub fn valid_until(renewed_at: Duration, timing: Timing) -> Duration {
 #[must_use]
 pub fn decide(view: &View, now: Duration, timing: Timing) -> Decision {
     if let Some(renewed_at) = view.renewed_at {
-        let mine = view.record.as_ref().is_some_and(|record| record.instance == view.instance && !record.released);
+        let mine = view
+            .record
+            .as_ref()
+            .is_some_and(|record| record.instance == view.instance && !record.released);
         return if !mine || now >= valid_until(renewed_at, timing) {
             Decision::Lost
         } else if now >= renewed_at + timing.renew_every() {
             Decision::Renew
         } else {
-            Decision::Hold { until: renewed_at + timing.renew_every() }
+            Decision::Hold {
+                until: renewed_at + timing.renew_every(),
+            }
         };
     }
     match &view.record {
         None => Decision::Take { expect: 0 },
         // Its own record of before a pause: nobody else wrote since, or the write fails.
-        Some(record) if record.released || record.instance == view.instance => {
-            Decision::Take { expect: record.sequence }
-        }
+        Some(record) if record.released || record.instance == view.instance => Decision::Take {
+            expect: record.sequence,
+        },
         Some(record) => {
             let until = view.seen_at + record.ttl.max(timing.ttl);
-            if now >= until { Decision::Take { expect: record.sequence } } else { Decision::Wait { until } }
+            if now >= until {
+                Decision::Take {
+                    expect: record.sequence,
+                }
+            } else {
+                Decision::Wait { until }
+            }
         }
     }
 }
@@ -118,35 +129,61 @@ pub fn decide(view: &View, now: Duration, timing: Timing) -> Decision {
 mod tests {
     use super::*;
 
-    const TIMING: Timing = Timing { ttl: Duration::from_secs(3), margin: Duration::from_millis(750) };
+    const TIMING: Timing = Timing {
+        ttl: Duration::from_secs(3),
+        margin: Duration::from_millis(750),
+    };
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
     fn view(instance: &str, renewed_at: Option<u64>) -> View {
-        let record = Record { sequence: 7, instance: instance.into(), released: false, ttl: TIMING.ttl };
-        View { instance: "me".into(), record: Some(record), seen_at: ms(1_000), renewed_at: renewed_at.map(ms) }
+        let record = Record {
+            sequence: 7,
+            instance: instance.into(),
+            released: false,
+            ttl: TIMING.ttl,
+        };
+        View {
+            instance: "me".into(),
+            record: Some(record),
+            seen_at: ms(1_000),
+            renewed_at: renewed_at.map(ms),
+        }
     }
 
     #[test]
     fn a_holder_renews_at_a_third() {
-        assert_eq!(decide(&view("me", Some(1_000)), ms(1_999), TIMING), Decision::Hold { until: ms(2_000) });
-        assert_eq!(decide(&view("me", Some(1_000)), ms(2_000), TIMING), Decision::Renew);
+        assert_eq!(
+            decide(&view("me", Some(1_000)), ms(1_999), TIMING),
+            Decision::Hold { until: ms(2_000) }
+        );
+        assert_eq!(
+            decide(&view("me", Some(1_000)), ms(2_000), TIMING),
+            Decision::Renew
+        );
     }
 
     #[test]
     fn a_suspended_holder_is_over_before_a_standby_may_take() {
         let over = (0..10_000).find(|at| decide(&view("me", Some(1_000)), ms(*at), TIMING) == Decision::Lost);
         // The standby saw the record no earlier than it was sent.
-        let taken = (0..10_000)
-            .find(|at| matches!(decide(&view("other", None), ms(*at), TIMING), Decision::Take { expect: 7 }));
+        let taken = (0..10_000).find(|at| {
+            matches!(
+                decide(&view("other", None), ms(*at), TIMING),
+                Decision::Take { expect: 7 }
+            )
+        });
         assert_eq!((over, taken), (Some(3_250), Some(4_000)));
     }
 
     #[test]
     fn a_holder_whose_record_was_overwritten_has_lost_it_at_once() {
-        assert_eq!(decide(&view("other", Some(1_000)), ms(1_001), TIMING), Decision::Lost);
+        assert_eq!(
+            decide(&view("other", Some(1_000)), ms(1_001), TIMING),
+            Decision::Lost
+        );
     }
 
     #[test]
@@ -154,8 +191,14 @@ mod tests {
         let mut released = view("other", None);
         released.record.as_mut().unwrap().released = true;
         assert_eq!(decide(&released, ms(1_000), TIMING), Decision::Take { expect: 7 });
-        assert_eq!(decide(&view("me", None), ms(1_000), TIMING), Decision::Take { expect: 7 });
-        let none = View { record: None, ..view("me", None) };
+        assert_eq!(
+            decide(&view("me", None), ms(1_000), TIMING),
+            Decision::Take { expect: 7 }
+        );
+        let none = View {
+            record: None,
+            ..view("me", None)
+        };
         assert_eq!(decide(&none, ms(0), TIMING), Decision::Take { expect: 0 });
     }
 
@@ -163,6 +206,9 @@ mod tests {
     fn the_holders_own_longer_time_to_live_counts() {
         let mut long = view("other", None);
         long.record.as_mut().unwrap().ttl = ms(60_000);
-        assert_eq!(decide(&long, ms(5_000), TIMING), Decision::Wait { until: ms(61_000) });
+        assert_eq!(
+            decide(&long, ms(5_000), TIMING),
+            Decision::Wait { until: ms(61_000) }
+        );
     }
 }

@@ -39,7 +39,10 @@ impl LeaseWatch {
     #[must_use]
     pub fn term(&self) -> Option<u64> {
         let standing = self.0.borrow();
-        standing.valid_until.filter(|until| Instant::now() < *until).map(|_| standing.term)
+        standing
+            .valid_until
+            .filter(|until| Instant::now() < *until)
+            .map(|_| standing.term)
     }
 
     /// What is known.
@@ -64,7 +67,9 @@ impl LeaseWatch {
     pub async fn over(&mut self, term: u64) {
         loop {
             let standing = self.standing();
-            let Some(until) = standing.valid_until.filter(|until| standing.term == term && Instant::now() < *until)
+            let Some(until) = standing
+                .valid_until
+                .filter(|until| standing.term == term && Instant::now() < *until)
             else {
                 return;
             };
@@ -101,9 +106,27 @@ impl LeaseKeeper {
         timing: Timing,
     ) -> (Self, LeaseWatch) {
         let (standing, watch) = watch::channel(Standing::default());
-        let view = View { instance, record: None, seen_at: Duration::ZERO, renewed_at: None };
+        let view = View {
+            instance,
+            record: None,
+            seen_at: Duration::ZERO,
+            renewed_at: None,
+        };
         let born = Instant::now();
-        (Self { exchange, source, holder, key, timing, view, renewal: 0, born, standing }, LeaseWatch(watch))
+        (
+            Self {
+                exchange,
+                source,
+                holder,
+                key,
+                timing,
+                view,
+                renewal: 0,
+                born,
+                standing,
+            },
+            LeaseWatch(watch),
+        )
     }
 
     /// Runs until `stop`, then gives the lease back.
@@ -153,7 +176,12 @@ impl LeaseKeeper {
     async fn look(&mut self) {
         let bound = self.bound();
         let read = tokio::time::timeout(bound, self.exchange.lease(&self.source)).await;
-        let read = read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unreachable, "the lease could not be read in time")));
+        let read = read.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unreachable,
+                "the lease could not be read in time",
+            ))
+        });
         let stored = match read {
             Ok(stored) => stored,
             Err(error) => {
@@ -168,18 +196,30 @@ impl LeaseKeeper {
             }
         };
         let record = stored.map(|stored| {
-            let lease = Envelope::decode(&stored.bytes).and_then(|envelope| envelope.read::<Lease>()).ok();
-            let ttl = lease.as_ref().map_or(self.timing.ttl, |lease| Duration::from_millis(lease.ttl_ms.min(600_000)));
-            let (instance, released, holder) = lease
-                .map_or((String::new(), false, String::new()), |lease| (lease.instance, lease.released, lease.holder));
+            let lease = Envelope::decode(&stored.bytes)
+                .and_then(|envelope| envelope.read::<Lease>())
+                .ok();
+            let ttl = lease.as_ref().map_or(self.timing.ttl, |lease| {
+                Duration::from_millis(lease.ttl_ms.min(600_000))
+            });
+            let (instance, released, holder) = lease.map_or((String::new(), false, String::new()), |lease| {
+                (lease.instance, lease.released, lease.holder)
+            });
             self.standing.send_if_modified(|standing| {
                 let changed = standing.holder != holder;
                 standing.holder = holder;
                 changed
             });
-            Record { sequence: stored.sequence, instance, released, ttl }
+            Record {
+                sequence: stored.sequence,
+                instance,
+                released,
+                ttl,
+            }
         });
-        if record.as_ref().map(|record| record.sequence) != self.view.record.as_ref().map(|record| record.sequence) {
+        if record.as_ref().map(|record| record.sequence)
+            != self.view.record.as_ref().map(|record| record.sequence)
+        {
             self.view.seen_at = self.born.elapsed();
         }
         self.view.record = record;
@@ -189,9 +229,12 @@ impl LeaseKeeper {
     async fn write(&mut self, expect: u64, released: bool) -> Duration {
         let sent = self.born.elapsed();
         self.renewal += 1;
-        let Some(bytes) = self.record(released) else { return self.timing.renew_every() };
+        let Some(bytes) = self.record(released) else {
+            return self.timing.renew_every();
+        };
         let bound = self.bound();
-        let written = tokio::time::timeout(bound, self.exchange.write_lease(&self.source, bytes, expect)).await;
+        let written =
+            tokio::time::timeout(bound, self.exchange.write_lease(&self.source, bytes, expect)).await;
         match written {
             Ok(Ok(Published::Done { sequence })) => {
                 self.written(sequence, sent, released);
@@ -202,7 +245,10 @@ impl LeaseKeeper {
                 Duration::ZERO
             }
             Ok(Err(error)) => self.doubt(error.to_string()).await,
-            Err(_) => self.doubt("the lease could not be written in time".to_owned()).await,
+            Err(_) => {
+                self.doubt("the lease could not be written in time".to_owned())
+                    .await
+            }
         }
     }
 
@@ -238,7 +284,8 @@ impl LeaseKeeper {
 
     fn trouble(&self, what: String) {
         tracing::debug!(source = %self.source, error = what, "lease");
-        self.standing.send_modify(|standing| standing.trouble = Some(what));
+        self.standing
+            .send_modify(|standing| standing.trouble = Some(what));
     }
 
     fn record(&self, released: bool) -> Option<Bytes> {
@@ -253,11 +300,19 @@ impl LeaseKeeper {
             key: self.key.public().clone(),
         };
         let sealed = Envelope::seal(&lease, Vec::new(), &self.key).and_then(|envelope| envelope.encode());
-        sealed.map(Bytes::from).map_err(|error| self.trouble(error.to_string())).ok()
+        sealed
+            .map(Bytes::from)
+            .map_err(|error| self.trouble(error.to_string()))
+            .ok()
     }
 }
 
 /// A record that nobody has read yet counts as somebody's.
 fn unknown(ttl: Duration) -> Record {
-    Record { sequence: 0, instance: String::new(), released: false, ttl }
+    Record {
+        sequence: 0,
+        instance: String::new(),
+        released: false,
+        ttl,
+    }
 }

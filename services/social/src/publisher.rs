@@ -148,14 +148,18 @@ impl Publisher {
             self.groups.iter_mut().for_each(|group| group.drained = false);
             if self.fence.take().is_some() {
                 let now = Timestamp::now();
-                self.parts.board.feed(&self.parts.definition.name, |feed| feed.caught_up_at = Some(now));
+                self.parts
+                    .board
+                    .feed(&self.parts.definition.name, |feed| feed.caught_up_at = Some(now));
                 self.state("caught up");
             } else {
                 self.state("waiting for the fence");
             }
             return Turn::Rest(self.parts.options.idle_poll);
         };
-        let Some(permit) = self.permit(stop).await else { return Turn::Go };
+        let Some(permit) = self.permit(stop).await else {
+            return Turn::Go;
+        };
         if self.parts.lease.term().is_none() {
             return Turn::Go;
         }
@@ -184,20 +188,36 @@ impl Publisher {
 
     /// Takes the lanes as they stand now; none: no lane can take rows.
     fn follow_lanes(&mut self) -> Option<()> {
-        let positions: Vec<Position> = self.parts.lanes.iter_mut().map(|l| l.position.borrow_and_update().clone()).collect();
+        let positions: Vec<Position> = self
+            .parts
+            .lanes
+            .iter_mut()
+            .map(|l| l.position.borrow_and_update().clone())
+            .collect();
         prune(&mut self.groups, |lane| {
-            positions.get(lane).filter(|position| position.from.is_some()).map(|position| position.generation)
+            positions
+                .get(lane)
+                .filter(|position| position.from.is_some())
+                .map(|position| position.generation)
         });
         let mut any = false;
         for (lane, position) in positions.into_iter().enumerate() {
             let Some(from) = position.from else { continue };
             any = true;
-            let known = self.groups.iter().any(|group| group.members.iter().any(|member| member.lane == lane));
-            let (false, Some(schema)) = (known, self.schema.as_ref()) else { continue };
+            let known = self
+                .groups
+                .iter()
+                .any(|group| group.members.iter().any(|member| member.lane == lane));
+            let (false, Some(schema)) = (known, self.schema.as_ref()) else {
+                continue;
+            };
             let feed = &self.parts.definition;
             match Chunker::new(schema, &feed.cursor, &feed.money, from) {
                 Ok(chunker) => self.groups.push(Group {
-                    members: vec![Member { lane, generation: position.generation }],
+                    members: vec![Member {
+                        lane,
+                        generation: position.generation,
+                    }],
                     chunker,
                     load: schemas::load::Load::default(),
                     limit: self.limit,
@@ -232,7 +252,9 @@ impl Publisher {
     }
 
     async fn open(&mut self, stop: &CancellationToken) -> Turn {
-        let Some(permit) = self.permit(stop).await else { return Turn::Go };
+        let Some(permit) = self.permit(stop).await else {
+            return Turn::Go;
+        };
         self.state("opening the feed");
         match self.parts.source.open_feed(&self.parts.definition, &permit).await {
             Ok(reader) => {
@@ -251,13 +273,19 @@ impl Publisher {
             return Turn::Go;
         };
         let name = &self.parts.definition.name;
-        if self.fence.as_ref().is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE) {
+        if self
+            .fence
+            .as_ref()
+            .is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE)
+        {
             let reading = match reader.fence(permit).await {
                 Ok(reading) => reading,
                 Err(_) if permit.is_revoked() => return Turn::Go,
                 Err(error) => return self.failed(&error),
             };
-            self.parts.board.feed(name, |feed| feed.fence_held_by = reading.held);
+            self.parts
+                .board
+                .feed(name, |feed| feed.fence_held_by = reading.held);
             let Some(fence) = reading.fence else {
                 self.fence = None;
                 self.groups.iter_mut().for_each(|group| group.drained = true);
@@ -265,19 +293,28 @@ impl Publisher {
             };
             self.fence = Some((fence, Instant::now()));
         }
-        let Some((fence, _)) = &self.fence else { return Turn::Go };
+        let Some((fence, _)) = &self.fence else {
+            return Turn::Go;
+        };
         let after = match group.chunker.position() {
             Ok(after) => after,
             Err(error) => return self.unusable(&error),
         };
         group.chunker.begin_quantum(Timestamp::now());
         let limit = group.limit;
-        let read = reader.read(after.as_ref(), fence, limit, permit, &mut group.chunker).await;
+        let read = reader
+            .read(after.as_ref(), fence, limit, permit, &mut group.chunker)
+            .await;
         gate::journal::merge(&mut group.load, permit.load_evidence());
         let sizing = &self.parts.options.sizing;
         match read {
             Ok(quantum) => {
-                let took = Took { limit, rows: quantum.rows, bytes: group.chunker.packed(), time: quantum.took };
+                let took = Took {
+                    limit,
+                    rows: quantum.rows,
+                    bytes: group.chunker.packed(),
+                    time: quantum.took,
+                };
                 if quantum.end != End::Revoked {
                     group.limit = sizing.next(took);
                 }
@@ -295,7 +332,10 @@ impl Publisher {
                     group.chunker.close();
                     return self.unusable(&error);
                 }
-                let old = group.chunker.open_since().is_some_and(|since| age(since) >= self.parts.options.close_after);
+                let old = group
+                    .chunker
+                    .open_since()
+                    .is_some_and(|since| age(since) >= self.parts.options.close_after);
                 if quantum.end != End::Limit || old || permit.is_revoked() {
                     group.chunker.close();
                 }
@@ -326,18 +366,30 @@ impl Publisher {
 
     /// Gives closed blocks to the group's lanes; waits where a lane is not ready for more.
     async fn hand_over(&mut self, index: usize) {
-        let (Some(group), Some(schema)) = (self.groups.get_mut(index), self.schema.as_ref()) else { return };
+        let (Some(group), Some(schema)) = (self.groups.get_mut(index), self.schema.as_ref()) else {
+            return;
+        };
         let blocks = group.chunker.take_closed();
         if blocks.is_empty() {
             return;
         }
         let now = Timestamp::now();
         for block in blocks {
-            let packed =
-                Arc::new(Packed::new(block, Arc::clone(schema), self.digest, group.load.clone(), now));
+            let packed = Arc::new(Packed::new(
+                block,
+                Arc::clone(schema),
+                self.digest,
+                group.load.clone(),
+                now,
+            ));
             for member in &group.members {
-                let Some(lane) = self.parts.lanes.get_mut(member.lane) else { continue };
-                let parcel = Parcel { generation: member.generation, packed: Arc::clone(&packed) };
+                let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
+                    continue;
+                };
+                let parcel = Parcel {
+                    generation: member.generation,
+                    packed: Arc::clone(&packed),
+                };
                 let mut position = lane.position.clone();
                 tokio::select! {
                     // The lane has ended, or what was read for it is void: nothing is lost,
@@ -381,7 +433,9 @@ impl Publisher {
 
     fn trouble(&self, what: String) {
         tracing::warn!(feed = %self.parts.definition.name, error = what, failures = self.failures, "source");
-        self.parts.board.feed(&self.parts.definition.name, |feed| feed.last_error = Some(what));
+        self.parts
+            .board
+            .feed(&self.parts.definition.name, |feed| feed.last_error = Some(what));
     }
 
     fn state(&self, text: &str) {

@@ -20,7 +20,12 @@ pub struct Sizing {
 
 impl Default for Sizing {
     fn default() -> Self {
-        Self { target: Duration::from_millis(20), least: 50, most: 20_000, most_bytes: 8_000_000 }
+        Self {
+            target: Duration::from_millis(20),
+            least: 50,
+            most: 20_000,
+            most_bytes: 8_000_000,
+        }
     }
 }
 
@@ -53,7 +58,9 @@ impl Sizing {
         }
         let (rows, micros) = (u128::from(took.rows), took.time.as_micros().max(1));
         let by_time = rows * self.target.as_micros() / micros;
-        let most = took.limit.saturating_mul(if took.rows >= took.limit as u64 { 2 } else { 1 });
+        let most = took
+            .limit
+            .saturating_mul(if took.rows >= took.limit as u64 { 2 } else { 1 });
         let by_bytes = rows * self.most_bytes as u128 / (took.bytes.max(1) as u128);
         let next = usize::try_from(by_time.min(by_bytes)).unwrap_or(usize::MAX);
         self.bound(next.min(most))
@@ -75,7 +82,12 @@ mod tests {
     use super::*;
 
     fn took(limit: usize, rows: u64, millis: u64) -> Took {
-        Took { limit, rows, bytes: 1, time: Duration::from_millis(millis) }
+        Took {
+            limit,
+            rows,
+            bytes: 1,
+            time: Duration::from_millis(millis),
+        }
     }
 
     #[test]
@@ -96,8 +108,16 @@ mod tests {
 
     #[test]
     fn large_rows_bound_it_by_memory() {
-        let sizing = Sizing { least: 1, ..Sizing::default() };
-        let took = Took { limit: 200, rows: 200, bytes: 400_000_000, time: Duration::from_millis(1) };
+        let sizing = Sizing {
+            least: 1,
+            ..Sizing::default()
+        };
+        let took = Took {
+            limit: 200,
+            rows: 200,
+            bytes: 400_000_000,
+            time: Duration::from_millis(1),
+        };
         assert_eq!(sizing.next(took), 4);
     }
 }

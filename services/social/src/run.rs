@@ -116,7 +116,12 @@ impl Social {
             Arc::clone(&parts.key),
             parts.options.lease,
         );
-        Ok(Self { parts, board: Board::default(), lease, keeper })
+        Ok(Self {
+            parts,
+            board: Board::default(),
+            lease,
+            keeper,
+        })
     }
 
     /// A look at it that outlives the call of [`Social::run`].
@@ -137,7 +142,12 @@ impl Social {
     /// # Errors
     /// [`SocialError::Ended`] when a part ended by itself; the rest was stopped in order.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
-        let Self { parts, board, lease, keeper } = self;
+        let Self {
+            parts,
+            board,
+            lease,
+            keeper,
+        } = self;
         let release = CancellationToken::new();
         let mut keepers = JoinSet::new();
         keepers.spawn(keeper.run(release.clone()));
@@ -146,7 +156,8 @@ impl Social {
         for plan in &parts.feeds {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
-                let (worker, outbox, position) = LaneWorker::new(lane_parts(&parts, plan, recipient, &lease, &board));
+                let (worker, outbox, position) =
+                    LaneWorker::new(lane_parts(&parts, plan, recipient, &lease, &board));
                 lanes.spawn(worker.run());
                 ends.push(LaneEnd { position, outbox });
             }
@@ -175,7 +186,9 @@ impl Social {
             while lanes.join_next().await.is_some() {}
         };
         if tokio::time::timeout(parts.options.grace, in_order).await.is_err() {
-            tracing::warn!("the grace is over: what was read and not published is dropped and read again at the next start");
+            tracing::warn!(
+                "the grace is over: what was read and not published is dropped and read again at the next start"
+            );
             readers.shutdown().await;
             lanes.shutdown().await;
         }
@@ -202,7 +215,10 @@ fn lane_parts(
     chunks.push(parts.key.public().clone());
     let receipts = parts.trusted_receipts.get(recipient).cloned().unwrap_or_default();
     LaneParts {
-        lane: Lane { recipient: recipient.clone(), feed: plan.definition.name.clone() },
+        lane: Lane {
+            recipient: recipient.clone(),
+            feed: plan.definition.name.clone(),
+        },
         exchange: Arc::clone(&parts.exchange),
         key: Arc::clone(&parts.key),
         trust: Trust { chunks, receipts },
@@ -216,7 +232,10 @@ fn lane_parts(
 }
 
 fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
-    SocialError::Ended(end.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string()))
+    SocialError::Ended(
+        end.err()
+            .map_or_else(|| "it returned".to_owned(), |error| error.to_string()),
+    )
 }
 
 impl SocialView {

@@ -58,7 +58,14 @@ impl Packed {
         load: Load,
         read_to: Timestamp,
     ) -> Self {
-        Self { block, schema, definition, load, read_to, body: OnceLock::new() }
+        Self {
+            block,
+            schema,
+            definition,
+            load,
+            read_to,
+            body: OnceLock::new(),
+        }
     }
 
     /// Seals it for a lane.
@@ -80,7 +87,10 @@ impl Packed {
             number: place.number,
             previous: place.previous,
             opening: None,
-            publisher: Publisher { instance: instance.to_owned(), key: key.public().clone() },
+            publisher: Publisher {
+                instance: instance.to_owned(),
+                key: key.public().clone(),
+            },
             cursor_before: self.block.cursor_before.clone(),
             cursor_after: self.block.cursor_after.clone(),
             schema: (*self.schema).clone(),
@@ -94,9 +104,16 @@ impl Packed {
             algorithms: Algorithms::default(),
         };
         let envelope = Envelope::seal(&manifest, body, key)?;
-        let link = Link { epoch: place.epoch, number: place.number, digest: envelope.digest() };
+        let link = Link {
+            epoch: place.epoch,
+            number: place.number,
+            digest: envelope.digest(),
+        };
         Ok(SealedChunk {
-            offer: Offer { link, cursor: manifest.cursor_after },
+            offer: Offer {
+                link,
+                cursor: manifest.cursor_after,
+            },
             rows: manifest.totals.rows,
             bytes: Bytes::from(envelope.encode()?),
         })

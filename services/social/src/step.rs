@@ -146,7 +146,12 @@ impl Lane {
     /// A lane of which nothing is known, for one life of one process.
     #[must_use]
     pub fn new(instance: String, definition: Digest) -> Self {
-        Self { instance, definition, phase: Phase::Resting, seen: None }
+        Self {
+            instance,
+            definition,
+            phase: Phase::Resting,
+            seen: None,
+        }
     }
 
     /// Where the next chunk stands: behind the one in flight, or behind the tail. None while
@@ -158,11 +163,18 @@ impl Lane {
             Phase::InFlight { offer, .. } => Some(offer.link),
             Phase::Resting | Phase::Reading { .. } | Phase::Stopped(_) => return None,
         };
-        Some(last.map_or(Place { epoch: 1, number: 1, previous: None }, |link| Place {
-            epoch: link.epoch,
-            number: link.number + 1,
-            previous: Some(link.digest),
-        }))
+        Some(last.map_or(
+            Place {
+                epoch: 1,
+                number: 1,
+                previous: None,
+            },
+            |link| Place {
+                epoch: link.epoch,
+                number: link.number + 1,
+                previous: Some(link.digest),
+            },
+        ))
     }
 
     /// The highest chunk known to be stored.
@@ -202,8 +214,18 @@ impl Lane {
 /// One decision.
 #[must_use]
 pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
-    let Lane { instance, definition, phase, seen } = lane;
-    let mut next = Lane { instance, definition, phase: Phase::Resting, seen };
+    let Lane {
+        instance,
+        definition,
+        phase,
+        seen,
+    } = lane;
+    let mut next = Lane {
+        instance,
+        definition,
+        phase: Phase::Resting,
+        seen,
+    };
     let actions = match (phase, event) {
         (_, Event::LeaseLost) => Vec::new(),
         (Phase::Stopped(reason), Event::Begin) => {
@@ -212,7 +234,9 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             vec![Action::ReadTail { backed_off: false }]
         }
         (_, Event::Begin) => next.read(None, false),
-        (Phase::Reading { pending }, Event::TailRead { tail, receipt }) => next.judge(tail, receipt.as_ref(), pending),
+        (Phase::Reading { pending }, Event::TailRead { tail, receipt }) => {
+            next.judge(tail, receipt.as_ref(), pending)
+        }
         (Phase::Stopped(reason), Event::TailRead { tail, receipt }) => {
             let epoch = |link: Option<Link>| link.map_or(0, |link| link.epoch);
             if reason.needs_epoch() && epoch(tail.as_ref().map(|tail| tail.link)) <= epoch(next.seen) {
@@ -227,7 +251,8 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             vec![Action::ReadTail { backed_off: false }]
         }
         (Phase::Checking { expect }, Event::TailRead { tail, receipt }) => {
-            let unmoved = tail.as_ref().map(|tail| (tail.link, tail.sequence)) == next.seen.map(|link| (link, expect));
+            let unmoved =
+                tail.as_ref().map(|tail| (tail.link, tail.sequence)) == next.seen.map(|link| (link, expect));
             if unmoved && !next.went_backwards(tail.as_ref(), receipt.as_ref()) {
                 next.phase = Phase::Idle { expect };
                 Vec::new()
@@ -240,9 +265,15 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             next.phase = Phase::Idle { expect };
             Vec::new()
         }
-        (Phase::Reading { .. } | Phase::Checking { .. }, Event::TailUnreadable(what)) => next.stop(StopReason::TailUnreadable(what)),
+        (Phase::Reading { .. } | Phase::Checking { .. }, Event::TailUnreadable(what)) => {
+            next.stop(StopReason::TailUnreadable(what))
+        }
         (Phase::Reading { pending }, Event::Failed(kind, what)) => {
-            if can_pass(kind) { next.read(pending, true) } else { next.stop(StopReason::Exchange(what)) }
+            if can_pass(kind) {
+                next.read(pending, true)
+            } else {
+                next.stop(StopReason::Exchange(what))
+            }
         }
         (Phase::Idle { expect }, Event::Ready(offer)) => next.publish(offer, expect, false),
         // A chunk that could not even be sealed.
@@ -310,7 +341,9 @@ impl Lane {
             // Stored; its acknowledgement was lost.
             Some((offer, _)) if tail.instance == self.instance && tail.link == offer.link => {
                 self.seen = Some(offer.link);
-                self.phase = Phase::Idle { expect: tail.sequence };
+                self.phase = Phase::Idle {
+                    expect: tail.sequence,
+                };
                 vec![Action::Stored]
             }
             // Not stored, and nobody else was faster. Should the first attempt arrive late,
@@ -333,8 +366,9 @@ impl Lane {
         let place = |link: Link| (link.epoch, link.number);
         let at = tail.map_or((0, 0), |tail| place(tail.link));
         let digest = tail.map(|tail| tail.link.digest);
-        let below_seen =
-            self.seen.is_some_and(|seen| at < place(seen) || (at == place(seen) && digest != Some(seen.digest)));
+        let below_seen = self
+            .seen
+            .is_some_and(|seen| at < place(seen) || (at == place(seen) && digest != Some(seen.digest)));
         let below_receipt = receipt.filter(|signed| signed.to > 0).is_some_and(|signed| {
             let signed_for = (signed.epoch, signed.to);
             at < signed_for || (at == signed_for && signed.head.is_some() && digest != signed.head)

@@ -51,13 +51,24 @@ fn tail(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Tail, String> {
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn trusted_manifest(stored: &Stored, lane: &Lane, keys: &[PublicKey]) -> Result<(Manifest, Link), String> {
+pub fn trusted_manifest(
+    stored: &Stored,
+    lane: &Lane,
+    keys: &[PublicKey],
+) -> Result<(Manifest, Link), String> {
     let envelope = Envelope::decode(&stored.bytes).map_err(|e| e.to_string())?;
     let manifest: Manifest = envelope.verify(keys).map_err(|e| e.to_string())?;
     if manifest.lane() != *lane {
-        return Err(format!("a chunk of {} stands on the subject of {lane}", manifest.lane()));
+        return Err(format!(
+            "a chunk of {} stands on the subject of {lane}",
+            manifest.lane()
+        ));
     }
-    let link = Link { epoch: manifest.epoch, number: manifest.number, digest: envelope.digest() };
+    let link = Link {
+        epoch: manifest.epoch,
+        number: manifest.number,
+        digest: envelope.digest(),
+    };
     Ok((manifest, link))
 }
 
@@ -65,7 +76,11 @@ pub fn trusted_manifest(stored: &Stored, lane: &Lane, keys: &[PublicKey]) -> Res
 /// receiver's own ledger finds a fork without it.
 fn signed(stored: &Stored, lane: &Lane, trust: &Trust) -> Option<Signed> {
     match trusted_receipt(stored, lane, &trust.receipts) {
-        Ok(receipt) => Some(Signed { epoch: receipt.epoch, to: receipt.to, head: receipt.head }),
+        Ok(receipt) => Some(Signed {
+            epoch: receipt.epoch,
+            to: receipt.to,
+            head: receipt.head,
+        }),
         Err(error) => {
             tracing::warn!(%lane, error, "the lane's last receipt is not used");
             None
@@ -82,7 +97,10 @@ pub fn trusted_receipt(stored: &Stored, lane: &Lane, keys: &[PublicKey]) -> Resu
         .and_then(|envelope| envelope.verify(keys))
         .map_err(|e| format!("the receipt cannot be trusted: {e}"))?;
     if receipt.lane() != *lane {
-        return Err(format!("a receipt of {} stands on the subject of {lane}", receipt.lane()));
+        return Err(format!(
+            "a receipt of {} stands on the subject of {lane}",
+            receipt.lane()
+        ));
     }
     Ok(receipt)
 }

@@ -23,8 +23,13 @@ pub(crate) async fn serve<T>(
 ) -> Result<(), Failure> {
     let Some(health) = health else { return Ok(()) };
     let addr_file: Option<PathBuf> = health.addr_file.as_deref().map(|path| loaded.resolve(path));
-    let health = HealthConfig { listen: health.listen, addr_file };
-    health::serve(&health, report, stop.token().clone()).await.map_err(|error| Failure::usage(error.to_string()))?;
+    let health = HealthConfig {
+        listen: health.listen,
+        addr_file,
+    };
+    health::serve(&health, report, stop.token().clone())
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
     Ok(())
 }
 
@@ -36,7 +41,10 @@ pub(crate) async fn until_stopped<E>(
 ) -> crate::failure::Outcome {
     match work.await {
         Ok(()) if stop.is_stopping() => Ok(runtime::exit::Exit::Done),
-        Ok(()) => Err(Failure::new(runtime::exit::Exit::Internal, "the agent ended by itself; restart it and report this")),
+        Ok(()) => Err(Failure::new(
+            runtime::exit::Exit::Internal,
+            "the agent ended by itself; restart it and report this",
+        )),
         Err(error) => Err(failed(error)),
     }
 }

@@ -21,12 +21,19 @@ use crate::settings::{PartyFile, load};
 /// Runs one of them.
 pub(crate) async fn run(command: AuditCommand) -> Outcome {
     match command {
-        AuditCommand::Replay { config, stream, part, rows } => {
+        AuditCommand::Replay {
+            config,
+            stream,
+            part,
+            rows,
+        } => {
             let (_, exchange) = connect(&config.config).await?;
             let selection = selection(stream, &part)?;
             let lines = if rows { Lines::Rows } else { Lines::Payloads };
             let mut out = std::io::BufWriter::new(std::io::stdout());
-            replay(&exchange, &selection, lines, &mut out).await.map_err(failed)?;
+            replay(&exchange, &selection, lines, &mut out)
+                .await
+                .map_err(failed)?;
             out.flush().map_err(|error| Failure::internal(&error))?;
             Ok(Exit::Done)
         }
@@ -39,10 +46,20 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
                     loaded.path.display()
                 )));
             }
-            let trust = Trust { chunks: trust.chunks, receipts: trust.receipts, entries: trust.entries };
-            let findings = verify(&exchange, &trust, &selection(StreamName::Data, &part)?).await.map_err(failed)?;
+            let trust = Trust {
+                chunks: trust.chunks,
+                receipts: trust.receipts,
+                entries: trust.entries,
+            };
+            let findings = verify(&exchange, &trust, &selection(StreamName::Data, &part)?)
+                .await
+                .map_err(failed)?;
             tell(&findings, json)?;
-            Ok(if findings.sound() { Exit::Done } else { Exit::Evidence })
+            Ok(if findings.sound() {
+                Exit::Done
+            } else {
+                Exit::Evidence
+            })
         }
     }
 }
@@ -84,10 +101,17 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
     };
     let bad = |error: schemas::name::BadName| Failure::usage(error.to_string());
     Ok(Selection {
-        from: part.since.map_or(From::Sequence(part.from.unwrap_or(1)), From::Time),
+        from: part
+            .since
+            .map_or(From::Sequence(part.from.unwrap_or(1)), From::Time),
         to_sequence: part.to,
         to_time: part.until,
-        recipient: part.recipient.as_ref().map(RecipientName::new).transpose().map_err(bad)?,
+        recipient: part
+            .recipient
+            .as_ref()
+            .map(RecipientName::new)
+            .transpose()
+            .map_err(bad)?,
         feed: part.feed.as_ref().map(FeedName::new).transpose().map_err(bad)?,
         ..Selection::all(stream)
     })
@@ -100,6 +124,8 @@ fn failed(error: AuditError) -> Failure {
             let failure = Failure::from(source);
             Failure::new(failure.exit, format!("{place}: {failure}"))
         }
-        AuditError::Output(error) => Failure::new(Exit::Unfinished, format!("the output cannot be written: {error}")),
+        AuditError::Output(error) => {
+            Failure::new(Exit::Unfinished, format!("the output cannot be written: {error}"))
+        }
     }
 }

@@ -29,7 +29,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         () = stop.token().cancelled() => return Ok(Exit::Done),
     };
     let board = Board::default();
-    agent::serve(&loaded, file.health.as_ref(), Arc::new(Page(board.clone())), &stop).await?;
+    agent::serve(
+        &loaded,
+        file.health.as_ref(),
+        Arc::new(Page(board.clone())),
+        &stop,
+    )
+    .await?;
     let parts = CommercialParts {
         exchange: Arc::new(exchange),
         store,
@@ -61,7 +67,11 @@ pub(crate) fn check(path: &Path) -> Outcome {
     if let Some(url) = &loaded.value.store.url {
         url.read(loaded.folder())?;
     }
-    output::line(&format!("{}: ready, receives for {}", path.display(), loaded.value.commercial.recipient));
+    output::line(&format!(
+        "{}: ready, receives for {}",
+        path.display(),
+        loaded.value.commercial.recipient
+    ));
     Ok(Exit::Done)
 }
 
@@ -72,29 +82,66 @@ impl Report for Page {
         serde_json::to_value(self.0.status()).unwrap_or_default()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; counts below 2^53 are exact")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "metrics are floats; counts below 2^53 are exact"
+    )]
     fn metrics(&self) -> String {
         let status = self.0.status();
         let mut text = MetricsText::new();
-        text.counter("slacktide_poll_ticks_total", "Ticks of the interval.", &[], status.ticks as f64);
-        text.counter("slacktide_fetched_total", "Messages fetched, redeliveries included.", &[], status.fetched as f64);
-        text.counter("slacktide_quarantined_total", "Messages quarantined whole.", &[], status.quarantined as f64);
+        text.counter(
+            "slacktide_poll_ticks_total",
+            "Ticks of the interval.",
+            &[],
+            status.ticks as f64,
+        );
+        text.counter(
+            "slacktide_fetched_total",
+            "Messages fetched, redeliveries included.",
+            &[],
+            status.fetched as f64,
+        );
+        text.counter(
+            "slacktide_quarantined_total",
+            "Messages quarantined whole.",
+            &[],
+            status.quarantined as f64,
+        );
         for (lane, one) in &status.lanes {
-            text.counter("slacktide_stored_rows_total", "Rows stored by this process.", &[("lane", lane)], one.rows as f64);
+            text.counter(
+                "slacktide_stored_rows_total",
+                "Rows stored by this process.",
+                &[("lane", lane)],
+                one.rows as f64,
+            );
         }
         for (lane, one) in &status.lanes {
-            text.gauge("slacktide_frontier", "Number below which all is stored.", &[("lane", lane)], one.frontier as f64);
+            text.gauge(
+                "slacktide_frontier",
+                "Number below which all is stored.",
+                &[("lane", lane)],
+                one.frontier as f64,
+            );
         }
         for (lane, one) in &status.lanes {
             let stopped = f64::from(u8::from(one.stopped.is_some()));
-            text.gauge("slacktide_lane_stopped", "1 while an operator has to act.", &[("lane", lane)], stopped);
+            text.gauge(
+                "slacktide_lane_stopped",
+                "1 while an operator has to act.",
+                &[("lane", lane)],
+                stopped,
+            );
         }
         text.finish()
     }
 
     fn healthy(&self) -> Result<(), String> {
         let status = self.0.status();
-        match status.lanes.iter().find_map(|(name, lane)| Some((name, lane.stopped.as_ref()?))) {
+        match status
+            .lanes
+            .iter()
+            .find_map(|(name, lane)| Some((name, lane.stopped.as_ref()?)))
+        {
             Some((name, why)) => Err(format!("lane {name}: {why}")),
             None => Ok(()),
         }

@@ -14,7 +14,10 @@ use crate::settings::{Kind, load_any};
 pub(crate) fn check(path: &Path) -> Outcome {
     let what = match load_any(path)? {
         Kind::Social(loaded) => format!("a social agent's file with {} feeds", loaded.value.feeds.len()),
-        Kind::Commercial(loaded) => format!("a commercial agent's file for {}", loaded.value.commercial.recipient),
+        Kind::Commercial(loaded) => format!(
+            "a commercial agent's file for {}",
+            loaded.value.commercial.recipient
+        ),
         Kind::Party(loaded) => format!("a connection file of user {}", loaded.value.exchange.user),
     };
     output::line(&format!("{}: good, {what}", path.display()));

@@ -62,7 +62,8 @@ fn read(wish: &Wish) -> Result<Topology, Failure> {
     let files = match &wish.dir {
         Some(dir) => topology::load(dir),
         None => {
-            let names: Result<Vec<RecipientName>, _> = wish.recipients.iter().map(RecipientName::new).collect();
+            let names: Result<Vec<RecipientName>, _> =
+                wish.recipients.iter().map(RecipientName::new).collect();
             topology::embedded(&names.map_err(|error| Failure::usage(error.to_string()))?)
         }
     };
@@ -71,11 +72,16 @@ fn read(wish: &Wish) -> Result<Topology, Failure> {
 
 fn agreed() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is there to be asked; give --yes to make these changes, or --dry-run to only see them"));
+        return Err(Failure::usage(
+            "nobody is there to be asked; give --yes to make these changes, or --dry-run to only see them",
+        ));
     }
     output::note("make these changes? [y/N]");
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::internal(&error))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::internal(&error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -88,7 +94,9 @@ pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
     }
     output::line("STREAM        MESSAGES         BYTES  SUBJECTS  LAST STORED");
     for stream in &status.streams {
-        let last = stream.last_stored_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let last = stream
+            .last_stored_at
+            .map_or_else(|| "-".to_owned(), |at| at.to_string());
         output::line(&format!(
             "{:<10} {:>11} {:>13} {:>9}  {last}",
             stream.name, stream.messages, stream.bytes, stream.subjects

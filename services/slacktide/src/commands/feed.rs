@@ -42,17 +42,32 @@ pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
     let file = &loaded.value;
     let recipient = RecipientName::new(wish.recipient).map_err(|error| Failure::usage(error.to_string()))?;
     let feed = file.feeds.iter().find(|feed| feed.name.as_str() == wish.name);
-    let feed = feed.filter(|feed| feed.recipients.contains(&recipient)).ok_or_else(|| {
-        Failure::usage(format!("{}: there is no feed {} for {recipient}; correct the name, or describe it there", path.display(), wish.name))
-    })?;
+    let feed = feed
+        .filter(|feed| feed.recipients.contains(&recipient))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "{}: there is no feed {} for {recipient}; correct the name, or describe it there",
+                path.display(),
+                wish.name
+            ))
+        })?;
     if wish.actor.trim().is_empty() || wish.reason.trim().is_empty() {
-        return Err(Failure::usage("--actor and --reason are kept for ever and must say something"));
+        return Err(Failure::usage(
+            "--actor and --reason are kept for ever and must say something",
+        ));
     }
     let key = file.signing.key(loaded.folder())?;
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
     let mut order = Order {
-        lane: Lane { recipient: recipient.clone(), feed: feed.name.clone() },
-        cause: if wish.from == RewindFrom::Receipt { Cause::ExchangeRestored } else { Cause::Rewind },
+        lane: Lane {
+            recipient: recipient.clone(),
+            feed: feed.name.clone(),
+        },
+        cause: if wish.from == RewindFrom::Receipt {
+            Cause::ExchangeRestored
+        } else {
+            Cause::Rewind
+        },
         actor: wish.actor,
         reason: wish.reason,
         definition: feed.definition().digest(),
@@ -61,10 +76,18 @@ pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
     };
     let mut chunks = file.trust.chunks.clone();
     chunks.push(key.public().clone());
-    let trust = Trust { chunks, receipts: file.trust.receipts.get(&recipient).cloned().unwrap_or_default() };
+    let trust = Trust {
+        chunks,
+        receipts: file.trust.receipts.get(&recipient).cloned().unwrap_or_default(),
+    };
     let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
     let instance = social::new_instance();
-    let who = Signatory { key: &key, instance: &instance, party: &file.social.name, writer: &writer };
+    let who = Signatory {
+        key: &key,
+        instance: &instance,
+        party: &file.social.name,
+        writer: &writer,
+    };
     let mut opened = open_from_receipt(&exchange, &order, &trust, &who).await;
     if matches!(opened, Err(EpochError::NoSchema { .. })) {
         // The exchange holds no chunk that tells the columns: the source does.
@@ -72,7 +95,9 @@ pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
         opened = open_from_receipt(&exchange, &order, &trust, &who).await;
     }
     let opened = opened.map_err(failed)?;
-    let from = opened.continues.map_or("the beginning".to_owned(), |link| format!("epoch {} number {}", link.epoch, link.number));
+    let from = opened.continues.map_or("the beginning".to_owned(), |link| {
+        format!("epoch {} number {}", link.epoch, link.number)
+    });
     if wish.json {
         output::json(&serde_json::json!({
             "lane": order.lane.to_string(), "epoch": opened.epoch, "sequence": opened.sequence,

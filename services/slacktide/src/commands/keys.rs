@@ -40,7 +40,10 @@ pub(crate) fn new(out: &Path, json: bool) -> Outcome {
 /// Makes a connection key and a signing key in a folder. Nothing is ever overwritten.
 pub(crate) fn write_keys(out: &Path) -> Result<Public, Failure> {
     let failed = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::usage(format!("{}: {error}; give a folder that you may write to and that holds no keys yet", path.display()))
+        Failure::usage(format!(
+            "{}: {error}; give a folder that you may write to and that holds no keys yet",
+            path.display()
+        ))
     };
     std::fs::create_dir_all(out).map_err(|error| failed(out, &error))?;
     let names = ["connect.seed", "connect.pub", "sign.seed", "sign.pub"];
@@ -51,8 +54,16 @@ pub(crate) fn write_keys(out: &Path) -> Result<Public, Failure> {
     let sign = SigningKey::generate();
     let connect_seed = connect.seed().map_err(|error| Failure::internal(&error))?;
     let sign_seed = sign.seed().map_err(|error| Failure::internal(&error))?;
-    let public = Public { connect: connect.public_key(), sign: sign.public().to_string() };
-    let texts = [connect_seed, public.connect.clone(), sign_seed, public.sign.clone()];
+    let public = Public {
+        connect: connect.public_key(),
+        sign: sign.public().to_string(),
+    };
+    let texts = [
+        connect_seed,
+        public.connect.clone(),
+        sign_seed,
+        public.sign.clone(),
+    ];
     for (name, text) in names.iter().zip(texts) {
         let mode = if name.ends_with(".seed") { 0o600 } else { 0o644 };
         let path = out.join(name);
@@ -83,7 +94,10 @@ mod tests {
             assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
             assert!(std::fs::read_to_string(path)?.starts_with(first));
         }
-        let again = write_keys(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        let again = write_keys(folder.path())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(again.contains("connect.seed: exists already"), "{again}");
         Ok(())
     }

@@ -25,8 +25,23 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Social(AgentCommand::Check(at)) => social::check(&at.config),
         Command::Commercial(AgentCommand::Run(at)) => block_on(commercial::run(at.config)),
         Command::Commercial(AgentCommand::Check(at)) => commercial::check(&at.config),
-        Command::Exchange(ExchangeCommand::Apply { config, dir, recipient, yes, force, dry_run, json }) => {
-            let wish = exchange::Wish { dir, recipients: recipient, yes, force, dry_run, json };
+        Command::Exchange(ExchangeCommand::Apply {
+            config,
+            dir,
+            recipient,
+            yes,
+            force,
+            dry_run,
+            json,
+        }) => {
+            let wish = exchange::Wish {
+                dir,
+                recipients: recipient,
+                yes,
+                force,
+                dry_run,
+                json,
+            };
             block_on(exchange::apply(config.config, wish))
         }
         Command::Exchange(ExchangeCommand::Status { config, json }) => {
@@ -35,14 +50,38 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Config(ConfigCommand::Check(at)) => config::check(&at.config),
         Command::Config(ConfigCommand::Show { config, json }) => config::show(&config.config, json),
         Command::Keys(KeysCommand::New { out, json }) => keys::new(&out, json),
-        Command::Doctor { config, offline, json } => block_on(doctor::run(config.config, offline, json)),
-        Command::Feed(FeedCommand::Rewind { name, recipient, from, actor, reason, config, json }) => {
-            let wish = feed::Wish { name, recipient, from, actor, reason, json };
+        Command::Doctor {
+            config,
+            offline,
+            json,
+        } => block_on(doctor::run(config.config, offline, json)),
+        Command::Feed(FeedCommand::Rewind {
+            name,
+            recipient,
+            from,
+            actor,
+            reason,
+            config,
+            json,
+        }) => {
+            let wish = feed::Wish {
+                name,
+                recipient,
+                from,
+                actor,
+                reason,
+                json,
+            };
             block_on(feed::rewind(config.config, wish))
         }
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "slacktide", &mut std::io::stdout().lock());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "slacktide",
+                &mut std::io::stdout().lock(),
+            );
             Ok(Exit::Done)
         }
         Command::Demo(args) => block_on(demo::run(args)),

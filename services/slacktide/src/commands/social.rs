@@ -28,8 +28,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
-    let (gate, sampling) = Gate::start(&file.gate, &own, &sampling_stop)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let (gate, sampling) =
+        Gate::start(&file.gate, &own, &sampling_stop).map_err(|error| Failure::usage(error.to_string()))?;
     let source = compose::source(&loaded, gate.shut_flag())?;
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
     let exchange = tokio::select! {
@@ -51,8 +51,10 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     })
     .map_err(|error| Failure::usage(error.to_string()))?;
     agent::serve(&loaded, file.health.as_ref(), Arc::new(Page(agent.view())), &stop).await?;
-    let outcome =
-        agent::until_stopped(&stop, agent.run(stop.token().clone()), |error| Failure::internal(&error)).await;
+    let outcome = agent::until_stopped(&stop, agent.run(stop.token().clone()), |error| {
+        Failure::internal(&error)
+    })
+    .await;
     sampling_stop.cancel();
     sampling.joined().await;
     let _ = telling.await;
@@ -67,7 +69,11 @@ pub(crate) fn check(path: &Path) -> Outcome {
     if let Some(url) = &loaded.value.source.url {
         url.read(loaded.folder())?;
     }
-    output::line(&format!("{}: ready, {} feeds", path.display(), loaded.value.feeds.len()));
+    output::line(&format!(
+        "{}: ready, {} feeds",
+        path.display(),
+        loaded.value.feeds.len()
+    ));
     Ok(Exit::Done)
 }
 
@@ -78,16 +84,43 @@ impl Report for Page {
         serde_json::to_value(self.0.status()).unwrap_or_default()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; counts below 2^53 are exact")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "metrics are floats; counts below 2^53 are exact"
+    )]
     fn metrics(&self) -> String {
         let status = self.0.status();
         let mut text = MetricsText::new();
-        let open = if status.gate.state == GateState::Shut { 0.0 } else { 1.0 };
+        let open = if status.gate.state == GateState::Shut {
+            0.0
+        } else {
+            1.0
+        };
         text.gauge("slacktide_gate_open", "1 while the core may be read.", &[], open);
-        text.counter("slacktide_gate_shuts_total", "Times that the gate shut.", &[], status.gate.shuts as f64);
-        text.counter("slacktide_gate_shut_seconds_total", "Time that the gate was shut.", &[], status.gate.shut_ms as f64 / 1e3);
-        text.gauge("slacktide_lease_held", "1 while this process may read.", &[], f64::from(u8::from(status.lease.held)));
-        text.counter("slacktide_driver_rows_total", "Rows that the database driver handed out.", &[], status.driver.rows as f64);
+        text.counter(
+            "slacktide_gate_shuts_total",
+            "Times that the gate shut.",
+            &[],
+            status.gate.shuts as f64,
+        );
+        text.counter(
+            "slacktide_gate_shut_seconds_total",
+            "Time that the gate was shut.",
+            &[],
+            status.gate.shut_ms as f64 / 1e3,
+        );
+        text.gauge(
+            "slacktide_lease_held",
+            "1 while this process may read.",
+            &[],
+            f64::from(u8::from(status.lease.held)),
+        );
+        text.counter(
+            "slacktide_driver_rows_total",
+            "Rows that the database driver handed out.",
+            &[],
+            status.driver.rows as f64,
+        );
         text.counter(
             "slacktide_driver_rows_while_shut_total",
             "Rows handed out while the gate was shut; must stay 0.",
@@ -95,18 +128,38 @@ impl Report for Page {
             status.driver.rows_while_shut as f64,
         );
         for (lane, one) in &status.lanes {
-            text.counter("slacktide_lane_rows_total", "Rows published.", &[("lane", lane)], one.rows as f64);
+            text.counter(
+                "slacktide_lane_rows_total",
+                "Rows published.",
+                &[("lane", lane)],
+                one.rows as f64,
+            );
         }
         for (lane, one) in &status.lanes {
-            text.counter("slacktide_lane_chunks_total", "Chunks published.", &[("lane", lane)], one.chunks as f64);
+            text.counter(
+                "slacktide_lane_chunks_total",
+                "Chunks published.",
+                &[("lane", lane)],
+                one.chunks as f64,
+            );
         }
         for (lane, one) in &status.lanes {
             let stopped = f64::from(u8::from(one.stopped));
-            text.gauge("slacktide_lane_stopped", "1 while an operator has to act.", &[("lane", lane)], stopped);
+            text.gauge(
+                "slacktide_lane_stopped",
+                "1 while an operator has to act.",
+                &[("lane", lane)],
+                stopped,
+            );
         }
         for (feed, one) in &status.feeds {
             let held = f64::from(u8::from(one.fence_held_by.is_some()));
-            text.gauge("slacktide_fence_held", "1 while somebody's transaction holds the fence.", &[("feed", feed)], held);
+            text.gauge(
+                "slacktide_fence_held",
+                "1 while somebody's transaction holds the fence.",
+                &[("feed", feed)],
+                held,
+            );
         }
         text.finish()
     }

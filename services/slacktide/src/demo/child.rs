@@ -34,7 +34,9 @@ pub(crate) fn this_program() -> Result<Command, Failure> {
 
 /// Starts it, with its words going to a file.
 pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Process, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, format!("{name} cannot be started: {error}"));
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Internal, format!("{name} cannot be started: {error}"))
+    };
     let file = std::fs::File::create(log).map_err(|error| failed(&error))?;
     let child = command
         .stderr(Stdio::from(file))
@@ -43,7 +45,11 @@ pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> Res
         .process_group(0)
         .spawn()
         .map_err(|error| failed(&error))?;
-    Ok(Process { name, child, log: log.to_owned() })
+    Ok(Process {
+        name,
+        child,
+        log: log.to_owned(),
+    })
 }
 
 impl Process {
@@ -60,7 +66,14 @@ impl Process {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
-        Failure::new(Exit::Internal, format!("{} ended before its time ({how}); its last words:\n{}", self.name, last.join("\n")))
+        Failure::new(
+            Exit::Internal,
+            format!(
+                "{} ended before its time ({how}); its last words:\n{}",
+                self.name,
+                last.join("\n")
+            ),
+        )
     }
 
     /// Asks it to stop and waits; after the grace it is killed.

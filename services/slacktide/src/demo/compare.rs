@@ -45,7 +45,9 @@ pub(crate) fn caught_up(core: &Path, store: &Path) -> rusqlite::Result<bool> {
     let (core, store) = (look(core)?, look(store)?);
     for table in &TABLES {
         let sql = format!("SELECT count(*), total(updt_time) FROM \"{}\"", table.name);
-        let read = |db: &Connection| db.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)));
+        let read = |db: &Connection| {
+            db.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)))
+        };
         // A table that the store has not made yet is not there.
         let Ok(there) = read(&store) else { return Ok(false) };
         let here = read(&core)?;
@@ -66,18 +68,45 @@ pub(crate) fn compare(core: &Path, store: &Path) -> rusqlite::Result<Findings> {
     Ok(findings)
 }
 
-fn one(core: &Connection, store: &Connection, table: &Table, findings: &mut Findings) -> rusqlite::Result<()> {
+fn one(
+    core: &Connection,
+    store: &Connection,
+    table: &Table,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
     let mut columns: Vec<&str> = table.key.to_vec();
-    columns.extend(table.all_columns().into_iter().filter(|name| !table.key.contains(name)));
+    columns.extend(
+        table
+            .all_columns()
+            .into_iter()
+            .filter(|name| !table.key.contains(name)),
+    );
     let quoted: Vec<String> = columns.iter().map(|name| format!("\"{name}\"")).collect();
     let keys = &quoted[..table.key.len()];
-    let sql = format!("SELECT {} FROM \"{}\" ORDER BY {}", quoted.join(", "), table.name, keys.join(", "));
+    let sql = format!(
+        "SELECT {} FROM \"{}\" ORDER BY {}",
+        quoted.join(", "),
+        table.name,
+        keys.join(", ")
+    );
     let (mut here, mut there) = (core.prepare(&sql)?, store.prepare(&sql)?);
-    merge(&mut here.query([])?, &mut there.query([])?, columns.len(), table.key.len(), findings)
+    merge(
+        &mut here.query([])?,
+        &mut there.query([])?,
+        columns.len(),
+        table.key.len(),
+        findings,
+    )
 }
 
 /// Walks two lists in the order of their keys.
-fn merge(here: &mut Rows<'_>, there: &mut Rows<'_>, width: usize, key: usize, findings: &mut Findings) -> rusqlite::Result<()> {
+fn merge(
+    here: &mut Rows<'_>,
+    there: &mut Rows<'_>,
+    width: usize,
+    key: usize,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
     let (mut left, mut right) = (next(here, width)?, next(there, width)?);
     let mut matched: Option<Vec<Value>> = None;
     loop {
@@ -113,7 +142,10 @@ fn merge(here: &mut Rows<'_>, there: &mut Rows<'_>, width: usize, key: usize, fi
 
 fn next(rows: &mut Rows<'_>, width: usize) -> rusqlite::Result<Option<Vec<Value>>> {
     match rows.next()? {
-        Some(row) => (0..width).map(|at| row.get(at)).collect::<rusqlite::Result<_>>().map(Some),
+        Some(row) => (0..width)
+            .map(|at| row.get(at))
+            .collect::<rusqlite::Result<_>>()
+            .map(Some),
         None => Ok(None),
     }
 }
@@ -133,7 +165,9 @@ mod tests {
 
     fn database(rows: &str) -> rusqlite::Result<Connection> {
         let db = Connection::open_in_memory()?;
-        db.execute_batch(&format!("CREATE TABLE t (k TEXT, v ANY); INSERT INTO t VALUES {rows};"))?;
+        db.execute_batch(&format!(
+            "CREATE TABLE t (k TEXT, v ANY); INSERT INTO t VALUES {rows};"
+        ))?;
         Ok(db)
     }
 
@@ -151,11 +185,33 @@ mod tests {
         let core = "('a','1.00'),('b','2.00'),('c','3.00')";
         assert!(found(core, core)?.agree());
         assert_eq!(found(core, "('a','1.00'),('c','3.00')")?.missing, 1);
-        assert_eq!(found(core, "('a','1.00'),('b','2.00'),('b','2.00'),('c','3.00')")?.doubled, 1);
-        assert_eq!(found(core, "('a','1.00'),('b','2.00'),('bb','2.00'),('c','3.00')")?.doubled, 1);
-        assert_eq!(found(core, "('a','1.00'),('b','2.01'),('c','3.00')")?.differing, 1);
-        assert_eq!(found(core, "('a',1.00),('b','2.00'),('c','3.00')")?.differing, 1, "a number is not a text");
-        assert_eq!(found(core, "('d','1')")?, Findings { core: 3, store: 1, missing: 3, doubled: 1, differing: 0 });
+        assert_eq!(
+            found(core, "('a','1.00'),('b','2.00'),('b','2.00'),('c','3.00')")?.doubled,
+            1
+        );
+        assert_eq!(
+            found(core, "('a','1.00'),('b','2.00'),('bb','2.00'),('c','3.00')")?.doubled,
+            1
+        );
+        assert_eq!(
+            found(core, "('a','1.00'),('b','2.01'),('c','3.00')")?.differing,
+            1
+        );
+        assert_eq!(
+            found(core, "('a',1.00),('b','2.00'),('c','3.00')")?.differing,
+            1,
+            "a number is not a text"
+        );
+        assert_eq!(
+            found(core, "('d','1')")?,
+            Findings {
+                core: 3,
+                store: 1,
+                missing: 3,
+                doubled: 1,
+                differing: 0
+            }
+        );
         Ok(())
     }
 }

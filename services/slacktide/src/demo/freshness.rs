@@ -30,8 +30,15 @@ pub(crate) struct Freshness {
 /// PURE: the spread of these spans.
 pub(crate) fn spread(mut spans: Vec<i64>) -> Spread {
     spans.sort_unstable();
-    let at = |percent: usize| spans.get((spans.len() * percent / 100).min(spans.len().saturating_sub(1))).copied();
-    Spread { p50: at(50).unwrap_or(0), p95: at(95).unwrap_or(0) }
+    let at = |percent: usize| {
+        spans
+            .get((spans.len() * percent / 100).min(spans.len().saturating_sub(1)))
+            .copied()
+    };
+    Spread {
+        p50: at(50).unwrap_or(0),
+        p95: at(95).unwrap_or(0),
+    }
 }
 
 /// Over all rows that were changed at `since` (milliseconds of the epoch) or later.
@@ -50,13 +57,19 @@ pub(crate) fn measure(store: &Path, since: i64) -> rusqlite::Result<Freshness> {
         while let Some(row) = rows.next()? {
             let changed: i64 = row.get(0)?;
             let times: Option<Vec<i64>> = (1..=3).map(|at| millis(&row.get_ref(at).ok()?)).collect();
-            let Some(&[read, exchanged, stored]) = times.as_deref() else { continue };
+            let Some(&[read, exchanged, stored]) = times.as_deref() else {
+                continue;
+            };
             idle.push((read - changed).max(0));
             transit.push((exchanged - read).max(0));
             poll.push((stored - exchanged).max(0));
         }
     }
-    Ok(Freshness { wait_idle_ms: spread(idle), transit_ms: spread(transit), wait_poll_ms: spread(poll) })
+    Ok(Freshness {
+        wait_idle_ms: spread(idle),
+        transit_ms: spread(transit),
+        wait_poll_ms: spread(poll),
+    })
 }
 
 /// A time as the ledger has it: text with a zone, or microseconds of the epoch.

@@ -56,20 +56,33 @@ impl Live {
         let rows = over_lanes(look.social, "rows");
         let passed = self.moved.0.elapsed();
         if passed >= Duration::from_millis(900) {
-            let per_second = u128::from(rows.saturating_sub(self.moved.1)) * 1_000 / passed.as_millis().max(1);
+            let per_second =
+                u128::from(rows.saturating_sub(self.moved.1)) * 1_000 / passed.as_millis().max(1);
             self.rate = u64::try_from(per_second).unwrap_or(0);
             self.moved = (Instant::now(), rows);
         }
         let block = block(look, self.rate);
         let mut out = std::io::stderr().lock();
         if self.terminal {
-            let up = if self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
+            let up = if self.lines > 0 {
+                format!("\x1b[{}A", self.lines)
+            } else {
+                String::new()
+            };
             let text: String = block.iter().map(|line| format!("\x1b[2K{line}\n")).collect();
             let _ = write!(out, "{up}{text}");
             self.lines = block.len();
         } else if self.last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             self.last = Some(Instant::now());
-            let _ = writeln!(out, "{}", block.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" | "));
+            let _ = writeln!(
+                out,
+                "{}",
+                block
+                    .iter()
+                    .map(|line| line.trim())
+                    .collect::<Vec<_>>()
+                    .join(" | ")
+            );
         }
         let _ = out.flush();
     }
@@ -80,14 +93,29 @@ fn block(look: &Look<'_>, rate: u64) -> Vec<String> {
     let social = look.social;
     let (state, reason) = (text(social, "/gate/state"), text(social, "/gate/reason"));
     let rows = over_lanes(social, "rows");
-    let left = if look.left.is_zero() { String::new() } else { format!(", {} s left", look.left.as_secs()) };
+    let left = if look.left.is_zero() {
+        String::new()
+    } else {
+        format!(", {} s left", look.left.as_secs())
+    };
     let backlog = look.rows.saturating_sub(rows);
-    let backlog = if backlog > 0 { format!("about {backlog} to go") } else { "caught up with the first load".to_owned() };
-    let business = if look.business.is_empty() { "stopped" } else { look.business };
+    let backlog = if backlog > 0 {
+        format!("about {backlog} to go")
+    } else {
+        "caught up with the first load".to_owned()
+    };
+    let business = if look.business.is_empty() {
+        "stopped"
+    } else {
+        look.business
+    };
     vec![
         format!("  {}{left}", look.stage),
         format!("  business  {business}"),
-        format!("  gate      {} ({reason})", if state.is_empty() { "starting" } else { state }),
+        format!(
+            "  gate      {} ({reason})",
+            if state.is_empty() { "starting" } else { state }
+        ),
         format!("  rows      {rows} moved, {rate} a second, {backlog}"),
         format!(
             "  chunks    {} published, the gate shut {} times, {} rows read while it was shut",
@@ -109,9 +137,20 @@ mod tests {
             "lanes": { "a.b": { "rows": 10, "chunks": 1 }, "a.c": { "rows": 5, "chunks": 1 } },
             "driver": { "rows_while_shut": 0 },
         });
-        let look = Look { stage: "running", business: "busy", social: &social, rows: 100, left: Duration::from_secs(9) };
+        let look = Look {
+            stage: "running",
+            business: "busy",
+            social: &social,
+            rows: 100,
+            left: Duration::from_secs(9),
+        };
         let text = block(&look, 7).join("\n");
-        for wanted in ["shut (host_cpu 91.0 %", "15 moved, 7 a second, about 85 to go", "9 s left", "2 published"] {
+        for wanted in [
+            "shut (host_cpu 91.0 %",
+            "15 moved, 7 a second, about 85 to go",
+            "9 s left",
+            "2 published",
+        ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
     }

@@ -83,7 +83,10 @@ pub(crate) fn run(args: &DemoLoadArgs) -> Outcome {
     });
     let trouble = shop.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
     match trouble {
-        Some(error) => Err(Failure::new(Exit::Source, format!("the demo's business: {error}"))),
+        Some(error) => Err(Failure::new(
+            Exit::Source,
+            format!("the demo's business: {error}"),
+        )),
         None => Ok(Exit::Done),
     }
 }
@@ -132,18 +135,32 @@ fn work(shop: &Shop, path: &Path, seed: u64, at: usize) -> rusqlite::Result<()> 
 /// the write lock, so it is in the order of commits.
 fn transact(shop: &Shop, core: &mut Connection, chance: &mut Chance) -> rusqlite::Result<()> {
     let tx = core.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let now = Timestamp::now().as_millisecond().max(shop.clock.load(Ordering::SeqCst));
+    let now = Timestamp::now()
+        .as_millisecond()
+        .max(shop.clock.load(Ordering::SeqCst));
     shop.clock.store(now, Ordering::SeqCst);
     let number = shop.number.fetch_add(1, Ordering::SeqCst);
     core::settle(&tx, number, now, chance)?;
     for (table, change) in [
-        ("setl", "refd_setl_flag = CASE refd_setl_flag WHEN '0' THEN '1' ELSE '0' END"),
-        ("fee", "hosp_appr_flag = CASE hosp_appr_flag WHEN '0' THEN '1' ELSE '0' END"),
-        ("psn_insu", "psn_insu_stas = CASE psn_insu_stas WHEN '1' THEN '2' ELSE '1' END"),
+        (
+            "setl",
+            "refd_setl_flag = CASE refd_setl_flag WHEN '0' THEN '1' ELSE '0' END",
+        ),
+        (
+            "fee",
+            "hosp_appr_flag = CASE hosp_appr_flag WHEN '0' THEN '1' ELSE '0' END",
+        ),
+        (
+            "psn_insu",
+            "psn_insu_stas = CASE psn_insu_stas WHEN '1' THEN '2' ELSE '1' END",
+        ),
     ] {
         let most: i64 = tx.query_row(&format!("SELECT max(rid) FROM {table}"), [], |row| row.get(0))?;
         let rid = chance.between(1, most);
-        tx.prepare_cached(&format!("UPDATE {table} SET {change}, updt_time = ?1 WHERE rid = ?2"))?.execute([now, rid])?;
+        tx.prepare_cached(&format!(
+            "UPDATE {table} SET {change}, updt_time = ?1 WHERE rid = ?2"
+        ))?
+        .execute([now, rid])?;
     }
     tx.commit()
 }
@@ -166,7 +183,9 @@ mod tests {
 
     #[test]
     fn the_business_comes_and_goes() {
-        let phases: Vec<bool> = [0, 4_999, 5_000, 12_999, 13_000].map(|ms| is_busy(Duration::from_millis(ms))).to_vec();
+        let phases: Vec<bool> = [0, 4_999, 5_000, 12_999, 13_000]
+            .map(|ms| is_busy(Duration::from_millis(ms)))
+            .to_vec();
         assert_eq!(phases, [true, true, false, false, true]);
     }
 }

@@ -75,7 +75,9 @@ async fn play(args: &DemoArgs, workshop: &mut Workshop, stage: &mut Stage, began
     let mut live = Live::new();
     live.say(&format!("the demo works in {}", workshop.path().display()));
     let rows = stage::make_core(workshop, args.rows, args.seed).await?;
-    live.say(&format!("a core with {rows} rows is made; starting the exchange, one social agent and two pollers"));
+    live.say(&format!(
+        "a core with {rows} rows is made; starting the exchange, one social agent and two pollers"
+    ));
     stage.start(workshop).await?;
     let since = jiff::Timestamp::now().as_millisecond();
     stage.business(workshop, args.seconds, args.seed)?;
@@ -88,8 +90,18 @@ async fn play(args: &DemoArgs, workshop: &mut Workshop, stage: &mut Stage, began
         let (social, business) = (stage.social_status().await, stage.phase());
         let left = end.saturating_duration_since(Instant::now());
         let over = stage.business_ended()?;
-        let what = if over { "the business has ended, the rest is arriving" } else { "the business works" };
-        live.show(&Look { stage: what, business: &business, social: &social, rows, left });
+        let what = if over {
+            "the business has ended, the rest is arriving"
+        } else {
+            "the business works"
+        };
+        live.show(&Look {
+            stage: what,
+            business: &business,
+            social: &social,
+            rows,
+            left,
+        });
         if over {
             let done = blocking({
                 let (core, store) = (core.clone(), store.clone());
@@ -143,17 +155,26 @@ fn late(social: &Value) -> Failure {
     }
     Failure::new(
         Exit::Unfinished,
-        format!("not everything arrived in time ({rows} rows moved, the gate says: {reason}); run it again with --keep and look at log/"),
+        format!(
+            "not everything arrived in time ({rows} rows moved, the gate says: {reason}); run it again with --keep and look at log/"
+        ),
     )
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of one run are exact in a float")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of one run are exact in a float"
+)]
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1e3
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::internal(&error))?
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::internal(&error))?
 }
 
 /// Verifies the streams with the auditor's credential, which can only read.
@@ -161,7 +182,11 @@ async fn audit(workshop: &Workshop) -> Result<Findings, Failure> {
     let file = load_file::<PartyFile>(&workshop.at("auditor.toml"))?;
     let exchange = JetStream::connect(file.value.exchange.command(file.folder())?).await?;
     let trust = file.value.trust;
-    let trust = Trust { chunks: trust.chunks, receipts: trust.receipts, entries: trust.entries };
+    let trust = Trust {
+        chunks: trust.chunks,
+        receipts: trust.receipts,
+        entries: trust.entries,
+    };
     verify(&exchange, &trust, &Selection::all(Stream::Data))
         .await
         .map_err(|error| Failure::new(Exit::Exchange, error.to_string()))
@@ -192,7 +217,9 @@ fn report(
         receipts_verified: findings.receipts_verified,
         faults: findings.faults.iter().map(ToString::to_string).collect(),
         gate_shuts: number(social, "/gate/shuts"),
-        gate_shut_reasons: reasons.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
+        gate_shut_reasons: reasons
+            .and_then(|value| serde_json::from_value(value).ok())
+            .unwrap_or_default(),
         gate_open_ms: open,
         gate_shut_ms: number(social, "/gate/shut_ms"),
         time_to_yield_ms: seconds(number(social, "/gate/yields/max_us")),

@@ -6,12 +6,17 @@ use tokio::net::TcpStream;
 
 /// An agent's status; none while it does not answer.
 pub(crate) async fn status(addr: &str) -> Option<Value> {
-    tokio::time::timeout(std::time::Duration::from_secs(1), ask(addr)).await.ok()?
+    tokio::time::timeout(std::time::Duration::from_secs(1), ask(addr))
+        .await
+        .ok()?
 }
 
 async fn ask(addr: &str) -> Option<Value> {
     let mut stream = TcpStream::connect(addr.trim()).await.ok()?;
-    let request = format!("GET /status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", addr.trim());
+    let request = format!(
+        "GET /status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        addr.trim()
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
@@ -32,5 +37,9 @@ pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 /// The sum of one number over all lanes.
 pub(crate) fn over_lanes(value: &Value, key: &str) -> u64 {
     let lanes = value.pointer("/lanes").and_then(Value::as_object);
-    lanes.into_iter().flatten().map(|(_, lane)| lane.get(key).and_then(Value::as_u64).unwrap_or(0)).sum()
+    lanes
+        .into_iter()
+        .flatten()
+        .map(|(_, lane)| lane.get(key).and_then(Value::as_u64).unwrap_or(0))
+        .sum()
 }

@@ -70,7 +70,11 @@ impl Report {
     /// For people.
     pub(crate) fn told(&self) -> String {
         let mut text = String::new();
-        let verdict = if self.agree { "core and store agree, row by row" } else { "SOMETHING IS WRONG" };
+        let verdict = if self.agree {
+            "core and store agree, row by row"
+        } else {
+            "SOMETHING IS WRONG"
+        };
         // Writing into a string cannot fail.
         let _ = writeln!(text, "\n  {verdict}\n");
         let mut line = |name: &str, value: String| {
@@ -81,21 +85,51 @@ impl Report {
         line("missing", self.missing.to_string());
         line("doubled", self.doubled.to_string());
         line("differing", self.differing.to_string());
-        line("rows published", format!("{}, of these {} new or changed while it ran", self.rows_published, self.changed_while_running));
-        let reasons: Vec<String> = self.gate_shut_reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        line("the gate shut", format!("{} times ({})", self.gate_shuts, reasons.join(", ")));
+        line(
+            "rows published",
+            format!(
+                "{}, of these {} new or changed while it ran",
+                self.rows_published, self.changed_while_running
+            ),
+        );
+        let reasons: Vec<String> = self
+            .gate_shut_reasons
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        line(
+            "the gate shut",
+            format!("{} times ({})", self.gate_shuts, reasons.join(", ")),
+        );
         line(
             "rows read while shut",
-            format!("{}, counted by the database driver ({:.1} ms at most to yield)", self.rows_read_while_shut, self.time_to_yield_ms),
+            format!(
+                "{}, counted by the database driver ({:.1} ms at most to yield)",
+                self.rows_read_while_shut, self.time_to_yield_ms
+            ),
         );
-        line("chunks", format!("{}, of these {} verified: signature, link, number, totals", self.chunks, self.chunks_verified));
+        line(
+            "chunks",
+            format!(
+                "{}, of these {} verified: signature, link, number, totals",
+                self.chunks, self.chunks_verified
+            ),
+        );
         let ms = |spread: &Spread| format!("{} / {} ms", spread.p50, spread.p95);
         let fresh = &self.freshness;
         line(
             "freshness (p50 / p95)",
-            format!("wait for idle {}, transit {}, wait for poll {}", ms(&fresh.wait_idle_ms), ms(&fresh.transit_ms), ms(&fresh.wait_poll_ms)),
+            format!(
+                "wait for idle {}, transit {}, wait for poll {}",
+                ms(&fresh.wait_idle_ms),
+                ms(&fresh.transit_ms),
+                ms(&fresh.wait_poll_ms)
+            ),
         );
-        line("rows a second", format!("{} while the gate was open", self.rows_per_second_open));
+        line(
+            "rows a second",
+            format!("{} while the gate was open", self.rows_per_second_open),
+        );
         line("time", format!("{:.0} s", self.seconds));
         for fault in &self.faults {
             let _ = writeln!(text, "  FAULT {fault}");
@@ -110,7 +144,13 @@ mod tests {
 
     #[test]
     fn one_thing_wrong_is_enough() {
-        let good = Report { rows_core: 2, rows_stored: 2, chunks: 1, chunks_verified: 1, ..Report::default() };
+        let good = Report {
+            rows_core: 2,
+            rows_stored: 2,
+            chunks: 1,
+            chunks_verified: 1,
+            ..Report::default()
+        };
         let judged = |change: fn(&mut Report)| {
             let mut report = good.clone();
             change(&mut report);

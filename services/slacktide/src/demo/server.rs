@@ -20,24 +20,37 @@ fn binary() -> Result<PathBuf, Failure> {
         if path.is_file() {
             return Ok(path);
         }
-        return Err(missing(&format!("SLACKTIDE_NATS_SERVER names {}, which is not there", path.display())));
+        return Err(missing(&format!(
+            "SLACKTIDE_NATS_SERVER names {}, which is not there",
+            path.display()
+        )));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|dir| dir.join("nats-server"));
     let here = std::env::current_dir().unwrap_or_default();
     let tools = here.ancestors().map(|dir| dir.join(".tools/bin/nats-server"));
-    on_path.chain(tools).find(|path| path.is_file()).ok_or_else(|| missing("there is no nats-server on the path"))
+    on_path
+        .chain(tools)
+        .find(|path| path.is_file())
+        .ok_or_else(|| missing("there is no nats-server on the path"))
 }
 
 fn missing(what: &str) -> Failure {
-    Failure::usage(format!("{what}; run `make tools`, or install nats-server 2.11 or later, or set SLACKTIDE_NATS_SERVER"))
+    Failure::usage(format!(
+        "{what}; run `make tools`, or install nats-server 2.11 or later, or set SLACKTIDE_NATS_SERVER"
+    ))
 }
 
 /// Starts it on free ports of the loopback; gives its address.
-pub(crate) async fn start(dir: &Path, recipient: &RecipientName, keys: &[(&str, &str)]) -> Result<(Process, String), Failure> {
+pub(crate) async fn start(
+    dir: &Path,
+    recipient: &RecipientName,
+    keys: &[(&str, &str)],
+) -> Result<(Process, String), Failure> {
     let server = dir.join("server");
     let ports = dir.join("ports");
-    let failed = |error: std::io::Error| Failure::new(Exit::Internal, format!("{}: {error}", server.display()));
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Internal, format!("{}: {error}", server.display()));
     std::fs::create_dir_all(&ports).map_err(failed)?;
     for (name, text) in topology::server::files(std::slice::from_ref(recipient)) {
         let path = server.join(name);
@@ -50,11 +63,19 @@ pub(crate) async fn start(dir: &Path, recipient: &RecipientName, keys: &[(&str, 
         .arg(server.join("server.conf"))
         .arg("--ports_file_dir")
         .arg(&ports)
-        .envs(topology::server::environment("127.0.0.1:-1", "127.0.0.1:-1", &dir.join("streams"), keys))
+        .envs(topology::server::environment(
+            "127.0.0.1:-1",
+            "127.0.0.1:-1",
+            &dir.join("streams"),
+            keys,
+        ))
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     let mut process = child::start("nats-server", command, &dir.join("log/nats-server.log"))?;
-    let file = ports.join(format!("nats-server_{}.ports", process.child.id().unwrap_or_default()));
+    let file = ports.join(format!(
+        "nats-server_{}.ports",
+        process.child.id().unwrap_or_default()
+    ));
     let text = child::text_of(&file, &mut process, Duration::from_secs(20)).await?;
     let url = serde_json::from_str::<serde_json::Value>(&text)
         .ok()
@@ -66,7 +87,8 @@ pub(crate) async fn start(dir: &Path, recipient: &RecipientName, keys: &[(&str, 
 /// Makes streams and consumers, as `slacktide exchange apply` does.
 pub(crate) async fn furnish(admin: nats::Options, recipient: &RecipientName) -> Result<(), Failure> {
     let admin = Admin::new(JetStream::connect(admin).await?);
-    let files = topology::embedded(std::slice::from_ref(recipient)).map_err(|error| Failure::internal(&error))?;
+    let files =
+        topology::embedded(std::slice::from_ref(recipient)).map_err(|error| Failure::internal(&error))?;
     let plan = topology::plan(&admin, &files).await?;
     topology::apply(&admin, &plan, false).await?;
     Ok(())

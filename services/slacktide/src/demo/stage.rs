@@ -43,8 +43,12 @@ pub(crate) async fn make_core(workshop: &Workshop, rows: u64, seed: u64) -> Resu
         core.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok::<u64, rusqlite::Error>(rows)
     });
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Source, format!("the demo's core cannot be made: {error}"));
-    made.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Source, format!("the demo's core cannot be made: {error}"))
+    };
+    made.await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
 }
 
 /// Rows of the core that changed at this time or later.
@@ -53,7 +57,9 @@ pub(crate) fn changed_since(core: &Path, since: i64) -> rusqlite::Result<u64> {
     let mut all = 0;
     for table in &TABLES {
         let sql = format!("SELECT count(*) FROM {} WHERE updt_time >= ?1", table.name);
-        all += core.query_row(&sql, [since], |row| row.get::<_, i64>(0))?.unsigned_abs();
+        all += core
+            .query_row(&sql, [since], |row| row.get::<_, i64>(0))?
+            .unsigned_abs();
     }
     Ok(all)
 }
@@ -62,7 +68,11 @@ impl Stage {
     /// Starts the exchange, the social agent and two pollers.
     pub(crate) async fn start(&mut self, workshop: &Workshop) -> Result<(), Failure> {
         let recipient = RecipientName::new("insurer-a").map_err(|error| Failure::internal(&error))?;
-        let keys: Vec<(&str, &str)> = workshop.keys.iter().map(|(user, keys)| (*user, keys.connect.as_str())).collect();
+        let keys: Vec<(&str, &str)> = workshop
+            .keys
+            .iter()
+            .map(|(user, keys)| (*user, keys.connect.as_str()))
+            .collect();
         let (process, url) = server::start(workshop.path(), &recipient, &keys).await?;
         (self.server, self.url) = (Some(process), url);
         workshop.write_files(&self.url)?;
@@ -71,9 +81,15 @@ impl Stage {
         for number in ["1", "2"] {
             let file = workshop.at(&format!("commercial-{number}.toml"));
             let log = workshop.at(&format!("log/commercial-{number}.log"));
-            self.pollers.push(agent("commercial agent", "commercial", &file, &log)?);
+            self.pollers
+                .push(agent("commercial agent", "commercial", &file, &log)?);
         }
-        let mut social = agent("social agent", "social", &workshop.at("social.toml"), &workshop.at("log/social.log"))?;
+        let mut social = agent(
+            "social agent",
+            "social",
+            &workshop.at("social.toml"),
+            &workshop.at("log/social.log"),
+        )?;
         self.social_addr = text_of(&workshop.at("social.addr"), &mut social, GRACE).await?;
         self.social = Some(social);
         Ok(())
@@ -83,7 +99,14 @@ impl Stage {
     pub(crate) fn business(&mut self, workshop: &Workshop, seconds: u64, seed: u64) -> Result<(), Failure> {
         let mut command = child::this_program()?;
         command
-            .args(["demo-load", "--seconds", &seconds.to_string(), "--seed", &seed.to_string(), "--core"])
+            .args([
+                "demo-load",
+                "--seconds",
+                &seconds.to_string(),
+                "--seed",
+                &seed.to_string(),
+                "--core",
+            ])
             .arg(workshop.at("core.db"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -104,14 +127,19 @@ impl Stage {
 
     /// Whether the business has come to its end; an error when it failed.
     pub(crate) fn business_ended(&mut self) -> Result<bool, Failure> {
-        let Some(load) = &mut self.load else { return Ok(true) };
+        let Some(load) = &mut self.load else {
+            return Ok(true);
+        };
         match load.child.try_wait() {
             Ok(None) => Ok(false),
             Ok(Some(status)) if status.success() => {
                 self.load = None;
                 Ok(true)
             }
-            Ok(Some(_)) => Err(load.must_run().err().unwrap_or_else(|| Failure::internal(&"the business failed"))),
+            Ok(Some(_)) => Err(load
+                .must_run()
+                .err()
+                .unwrap_or_else(|| Failure::internal(&"the business failed"))),
             Err(error) => Err(Failure::internal(&error)),
         }
     }
@@ -136,7 +164,11 @@ impl Stage {
 
     /// An error when a part of the path ended by itself.
     pub(crate) fn must_run(&mut self) -> Result<(), Failure> {
-        let parts = self.server.iter_mut().chain(&mut self.social).chain(&mut self.pollers);
+        let parts = self
+            .server
+            .iter_mut()
+            .chain(&mut self.social)
+            .chain(&mut self.pollers);
         parts.into_iter().try_for_each(Process::must_run)
     }
 
@@ -163,6 +195,10 @@ impl Stage {
 
 fn agent(name: &'static str, command: &str, file: &Path, log: &Path) -> Result<Process, Failure> {
     let mut process = child::this_program()?;
-    process.args([command, "run", "--config"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+    process
+        .args([command, "run", "--config"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     child::start(name, process, log)
 }

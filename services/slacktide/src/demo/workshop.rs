@@ -25,7 +25,10 @@ impl Workshop {
     /// Makes the folder and the keys.
     pub(crate) fn new(dir: Option<&Path>) -> Result<Self, Failure> {
         let failed = |path: &Path, error: &dyn std::fmt::Display| {
-            Failure::usage(format!("{}: {error}; give --dir a folder that you may write to", path.display()))
+            Failure::usage(format!(
+                "{}: {error}; give --dir a folder that you may write to",
+                path.display()
+            ))
         };
         let (temporary, path) = match dir {
             Some(dir) => {
@@ -51,7 +54,11 @@ impl Workshop {
         for party in PARTIES {
             keys.insert(party, write_keys(&path.join("keys").join(party))?);
         }
-        Ok(Self { temporary, path, keys })
+        Ok(Self {
+            temporary,
+            path,
+            keys,
+        })
     }
 
     /// A file or folder in it.
@@ -73,11 +80,19 @@ impl Workshop {
 
     /// Writes the configuration files.
     pub(crate) fn write_files(&self, url: &str) -> Result<(), Failure> {
-        let sign = |party: &str| self.keys.get(party).map_or("", |keys| keys.sign.as_str()).to_owned();
+        let sign = |party: &str| {
+            self.keys
+                .get(party)
+                .map_or("", |keys| keys.sign.as_str())
+                .to_owned()
+        };
         let (bureau, insurer) = (sign("bureau"), sign("insurer-a"));
         self.write("social.toml", &social(url, &insurer))?;
         for number in [1, 2] {
-            self.write(&format!("commercial-{number}.toml"), &commercial(url, &bureau, number))?;
+            self.write(
+                &format!("commercial-{number}.toml"),
+                &commercial(url, &bureau, number),
+            )?;
         }
         let trust = format!("\n[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\n");
         self.write("auditor.toml", &(party(url, "auditor") + &trust))?;
@@ -86,12 +101,15 @@ impl Workshop {
 
     fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
         let path = self.at(name);
-        std::fs::write(&path, text).map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
+        std::fs::write(&path, text)
+            .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
     }
 }
 
 fn party(url: &str, user: &str) -> String {
-    format!("[exchange]\nurl = \"{url}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n")
+    format!(
+        "[exchange]\nurl = \"{url}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n"
+    )
 }
 
 fn social(url: &str, insurer: &str) -> String {

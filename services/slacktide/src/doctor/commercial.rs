@@ -20,7 +20,14 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
         let recipient = &file.commercial.recipient;
         let drained = exchange.drained(recipient).await;
         if let Some(drained) = exchange::stream(&format!("consumer {recipient}"), drained, findings) {
-            findings.ok("backlog", if drained { "nothing waits at the exchange" } else { "chunks wait at the exchange" });
+            findings.ok(
+                "backlog",
+                if drained {
+                    "nothing waits at the exchange"
+                } else {
+                    "chunks wait at the exchange"
+                },
+            );
         }
     }
     if offline {
@@ -36,7 +43,13 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
                 Ok(lanes) => {
                     for lane in lanes.iter().filter(|lane| lane.stopped.is_some()) {
                         let why = lane.stopped.as_deref().unwrap_or_default();
-                        findings.warn("lane", format!("{} is stopped: {why}; open a new epoch with `slacktide feed rewind`", lane.lane));
+                        findings.warn(
+                            "lane",
+                            format!(
+                                "{} is stopped: {why}; open a new epoch with `slacktide feed rewind`",
+                                lane.lane
+                            ),
+                        );
                     }
                     findings.ok("ledger", format!("{} lanes", lanes.len()));
                 }

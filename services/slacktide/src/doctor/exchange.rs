@@ -37,7 +37,10 @@ pub(crate) async fn examine(
     match exchange.ping().await {
         Ok(took) => {
             let ms = took.as_millis();
-            findings.ok("exchange", format!("user {} is let in, an answer takes {ms} ms", table.user));
+            findings.ok(
+                "exchange",
+                format!("user {} is let in, an answer takes {ms} ms", table.user),
+            );
             Some(exchange)
         }
         Err(error) => {

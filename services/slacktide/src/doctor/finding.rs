@@ -89,7 +89,10 @@ impl Findings {
             let _ = writeln!(text, "{level}  {about:<20} {what}");
         }
         if !self.grants.is_empty() {
-            let _ = writeln!(text, "\nwhat the read-only account needs, to be run by an administrator of the database:");
+            let _ = writeln!(
+                text,
+                "\nwhat the read-only account needs, to be run by an administrator of the database:"
+            );
             for grant in &self.grants {
                 let _ = writeln!(text, "  {grant}");
             }
@@ -98,7 +101,11 @@ impl Findings {
     }
 
     fn add(&mut self, level: Level, about: &str, what: String) {
-        self.findings.push(Finding { level, about: about.to_owned(), what });
+        self.findings.push(Finding {
+            level,
+            about: about.to_owned(),
+            what,
+        });
     }
 }
 

@@ -36,5 +36,9 @@ pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
     } else {
         output::line(findings.told().trim_end());
     }
-    Ok(if findings.failed() { findings.exit() } else { Exit::Done })
+    Ok(if findings.failed() {
+        findings.exit()
+    } else {
+        Exit::Done
+    })
 }

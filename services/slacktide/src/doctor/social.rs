@@ -39,17 +39,27 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
 }
 
 async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Findings) {
-    let lease = exchange::stream("stream LEASES", exchange.lease(&file.social.source).await, findings);
+    let lease = exchange::stream(
+        "stream LEASES",
+        exchange.lease(&file.social.source).await,
+        findings,
+    );
     if let Some(lease) = lease.flatten() {
         let skew = Timestamp::now().as_millisecond() - lease.stored_at.as_millisecond();
         if skew < -SKEW_MS {
-            findings.warn("clock", format!("is {} ms behind the exchange's; set both by NTP", -skew));
+            findings.warn(
+                "clock",
+                format!("is {} ms behind the exchange's; set both by NTP", -skew),
+            );
         } else {
             findings.ok("clock", "is not behind the exchange's");
         }
     }
     let lanes = file.feeds.iter().flat_map(|feed| {
-        let lane = |recipient: &schemas::name::RecipientName| Lane { recipient: recipient.clone(), feed: feed.name.clone() };
+        let lane = |recipient: &schemas::name::RecipientName| Lane {
+            recipient: recipient.clone(),
+            feed: feed.name.clone(),
+        };
         feed.recipients.iter().map(lane).collect::<Vec<_>>()
     });
     // The first lane stands for all: streams and permissions are by stream and party.
@@ -72,7 +82,11 @@ async fn gate(file: &SocialFile, findings: &mut Findings) {
             let status = gate.status();
             let failed = status.readings_milli.values().any(Option::is_none);
             let what = format!("says {:?} now: {}", status.state, status.reason).to_lowercase();
-            if failed { findings.warn("gate", what) } else { findings.ok("gate", what) }
+            if failed {
+                findings.warn("gate", what)
+            } else {
+                findings.ok("gate", what)
+            }
             stop.cancel();
             sampling.joined().await;
         }
@@ -81,10 +95,17 @@ async fn gate(file: &SocialFile, findings: &mut Findings) {
 }
 
 async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
-    let Some(url) = &loaded.value.source.url else { return };
-    let Ok(url) = url.read(loaded.folder()) else { return };
+    let Some(url) = &loaded.value.source.url else {
+        return;
+    };
+    let Ok(url) = url.read(loaded.folder()) else {
+        return;
+    };
     let Some(role) = role(url.expose()) else {
-        findings.warn("grants", "the url names no user, so no GRANT can be written; name the read-only account in it");
+        findings.warn(
+            "grants",
+            "the url names no user, so no GRANT can be written; name the read-only account in it",
+        );
         return;
     };
     for feed in &loaded.value.feeds {
@@ -100,7 +121,9 @@ fn role(url: &str) -> Option<String> {
     let user = match url.split_once("://") {
         Some((_, rest)) => {
             let host = rest.find(['/', '?']).unwrap_or(rest.len());
-            rest[..host].rsplit_once('@').map(|(user, _)| user.split(':').next().unwrap_or(""))
+            rest[..host]
+                .rsplit_once('@')
+                .map(|(user, _)| user.split(':').next().unwrap_or(""))
         }
         None => url.split_whitespace().find_map(|pair| pair.strip_prefix("user=")),
     };
@@ -114,7 +137,10 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
         Ok(source) => source,
         Err(failure) => return findings.fail("source", &failure),
     };
-    findings.ok("source", "is asked whatever the gate says, because you are looking");
+    findings.ok(
+        "source",
+        "is asked whatever the gate says, because you are looking",
+    );
     for feed in &loaded.value.feeds {
         let permit = gate.permit().await;
         let about = format!("feed {}", feed.name);
@@ -123,9 +149,18 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
                 Ok(reading) => match reading.held {
                     Some(held) => findings.warn(
                         &about,
-                        format!("its fence is held by a {} of {} ({}) since {}; end it, or the feed waits", held.what, held.role, held.application, held.since),
+                        format!(
+                            "its fence is held by a {} of {} ({}) since {}; end it, or the feed waits",
+                            held.what, held.role, held.application, held.since
+                        ),
                     ),
-                    None => findings.ok(&about, format!("{} columns, cursor and fence are good", reader.schema().columns.len())),
+                    None => findings.ok(
+                        &about,
+                        format!(
+                            "{} columns, cursor and fence are good",
+                            reader.schema().columns.len()
+                        ),
+                    ),
                 },
                 Err(error) => findings.fail(&about, &Failure::from(error)),
             },

@@ -81,7 +81,10 @@ pub(crate) struct PollTable {
 
 impl Default for PollTable {
     fn default() -> Self {
-        Self { interval: Span::from_secs(1), max_messages: commercial::PollOptions::default().max_messages }
+        Self {
+            interval: Span::from_secs(1),
+            max_messages: commercial::PollOptions::default().max_messages,
+        }
     }
 }
 
@@ -96,12 +99,25 @@ impl Checked for CommercialFile {
             ));
         }
         let store = &self.store;
-        broken.extend(database::broken("store", store.kind, store.url.as_ref(), store.path.as_deref()));
+        broken.extend(database::broken(
+            "store",
+            store.kind,
+            store.url.as_ref(),
+            store.path.as_deref(),
+        ));
         if store.kind == DatabaseKind::Sqlite && store.schema.is_some() {
-            broken.push(Broken::new("store.schema", "is for PostgreSQL, and kind is \"sqlite\"", "remove it"));
+            broken.push(Broken::new(
+                "store.schema",
+                "is for PostgreSQL, and kind is \"sqlite\"",
+                "remove it",
+            ));
         }
         if store.schema.as_ref().is_some_and(String::is_empty) {
-            broken.push(Broken::new("store.schema", "is empty", "name a schema, or leave it out for \"public\""));
+            broken.push(Broken::new(
+                "store.schema",
+                "is empty",
+                "name a schema, or leave it out for \"public\"",
+            ));
         }
         if self.poll.interval.get().as_millis() < 10 {
             broken.push(Broken::new(

@@ -47,16 +47,31 @@ impl DatabaseUrl {
 }
 
 /// The rules about the two ways to say where a database is.
-pub(crate) fn broken(table: &str, kind: DatabaseKind, url: Option<&DatabaseUrl>, path: Option<&Path>) -> Vec<Broken> {
+pub(crate) fn broken(
+    table: &str,
+    kind: DatabaseKind,
+    url: Option<&DatabaseUrl>,
+    path: Option<&Path>,
+) -> Vec<Broken> {
     let mut broken = Vec::new();
-    let mut say = |key: &str, what: &str, remedy: &str| broken.push(Broken::new(&format!("{table}.{key}"), what, remedy));
+    let mut say = |key: &str, what: &str, remedy: &str| {
+        broken.push(Broken::new(&format!("{table}.{key}"), what, remedy))
+    };
     match kind {
         DatabaseKind::Postgres => {
             if url.is_none() {
-                say("url", "is missing", "say where PostgreSQL is: url = { env = \"DATABASE_URL\" }, or { file = … }");
+                say(
+                    "url",
+                    "is missing",
+                    "say where PostgreSQL is: url = { env = \"DATABASE_URL\" }, or { file = … }",
+                );
             }
             if path.is_some() {
-                say("path", "is for SQLite, and kind is \"postgres\"", "remove it, or say kind = \"sqlite\"");
+                say(
+                    "path",
+                    "is for SQLite, and kind is \"postgres\"",
+                    "remove it, or say kind = \"sqlite\"",
+                );
             }
         }
         DatabaseKind::Sqlite => {
@@ -64,12 +79,20 @@ pub(crate) fn broken(table: &str, kind: DatabaseKind, url: Option<&DatabaseUrl>,
                 say("path", "is missing", "say which file: path = \"core.db\"");
             }
             if url.is_some() {
-                say("url", "is for PostgreSQL, and kind is \"sqlite\"", "remove it, or say kind = \"postgres\"");
+                say(
+                    "url",
+                    "is for PostgreSQL, and kind is \"sqlite\"",
+                    "remove it, or say kind = \"postgres\"",
+                );
             }
         }
     }
     if url.is_some_and(DatabaseUrl::holds_password) {
-        say("url", "holds a password in clear", "put it into a file of mode 0600 or into a variable: { file = … } or { env = … }");
+        say(
+            "url",
+            "holds a password in clear",
+            "put it into a file of mode 0600 or into a variable: { file = … } or { env = … }",
+        );
     }
     broken
 }

@@ -25,7 +25,11 @@ impl ExchangeTable {
     pub(crate) fn broken(&self) -> Vec<Broken> {
         let mut broken = Vec::new();
         let schemes = ["nats://", "tls://"];
-        if self.url.split(',').any(|url| !schemes.iter().any(|scheme| url.trim().starts_with(scheme))) {
+        if self
+            .url
+            .split(',')
+            .any(|url| !schemes.iter().any(|scheme| url.trim().starts_with(scheme)))
+        {
             broken.push(Broken::new(
                 "exchange.url",
                 "is no address of an exchange",

@@ -70,29 +70,58 @@ impl FeedTable {
     /// The rules it breaks; `at` is its place among the feeds.
     pub(crate) fn broken(&self, at: usize, kind: DatabaseKind, seen: &mut BTreeSet<FeedName>) -> Vec<Broken> {
         let mut broken = Vec::new();
-        let mut say = |key: &str, what: String, remedy: &str| broken.push(Broken::in_feed(at, key, what, remedy));
+        let mut say =
+            |key: &str, what: String, remedy: &str| broken.push(Broken::in_feed(at, key, what, remedy));
         if !seen.insert(self.name.clone()) {
-            say("name", format!("{:?} is taken by another feed", self.name.as_str()), "give each feed a name of its own");
+            say(
+                "name",
+                format!("{:?} is taken by another feed", self.name.as_str()),
+                "give each feed a name of its own",
+            );
         }
         if !starts_like_a_query(&self.sql) {
-            say("sql", "does not begin with SELECT or WITH".to_owned(), "write one query over tables or views");
+            say(
+                "sql",
+                "does not begin with SELECT or WITH".to_owned(),
+                "write one query over tables or views",
+            );
         }
         if self.cursor.is_empty() {
-            say("cursor", "is empty".to_owned(), "name the columns that order the feed, ending in a unique key: [\"updated_at\", \"id\"]");
+            say(
+                "cursor",
+                "is empty".to_owned(),
+                "name the columns that order the feed, ending in a unique key: [\"updated_at\", \"id\"]",
+            );
         }
         if self.key.is_empty() {
-            say("key", "is empty".to_owned(), "name the columns that identify a row at the store");
+            say(
+                "key",
+                "is empty".to_owned(),
+                "name the columns that identify a row at the store",
+            );
         }
         if self.recipients.is_empty() {
-            say("recipients", "is empty".to_owned(), "name at least one party that the feed is for");
+            say(
+                "recipients",
+                "is empty".to_owned(),
+                "name at least one party that the feed is for",
+            );
         }
-        for (key, names) in [("cursor", &self.cursor), ("key", &self.key), ("money", &self.money)] {
+        for (key, names) in [
+            ("cursor", &self.cursor),
+            ("key", &self.key),
+            ("money", &self.money),
+        ] {
             if names.iter().collect::<BTreeSet<_>>().len() != names.len() {
                 say(key, "names a column twice".to_owned(), "name each column once");
             }
         }
         if self.recipients.iter().collect::<BTreeSet<_>>().len() != self.recipients.len() {
-            say("recipients", "names a party twice".to_owned(), "name each party once");
+            say(
+                "recipients",
+                "names a party twice".to_owned(),
+                "name each party once",
+            );
         }
         match self.cursor_set_by {
             CursorSetBy::Application if self.lag.is_none_or(|lag| lag.get().is_zero()) => say(
@@ -102,7 +131,8 @@ impl FeedTable {
             ),
             CursorSetBy::Transaction | CursorSetBy::Statement if kind == DatabaseKind::Sqlite => say(
                 "cursor_set_by",
-                "names a fence that SQLite cannot give: it does not tell who has a transaction open".to_owned(),
+                "names a fence that SQLite cannot give: it does not tell who has a transaction open"
+                    .to_owned(),
                 "use \"application\" with a lag, or \"sequence\" for the rowid",
             ),
             _ => {}
@@ -110,7 +140,11 @@ impl FeedTable {
         for (column, name) in &self.types {
             if source::declared::parse(name).is_none() {
                 let what = format!("gives column {column:?} the type {name:?}, which is not known");
-                say("types", what, "use a type such as \"decimal(16,2)\", \"date\", \"timestamptz\", \"int8\" or \"text\"");
+                say(
+                    "types",
+                    what,
+                    "use a type such as \"decimal(16,2)\", \"date\", \"timestamptz\", \"int8\" or \"text\"",
+                );
             }
         }
         broken
@@ -118,6 +152,10 @@ impl FeedTable {
 }
 
 fn starts_like_a_query(sql: &str) -> bool {
-    let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+    let first = sql
+        .trim_start()
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or("");
     first.eq_ignore_ascii_case("select") || first.eq_ignore_ascii_case("with")
 }

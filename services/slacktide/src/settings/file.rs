@@ -40,7 +40,10 @@ pub(crate) fn load<T: Checked>(path: &Path) -> Result<Loaded<T>, Failure> {
 /// Reads a file of whatever kind its tables say it is.
 pub(crate) fn load_any(path: &Path) -> Result<Kind, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!("{}: {error}; give the configuration file with --config", path.display()))
+        Failure::usage(format!(
+            "{}: {error}; give the configuration file with --config",
+            path.display()
+        ))
     })?;
     match kind_of(&text) {
         "social" => Ok(Kind::Social(Box::new(load(path)?))),
@@ -55,7 +58,10 @@ pub(crate) fn load_any(path: &Path) -> Result<Kind, Failure> {
 
 /// Told by the headers, so that a file with a fault elsewhere still gets that fault's own error.
 fn kind_of(text: &str) -> &'static str {
-    let has = |table: &str| text.lines().any(|line| line.trim_start().starts_with(&format!("[{table}]")));
+    let has = |table: &str| {
+        text.lines()
+            .any(|line| line.trim_start().starts_with(&format!("[{table}]")))
+    };
     if has("social") {
         "social"
     } else if has("commercial") {

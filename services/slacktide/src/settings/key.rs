@@ -40,9 +40,18 @@ mod tests {
         let seed = nkeys::KeyPair::new_user().seed().unwrap_or_default();
         std::fs::write(&path, &seed)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        let table = SigningTable { seed: Secret::File("connect.seed".into()) };
-        let error = table.key(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("connection (user) key") && error.contains("sign.seed"), "{error}");
+        let table = SigningTable {
+            seed: Secret::File("connect.seed".into()),
+        };
+        let error = table
+            .key(folder.path())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(
+            error.contains("connection (user) key") && error.contains("sign.seed"),
+            "{error}"
+        );
         assert!(!error.contains(&seed), "the seed is in the error");
         Ok(())
     }

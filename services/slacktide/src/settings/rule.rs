@@ -17,12 +17,25 @@ pub(crate) struct Broken {
 impl Broken {
     /// A rule about a key from the top.
     pub(crate) fn new(key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { feed: None, key: key.to_owned(), what: what.into(), remedy: remedy.into() }
+        Self {
+            feed: None,
+            key: key.to_owned(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 
     /// A rule about a key of one feed.
-    pub(crate) fn in_feed(feed: usize, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { feed: Some(feed), ..Self::new(key, what, remedy) }
+    pub(crate) fn in_feed(
+        feed: usize,
+        key: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            feed: Some(feed),
+            ..Self::new(key, what, remedy)
+        }
     }
 
     /// The sentence, with file and line where the key stands in the file.
@@ -58,7 +71,11 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
                 nearest = Some(at + 1);
             }
         } else if let Some(name) = assigned(line) {
-            let whole = if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") };
+            let whole = if table.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{table}.{name}")
+            };
             if key == whole || key.starts_with(&format!("{whole}.")) {
                 return Some(at + 1);
             }
@@ -68,12 +85,23 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
 }
 
 fn line_in_feed(text: &str, feed: usize, key: &str) -> Option<usize> {
-    let starts: Vec<usize> =
-        text.lines().enumerate().filter(|(_, line)| line.trim().starts_with("[[feed]]")).map(|(at, _)| at).collect();
+    let starts: Vec<usize> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim().starts_with("[[feed]]"))
+        .map(|(at, _)| at)
+        .collect();
     let start = *starts.get(feed)?;
     let end = starts.get(feed + 1).copied().unwrap_or(usize::MAX);
-    let found = text.lines().enumerate().skip(start).take_while(|(at, _)| *at < end);
-    let line = found.into_iter().find(|(_, line)| assigned(line.trim()) == Some(key)).map(|(at, _)| at);
+    let found = text
+        .lines()
+        .enumerate()
+        .skip(start)
+        .take_while(|(at, _)| *at < end);
+    let line = found
+        .into_iter()
+        .find(|(_, line)| assigned(line.trim()) == Some(key))
+        .map(|(at, _)| at);
     Some(line.unwrap_or(start) + 1)
 }
 
@@ -91,15 +119,31 @@ fn assigned(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "[gate]\nhold = \"1s\"\n\n[[feed]]\nname = \"a\"\n\n[[feed]]\nname = \"b\"\nkey = []\n";
+    const TEXT: &str =
+        "[gate]\nhold = \"1s\"\n\n[[feed]]\nname = \"a\"\n\n[[feed]]\nname = \"b\"\nkey = []\n";
 
     #[test]
     fn a_rule_names_the_line_of_its_key_or_of_its_table() {
         let told = |broken: Broken| broken.told(Path::new("f.toml"), TEXT);
-        assert_eq!(told(Broken::new("gate.hold", "is x", "do y")), "f.toml:2: gate.hold: is x; do y");
-        assert_eq!(told(Broken::new("gate.own", "is x", "do y")), "f.toml:1: gate.own: is x; do y");
-        assert_eq!(told(Broken::new("lease.ttl", "is x", "do y")), "f.toml: lease.ttl: is x; do y");
-        assert_eq!(told(Broken::in_feed(1, "key", "is x", "do y")), "f.toml:9: feed.key: is x; do y");
-        assert_eq!(told(Broken::in_feed(0, "key", "is x", "do y")), "f.toml:4: feed.key: is x; do y");
+        assert_eq!(
+            told(Broken::new("gate.hold", "is x", "do y")),
+            "f.toml:2: gate.hold: is x; do y"
+        );
+        assert_eq!(
+            told(Broken::new("gate.own", "is x", "do y")),
+            "f.toml:1: gate.own: is x; do y"
+        );
+        assert_eq!(
+            told(Broken::new("lease.ttl", "is x", "do y")),
+            "f.toml: lease.ttl: is x; do y"
+        );
+        assert_eq!(
+            told(Broken::in_feed(1, "key", "is x", "do y")),
+            "f.toml:9: feed.key: is x; do y"
+        );
+        assert_eq!(
+            told(Broken::in_feed(0, "key", "is x", "do y")),
+            "f.toml:4: feed.key: is x; do y"
+        );
     }
 }

@@ -107,7 +107,9 @@ pub(crate) struct LeaseTable {
 
 impl Default for LeaseTable {
     fn default() -> Self {
-        Self { ttl: Span::from_secs(3) }
+        Self {
+            ttl: Span::from_secs(3),
+        }
     }
 }
 
@@ -140,43 +142,88 @@ impl Checked for SocialFile {
     fn broken(&self) -> Vec<Broken> {
         let mut broken = self.exchange.broken();
         let source = &self.source;
-        broken.extend(database::broken("source", source.kind, source.url.as_ref(), source.path.as_deref()));
+        broken.extend(database::broken(
+            "source",
+            source.kind,
+            source.url.as_ref(),
+            source.path.as_deref(),
+        ));
         let mut say = |key: &str, what: String, remedy: &str| broken.push(Broken::new(key, what, remedy));
         if !within(source.statement_timeout, 10, 60_000) {
-            say("source.statement_timeout", format!("is {}", source.statement_timeout), "give 10ms to 1m; short statements are what keeps the core unharmed");
+            say(
+                "source.statement_timeout",
+                format!("is {}", source.statement_timeout),
+                "give 10ms to 1m; short statements are what keeps the core unharmed",
+            );
         }
         if source.kind == DatabaseKind::Sqlite && !source.read_only_roles.is_empty() {
-            say("source.read_only_roles", "is for PostgreSQL, and kind is \"sqlite\"".to_owned(), "remove it");
+            say(
+                "source.read_only_roles",
+                "is for PostgreSQL, and kind is \"sqlite\"".to_owned(),
+                "remove it",
+            );
         }
         if let Err(error) = self.gate.validate() {
             say(&format!("gate.{}", error.key), error.what, error.remedy);
         }
         if !within(self.lease.ttl, 300, 60_000) {
-            say("lease.ttl", format!("is {}", self.lease.ttl), "give 300ms to 1m; 3s is usual");
+            say(
+                "lease.ttl",
+                format!("is {}", self.lease.ttl),
+                "give 300ms to 1m; 3s is usual",
+            );
         }
         let publisher = &self.publisher;
         if !within(publisher.quantum, 1, 1_000) {
-            say("publisher.quantum", format!("is {}", publisher.quantum), "give 1ms to 1s; 20ms is usual");
+            say(
+                "publisher.quantum",
+                format!("is {}", publisher.quantum),
+                "give 1ms to 1s; 20ms is usual",
+            );
         }
         if publisher.quantum.get() > source.statement_timeout.get() {
-            say("publisher.quantum", "is longer than source.statement_timeout".to_owned(), "make it shorter, or every quantum is cancelled");
+            say(
+                "publisher.quantum",
+                "is longer than source.statement_timeout".to_owned(),
+                "make it shorter, or every quantum is cancelled",
+            );
         }
         if !(1..=1_000_000).contains(&publisher.quantum_rows) {
-            say("publisher.quantum_rows", format!("is {}", publisher.quantum_rows), "give 1 to 1000000");
+            say(
+                "publisher.quantum_rows",
+                format!("is {}", publisher.quantum_rows),
+                "give 1 to 1000000",
+            );
         }
         if !within(publisher.close_after, 1, 60_000) {
-            say("publisher.close_after", format!("is {}", publisher.close_after), "give 1ms to 1m; 200ms is usual");
+            say(
+                "publisher.close_after",
+                format!("is {}", publisher.close_after),
+                "give 1ms to 1m; 200ms is usual",
+            );
         }
         if !within(publisher.idle_poll, 10, 3_600_000) {
-            say("publisher.idle_poll", format!("is {}", publisher.idle_poll), "give 10ms to 1h");
+            say(
+                "publisher.idle_poll",
+                format!("is {}", publisher.idle_poll),
+                "give 10ms to 1h",
+            );
         }
         if self.feeds.is_empty() {
-            say("feed", "there is none".to_owned(), "describe at least one [[feed]]");
+            say(
+                "feed",
+                "there is none".to_owned(),
+                "describe at least one [[feed]]",
+            );
         }
         let mut seen = BTreeSet::new();
         for (at, feed) in self.feeds.iter().enumerate() {
             broken.extend(feed.broken(at, source.kind, &mut seen));
-            for recipient in feed.recipients.iter().filter(|name| !self.trust.receipts.contains_key(name)) {
+            for recipient in feed
+                .recipients
+                .iter()
+                .filter(|name| !self.trust.receipts.contains_key(name))
+            {
                 broken.push(Broken::in_feed(
                     at,
                     "recipients",
@@ -208,7 +255,12 @@ mod tests {
 
     fn first(change: impl Fn(String) -> String) -> String {
         match file(change) {
-            Ok(file) => file.broken().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            Ok(file) => file
+                .broken()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
             Err(error) => error,
         }
     }
@@ -222,28 +274,79 @@ mod tests {
     fn each_rule_has_its_own_sentence() {
         for (from, to, wanted) in [
             ("lag = \"1s\"\n", "", "feed.lag: is missing"),
-            ("cursor = [\"updt_time\", \"id\"]", "cursor = []", "feed.cursor: is empty"),
+            (
+                "cursor = [\"updt_time\", \"id\"]",
+                "cursor = []",
+                "feed.cursor: is empty",
+            ),
             ("key = [\"id\"]", "key = []", "feed.key: is empty"),
-            ("key = [\"id\"]", "key = [\"id\", \"id\"]", "feed.key: names a column twice"),
-            ("recipients = [\"insurer-a\"]", "recipients = []", "feed.recipients: is empty"),
-            ("recipients = [\"insurer-a\"]", "recipients = [\"insurer-b\"]", "names insurer-b, whose receipts nobody could check"),
-            ("\"application\"", "\"transaction\"", "feed.cursor_set_by: names a fence that SQLite cannot give"),
-            ("SELECT * FROM setl", "DELETE FROM setl", "feed.sql: does not begin with SELECT"),
-            ("path = \"core.db\"", "url = { env = \"U\" }", "source.path: is missing"),
-            ("kind = \"sqlite\"\npath = \"core.db\"", "kind = \"postgres\"\nurl = { value = \"postgres://u:p@h/d\" }", "source.url: holds a password"),
+            (
+                "key = [\"id\"]",
+                "key = [\"id\", \"id\"]",
+                "feed.key: names a column twice",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = []",
+                "feed.recipients: is empty",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = [\"insurer-b\"]",
+                "names insurer-b, whose receipts nobody could check",
+            ),
+            (
+                "\"application\"",
+                "\"transaction\"",
+                "feed.cursor_set_by: names a fence that SQLite cannot give",
+            ),
+            (
+                "SELECT * FROM setl",
+                "DELETE FROM setl",
+                "feed.sql: does not begin with SELECT",
+            ),
+            (
+                "path = \"core.db\"",
+                "url = { env = \"U\" }",
+                "source.path: is missing",
+            ),
+            (
+                "kind = \"sqlite\"\npath = \"core.db\"",
+                "kind = \"postgres\"\nurl = { value = \"postgres://u:p@h/d\" }",
+                "source.url: holds a password",
+            ),
             ("nats://a:1", "http://a:1", "exchange.url: is no address"),
-            ("path = \"core.db\"\n", "path = \"core.db\"\n[publisher]\nquantum = \"2s\"\n", "publisher.quantum: is 2s"),
-            ("path = \"core.db\"\n", "path = \"core.db\"\n[gate]\ngood_samples = 0\n", "gate.good_samples: is 0"),
-            ("path = \"core.db\"\n", "path = \"core.db\"\n[lease]\nttl = \"10ms\"\n", "lease.ttl: is 10ms"),
+            (
+                "path = \"core.db\"\n",
+                "path = \"core.db\"\n[publisher]\nquantum = \"2s\"\n",
+                "publisher.quantum: is 2s",
+            ),
+            (
+                "path = \"core.db\"\n",
+                "path = \"core.db\"\n[gate]\ngood_samples = 0\n",
+                "gate.good_samples: is 0",
+            ),
+            (
+                "path = \"core.db\"\n",
+                "path = \"core.db\"\n[lease]\nttl = \"10ms\"\n",
+                "lease.ttl: is 10ms",
+            ),
             ("[[feed]]", "[[feeed]]", "unknown field `feeed`"),
             ("key = [\"id\"]", "kee = [\"id\"]", "unknown field `kee`"),
-            ("key = [\"id\"]", "key = [\"id\"]\ntypes = { a = \"decimall\" }", "gives column \"a\" the type \"decimall\""),
+            (
+                "key = [\"id\"]",
+                "key = [\"id\"]\ntypes = { a = \"decimall\" }",
+                "gives column \"a\" the type \"decimall\"",
+            ),
         ] {
             let told = first(|text| text.replace(from, to));
             assert!(told.contains(wanted), "{to}: {told}");
         }
         let twice = first(|text| format!("{text}{FEED}"));
-        assert!(twice.contains("feed.name: \"setl\" is taken by another feed"), "{twice}");
+        assert!(
+            twice.contains("feed.name: \"setl\" is taken by another feed"),
+            "{twice}"
+        );
     }
 
     #[test]

@@ -2,13 +2,23 @@ use super::*;
 use schemas::column::{Column, ColumnType};
 
 fn schema() -> RowSchema {
-    let column = |name: &str, kind| Column { name: name.into(), kind, nullable: true };
+    let column = |name: &str, kind| Column {
+        name: name.into(),
+        kind,
+        nullable: true,
+    };
     RowSchema {
         name: "setl".into(),
         version: 1,
         columns: vec![
             column("id", ColumnType::Int8),
-            column("amount", ColumnType::Decimal { precision: None, scale: None }),
+            column(
+                "amount",
+                ColumnType::Decimal {
+                    precision: None,
+                    scale: None,
+                },
+            ),
             column("note", ColumnType::Text { max: None }),
             column("gone", ColumnType::Bool),
         ],
@@ -26,7 +36,12 @@ fn at(id: i64) -> Option<Cursor> {
 }
 
 fn put(chunker: &mut Chunker, id: i64, amount: &str, note: &str, gone: bool) {
-    chunker.row(&[Value::Int(id), Value::Text(amount), Value::Text(note), Value::Bool(gone)]);
+    chunker.row(&[
+        Value::Int(id),
+        Value::Text(amount),
+        Value::Text(note),
+        Value::Bool(gone),
+    ]);
 }
 
 #[test]
@@ -45,7 +60,9 @@ fn blocks_follow_each_other_without_a_gap_and_their_sums_are_exact() {
     }
     assert_eq!(before, at(600));
     let mut sum = Total::default();
-    blocks.iter().for_each(|block| sum.add(Value::Text(&block.totals.money["amount"])));
+    blocks
+        .iter()
+        .for_each(|block| sum.add(Value::Text(&block.totals.money["amount"])));
     assert_eq!(sum.to_string(), "60.00");
     assert_eq!(blocks.iter().map(|block| block.totals.deleted).sum::<u64>(), 6);
     assert_eq!(blocks.iter().map(|block| block.totals.rows).sum::<u64>(), 600);
@@ -60,22 +77,38 @@ fn a_large_row_travels_alone_and_a_larger_one_is_a_reject_in_its_place() {
     put(&mut chunker, 4, "1", "small", false);
     chunker.close();
     let blocks = chunker.take_closed();
-    assert_eq!(blocks.iter().map(|b| b.totals.rows).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(
+        blocks.iter().map(|b| b.totals.rows).collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
     assert_eq!(blocks[0].cursor_after, at(1));
     assert_eq!(blocks[1].cursor_after, at(2));
     assert!(blocks.iter().all(|block| block.plain.len() <= MOST_PLAIN));
     let reject = &blocks[2].rejects[0];
-    assert_eq!((reject.key.as_slice(), reject.column.as_deref()), ([Some(Scalar::Int(3))].as_slice(), Some("note")));
+    assert_eq!(
+        (reject.key.as_slice(), reject.column.as_deref()),
+        ([Some(Scalar::Int(3))].as_slice(), Some("note"))
+    );
 }
 
 #[test]
 fn a_block_of_rejects_alone_still_moves_the_position() {
     let mut chunker = chunker(at(7));
-    chunker.reject(Cursor(vec![Scalar::Int(8)]), Reject { key: vec![], column: None, reason: "bad".into() });
+    chunker.reject(
+        Cursor(vec![Scalar::Int(8)]),
+        Reject {
+            key: vec![],
+            column: None,
+            reason: "bad".into(),
+        },
+    );
     assert_eq!(chunker.position().unwrap(), at(8));
     chunker.close();
     let blocks = chunker.take_closed();
-    assert_eq!((blocks[0].totals.rows, blocks[0].cursor_after.clone()), (0, at(8)));
+    assert_eq!(
+        (blocks[0].totals.rows, blocks[0].cursor_after.clone()),
+        (0, at(8))
+    );
     assert_eq!(chunker.position().unwrap(), at(8));
     chunker.close();
     assert!(chunker.take_closed().is_empty(), "nothing read, nothing closed");
@@ -94,6 +127,8 @@ fn null_cursors_do_not_vanish() {
 
 #[test]
 fn a_missing_column_is_named() {
-    let error = Chunker::new(&schema(), &["no_such".into()], &[], None).unwrap_err().to_string();
+    let error = Chunker::new(&schema(), &["no_such".into()], &[], None)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("cursor") && error.contains("no_such"), "{error}");
 }

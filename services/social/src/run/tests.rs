@@ -31,14 +31,22 @@ struct Memory {
 }
 
 fn stored(sequence: u64, bytes: Bytes) -> Stored {
-    Stored { subject: String::new(), sequence, stored_at: Timestamp::now(), bytes }
+    Stored {
+        subject: String::new(),
+        sequence,
+        stored_at: Timestamp::now(),
+        bytes,
+    }
 }
 
 impl Memory {
     fn chunks(&self, lane: &Lane, key: &PublicKey) -> Vec<chunk::Verified> {
         let lanes = self.lanes.lock().unwrap();
         let open = |stored: &Stored| chunk::open(&stored.bytes, std::slice::from_ref(key)).unwrap();
-        lanes.get(lane).map(|log| log.iter().map(open).collect()).unwrap_or_default()
+        lanes
+            .get(lane)
+            .map(|log| log.iter().map(open).collect())
+            .unwrap_or_default()
     }
 }
 
@@ -49,7 +57,12 @@ fn unused<T>() -> Result<T> {
 #[async_trait]
 impl Exchange for Memory {
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
-        Ok(self.lanes.lock().unwrap().get(lane).and_then(|log| log.last().cloned()))
+        Ok(self
+            .lanes
+            .lock()
+            .unwrap()
+            .get(lane)
+            .and_then(|log| log.last().cloned()))
     }
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         let mut lanes = self.lanes.lock().unwrap();
@@ -78,7 +91,9 @@ impl Exchange for Memory {
             return Ok(Published::Conflict);
         }
         *lease = Some(stored(expected + 1, bytes));
-        Ok(Published::Done { sequence: expected + 1 })
+        Ok(Published::Done {
+            sequence: expected + 1,
+        })
     }
     async fn ping(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
@@ -114,7 +129,11 @@ impl Exchange for Memory {
     async fn fetch_replies(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
         unused()
     }
-    async fn request_status(&self, _: &RecipientName, _: &RequestId) -> Result<(Option<Stored>, Option<Stored>)> {
+    async fn request_status(
+        &self,
+        _: &RecipientName,
+        _: &RequestId,
+    ) -> Result<(Option<Stored>, Option<Stored>)> {
         unused()
     }
     async fn last_audit(&self, _: &PartyName, _: &PartyName) -> Result<Option<Stored>> {
@@ -143,15 +162,26 @@ struct Reader {
 #[async_trait]
 impl Source for Numbers {
     async fn open_feed(&self, feed: &FeedDefinition, _: &Permit) -> source::Result<Box<dyn FeedReader>> {
-        let column = |name: &str, kind| Column { name: name.into(), kind, nullable: false };
+        let column = |name: &str, kind| Column {
+            name: name.into(),
+            kind,
+            nullable: false,
+        };
         let schema = RowSchema {
             name: feed.name.to_string(),
             version: 1,
-            columns: vec![column("id", ColumnType::Int8), column("text", ColumnType::Text { max: None })],
+            columns: vec![
+                column("id", ColumnType::Int8),
+                column("text", ColumnType::Text { max: None }),
+            ],
             key: vec!["id".into()],
             tombstone: None,
         };
-        Ok(Box::new(Reader { rows: self.rows, schema, reads: Arc::clone(&self.reads) }))
+        Ok(Box::new(Reader {
+            rows: self.rows,
+            schema,
+            reads: Arc::clone(&self.reads),
+        }))
     }
     fn own_backends(&self) -> Vec<u32> {
         Vec::new()
@@ -168,7 +198,10 @@ impl FeedReader for Reader {
         &self.schema
     }
     async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
-        Ok(FenceReading { fence: Some(Fence::Open), held: None })
+        Ok(FenceReading {
+            fence: Some(Fence::Open),
+            held: None,
+        })
     }
     async fn read(
         &mut self,
@@ -187,16 +220,32 @@ impl FeedReader for Reader {
         let text = "x".repeat(200);
         (from + 1..=to).for_each(|id| rows.row(&[Value::Int(id), Value::Text(&text)]));
         let read = u64::try_from(to - from).unwrap();
-        let end = if to < self.rows || read == limit as u64 { End::Limit } else { End::Drained };
-        Ok(Quantum { rows: read, end, took: Duration::from_millis(1) })
+        let end = if to < self.rows || read == limit as u64 {
+            End::Limit
+        } else {
+            End::Drained
+        };
+        Ok(Quantum {
+            rows: read,
+            end,
+            took: Duration::from_millis(1),
+        })
     }
 }
 
 fn recipients() -> Vec<RecipientName> {
-    ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap()).to_vec()
+    ["insurer-a", "insurer-b"]
+        .map(|name| RecipientName::new(name).unwrap())
+        .to_vec()
 }
 
-fn parts(exchange: &Arc<Memory>, key: &Arc<SigningKey>, gate: Gate, rows: i64, reads: &Arc<Mutex<u64>>) -> SocialParts {
+fn parts(
+    exchange: &Arc<Memory>,
+    key: &Arc<SigningKey>,
+    gate: Gate,
+    rows: i64,
+    reads: &Arc<Mutex<u64>>,
+) -> SocialParts {
     let definition = FeedDefinition {
         name: FeedName::new("numbers").unwrap(),
         version: 1,
@@ -214,10 +263,16 @@ fn parts(exchange: &Arc<Memory>, key: &Arc<SigningKey>, gate: Gate, rows: i64, r
     options.lease = crate::lease::Timing::of(Duration::from_millis(600));
     SocialParts {
         exchange: Arc::clone(exchange) as Arc<dyn Exchange>,
-        source: Arc::new(Numbers { rows, reads: Arc::clone(reads) }),
+        source: Arc::new(Numbers {
+            rows,
+            reads: Arc::clone(reads),
+        }),
         source_name: SourceName::new("core").unwrap(),
         gate,
-        feeds: vec![FeedPlan { definition, recipients: recipients() }],
+        feeds: vec![FeedPlan {
+            definition,
+            recipients: recipients(),
+        }],
         key: Arc::clone(key),
         trusted_publishers: vec![],
         trusted_receipts: BTreeMap::new(),
@@ -229,14 +284,27 @@ fn parts(exchange: &Arc<Memory>, key: &Arc<SigningKey>, gate: Gate, rows: i64, r
 
 fn lanes() -> Vec<Lane> {
     let feed = FeedName::new("numbers").unwrap();
-    recipients().into_iter().map(|recipient| Lane { recipient, feed: feed.clone() }).collect()
+    recipients()
+        .into_iter()
+        .map(|recipient| Lane {
+            recipient,
+            feed: feed.clone(),
+        })
+        .collect()
 }
 
 /// Waits until both lanes hold all rows.
 async fn all_published(exchange: &Memory, key: &SigningKey, rows: u64) {
-    let all = || lanes().iter().all(|lane| {
-        exchange.chunks(lane, key.public()).iter().map(|c| c.manifest.totals.rows).sum::<u64>() >= rows
-    });
+    let all = || {
+        lanes().iter().all(|lane| {
+            exchange
+                .chunks(lane, key.public())
+                .iter()
+                .map(|c| c.manifest.totals.rows)
+                .sum::<u64>()
+                >= rows
+        })
+    };
     until(all).await;
 }
 
@@ -246,14 +314,19 @@ async fn until(done: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it did not come about in time");
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .expect("it did not come about in time");
 }
 
 fn check_chain(chunks: &[chunk::Verified], rows: i64) {
     let mut next = 1;
     for (at, chunk) in chunks.iter().enumerate() {
         assert_eq!(chunk.manifest.number, at as u64 + 1);
-        assert_eq!(chunk.manifest.previous, at.checked_sub(1).map(|before| chunks[before].digest));
+        assert_eq!(
+            chunk.manifest.previous,
+            at.checked_sub(1).map(|before| chunks[before].digest)
+        );
         let (mut reader, mut row) = (chunk.rows(), Vec::new());
         while reader.next_into(&mut row).unwrap() {
             assert_eq!(row[0], Value::Int(next));
@@ -265,21 +338,36 @@ fn check_chain(chunks: &[chunk::Verified], rows: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_is_published_once_to_both_recipients_although_acknowledgements_are_lost() {
-    let exchange = Arc::new(Memory { lose_every: 3, ..Memory::default() });
+    let exchange = Arc::new(Memory {
+        lose_every: 3,
+        ..Memory::default()
+    });
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads)).unwrap();
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     all_published(&exchange, &key, 20_000).await;
-    lanes().iter().for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 20_000));
+    lanes()
+        .iter()
+        .for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 20_000));
     let status = view.status();
     assert!(status.lease.held);
     let read = status.feeds["numbers"].rows_read;
-    assert!(read < 30_000, "recipients at equal cursors share one read, but {read} rows were read");
+    assert!(
+        read < 30_000,
+        "recipients at equal cursors share one read, but {read} rows were read"
+    );
     stop.cancel();
     assert_eq!(agent.await.unwrap(), Ok(()));
-    let lease = exchange.lease(&SourceName::new("core").unwrap()).await.unwrap().unwrap();
-    let lease: schemas::lease::Lease = schemas::envelope::Envelope::decode(&lease.bytes).unwrap().read().unwrap();
+    let lease = exchange
+        .lease(&SourceName::new("core").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    let lease: schemas::lease::Lease = schemas::envelope::Envelope::decode(&lease.bytes)
+        .unwrap()
+        .read()
+        .unwrap();
     assert!(lease.released, "a clean stop gives the lease back");
 }
 
@@ -299,7 +387,9 @@ async fn a_standby_reads_nothing_and_takes_over_when_the_first_ends() {
     assert_eq!(*second_reads.lock().unwrap(), 0);
     first.abort();
     all_published(&exchange, &key, 9_000).await;
-    lanes().iter().for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 9_000));
+    lanes()
+        .iter()
+        .for_each(|lane| check_chain(&exchange.chunks(lane, key.public()), 9_000));
     stop.cancel();
     assert_eq!(second.await.unwrap(), Ok(()));
 }
@@ -313,7 +403,13 @@ async fn nothing_is_read_while_the_gate_is_shut_and_all_of_it_once_it_opens() {
     let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
-    until(|| view.status().feeds.get("numbers").is_some_and(|feed| feed.state == "waiting for the gate")).await;
+    until(|| {
+        view.status()
+            .feeds
+            .get("numbers")
+            .is_some_and(|feed| feed.state == "waiting for the gate")
+    })
+    .await;
     assert_eq!(*reads.lock().unwrap(), 0);
     script.open();
     all_published(&exchange, &key, 3_000).await;

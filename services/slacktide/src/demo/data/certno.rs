@@ -12,7 +12,12 @@ pub(crate) fn certno(area: &str, birth: &str, serial: u32) -> String {
 
 /// The last character that belongs to the first 17.
 pub(crate) fn check_digit(body: &str) -> char {
-    let sum: u32 = body.chars().filter_map(|c| c.to_digit(10)).zip(WEIGHTS).map(|(digit, weight)| digit * weight).sum();
+    let sum: u32 = body
+        .chars()
+        .filter_map(|c| c.to_digit(10))
+        .zip(WEIGHTS)
+        .map(|(digit, weight)| digit * weight)
+        .sum();
     match (12 - sum % 11) % 11 {
         10 => 'X',
         digit => char::from_digit(digit, 10).unwrap_or('X'),

@@ -44,6 +44,9 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers() {
         let mut chance = Chance::new(0);
-        assert_eq!((chance.next(), chance.next()), (0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4));
+        assert_eq!(
+            (chance.next(), chance.next()),
+            (0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4)
+        );
     }
 }

@@ -45,7 +45,12 @@ pub(crate) fn fill(core: &mut Connection, rows: u64, seed: u64) -> rusqlite::Res
 }
 
 /// One settlement with all that belongs to it, at this time; returns how many rows.
-pub(crate) fn settle(tx: &Transaction<'_>, number: u64, now: i64, chance: &mut Chance) -> rusqlite::Result<u64> {
+pub(crate) fn settle(
+    tx: &Transaction<'_>,
+    number: u64,
+    now: i64,
+    chance: &mut Chance,
+) -> rusqlite::Result<u64> {
     let person = Person::new(number, chance);
     let visit = Visit::new(number, chance);
     let setl = Settlement::new(number, &person, &visit, chance);
@@ -85,21 +90,65 @@ mod tests {
         assert!(rows >= 5_000);
         let c = |column: &str| format!("CAST(replace({column}, '.', '') AS INTEGER)");
         let broken = |rule: String| count(&core, &format!("SELECT count(*) FROM setl WHERE NOT ({rule})"));
-        assert_eq!(broken(format!("{} + {} = {}", c("fund_pay_sumamt"), c("psn_part_amt"), c("medfee_sumamt"))), 0);
-        assert_eq!(broken(format!("{} + {} = {}", c("acct_pay"), c("psn_cash_pay"), c("psn_part_amt"))), 0);
+        assert_eq!(
+            broken(format!(
+                "{} + {} = {}",
+                c("fund_pay_sumamt"),
+                c("psn_part_amt"),
+                c("medfee_sumamt")
+            )),
+            0
+        );
+        assert_eq!(
+            broken(format!(
+                "{} + {} = {}",
+                c("acct_pay"),
+                c("psn_cash_pay"),
+                c("psn_part_amt")
+            )),
+            0
+        );
         assert_eq!(
             broken(format!(
                 "{} = {} + {} + {} + {}",
-                c("medfee_sumamt"), c("fulamt_ownpay_amt"), c("overlmt_selfpay"), c("preselfpay_amt"), c("inscp_scp_amt")
+                c("medfee_sumamt"),
+                c("fulamt_ownpay_amt"),
+                c("overlmt_selfpay"),
+                c("preselfpay_amt"),
+                c("inscp_scp_amt")
             )),
             0
         );
         let lines = c("det_item_fee_sumamt");
-        assert_eq!(broken(format!("{} = (SELECT sum({lines}) FROM fee WHERE fee.setl_id = setl.setl_id)", c("medfee_sumamt"))), 0);
+        assert_eq!(
+            broken(format!(
+                "{} = (SELECT sum({lines}) FROM fee WHERE fee.setl_id = setl.setl_id)",
+                c("medfee_sumamt")
+            )),
+            0
+        );
         let funds = c("fund_payamt");
-        assert_eq!(broken(format!("{} = (SELECT sum({funds}) FROM setl_fund f WHERE f.setl_id = setl.setl_id)", c("fund_pay_sumamt"))), 0);
-        assert_eq!(count(&core, "SELECT count(*) FROM setl WHERE typeof(medfee_sumamt) <> 'text'"), 0);
-        assert_eq!(count(&core, "SELECT count(*) FROM fee WHERE typeof(cnt) <> 'text' OR typeof(pric) <> 'text'"), 0);
+        assert_eq!(
+            broken(format!(
+                "{} = (SELECT sum({funds}) FROM setl_fund f WHERE f.setl_id = setl.setl_id)",
+                c("fund_pay_sumamt")
+            )),
+            0
+        );
+        assert_eq!(
+            count(
+                &core,
+                "SELECT count(*) FROM setl WHERE typeof(medfee_sumamt) <> 'text'"
+            ),
+            0
+        );
+        assert_eq!(
+            count(
+                &core,
+                "SELECT count(*) FROM fee WHERE typeof(cnt) <> 'text' OR typeof(pric) <> 'text'"
+            ),
+            0
+        );
         let per = count(&core, "SELECT count(*) FROM fee") / count(&core, "SELECT count(*) FROM setl");
         assert!((10..=16).contains(&per), "{per} fee lines a settlement");
         Ok(())
@@ -111,7 +160,11 @@ mod tests {
         for seed in [5, 5, 6] {
             let mut core = Connection::open_in_memory()?;
             fill(&mut core, 500, seed)?;
-            prints.push(core.query_row("SELECT group_concat(certno || medfee_sumamt) FROM setl", [], |row| row.get::<_, String>(0))?);
+            prints.push(core.query_row(
+                "SELECT group_concat(certno || medfee_sumamt) FROM setl",
+                [],
+                |row| row.get::<_, String>(0),
+            )?);
         }
         assert_eq!(prints[0], prints[1]);
         assert_ne!(prints[0], prints[2]);
@@ -123,10 +176,16 @@ mod tests {
         let mut core = Connection::open_in_memory()?;
         fill(&mut core, 500, 5)?;
         let mut query = core.prepare("SELECT certno FROM psn_insu")?;
-        let numbers: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let numbers: Vec<String> = query
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
         for number in numbers {
             let (body, check) = number.split_at(17);
-            assert_eq!(super::super::certno::check_digit(body).to_string(), check, "{number}");
+            assert_eq!(
+                super::super::certno::check_digit(body).to_string(),
+                check,
+                "{number}"
+            );
         }
         Ok(())
     }

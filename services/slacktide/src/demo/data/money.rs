@@ -31,7 +31,10 @@ mod tests {
 
     #[test]
     fn decimals_are_exact_and_halves_go_up() {
-        assert_eq!((cents(5), cents(-1234), cents(100)), ("0.05".into(), "-12.34".into(), "1.00".into()));
+        assert_eq!(
+            (cents(5), cents(-1234), cents(100)),
+            ("0.05".into(), "-12.34".into(), "1.00".into())
+        );
         assert_eq!(scaled(12_345_678, 6), "12.345678");
         // 3 pieces at 1.335: 4.005 is 4.01.
         assert_eq!(product(30_000, 1_335_000), 401);

@@ -32,7 +32,11 @@ pub(crate) struct Person {
 impl Person {
     /// The person with this number.
     pub(crate) fn new(number: u64, chance: &mut Chance) -> Self {
-        let born = (chance.between(1938, 2019), chance.between(1, 12), chance.between(1, 28));
+        let born = (
+            chance.between(1938, 2019),
+            chance.between(1, 12),
+            chance.between(1, 28),
+        );
         let area = *chance.pick(&AREAS);
         let serial = u32::try_from(chance.between(1, 998)).unwrap_or(1);
         let employee = born.0 < 2004 && chance.percent(60);
@@ -76,7 +80,11 @@ impl Person {
             Value::Text(cents(self.balance)),
             text("0"),
             text(self.area),
-            if self.insutype == "310" { text("江南机械制造有限公司") } else { Value::Null },
+            if self.insutype == "310" {
+                text("江南机械制造有限公司")
+            } else {
+                Value::Null
+            },
         ]
     }
 }

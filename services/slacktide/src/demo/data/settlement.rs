@@ -33,11 +33,27 @@ impl Line {
     fn new(item: &'static Item, count: i64) -> Self {
         let total = product(count, item.price);
         if item.level == "03" {
-            return Self { item, count, total, own: total, over: 0, first: 0, covered: 0 };
+            return Self {
+                item,
+                count,
+                total,
+                own: total,
+                over: 0,
+                first: 0,
+                covered: 0,
+            };
         }
         let over = total - product(count, item.price.min(item.limit));
         let first = share(total - over, item.first_share);
-        Self { item, count, total, own: 0, over, first, covered: total - over - first }
+        Self {
+            item,
+            count,
+            total,
+            own: 0,
+            over,
+            first,
+            covered: total - over - first,
+        }
     }
 
     /// In millionths.
@@ -71,7 +87,11 @@ pub(crate) struct Settlement {
 impl Settlement {
     /// The settlement with this number.
     pub(crate) fn new(number: u64, person: &Person, visit: &Visit, chance: &mut Chance) -> Self {
-        let count = if visit.med_type == "21" { chance.between(30, 50) } else { chance.between(4, 18) };
+        let count = if visit.med_type == "21" {
+            chance.between(30, 50)
+        } else {
+            chance.between(4, 18)
+        };
         let lines: Vec<Line> = (0..count)
             .map(|_| {
                 let item = chance.pick(&ITEMS);
@@ -80,7 +100,12 @@ impl Settlement {
             })
             .collect();
         let sum = |part: fn(&Line) -> i64| lines.iter().map(part).sum::<i64>();
-        let parts = [sum(|l| l.own), sum(|l| l.over), sum(|l| l.first), sum(|l| l.covered)];
+        let parts = [
+            sum(|l| l.own),
+            sum(|l| l.over),
+            sum(|l| l.first),
+            sum(|l| l.covered),
+        ];
         let total = sum(|line| line.total);
         let covered = parts[3];
         let deductible = covered.min(if visit.med_type == "21" { 60_000 } else { 5_000 });
@@ -89,9 +114,15 @@ impl Settlement {
         // Above a limit the second fund pays: large amounts for employees, serious illness for residents.
         let (basic, second) = (payable.min(80_000), (payable - 80_000).max(0));
         let names = if person.insutype == "310" {
-            [("310100", "职工基本医疗保险统筹基金"), ("330100", "职工大额医疗费用补助")]
+            [
+                ("310100", "职工基本医疗保险统筹基金"),
+                ("330100", "职工大额医疗费用补助"),
+            ]
         } else {
-            [("390100", "城乡居民基本医疗保险基金"), ("390200", "城乡居民大病保险资金")]
+            [
+                ("390100", "城乡居民基本医疗保险基金"),
+                ("390200", "城乡居民大病保险资金"),
+            ]
         };
         let mut funds = vec![(names[0].0, names[0].1, basic)];
         if second > 0 {
@@ -113,7 +144,11 @@ impl Settlement {
     }
 
     fn paid_by(&self, types: &[&str]) -> i64 {
-        self.funds.iter().filter(|(kind, ..)| types.contains(kind)).map(|(.., amount)| amount).sum()
+        self.funds
+            .iter()
+            .filter(|(kind, ..)| types.contains(kind))
+            .map(|(.., amount)| amount)
+            .sum()
     }
 
     /// The row of `setl`.
@@ -151,7 +186,17 @@ impl Settlement {
         row.extend([0, 0].map(money));
         let cash = self.person_part - self.account;
         let fund = self.total - self.person_part;
-        row.extend([fund, self.person_part, self.account, cash, 0, person.balance - self.account].map(money));
+        row.extend(
+            [
+                fund,
+                self.person_part,
+                self.account,
+                cash,
+                0,
+                person.balance - self.account,
+            ]
+            .map(money),
+        );
         row.extend([
             Value::Text(format!("H{}", &self.setl_id[1..])),
             text("0"),
@@ -202,7 +247,11 @@ impl Settlement {
                 text(item.level),
                 text(item.code),
                 text(item.name),
-                text(if item.kind == "09" || item.kind == "11" { "101" } else { "201" }),
+                text(if item.kind == "09" || item.kind == "11" {
+                    "101"
+                } else {
+                    "201"
+                }),
                 text(item.kind),
                 text(item.spec),
                 text(visit.department.0),
@@ -231,7 +280,9 @@ mod tests {
             assert_eq!(setl.total, setl.lines.iter().map(|line| line.total).sum::<i64>());
             assert_eq!(setl.total, own + over + first + covered);
             assert_eq!(setl.total, fund + setl.person_part);
-            assert!(setl.account <= setl.person_part && setl.account >= 0 && fund >= 0 && setl.person_part >= 0);
+            assert!(
+                setl.account <= setl.person_part && setl.account >= 0 && fund >= 0 && setl.person_part >= 0
+            );
             for line in &setl.lines {
                 assert_eq!(line.total, product(line.count, line.price()));
                 assert_eq!(line.total, line.own + line.over + line.first + line.covered);

@@ -30,8 +30,14 @@ fn text(text: impl Into<String>) -> Value {
 impl Visit {
     /// The visit with this number.
     pub(crate) fn new(number: u64, chance: &mut Chance) -> Self {
-        let med_type = if chance.percent(8) { "21" } else if chance.percent(20) { "14" } else { "11" };
-        let first = chance.next() as usize % DIAGNOSES.len();
+        let med_type = if chance.percent(8) {
+            "21"
+        } else if chance.percent(20) {
+            "14"
+        } else {
+            "11"
+        };
+        let first = usize::try_from(chance.next() % DIAGNOSES.len() as u64).unwrap_or(0);
         let count = usize::try_from(chance.between(1, 3)).unwrap_or(1);
         Self {
             mdtrt_id: format!("M{number:012}"),
@@ -39,7 +45,9 @@ impl Visit {
             day: format!("2024-{:02}-{:02}", chance.between(1, 2), chance.between(1, 28)),
             department: chance.pick(&DEPARTMENTS),
             doctor: chance.pick(&DOCTORS),
-            diagnoses: (0..count).map(|at| &DIAGNOSES[(first + at) % DIAGNOSES.len()]).collect(),
+            diagnoses: (0..count)
+                .map(|at| &DIAGNOSES[(first + at) % DIAGNOSES.len()])
+                .collect(),
             hour: chance.between(8, 16),
         }
     }
@@ -72,7 +80,11 @@ impl Visit {
             text(self.department.1),
             text(code),
             text(name),
-            if self.med_type == "21" { Value::Integer(1) } else { Value::Null },
+            if self.med_type == "21" {
+                Value::Integer(1)
+            } else {
+                Value::Null
+            },
         ]
     }
 
@@ -95,7 +107,11 @@ impl Visit {
                 text(self.time(5)),
             ]
         };
-        self.diagnoses.iter().enumerate().map(|(at, one)| row(at, one)).collect()
+        self.diagnoses
+            .iter()
+            .enumerate()
+            .map(|(at, one)| row(at, one))
+            .collect()
     }
 }
 
@@ -107,7 +123,9 @@ mod tests {
     fn diagnosis_codes_look_like_icd_10() {
         for (code, _) in DIAGNOSES {
             let bytes = code.as_bytes();
-            let shaped = bytes.len() == 7 && bytes[0].is_ascii_uppercase() && bytes[1..3].iter().all(u8::is_ascii_digit);
+            let shaped = bytes.len() == 7
+                && bytes[0].is_ascii_uppercase()
+                && bytes[1..3].iter().all(u8::is_ascii_digit);
             assert!(shaped && bytes[3] == b'.', "{code}");
         }
     }
