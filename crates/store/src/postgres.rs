@@ -10,12 +10,12 @@
 //! is written last: when another poller has stored the same chunk meanwhile, everything is
 //! undone and judged anew.
 //!
-//! - [`session`] connections and their settings
-//! - [`tables`] our own tables, and the target's columns
-//! - [`records`] lanes and ledger entries, read and written
-//! - [`rows`] rows into the target; [`cell`] their text
-//! - [`verbs`] the transactions
-//! - [`failure`] the server's errors by kind
+//! - `session` connections and their settings
+//! - `tables` our own tables, and the target's columns
+//! - `records` lanes and ledger entries, read and written
+//! - `rows` rows into the target; `cell` their text
+//! - `verbs` the transactions
+//! - `failure` the server's errors by kind
 
 mod cell;
 mod failure;

@@ -5,10 +5,11 @@
 //! be checked later. The journal is a WAL and is synced at every commit: what is settled at the
 //! exchange is on the disk here.
 //!
-//! - [`tables`] our own tables, and the target's columns
-//! - [`records`] lanes and ledger entries, read and written
-//! - [`rows`] rows into the target
-//! - [`failure`] SQLite's errors by kind
+//! - `tables` our own tables, and the target's columns
+//! - `records` lanes and ledger entries, read and written
+//! - `rows` rows into the target
+//! - `verbs` the transactions
+//! - `failure` SQLite's errors by kind
 
 mod failure;
 mod records;

@@ -1,11 +1,15 @@
 //! PostgreSQL passes the suite, and what only it can do wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use harness::{Db, Postgres};
+use schemas::column::{ColumnType, RowSchema};
+use schemas::value::Value;
 use store::conformance::{self, Receiver};
-use store::{PostgresStore, Store};
+use store::samples::{Chain, lane, schema};
+use store::{ErrorKind, Outcome, PostgresStore, Store};
 
 struct Database(Db);
 
@@ -43,4 +47,222 @@ async fn postgres_passes_the_suite() {
     if let Err(failures) = conformance::run(make).await {
         panic!("{failures}");
     }
+}
+
+fn rows(from: i64, many: i64, name: &str) -> Vec<Vec<Value<'_>>> {
+    (from..from + many)
+        .map(|id| vec![Value::Int(id), Value::Text(name), Value::Text("12.30")])
+        .collect()
+}
+
+fn columns() -> RowSchema {
+    let money = ColumnType::Decimal {
+        precision: Some(16),
+        scale: Some(2),
+    };
+    schema(
+        &["id"],
+        &[
+            ("id", ColumnType::Int8),
+            ("name", ColumnType::Text { max: None }),
+            ("paid", money),
+        ],
+    )
+}
+
+/// How many sessions of the store wait for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+     AND application_name = 'slacktide store' AND wait_event_type = 'Lock'";
+
+async fn until_it_waits(db: &Db) {
+    harness::until(
+        "the store to wait for a row",
+        Duration::from_secs(20),
+        async || {
+            if db.number(WAITING).await == 1 {
+                Ok(())
+            } else {
+                Err("it does not wait yet")
+            }
+        },
+    )
+    .await;
+}
+
+/// A connection that is killed within a transaction leaves nothing half done, and nothing is put in quarantine for
+/// it. Both ways into the table: COPY into the target, and by staging.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_connection_leaves_nothing_half_done() {
+    let db = Postgres::shared().await.database("killed").await;
+    let store = Arc::new(PostgresStore::new(&db.url, "public").unwrap());
+    store.prepare().await.unwrap();
+    let mut chain = Chain::new(lane(), columns(), 0);
+    store
+        .store(&lane(), &[chain.next(&rows(1, 1, "a"))])
+        .await
+        .unwrap();
+    // The third call overwrites rows, so it goes by staging.
+    for (number, first) in [(2_u64, 2), (3, 1_002), (4, 2)] {
+        let mut other = db.connect().await;
+        let other = other.transaction().await.unwrap();
+        let last = first + 999;
+        let hold = format!(
+            "INSERT INTO setl VALUES ({last}, 'other', 1, 0, 0) ON CONFLICT (id) DO UPDATE SET name = 'other'"
+        );
+        other.execute(&hold, &[]).await.unwrap();
+        let chunk = chain.next(&rows(first, 1_000, "b"));
+        let storing = tokio::spawn({
+            let (store, chunk) = (Arc::clone(&store), chunk.clone());
+            async move { store.store(&lane(), &[chunk]).await }
+        });
+        until_it_waits(&db).await;
+        let before = db.number("SELECT count(*) FROM setl").await;
+        db.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'slacktide store' AND wait_event_type = 'Lock'",
+        )
+        .await;
+        let error = storing.await.unwrap().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+        other.rollback().await.unwrap();
+        assert_eq!(db.number("SELECT count(*) FROM setl").await, before);
+        assert_eq!(
+            db.number("SELECT max(number) FROM slacktide.ledger")
+                .await
+                .unsigned_abs(),
+            number - 1
+        );
+        let again = store.store(&lane(), &[chunk]).await.unwrap();
+        assert_eq!(
+            again,
+            [Outcome::Stored {
+                rows: 1_000,
+                quarantined: 0
+            }]
+        );
+    }
+    assert_eq!(db.number("SELECT count(*) FROM setl").await, 2_001);
+    assert_eq!(db.number("SELECT count(*) FROM slacktide.quarantine").await, 0);
+    let report = store.reports().await.unwrap().remove(0);
+    assert_eq!((report.to, report.rows, report.pending), (4, 3_001, 0));
+}
+
+/// Trap: two transactions that lock the same rows in another order. It is tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_is_tried_again_and_nothing_is_quarantined() {
+    let db = Postgres::shared().await.database("deadlock").await;
+    let store = PostgresStore::new(&db.url, "public").unwrap();
+    store.prepare().await.unwrap();
+    let mut chain = Chain::new(lane(), columns(), 0);
+    store
+        .store(&lane(), &[chain.next(&rows(1, 2, "a"))])
+        .await
+        .unwrap();
+    let mut other = db.connect().await;
+    let other = other.transaction().await.unwrap();
+    other
+        .execute("UPDATE setl SET name = 'other' WHERE id = 2", &[])
+        .await
+        .unwrap();
+    let next = chain.next(&rows(1, 2, "b"));
+    let storing = tokio::spawn(async move { store.store(&lane(), &[next]).await });
+    until_it_waits(&db).await;
+    // Now each waits for the other; one of the two is the victim.
+    let mine = other
+        .execute("UPDATE setl SET name = 'other' WHERE id = 1", &[])
+        .await;
+    match mine {
+        Ok(_) => other.rollback().await.unwrap(),
+        Err(_) => drop(other),
+    }
+    let outcomes = storing.await.unwrap().unwrap();
+    assert_eq!(
+        outcomes,
+        [Outcome::Stored {
+            rows: 2,
+            quarantined: 0
+        }]
+    );
+    assert_eq!(db.number("SELECT count(*) FROM setl WHERE name = 'b'").await, 2);
+}
+
+/// A privilege too few is said as such, and the tables may be made beforehand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_privilege_is_denied_with_its_remedy() {
+    let db = Postgres::shared().await.database("denied").await;
+    let role = db.role("plain", "").await;
+    let store = PostgresStore::new(&db.url_as(&role), "public").unwrap();
+    let error = store.prepare().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert!(error.remedy.contains("CREATE"), "{error}");
+    let wrong = PostgresStore::new(&db.url, "no_such_schema").unwrap();
+    assert_eq!(wrong.prepare().await.unwrap_err().kind, ErrorKind::Refused);
+    assert_eq!(
+        PostgresStore::new("nonsense", "public").unwrap_err().kind,
+        ErrorKind::Refused
+    );
+}
+
+/// A server that is not there is waited for, and never quarantines.
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let url = format!("postgres://postgres@127.0.0.1:{}/none", harness::free_port());
+    let store = PostgresStore::new(&url, "public").unwrap();
+    assert_eq!(store.reports().await.unwrap_err().kind, ErrorKind::Unreachable);
+}
+
+/// Types of the source that the target has too, and one that it cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_type_is_kept_where_the_target_has_it_and_a_bad_cast_stops_one_row() {
+    let db = Postgres::shared().await.database("native").await;
+    db.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')").await;
+    let store = PostgresStore::new(&db.url, "public").unwrap();
+    store.prepare().await.unwrap();
+    let native = |name: &str| ColumnType::Other {
+        native: name.to_owned(),
+    };
+    let columns = [
+        ("id", ColumnType::Int4),
+        ("mood", native("public.mood")),
+        ("marks", native("int4[]")),
+        ("odd", native("a b(c")),
+    ];
+    let mut chain = Chain::new(lane(), schema(&["id"], &columns), 0);
+    let row = |id, mood| {
+        vec![
+            Value::Int(id),
+            Value::Text(mood),
+            Value::Text("{1,NULL,3}"),
+            Value::Text("x"),
+        ]
+    };
+    let chunk = chain.next(&[
+        row(1, "sad"),
+        row(2, "secret"),
+        row(3, "ok"),
+        row(4_000_000_000, "ok"),
+    ]);
+    assert_eq!(
+        store.store(&lane(), &[chunk]).await.unwrap(),
+        [Outcome::Stored {
+            rows: 4,
+            quarantined: 2
+        }]
+    );
+    assert_eq!(
+        db.number("SELECT count(*) FROM setl WHERE mood > 'sad' AND marks[3] = 3 OR id = 1")
+            .await,
+        2
+    );
+    let reasons: Vec<String> = db
+        .query("SELECT reason FROM slacktide.quarantine ORDER BY ordinal")
+        .await
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert!(
+        reasons[0].contains("\"mood\"") && reasons[1].contains("\"id\""),
+        "{reasons:?}"
+    );
+    assert!(!reasons.concat().contains("secret"), "a reason tells a value");
 }
