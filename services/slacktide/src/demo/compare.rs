@@ -166,7 +166,7 @@ mod tests {
     fn database(rows: &str) -> rusqlite::Result<Connection> {
         let db = Connection::open_in_memory()?;
         db.execute_batch(&format!(
-            "CREATE TABLE t (k TEXT, v ANY); INSERT INTO t VALUES {rows};"
+            "CREATE TABLE t (k TEXT, v); INSERT INTO t VALUES {rows};"
         ))?;
         Ok(db)
     }
