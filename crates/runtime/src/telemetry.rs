@@ -1,7 +1,7 @@
 //! Logs: to standard error, human lines on a terminal, JSON lines elsewhere.
 //!
-//! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else `info`. Values are in
-//! fields and units in their names; rows and their keys are in no log line.
+//! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else what [`Voice`] says. Values
+//! are in fields and units in their names; rows and their keys are in no log line.
 
 use std::io::{IsTerminal, stderr};
 use std::str::FromStr;
@@ -36,6 +36,28 @@ impl FromStr for LogFormat {
     }
 }
 
+/// How much is said while `SLACKTIDE_LOG` does not say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// A process that runs for months: what it does, and each change of state once. The NATS
+    /// client logs every attempt to reconnect; our own connection state says the same once.
+    Agent,
+    /// A command that prints its own outcome: only what is wrong.
+    Command,
+    /// A command with a live display: nothing runs through it.
+    Display,
+}
+
+impl Voice {
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Agent => "info,async_nats=warn",
+            Self::Command => "warn,async_nats=error",
+            Self::Display => "off",
+        }
+    }
+}
+
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -54,8 +76,8 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// When the filter cannot be parsed, or logging is already set up.
-pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
-    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
+pub fn init(format: LogFormat, voice: Voice) -> Result<(), TelemetryError> {
+    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), voice)?;
     let on_terminal = stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -81,8 +103,8 @@ fn is_json(format: LogFormat, on_terminal: bool) -> bool {
     }
 }
 
-fn filter(text: Option<&str>) -> Result<EnvFilter, TelemetryError> {
-    let text = text.filter(|text| !text.is_empty()).unwrap_or("info");
+fn filter(text: Option<&str>, voice: Voice) -> Result<EnvFilter, TelemetryError> {
+    let text = text.filter(|text| !text.is_empty()).unwrap_or(voice.filter());
     EnvFilter::try_new(text).map_err(|error| TelemetryError::Filter(text.to_owned(), error.to_string()))
 }
 
@@ -100,11 +122,10 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_parsed_is_an_error_that_names_the_variable() {
-        assert_eq!(
-            filter(None).map(|filter| filter.to_string()).ok().as_deref(),
-            Some("info")
-        );
-        let error = filter(Some("gate=loud"))
+        for voice in [Voice::Agent, Voice::Command, Voice::Display] {
+            assert!(filter(None, voice).is_ok());
+        }
+        let error = filter(Some("gate=loud"), Voice::Agent)
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default();

@@ -20,12 +20,17 @@ mod settings;
 use std::process::ExitCode;
 
 use clap::Parser;
+use runtime::telemetry::Voice;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    // The demo shows what happens by itself; log lines would run through its display.
-    let quiet = matches!(cli.command, cli::Command::Demo(_)) && std::env::var_os("SLACKTIDE_LOG").is_none();
-    if !quiet && let Err(error) = runtime::telemetry::init(cli.log_format.into()) {
+    let voice = match &cli.command {
+        cli::Command::Social(cli::AgentCommand::Run(_))
+        | cli::Command::Commercial(cli::AgentCommand::Run(_)) => Voice::Agent,
+        cli::Command::Demo(_) => Voice::Display,
+        _ => Voice::Command,
+    };
+    if let Err(error) = runtime::telemetry::init(cli.log_format.into(), voice) {
         output::error(&error.to_string());
         return runtime::exit::Exit::Usage.into();
     }
