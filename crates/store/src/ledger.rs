@@ -25,72 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::merge::Place;
 
+pub use crate::lineage::{End, LaneState};
+
 /// How the reason of every stop by a fork begins.
 pub const REWRITTEN: &str = "exchange restored or rewritten";
-
-/// A lane's state, as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneState {
-    /// The current epoch.
-    pub epoch: u32,
-    /// Every accepted opening with the chunk that it continues. The first epoch has none.
-    pub openings: BTreeMap<u32, Option<Link>>,
-    /// Why the lane is stopped, while it is.
-    pub stopped: Option<String>,
-}
-
-impl Default for LaneState {
-    fn default() -> Self {
-        Self {
-            epoch: 1,
-            openings: BTreeMap::new(),
-            stopped: None,
-        }
-    }
-}
-
-/// How far an epoch counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It is the current one.
-    Open,
-    /// Up to this chunk, which epoch `next` continues.
-    At {
-        /// The last chunk that counts.
-        link: Link,
-        /// The epoch that continues it.
-        next: u32,
-    },
-    /// Not at all: the lineage passed it over. `next` is the first epoch after it that counts.
-    Void {
-        /// That epoch.
-        next: u32,
-    },
-    /// It is not opened yet.
-    Unopened,
-}
-
-impl LaneState {
-    /// How far an epoch counts, along the lineage of the current one.
-    #[must_use]
-    pub fn end(&self, epoch: u32) -> End {
-        if epoch > self.epoch {
-            return End::Unopened;
-        }
-        let mut at = self.epoch;
-        loop {
-            if at == epoch {
-                return End::Open;
-            }
-            match self.openings.get(&at).copied().flatten() {
-                Some(link) if link.epoch == epoch => return End::At { link, next: at },
-                // The guard on `at` ends the walk whatever the links say.
-                Some(link) if link.epoch > epoch && link.epoch < at => at = link.epoch,
-                _ => return End::Void { next: at },
-            }
-        }
-    }
-}
 
 /// How an entry came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! - [`port`] the verbs, as one trait
 //! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
+//! - [`lineage`] PURE: a lane's epochs, and which chunks of an old one count
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
 //! - [`table`] PURE: the target's shape, from what chunks say of their columns
@@ -13,6 +14,7 @@ pub mod conformance;
 pub mod error;
 pub mod frontier;
 pub mod ledger;
+pub mod lineage;
 pub mod merge;
 pub mod port;
 pub mod postgres;

@@ -19,7 +19,7 @@ mod verbs;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -84,6 +84,20 @@ impl SqliteStore {
 }
 
 fn open(path: &Path) -> Result<Connection> {
+    // The change of the journal's mode needs the file alone and does not wait for it as other
+    // statements do: processes that start together on a new file try again.
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match open_once(path) {
+            Err(error) if error.kind == ErrorKind::Contended && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(path: &Path) -> Result<Connection> {
     let fail = |error: rusqlite::Error| failure::at(path, &error);
     let connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;

@@ -64,3 +64,25 @@ async fn sqlite_passes_the_suite() {
         panic!("{failures}");
     }
 }
+
+/// Trap: changing the journal mode does not wait for a lock as other statements do.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_open_a_new_file_together_all_succeed() {
+    for _ in 0..20 {
+        let file = File {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let start = |_| {
+            let store = file.store();
+            tokio::spawn(async move {
+                store.prepare().await?;
+                store.reports().await?;
+                store.close().await;
+                store.reports().await.map(drop)
+            })
+        };
+        for task in (0..12).map(start).collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
+    }
+}
