@@ -1,4 +1,4 @@
-//! Memory and CPU time of a process, by the kernel's word.
+//! Memory and CPU time of a process and of the machine, by the kernel's word.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,6 +40,38 @@ pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
     Ok(Duration::from_millis(ticks * 10))
 }
 
+/// What all cores did since the machine started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    /// Time at work, whoever's it was.
+    pub(crate) busy: Duration,
+    /// Time without work, waiting for the disk included.
+    pub(crate) idle: Duration,
+}
+
+impl Machine {
+    /// As of now.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(crate) fn now() -> Outcome<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().and_then(|line| line.strip_prefix("cpu "));
+        let fields = line.ok_or("the kernel tells no CPU time")?.split_whitespace();
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+        let ticks = fields
+            .take(8)
+            .map(str::parse::<u64>)
+            .collect::<Result<Vec<_>, _>>()?;
+        let idle: u64 = ticks.iter().skip(3).take(2).sum();
+        let all: u64 = ticks.iter().sum();
+        Ok(Self {
+            busy: Duration::from_millis((all - idle) * 10),
+            idle: Duration::from_millis(idle * 10),
+        })
+    }
+}
+
 struct Stat {
     parent: u32,
     ticks: u64,
@@ -70,5 +102,6 @@ mod tests {
         assert!(peak_memory(me).is_ok_and(|bytes| bytes > 100_000));
         assert!(cpu_time(me).is_ok());
         assert!(cpu_time(u32::MAX).is_err());
+        assert!(Machine::now().is_ok_and(|machine| machine.busy > Duration::ZERO));
     }
 }

@@ -127,7 +127,7 @@ impl Report {
         } = self.counts;
         format!(
             "{rows} rows of {:.0} packed bytes in {} chunks, which shrink to {:.0} %; {} cores; {rounds} rounds; \
-             {pollers} poller(s), a tick each {POLL}",
+             {pollers} poller(s), a tick each {POLL}; autovacuum off",
             self.row_bytes,
             self.chunks,
             self.sealed_share * 100.0,
@@ -212,6 +212,14 @@ impl Report {
                 cores(),
             );
         }
+        let others: f64 = self.runs.iter().map(|run| run.others).sum();
+        let ours: f64 = self.runs.iter().map(|run| run.cpu.sum()).sum();
+        if others > ours / 10.0 {
+            let _ = writeln!(
+                text,
+                "other work on this machine took {others:.0} CPU seconds beside {ours:.0} of ours: measure again when it is quiet",
+            );
+        }
         let greatest = self
             .runs
             .iter()
@@ -266,7 +274,7 @@ impl Report {
         Ok(path)
     }
 
-    /// What was aimed at and what came of it. Only memory is a bound; rates depend on the machine.
+    /// What was aimed at and what came of it. Only memory is a bound; rates depend on the machine and on what else it does.
     pub(crate) fn verdict(&self) -> Outcome<()> {
         if let (Some(rate), Some(share)) = (self.median(Subject::Whole), self.share()) {
             let word = |reached: bool| if reached { "reached" } else { "not reached" };

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::process::Machine;
 use crate::rig::Rig;
 use crate::{Outcome, process, rows, settings};
 
@@ -34,6 +35,11 @@ pub(crate) struct Run {
     pub(crate) peak: Peak,
     /// CPU seconds by part.
     pub(crate) cpu: Cpu,
+    /// CPU seconds that something else took on this machine meanwhile. What is measured beside
+    /// other work is that much too low.
+    pub(crate) others: f64,
+    /// CPU seconds that nothing took.
+    pub(crate) idle: f64,
 }
 
 /// Peak memory in bytes (`VmHWM`).
@@ -83,6 +89,7 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
     let commercial = settings::commercial(rig, &db.url)?;
     db.execute("CHECKPOINT").await;
     let cpu_before = servers(rig)?;
+    let machine_before = Machine::now()?;
 
     let began = Timestamp::now();
     let mut receiving: Vec<Process> = Vec::new();
@@ -116,6 +123,8 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
             commercial: 0.0,
             store: 0.0,
         },
+        others: 0.0,
+        idle: 0.0,
     };
     run.peak.social = process::peak_memory(sending.pid())?;
     run.cpu.social = process::cpu_time(sending.pid())?.as_secs_f64();
@@ -133,6 +142,10 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
     run.cpu.core = (cpu.0 - cpu_before.0).as_secs_f64();
     run.cpu.exchange = (cpu.1 - cpu_before.1).as_secs_f64();
     run.cpu.store = (cpu.2 - cpu_before.2).as_secs_f64();
+    let machine = Machine::now()?;
+    let busy = (machine.busy - machine_before.busy).as_secs_f64();
+    run.others = (busy - run.cpu.sum()).max(0.0);
+    run.idle = (machine.idle - machine_before.idle).as_secs_f64();
     compare(rig, &db, &feed, rows).await?;
     Ok(run)
 }
@@ -215,7 +228,7 @@ const LEDGER: &str = "SELECT coalesce(sum(rows), 0)::bigint, count(*),
 
 async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
     const COLUMNS: &str = "SELECT count(*)::text || ' rows, ' || sum(medfee_sumamt) || ' in all, '
-        || sum(hashtextextended(concat_ws('|', setl_id, updt_time AT TIME ZONE 'UTC', mdtrt_id, psn_no, fixmedins_name,
+        || sum(hashtextextended(concat_ws('|', setl_id, updt_time AT TIME ZONE 'UTC', mdtrt_id, psn_no, fixmedins_name, dept_name,
             begndate, enddate, medfee_sumamt, hifp_pay, acct_pay, psn_cash_pay, dise_codg, dise_name, refd), 0)::numeric)";
     let core = rig
         .source
@@ -244,7 +257,7 @@ impl fmt::Display for Run {
         write!(
             f,
             "{:>9.0} rows/s ({:.2} s; {:.2} s with start-up), peak social {:.0} MB, commercial {:.0} MB, \
-             CPU {:.1} s (core {:.1}, social {:.1}, exchange {:.1}, commercial {:.1}, store {:.1})",
+             CPU {:.1} s (core {:.1}, social {:.1}, exchange {:.1}, commercial {:.1}, store {:.1}), other work {:.1} s, idle {:.1} s",
             self.rate(),
             self.path_seconds,
             self.wall_seconds,
@@ -256,6 +269,8 @@ impl fmt::Display for Run {
             self.cpu.exchange,
             self.cpu.commercial,
             self.cpu.store,
+            self.others,
+            self.idle,
         )
     }
 }
