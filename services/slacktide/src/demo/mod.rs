@@ -211,6 +211,7 @@ fn report(
         doubled: compared.doubled,
         differing: compared.differing,
         rows_read_while_shut: number(social, "/driver/rows_while_shut"),
+        rows_read_while_yielding: number(social, "/driver/rows_while_yielding"),
         statements_while_shut: number(social, "/driver/statements_while_shut"),
         chunks: findings.chunks,
         chunks_verified: findings.chunks_verified,

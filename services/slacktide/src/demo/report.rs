@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) differing: u64,
     /// Rows that the database driver handed out while the gate was shut.
     pub(crate) rows_read_while_shut: u64,
+    /// Rows that it handed out between the verdict and the end of the yield (at most 100 ms).
+    pub(crate) rows_read_while_yielding: u64,
     /// Statements that the driver saw begin while the gate was shut.
     pub(crate) statements_while_shut: u64,
     /// Chunks at the exchange.
@@ -80,16 +82,17 @@ impl Report {
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<22}{value}");
         };
-        line("rows in the core", self.rows_core.to_string());
-        line("rows stored", self.rows_stored.to_string());
-        line("missing", self.missing.to_string());
-        line("doubled", self.doubled.to_string());
-        line("differing", self.differing.to_string());
+        line("rows in the core", grouped(self.rows_core));
+        line("rows stored", grouped(self.rows_stored));
+        line("missing", grouped(self.missing));
+        line("doubled", grouped(self.doubled));
+        line("differing", grouped(self.differing));
         line(
             "rows published",
             format!(
                 "{}, of these {} new or changed while it ran",
-                self.rows_published, self.changed_while_running
+                grouped(self.rows_published),
+                grouped(self.changed_while_running)
             ),
         );
         let reasons: Vec<String> = self
@@ -99,13 +102,16 @@ impl Report {
             .collect();
         line(
             "the gate shut",
-            format!("{} times ({})", self.gate_shuts, reasons.join(", ")),
+            match reasons.as_slice() {
+                [] => format!("{} times", self.gate_shuts),
+                _ => format!("{} times ({})", self.gate_shuts, reasons.join(", ")),
+            },
         );
         line(
             "rows read while shut",
             format!(
-                "{}, counted by the database driver ({:.1} ms at most to yield)",
-                self.rows_read_while_shut, self.time_to_yield_ms
+                "{}, counted by a trace in the database driver; {} more in the {:.1} ms that it took to yield",
+                self.rows_read_while_shut, self.rows_read_while_yielding, self.time_to_yield_ms
             ),
         );
         line(
@@ -128,7 +134,7 @@ impl Report {
         );
         line(
             "rows a second",
-            format!("{} while the gate was open", self.rows_per_second_open),
+            format!("{} while the gate was open", grouped(self.rows_per_second_open)),
         );
         line("time", format!("{:.0} s", self.seconds));
         for fault in &self.faults {
@@ -138,9 +144,31 @@ impl Report {
     }
 }
 
+/// `232624` as `232,624`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        let numbers = [0, 12, 999, 1_000, 232_624, 1_000_000];
+        assert_eq!(
+            numbers.map(grouped),
+            ["0", "12", "999", "1,000", "232,624", "1,000,000"]
+        );
+    }
 
     #[test]
     fn one_thing_wrong_is_enough() {
