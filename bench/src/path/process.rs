@@ -1,6 +1,5 @@
 //! Memory and CPU time of a process and of the machine, by the kernel's word.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -24,20 +23,27 @@ pub(crate) fn peak_memory(pid: u32) -> Outcome<u64> {
 /// # Errors
 /// When it is gone.
 pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
-    let own = Stat::read(pid).ok_or("the process is gone")?;
-    let mut ticks = own.ticks + own.reaped;
-    let mut children: BTreeMap<u32, u64> = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let Some(other) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        if let Some(stat) = Stat::read(other).filter(|stat| stat.parent == pid) {
-            children.insert(other, stat.ticks + stat.reaped);
+    let read = || Stat::read(pid).ok_or("the process is gone");
+    let mut own = read()?;
+    loop {
+        let mut children = 0;
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(other) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            if let Some(stat) = Stat::read(other).filter(|stat| stat.parent == pid) {
+                children += stat.ticks + stat.reaped;
+            }
         }
+        let now = read()?;
+        // A child that ended meanwhile would be counted twice, or not at all.
+        if now.reaped == own.reaped {
+            // The kernel counts in hundredths of a second, whatever its own tick is.
+            return Ok(Duration::from_millis((now.ticks + now.reaped + children) * 10));
+        }
+        own = now;
     }
-    ticks += children.values().sum::<u64>();
-    // The kernel counts in hundredths of a second, whatever its own tick is.
-    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// What all cores did since the machine started.
