@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `binary` | the one binary, as a user starts it |
 //! | `law` | which crate may depend on which |
+//! | `path` | the main path as real processes, and what is done to it |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
 #![allow(
@@ -15,3 +16,5 @@
 mod binary;
 mod law;
 mod model;
+mod scenarios;
+mod path;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gate::{OwnPids, ShutFlag};
+use gate::{GateConfig, OwnPids, ShutFlag};
 use runtime::config::Loaded;
 use social::lease::Timing;
 use social::quantum::Sizing;
@@ -14,6 +14,15 @@ use store::Store;
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
 use crate::settings::{CommercialFile, SocialFile};
+
+/// The gate's configuration, with its paths meant from the folder of the file.
+pub(crate) fn gate(loaded: &Loaded<SocialFile>) -> GateConfig {
+    let mut gate = loaded.value.gate.clone();
+    if let Some(stop_file) = &mut gate.signals.stop_file {
+        stop_file.path = loaded.resolve(&stop_file.path);
+    }
+    gate
+}
 
 /// The system of record; opens nothing yet.
 pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<dyn Source>, Failure> {

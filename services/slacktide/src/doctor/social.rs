@@ -28,7 +28,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
     }
-    gate(file, findings).await;
+    gate(loaded, findings).await;
     if offline {
         return;
     }
@@ -69,9 +69,10 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
     }
 }
 
-async fn gate(file: &SocialFile, findings: &mut Findings) {
+async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+    let file = &loaded.value;
     let stop = tokio_util::sync::CancellationToken::new();
-    match Gate::start(&file.gate, &OwnPids::new(), &stop) {
+    match Gate::start(&compose::gate(loaded), &OwnPids::new(), &stop) {
         Ok((gate, sampling)) => {
             let mut verdicts = gate.subscribe();
             // CPU is measured between two readings.

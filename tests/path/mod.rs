@@ -1,0 +1,17 @@
+//! The main path as real processes between two PostgreSQL databases, and what is done to it.
+//!
+//! - `site` a private site: servers, keys, configuration files as a user would write them
+//! - `faults` kill -9 at random moments, while the business writes
+//! - `lease` a standby, a killed holder, a suspended one
+//! - `commits` transactions that commit late
+//! - `shut` a gate that shuts
+//! - `restore` an exchange restored from an older copy
+//! - `pollers` one, two and four on one durable
+
+mod commits;
+mod faults;
+mod lease;
+mod pollers;
+mod restore;
+mod shut;
+mod site;

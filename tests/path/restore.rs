@@ -1,0 +1,88 @@
+//! An exchange restored from an older copy.
+
+use std::time::Duration;
+
+use harness::until;
+
+use super::site::Site;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
+    let mut site = Site::start("restore", 3_000, "mode = \"open\"").await;
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    site.nats.stop().await;
+    let copy = site.nats.copy_store();
+    site.nats.restart().await;
+    site.core
+        .execute("INSERT INTO claim (id, name) SELECT g, 'lost there' FROM generate_series(100001, 101000) g")
+        .await;
+    site.agree().await;
+
+    // The agent is ended too: what it remembers must not be needed to find it.
+    social.stop().await;
+    site.nats.kill9();
+    site.nats.restore_store(&copy).await;
+    let social = site.social("social-again");
+    site.core
+        .execute("INSERT INTO claim (id, name) SELECT g, 'afterwards' FROM generate_series(200001, 201000) g")
+        .await;
+    let stopped =
+        |text: Option<&str>| text.is_some_and(|text| text.contains("exchange restored or rewritten"));
+    until(
+        "the feed to stop on either side",
+        Duration::from_secs(60),
+        async || {
+            let (here, there) = (social.status().await?, poller.status().await?);
+            let social = stopped(
+                here.pointer("/lanes/insurer-a.claim/state")
+                    .and_then(|v| v.as_str()),
+            );
+            let poller = stopped(
+                there
+                    .pointer("/lanes/insurer-a.claim/stopped")
+                    .and_then(|v| v.as_str()),
+            );
+            (social || poller).then_some(())
+        },
+    )
+    .await;
+    let newer = "SELECT count(*) FROM claim WHERE id > 200000";
+    assert_eq!(site.store.number(newer).await, 0, "a stopped feed went on");
+
+    // The receipt that tells the frontier is signed again from the ledger.
+    until(
+        "a new epoch from the store's frontier",
+        Duration::from_secs(60),
+        async || {
+            let order = [
+                "feed",
+                "rewind",
+                "claim",
+                "--recipient",
+                "insurer-a",
+                "--from",
+                "receipt",
+                "--actor",
+                "li.na",
+                "--reason",
+                "restored from the night's copy",
+                "--config",
+                "social-again.toml",
+            ];
+            let (opened, told) = site.command(&order).await;
+            if opened { Ok(()) } else { Err(told) }
+        },
+    )
+    .await;
+    site.agree().await;
+    site.evidence_holds().await;
+    assert_eq!(
+        site.store
+            .number("SELECT max(epoch)::bigint FROM slacktide.ledger")
+            .await,
+        2
+    );
+    social.stop().await;
+    poller.stop().await;
+}

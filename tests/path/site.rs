@@ -1,0 +1,265 @@
+//! A private site: a nats-server with the shipped accounts, a core, a store, keys, and the
+//! configuration files that a user would write. Everything ends with it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{Db, NatsServer, Postgres, Process, free_port, http_get, run, slacktide, until};
+use nats::topology;
+use schemas::name::RecipientName;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up. Generous: machines are small and shared.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
+
+/// What the core holds: a table with late cursors, deletes by tombstone, and money.
+const TABLE: &str = "CREATE TABLE claim (
+    id bigint PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now(), deleted boolean NOT NULL DEFAULT false,
+    name text, amount numeric(16,2), memo text);
+    CREATE INDEX ON claim (updated_at, id);";
+
+/// One line that is the same on both sides only if every column of every row is.
+const SUM: &str = "SELECT count(*) || ' rows, ' || coalesce(sum(amount), 0) || ' in all, ' || coalesce(sum(hashtextextended(
+    concat_ws('|', id, updated_at, name, amount, memo), 0)), 0) FROM claim";
+
+pub(super) struct Site {
+    pub(super) nats: NatsServer,
+    pub(super) core: Db,
+    pub(super) store: Db,
+    pub(super) reader: String,
+    folder: TempDir,
+    gate: &'static str,
+}
+
+/// An agent: its process and where it tells its status.
+pub(super) struct Agent {
+    pub(super) process: Process,
+    port: u16,
+}
+
+impl Site {
+    /// Started, with `rows` in the core and the streams applied. `gate` is the body of `[gate]`.
+    pub(super) async fn start(name: &str, rows: u32, gate: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        for user in USERS {
+            let mut command = slacktide();
+            command.args(["keys", "new", "--out"]).arg(keys.join(user));
+            assert!(run("keys", &mut command, PATIENCE).await.status.success());
+        }
+        let public = |user: &str| {
+            fs::read_to_string(keys.join(user).join("connect.pub"))
+                .unwrap()
+                .trim()
+                .to_owned()
+        };
+        let connect: Vec<(&str, String)> = USERS.iter().map(|user| (*user, public(user))).collect();
+        let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
+        fs::create_dir(folder.path().join("accounts")).unwrap();
+        for (path, text) in topology::server::files(&[RecipientName::new("insurer-a").unwrap()]) {
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
+        // The harness gives the streams a place of their own.
+        let env: Vec<(&str, &str)> = env
+            .iter()
+            .filter(|(name, _)| name != "SLACKTIDE_STORE")
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
+
+        let cluster = Postgres::shared().await;
+        let (core, store) = (
+            cluster.database(&format!("{name}_core")).await,
+            cluster.database(&format!("{name}_store")).await,
+        );
+        core.execute(TABLE).await;
+        core.execute(&format!(
+            "INSERT INTO claim SELECT g, timestamptz '2026-01-01' + g * interval '1 ms', false, 'person ' || g, \
+             (g % 100000) / 100.0, repeat(md5(g::text), 6) FROM generate_series(1, {rows}) g; ANALYZE claim"
+        ))
+        .await;
+        let reader = core
+            .role(
+                "reader",
+                "GRANT SELECT ON claim TO $role; GRANT pg_read_all_stats TO $role",
+            )
+            .await;
+        let site = Self {
+            nats,
+            core,
+            store,
+            reader,
+            folder,
+            gate,
+        };
+        for user in ["admin", "auditor"] {
+            fs::write(site.file(&format!("{user}.toml")), site.party(user)).unwrap();
+        }
+        let applied = site
+            .command(&["exchange", "apply", "--yes", "--config", "admin.toml"])
+            .await;
+        assert!(applied.0, "{}", applied.1);
+        site
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn sign_pub(&self, user: &str) -> String {
+        fs::read_to_string(self.file("keys").join(user).join("sign.pub"))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    fn party(&self, user: &str) -> String {
+        let mut text = format!(
+            "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
+            self.nats.url()
+        );
+        let (bureau, insurer) = (self.sign_pub("bureau"), self.sign_pub("insurer-a"));
+        match user {
+            "auditor" => write!(
+                text,
+                "[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\nentries = [\"{bureau}\"]\n"
+            ),
+            "admin" => Ok(()),
+            _ => write!(text, "[signing]\nseed = {{ file = \"keys/{user}/sign.seed\" }}\n"),
+        }
+        .unwrap();
+        text
+    }
+
+    /// Runs a command of the binary in the site's folder: whether it went well, and what it printed.
+    pub(super) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = slacktide();
+        command.current_dir(self.folder.path()).args(arguments);
+        let done = run("slacktide", &mut command, PATIENCE).await;
+        (done.status.success(), done.stdout + &done.stderr)
+    }
+
+    fn agent(&self, name: &str, kind: &str, text: &str, port: u16) -> Agent {
+        let file = self.file(&format!("{name}.toml"));
+        fs::write(&file, text).unwrap();
+        let mut command: Command = slacktide();
+        command.args([kind, "run", "--config"]).arg(file);
+        Agent {
+            process: Process::spawn(name, &mut command),
+            port,
+        }
+    }
+
+    pub(super) fn social(&self, name: &str) -> Agent {
+        let port = free_port();
+        let text = format!(
+            "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust.receipts]\ninsurer-a = [\"{}\"]\n\
+             [source]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n[gate]\n{}\n\
+             [publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"\n\
+             [health]\nlisten = \"127.0.0.1:{port}\"\n\
+             [[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo FROM claim\"\n\
+             cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
+             money = [\"amount\"]\ntombstone = \"deleted\"\nrecipients = [\"insurer-a\"]\n",
+            self.party("bureau"),
+            self.sign_pub("insurer-a"),
+            self.core.url_as(&self.reader),
+            self.gate,
+        );
+        self.agent(name, "social", &text, port)
+    }
+
+    pub(super) fn poller(&self, name: &str) -> Agent {
+        let port = free_port();
+        let text = format!(
+            "[commercial]\nrecipient = \"insurer-a\"\n{}[trust]\nchunks = [\"{}\"]\n\
+             [store]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n[poll]\ninterval = \"200ms\"\nmax_messages = 4\n\
+             [health]\nlisten = \"127.0.0.1:{port}\"\n",
+            self.party("insurer-a"),
+            self.sign_pub("bureau"),
+            self.store.url,
+        );
+        self.agent(name, "commercial", &text, port)
+    }
+
+    /// Waits until every column of every row that is not deleted is the same on both sides.
+    pub(super) async fn agree(&self) {
+        until("core and store to agree", PATIENCE, async || {
+            let core: String = self.core.query(&format!("{SUM} WHERE NOT deleted")).await[0].get(0);
+            let store = self.store.connect().await.query(SUM, &[]).await;
+            let store: String = store.map_err(|error| error.to_string())?[0].get(0);
+            if core == store {
+                Ok(())
+            } else {
+                Err(format!("core {core}, store {store}"))
+            }
+        })
+        .await;
+    }
+
+    /// Every chunk, receipt and link at the exchange holds.
+    pub(super) async fn evidence_holds(&self) {
+        let (sound, told) = self
+            .command(&["audit", "verify", "--config", "auditor.toml"])
+            .await;
+        assert!(sound, "{told}");
+    }
+
+    /// The ledger has every number once, without a gap.
+    pub(super) async fn ledger_is_gapless(&self) {
+        let gaps = "SELECT count(*) FROM (SELECT epoch, max(number) - count(*) AS gap FROM slacktide.ledger \
+                    GROUP BY epoch) e WHERE gap <> 0";
+        assert_eq!(
+            self.store.number(gaps).await,
+            0,
+            "numbers are missing in the ledger"
+        );
+        assert_eq!(
+            self.store
+                .number("SELECT count(*) FROM slacktide.quarantine")
+                .await,
+            0
+        );
+    }
+}
+
+impl Agent {
+    /// Its status now; none while it does not answer.
+    pub(super) async fn status(&self) -> Option<Value> {
+        http_get(&format!("http://127.0.0.1:{}/status", self.port))
+            .await
+            .ok()
+            .map(|response| response.json())
+    }
+
+    /// Waits until the value at a JSON pointer is as wanted.
+    pub(super) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        until(what, PATIENCE, async || {
+            let status = self.status().await.ok_or("no answer")?;
+            let value = status.pointer(pointer).cloned().unwrap_or(Value::Null);
+            if wanted(&value) {
+                Ok(value)
+            } else {
+                Err(format!("{pointer} is {value}"))
+            }
+        })
+        .await
+    }
+
+    /// Ends it as a service manager would, and sees that it ends well.
+    pub(super) async fn stop(mut self) {
+        self.process.sigterm();
+        let status = self.process.wait_exit(Duration::from_secs(30)).await;
+        assert!(
+            status.success(),
+            "ended with {status}:\n{}",
+            self.process.stderr()
+        );
+    }
+}
