@@ -16,5 +16,4 @@
 mod binary;
 mod law;
 mod model;
-mod scenarios;
 mod path;
