@@ -5,6 +5,7 @@
 //! | `binary` | the one binary, as a user starts it |
 //! | `law` | which crate may depend on which |
 //! | `path` | the main path as real processes, and what is done to it |
+//! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
 #![allow(
@@ -17,3 +18,4 @@ mod binary;
 mod law;
 mod model;
 mod path;
+mod scenarios;

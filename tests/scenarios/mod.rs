@@ -1,0 +1,17 @@
+//! The whole path with the real binary, real servers and real faults.
+//!
+//! | module | what |
+//! |---|---|
+//! | `site` | a private exchange, core, store and configuration, as a user would write them |
+//! | `files` | the text of the configuration |
+//! | `claims` | the core's table, and the comparison with the store |
+//! | `pairs` | every kind of source to every kind of store, column by column |
+//! | `stops` | order to stop, exchange away, full stream |
+//! | `wrong` | errors of configuration, before anything is touched |
+
+mod claims;
+mod files;
+mod pairs;
+mod site;
+mod stops;
+mod wrong;

@@ -1,0 +1,83 @@
+//! Orders to stop, an exchange that is away, a full stream.
+
+use super::claims;
+use super::files::OPEN;
+use super::site::Site;
+use harness::workspace;
+use std::fs;
+use std::time::Duration;
+
+#[tokio::test]
+async fn agents_wait_for_the_exchange_ride_out_a_cut_and_end_in_order() {
+    let mut site = Site::start().await;
+    claims::make(&site, 20_000).await;
+    site.nats.stop().await;
+    site.start_social("s1", OPEN);
+    site.start_poller("c1");
+    site.nats.restart().await;
+    site.until_status("s1", "has published", |status| {
+        status["lanes"]["insurer-a.claim"]["chunks"].as_u64() > Some(0)
+    })
+    .await;
+    site.nats.suspend();
+    claims::add(&site.core, 100_001, 101_000).await;
+    // The cut itself: a few seconds in which nothing answers.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    site.nats.resume();
+    claims::agree(&site).await;
+    site.end("s1").await;
+    claims::add(&site.core, 200_001, 220_000).await;
+    site.start_social("s1", OPEN);
+    site.end("c1").await;
+    site.start_poller("c1");
+    claims::agree(&site).await;
+    site.chain_holds(2).await;
+}
+
+/// The shipped topology with another size of the stream of chunks.
+fn topology(site: &Site, max_bytes: &str) {
+    for part in ["streams", "consumers"] {
+        fs::create_dir_all(site.path("nats").join(part)).unwrap();
+        for file in fs::read_dir(workspace().join("nats").join(part)).unwrap() {
+            let file = file.unwrap();
+            let text = fs::read_to_string(file.path()).unwrap();
+            let text = if file.file_name() == "data.toml" {
+                text.replace("4_294_967_296", max_bytes)
+            } else {
+                text
+            };
+            fs::write(site.path("nats").join(part).join(file.file_name()), text).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_visibly_and_goes_on_when_it_is_raised() {
+    let mut site = Site::start().await;
+    claims::make(&site, 60_000).await;
+    let apply = [
+        "exchange",
+        "apply",
+        "--yes",
+        "--force",
+        "--config",
+        "admin.toml",
+        "--dir",
+        "nats",
+    ];
+    topology(&site, "200_000");
+    let made = site.command(&apply).await;
+    assert!(made.status.success(), "{}{}", made.stdout, made.stderr);
+    site.start_social("s1", OPEN);
+    site.start_poller("c1");
+    site.until_status("s1", "says that the stream is full", |status| {
+        let lane = &status["lanes"]["insurer-a.claim"];
+        format!("{}{}", lane["last_error"], lane["state"]).contains("maximum bytes exceeded")
+    })
+    .await;
+    topology(&site, "4_294_967_296");
+    let made = site.command(&apply).await;
+    assert!(made.status.success(), "{}{}", made.stdout, made.stderr);
+    claims::agree(&site).await;
+    site.chain_holds(1).await;
+}
