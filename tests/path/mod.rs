@@ -6,11 +6,13 @@
 //! - `commits` transactions that commit late
 //! - `shut` a gate that shuts
 //! - `restore` an exchange restored from an older copy
+//! - `poison` something else than a chunk on a lane
 //! - `pollers` one, two and four on one durable
 
 mod commits;
 mod faults;
 mod lease;
+mod poison;
 mod pollers;
 mod restore;
 mod shut;

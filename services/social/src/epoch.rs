@@ -181,12 +181,15 @@ pub async fn open_from_receipt(
             Some(stored) => Some(trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?),
             None => None,
         };
-        let tail = match exchange.last_chunk(lane).await? {
+        let (expected, tail) = match exchange.last_chunk(lane).await? {
+            // Nothing that could be a chunk: it has no place in any epoch, so there is nothing
+            // of it to go on from. What reads as a chunk must be trusted, for its epoch counts.
+            Some(stored) if chunk::place(&stored.bytes).is_none() => (stored.sequence, None),
             Some(stored) => {
-                let (manifest, link) = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
-                Some((stored.sequence, manifest, link))
+                let (manifest, _) = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
+                (stored.sequence, Some(manifest))
             }
-            None => None,
+            None => (0, None),
         };
         let signed = receipt.as_ref().map(|receipt| Basis {
             epoch: receipt.epoch,
@@ -194,7 +197,7 @@ pub async fn open_from_receipt(
             head: receipt.head,
             cursor: receipt.cursor.clone(),
         });
-        let tail_epoch = tail.as_ref().map_or(0, |(_, manifest, _)| manifest.epoch);
+        let tail_epoch = tail.as_ref().map_or(0, |manifest| manifest.epoch);
         let Plan {
             epoch,
             continues,
@@ -204,14 +207,13 @@ pub async fn open_from_receipt(
         let schema = order
             .schema
             .clone()
-            .or_else(|| tail.as_ref().map(|(_, manifest, _)| manifest.schema.clone()))
+            .or_else(|| tail.map(|manifest| manifest.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
         let manifest = opening(order, who, epoch, continues, cursor.clone(), schema);
         let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
         if race == 0 {
             note(exchange, order, who, epoch, continues).await?;
         }
-        let expected = tail.as_ref().map_or(0, |(sequence, ..)| *sequence);
         if let Published::Done { sequence } = exchange
             .publish_chunk(lane, Bytes::from(sealed.bytes), expected)
             .await?

@@ -1,0 +1,85 @@
+//! Something else than a chunk on a lane's subject, published under the bureau's own credential.
+
+use std::fs;
+
+use exchange::port::Exchange as _;
+use harness::until;
+use nats::{JetStream, Options};
+use schemas::name::Lane;
+
+use super::site::{PATIENCE, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_quarantined_and_an_operator_opens_the_way_on() {
+    let site = Site::start("poison", 2_000, "mode = \"open\"").await;
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    social.stop().await;
+
+    let seed = fs::read_to_string(site.file("keys/bureau/connect.seed")).unwrap();
+    let bureau = JetStream::connect(Options::command(site.nats.url(), "bureau", seed.trim()))
+        .await
+        .unwrap();
+    let lane = Lane {
+        recipient: "insurer-a".parse().unwrap(),
+        feed: "claim".parse().unwrap(),
+    };
+    let tail = bureau.last_chunk(&lane).await.unwrap().unwrap().sequence;
+    bureau
+        .publish_chunk(&lane, bytes::Bytes::from_static(b"no chunk at all"), tail)
+        .await
+        .unwrap();
+    poller
+        .shows("the poison in quarantine", "/quarantined", |count| count == 1)
+        .await;
+    assert_eq!(
+        site.store
+            .number("SELECT count(*) FROM slacktide.quarantine")
+            .await,
+        1
+    );
+
+    // The publisher does not build on what it cannot trust, and says so.
+    let social = site.social("social-again");
+    let state = "/lanes/insurer-a.claim/state";
+    social
+        .shows("the lane to stop", state, |text| {
+            text.as_str()
+                .is_some_and(|text| text.contains("cannot be trusted"))
+        })
+        .await;
+    until("a new epoch from the store's frontier", PATIENCE, async || {
+        let order = [
+            "feed",
+            "rewind",
+            "claim",
+            "--recipient",
+            "insurer-a",
+            "--from",
+            "receipt",
+            "--actor",
+            "li.na",
+            "--reason",
+            "a stray message",
+            "--config",
+            "social-again.toml",
+        ];
+        let (opened, told) = site.command(&order).await;
+        if opened { Ok(()) } else { Err(told) }
+    })
+    .await;
+    site.core
+        .execute("INSERT INTO claim (id, name) SELECT g, 'afterwards' FROM generate_series(200001, 200100) g")
+        .await;
+    site.agree().await;
+    // The auditor names the place.
+    let (sound, told) = site
+        .command(&["audit", "verify", "--config", "auditor.toml"])
+        .await;
+    assert!(
+        !sound && told.contains("data.insurer-a.claim at sequence"),
+        "{told}"
+    );
+    social.stop().await;
+    poller.stop().await;
+}
