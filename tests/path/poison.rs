@@ -3,11 +3,10 @@
 use std::fs;
 
 use exchange::port::Exchange as _;
-use harness::until;
 use nats::{JetStream, Options};
 use schemas::name::Lane;
 
-use super::site::{PATIENCE, Site};
+use super::site::Site;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_quarantined_and_an_operator_opens_the_way_on() {
@@ -48,26 +47,7 @@ async fn poison_is_quarantined_and_an_operator_opens_the_way_on() {
                 .is_some_and(|text| text.contains("cannot be trusted"))
         })
         .await;
-    until("a new epoch from the store's frontier", PATIENCE, async || {
-        let order = [
-            "feed",
-            "rewind",
-            "claim",
-            "--recipient",
-            "insurer-a",
-            "--from",
-            "receipt",
-            "--actor",
-            "li.na",
-            "--reason",
-            "a stray message",
-            "--config",
-            "social-again.toml",
-        ];
-        let (opened, told) = site.command(&order).await;
-        if opened { Ok(()) } else { Err(told) }
-    })
-    .await;
+    site.rewind("social-again.toml", "a stray message").await;
     site.core
         .execute("INSERT INTO claim (id, name) SELECT g, 'afterwards' FROM generate_series(200001, 200100) g")
         .await;

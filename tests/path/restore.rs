@@ -51,30 +51,8 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
     assert_eq!(site.store.number(newer).await, 0, "a stopped feed went on");
 
     // The receipt that tells the frontier is signed again from the ledger.
-    until(
-        "a new epoch from the store's frontier",
-        Duration::from_secs(60),
-        async || {
-            let order = [
-                "feed",
-                "rewind",
-                "claim",
-                "--recipient",
-                "insurer-a",
-                "--from",
-                "receipt",
-                "--actor",
-                "li.na",
-                "--reason",
-                "restored from the night's copy",
-                "--config",
-                "social-again.toml",
-            ];
-            let (opened, told) = site.command(&order).await;
-            if opened { Ok(()) } else { Err(told) }
-        },
-    )
-    .await;
+    site.rewind("social-again.toml", "restored from the night's copy")
+        .await;
     site.agree().await;
     site.evidence_holds().await;
     assert_eq!(

@@ -203,6 +203,26 @@ impl Site {
         .await;
     }
 
+    /// Opens a new epoch from the store's frontier, as an operator would; the receipt that tells it
+    /// may first have to be signed again from the ledger.
+    pub(super) async fn rewind(&self, config: &str, reason: &str) {
+        until("a new epoch from the store's frontier", PATIENCE, async || {
+            let lane = [
+                "feed",
+                "rewind",
+                "claim",
+                "--recipient",
+                "insurer-a",
+                "--from",
+                "receipt",
+            ];
+            let why = ["--actor", "li.na", "--reason", reason, "--config", config];
+            let (opened, told) = self.command(&[lane.as_slice(), why.as_slice()].concat()).await;
+            if opened { Ok(()) } else { Err(told) }
+        })
+        .await;
+    }
+
     /// Every chunk, receipt and link at the exchange holds.
     pub(super) async fn evidence_holds(&self) {
         let (sound, told) = self

@@ -204,12 +204,29 @@ pub async fn open_from_receipt(
             cursor,
         } = plan(signed.as_ref(), tail_epoch, order.from_start)
             .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?;
+        // What stopped the lane is seen here, and signed as it was: a definition that changed must
+        // not read as a restored exchange for ever after.
+        let changed = tail
+            .as_ref()
+            .is_some_and(|manifest| manifest.definition != order.definition);
+        let cause = match order.cause {
+            Cause::ExchangeRestored if changed => Cause::DefinitionAccepted,
+            cause => cause,
+        };
         let schema = order
             .schema
             .clone()
             .or_else(|| tail.map(|manifest| manifest.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
-        let manifest = opening(order, who, epoch, continues, cursor.clone(), schema);
+        let manifest = Manifest {
+            opening: Some(Opening {
+                cause,
+                actor: order.actor.clone(),
+                reason: order.reason.clone(),
+                continues,
+            }),
+            ..opening(order, who, epoch, continues, cursor.clone(), schema)
+        };
         let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
         if race == 0 {
             note(exchange, order, who, epoch, continues).await?;
@@ -244,12 +261,7 @@ fn opening(
         epoch,
         number: 1,
         previous: continues.map(|link| link.digest),
-        opening: Some(Opening {
-            cause: order.cause,
-            actor: order.actor.clone(),
-            reason: order.reason.clone(),
-            continues,
-        }),
+        opening: None,
         publisher: Publisher {
             instance: who.instance.to_owned(),
             key: who.key.public().clone(),
