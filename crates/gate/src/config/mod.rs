@@ -1,15 +1,16 @@
 //! How the gate is configured. Left out altogether, it is safe and works untuned.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod signals;
+
 use std::time::Duration;
 
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 use crate::own::OwnEntry;
-use crate::signal::{cpu, file};
+
+pub use signals::{HostCpuConfig, SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,47 +47,6 @@ pub enum Mode {
     Auto,
     /// Nowhere: always open.
     Open,
-}
-
-/// The `[gate.signals]` table.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SignalsConfig {
-    /// CPU of the host without our own share. On unless turned off.
-    pub host_cpu: HostCpuConfig,
-    /// A file that shuts the gate while it exists. Off unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_file: Option<StopFileConfig>,
-}
-
-/// The `[gate.signals.host_cpu]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HostCpuConfig {
-    /// Whether it is read.
-    pub enabled: bool,
-    /// Percent of all cores at which the gate shuts.
-    pub stop: f64,
-    /// Percent of all cores below which it may open.
-    pub resume: f64,
-}
-
-impl Default for HostCpuConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            stop: 70.0,
-            resume: 50.0,
-        }
-    }
-}
-
-/// The `[gate.signals.stop_file]` table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StopFileConfig {
-    /// The file.
-    pub path: PathBuf,
 }
 
 impl Default for GateConfig {
@@ -133,21 +93,8 @@ impl GateConfig {
     /// The limits that the policy holds the signals to.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let mut signals = BTreeMap::new();
-        let host_cpu = &self.signals.host_cpu;
-        if host_cpu.enabled {
-            let limit = Limit {
-                stop: host_cpu.stop,
-                resume: host_cpu.resume,
-                unit: cpu::UNIT,
-            };
-            signals.insert(cpu::NAME.into(), limit);
-        }
-        if self.signals.stop_file.is_some() {
-            signals.insert(file::NAME.into(), file::LIMIT);
-        }
         Limits {
-            signals,
+            signals: self.signals.limits(),
             good_samples: self.good_samples,
             hold: self.hold.get(),
             stale_after: self.stale_after(),
@@ -200,28 +147,7 @@ impl GateConfig {
             let remedy = "turn one on, or say mode = \"open\" if nobody minds the load";
             return wrong("signals", "are all turned off".to_owned(), remedy);
         }
-        let host_cpu = &self.signals.host_cpu;
-        if host_cpu.enabled {
-            let percent = 0.0..=100.0;
-            if !percent.contains(&host_cpu.stop) || host_cpu.stop <= 0.0 {
-                let what = format!("is {}", host_cpu.stop);
-                return wrong(
-                    "signals.host_cpu.stop",
-                    what,
-                    "give a percentage above 0 and up to 100",
-                );
-            }
-            let fits = percent.contains(&host_cpu.resume) && host_cpu.resume < host_cpu.stop;
-            if !fits || host_cpu.resume <= 0.0 {
-                let what = format!("is {}, stop is {}", host_cpu.resume, host_cpu.stop);
-                return wrong(
-                    "signals.host_cpu.resume",
-                    what,
-                    "one limit for both flaps: make resume lower than stop",
-                );
-            }
-        }
-        Ok(())
+        self.signals.validate()
     }
 }
 
@@ -234,6 +160,7 @@ fn millis(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limit;
 
     fn parse(text: &str) -> Result<GateConfig, String> {
         let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
