@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::sample::{Reading, Sample, milli};
 use schemas::load::{Load, LoadSample, LoadVerdict, SignalLimit};
 
 /// At most this many samples, and as many verdicts, go into the evidence of one permit or chunk:
 /// the first, under which the work began, and the latest.
 pub const MAX_EVIDENCE: usize = 64;
+
+/// How many verdicts a status shows.
+const HISTORY: usize = 32;
 
 /// How many of each the gate keeps.
 const KEPT: usize = 256;
@@ -79,6 +83,31 @@ impl Journal {
 
     pub(crate) fn verdict(&mut self, verdict: LoadVerdict) {
         self.verdicts.push(verdict);
+    }
+
+    /// Other limits are in force from now on.
+    pub(crate) fn replace(&mut self, limits: BTreeMap<String, SignalLimit>) {
+        self.limits = limits;
+    }
+
+    /// The limits in force.
+    pub(crate) fn limits(&self) -> BTreeMap<String, SignalLimit> {
+        self.limits.clone()
+    }
+
+    /// Whether every signal is below its resume limit.
+    pub(crate) fn is_idle(&self, sample: &Sample) -> bool {
+        !self.limits.is_empty()
+            && self.limits.iter().all(|(name, limit)| {
+                let reading = sample.readings.get(name.as_str());
+                matches!(reading, Some(Reading::Value(value)) if milli(*value) < limit.resume_milli)
+            })
+    }
+
+    /// The latest verdicts, oldest first.
+    pub(crate) fn history(&self) -> Vec<LoadVerdict> {
+        let skip = self.verdicts.items.len().saturating_sub(HISTORY);
+        self.verdicts.items.iter().skip(skip).cloned().collect()
     }
 
     /// The readings of the latest sample.

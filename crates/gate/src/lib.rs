@@ -7,6 +7,8 @@
 //! - [`signal`] what is measured; [`own`] whose work is not the business's
 //! - [`sample`], [`limits`], [`clock`] the values that decide
 //! - [`policy`] PURE: (state, sample, limits, now) -> [`verdict`] with a reason
+//! - [`orders`] what operators say; [`regime`] whether the kernel puts us behind the business
+//! - [`law`] PURE: how much of the time, toward a harm budget; [`foreground`] what it is measured by
 //! - [`sampler`] signals -> policy -> watch channel, at a fixed pace
 //! - [`permit`] the gate to its users, and what they hold; [`shut`] for a driver's trace
 //! - [`script`] gates that do not measure: for benchmarks and tests
@@ -15,11 +17,16 @@
 
 pub mod clock;
 pub mod config;
+pub mod foreground;
 pub mod journal;
+pub mod law;
 pub mod limits;
+pub mod orders;
 pub mod own;
 pub mod permit;
 pub mod policy;
+mod preempt;
+pub mod regime;
 pub mod sample;
 pub mod sampler;
 pub mod script;
@@ -32,7 +39,9 @@ pub mod verdict;
 pub use config::{ConfigError, GateConfig};
 pub use journal::merge;
 pub use own::OwnPids;
+pub use orders::{Orders, Standing};
 pub use permit::{Gate, Permit};
+pub use regime::Regime;
 pub use sampler::Sampling;
 pub use script::Script;
 pub use shut::ShutFlag;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use schemas::load::SignalLimit;
 
+use crate::law::duty::DutyLaw;
+use crate::law::relief::Reliefs;
 use crate::sample::{SignalName, milli};
 
 /// The limits of one signal, in its unit.
@@ -14,7 +16,13 @@ pub struct Limit {
     pub stop: f64,
     /// A shut gate opens only below this one; lower than `stop`.
     pub resume: f64,
-    /// The unit of both, for example `percent`.
+    /// At this reading or above everything stops and connections are dropped; never below
+    /// `stop`. None: there is no such level.
+    pub critical: Option<f64>,
+    /// Below this one the signal says that there is no business to disturb: then work may take
+    /// all of the time. None: it says nothing about that.
+    pub quiet: Option<f64>,
+    /// The unit of all, for example `percent`.
     pub unit: &'static str,
 }
 
@@ -31,6 +39,10 @@ pub struct Limits {
     pub stale_after: Duration,
     /// The two clocks may drift apart by this much from one sample to the next.
     pub clock_slack: Duration,
+    /// How much of the time may be worked.
+    pub law: DutyLaw,
+    /// What may be worked although the core is never idle.
+    pub relief: Reliefs,
 }
 
 impl Limits {

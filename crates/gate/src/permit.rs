@@ -6,16 +6,31 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use schemas::load::Load;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::limits::Limits;
+use crate::orders::Orders;
+use crate::preempt;
+use crate::regime::Regime;
 use crate::shut::ShutFlag;
 use crate::tally::GateStatus;
-use crate::turnstile::{Pass, Turnstile};
+use crate::turnstile::{Entry, Observation, Pass, Turnstile};
 use crate::verdict::Verdict;
+
+/// How often the run queue is looked at before a quantum.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// The gate, to its users. Copies are the same gate.
 #[derive(Clone)]
@@ -36,26 +51,84 @@ impl Gate {
     /// it waits leaves nothing behind, so it may be raced against a stop.
     pub async fn permit(&self) -> Permit {
         let mut verdicts = self.subscribe();
+        let mut patience = Some(preempt::PATIENCE);
         loop {
+            let returned = self.turnstile.returned.notified();
             verdicts.mark_unchanged();
-            if let Some(permit) = self.try_permit() {
-                return permit;
+            if let Some(left) = patience
+                && self.is_business_running()
+            {
+                let step = LOOK_EVERY.min(left);
+                patience = left.checked_sub(step).filter(|left| !left.is_zero());
+                tokio::time::sleep(step).await;
+                continue;
             }
-            // The sender lives as long as this gate, so this cannot fail and spin.
-            if verdicts.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            let wait = match self.turnstile.enter() {
+                Entry::In(pass) => return self.permit_for(pass),
+                Entry::NotBefore(mono) => Some(self.turnstile.clock.instant(mono)),
+                Entry::Wait | Entry::Shut => None,
+            };
+            if wait.is_some() {
+                patience = Some(preempt::PATIENCE);
             }
+            tokio::select! {
+                // The sender lives as long as this gate, so this cannot fail and spin.
+                changed = verdicts.changed() => if changed.is_err() { std::future::pending::<()>().await },
+                () = returned => {}
+                () = until(wait) => {}
+            }
+        }
+    }
+
+    /// Whether somebody else runs where our backend is about to compete as an equal.
+    fn is_business_running(&self) -> bool {
+        let duty = self.turnstile.verdicts.borrow().duty;
+        let competes = duty > 0.0 && duty < 1.0 && !self.turnstile.kernel_helps();
+        // This thread runs, or it could not look.
+        competes && preempt::running().is_some_and(|running| running > 1)
+    }
+
+    fn permit_for(&self, pass: Pass) -> Permit {
+        Permit {
+            turnstile: Arc::clone(&self.turnstile),
+            pass,
         }
     }
 
     /// Lets one quantum through if the gate is open now.
     #[must_use]
     pub fn try_permit(&self) -> Option<Permit> {
-        let pass = self.turnstile.enter()?;
-        Some(Permit {
-            turnstile: Arc::clone(&self.turnstile),
-            pass,
-        })
+        match self.turnstile.enter() {
+            Entry::In(pass) => Some(self.permit_for(pass)),
+            Entry::NotBefore(_) | Entry::Wait | Entry::Shut => None,
+        }
+    }
+
+    /// What operators ordered, from the next sample on.
+    pub fn give(&self, orders: Orders) {
+        self.turnstile.give(orders);
+    }
+
+    /// Whether the kernel helps, from the next sample on.
+    pub fn regime(&self, regime: Regime) {
+        self.turnstile.regime(regime);
+    }
+
+    /// Every sample with its verdict from now on. Whoever is slower than a thousand samples
+    /// loses some, and is told how many.
+    #[must_use]
+    pub fn observe(&self) -> broadcast::Receiver<Arc<Observation>> {
+        self.turnstile.observations.subscribe()
+    }
+
+    /// Shows that a changed policy was refused; the old one stays in force.
+    pub fn refused(&self, why: String) {
+        self.turnstile.refused(why);
+    }
+
+    /// Raises an alarm in the status, or ends it.
+    pub fn alarm(&self, alarm: Option<String>) {
+        self.turnstile.alarm(alarm);
     }
 
     /// What the gate says now. An open verdict that is too old reads as shut.
@@ -106,6 +179,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// How long the quantum should take: a few milliseconds beside a business.
+    #[must_use]
+    pub fn quantum(&self) -> Duration {
+        self.pass.quantum
+    }
+
     /// Whether the gate has shut since: stop now. One atomic load.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
@@ -146,8 +225,6 @@ impl fmt::Debug for Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use schemas::load::GateState;
 
     use super::*;

@@ -29,6 +29,21 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Why signals could not be read, by name.
+    #[must_use]
+    pub fn failures(&self) -> BTreeMap<String, String> {
+        self.readings
+            .iter()
+            .filter_map(|(name, reading)| match reading {
+                Reading::Failed(why) => Some((name.to_string(), why.to_string())),
+                Reading::Value(value) if !value.is_finite() => {
+                    Some((name.to_string(), "not a finite number".to_owned()))
+                }
+                Reading::Value(_) => None,
+            })
+            .collect()
+    }
+
     /// As evidence: thousandths, none where a reading failed or is no number.
     #[must_use]
     pub fn evidence(&self) -> LoadSample {

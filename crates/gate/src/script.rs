@@ -63,14 +63,10 @@ fn say(gate: &Gate, state: GateState, reason: Reason) {
     let now = gate.turnstile.clock.now();
     let before = gate.verdict();
     let since = if before.state == state { before.since } else { now };
-    gate.turnstile.publish(
-        None,
-        Verdict {
-            state,
-            reason,
-            since,
-            at: now,
-            expires: None,
-        },
-    );
+    let said = if state == GateState::Shut {
+        Verdict::shut(reason, now, None)
+    } else {
+        Verdict::open(reason, now, None)
+    };
+    gate.turnstile.publish(None, Verdict { since, ..said });
 }

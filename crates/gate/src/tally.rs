@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use runtime::metrics::MetricsText;
-use schemas::load::GateState;
+use schemas::load::{GateState, LoadVerdict, SignalLimit};
 use serde::Serialize;
 
 use crate::clock::Moment;
+use crate::law::harm::Estimate;
+use crate::orders::Orders;
+use crate::regime::Regime;
 use crate::verdict::ReasonKind;
 
 /// How long it took from the sample that shut the gate until all work had stopped.
@@ -22,7 +25,12 @@ pub struct Yields {
     pub last_us: u64,
     /// The sum, in microseconds.
     pub total_us: u64,
+    /// How many took up to each of [`YIELD_BOUNDS_MS`], each count within the next.
+    pub within: [u64; YIELD_BOUNDS_MS.len()],
 }
+
+/// Bounds of the histogram of times to yield, in milliseconds.
+pub const YIELD_BOUNDS_MS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
 
 impl Yields {
     pub(crate) fn add(&mut self, took: Duration) {
@@ -31,6 +39,9 @@ impl Yields {
         self.max_us = self.max_us.max(us);
         self.last_us = us;
         self.total_us = self.total_us.saturating_add(us);
+        for (count, bound) in self.within.iter_mut().zip(YIELD_BOUNDS_MS) {
+            *count += u64::from(us <= bound * 1_000);
+        }
     }
 }
 
@@ -63,12 +74,66 @@ pub struct GateStatus {
     pub open_ms: u64,
     /// How long it was shut in all, in milliseconds.
     pub shut_ms: u64,
+    /// How long all signals were below their resume limits, in milliseconds.
+    pub idle_ms: u64,
     /// Permits given out.
     pub permits: u64,
     /// Permits that are out now, revoked ones included.
     pub permits_out: usize,
     /// Time to yield.
     pub yields: Yields,
+    /// The share of the time that may be worked, in thousandths.
+    pub duty_milli: i64,
+    /// Whether it rests now, to measure the business without us.
+    pub rests: bool,
+    /// The limits in force.
+    pub limits: BTreeMap<String, SignalLimit>,
+    /// Why signals could not be read.
+    pub failures: BTreeMap<String, String>,
+    /// When the next sample is due.
+    pub next_sample_in_ms: u64,
+    /// Whether the kernel puts our work behind the business's.
+    pub regime: Regime,
+    /// What our work costs the business.
+    pub harm: HarmStatus,
+    /// What operators ordered.
+    pub orders: Orders,
+    /// The latest changes of state or reason, oldest first.
+    pub history: Vec<LoadVerdict>,
+    /// The policy in force.
+    pub policy: PolicyStatus,
+    /// What somebody should look at.
+    pub alarm: Option<String>,
+}
+
+/// What our work costs the business, in thousandths: 30 is 3 % worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct HarmStatus {
+    /// What it may be.
+    pub budget_milli: i64,
+    /// What it is; none while too little was seen, or where it cannot be.
+    pub estimate_milli: Option<i64>,
+    /// The standard error of that.
+    pub error_milli: Option<i64>,
+}
+
+impl HarmStatus {
+    pub(crate) fn new(harm: Estimate, budget: f64) -> Self {
+        Self {
+            budget_milli: crate::sample::milli(budget),
+            estimate_milli: harm.known.map(|(value, _)| crate::sample::milli(value)),
+            error_milli: harm.known.map(|(_, error)| crate::sample::milli(error)),
+        }
+    }
+}
+
+/// The policy in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// Why a later one was refused.
+    pub refused: Option<String>,
 }
 
 impl GateStatus {
@@ -104,6 +169,15 @@ impl GateStatus {
                 value,
             );
         }
+        let share = |milli: i64| milli as f64 / 1e3;
+        let help = "Share of the time that may be worked.";
+        text.gauge("slacktide_gate_duty", help, &[], share(self.duty_milli));
+        let help = "How much worse off the business is while we work; NaN where it is not known.";
+        let harm = self.harm.estimate_milli.map_or(f64::NAN, share);
+        text.gauge("slacktide_gate_harm", help, &[], harm);
+        let help = "1 while the kernel puts our work behind the business's.";
+        let kernel = f64::from(u8::from(self.regime.is_kernel()));
+        text.gauge("slacktide_gate_kernel", help, &[], kernel);
         for (kind, count) in &self.shuts_by_reason {
             let reason = [("reason", kind.name())];
             text.counter(
@@ -126,6 +200,8 @@ impl GateStatus {
             &[],
             seconds(self.shut_ms),
         );
+        let help = "Time in which all signals were below their resume limits.";
+        text.counter("slacktide_gate_idle_seconds_total", help, &[], seconds(self.idle_ms));
         let since = self.not_idle_since.map_or(0, Timestamp::as_second);
         let help = "Since when the gate has been shut, in Unix time; 0 while open.";
         text.gauge("slacktide_gate_not_idle_since_seconds", help, &[], since as f64);
@@ -149,14 +225,15 @@ impl GateStatus {
         );
         let micros = |us: u64| us as f64 / 1e6;
         let yields = &self.yields;
-        let help = "Shuts that interrupted work.";
-        text.counter("slacktide_gate_yields_total", help, &[], yields.count as f64);
-        let help = "From the sample that shut the gate to the end of the work, summed.";
-        text.counter(
-            "slacktide_gate_yield_seconds_total",
+        let help = "From the sample that shut the gate to the end of the work.";
+        let bounds: Vec<f64> = YIELD_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1e3).collect();
+        text.histogram(
+            "slacktide_gate_yield_seconds",
             help,
-            &[],
+            &bounds,
+            &yields.within,
             micros(yields.total_us),
+            yields.count,
         );
         let help = "The longest time to yield.";
         text.gauge(
@@ -179,6 +256,8 @@ pub(crate) struct Tally {
     open: Duration,
     shut: Duration,
     turned: Moment,
+    idle: Duration,
+    looked: Moment,
 }
 
 impl Tally {
@@ -192,7 +271,18 @@ impl Tally {
             open: Duration::ZERO,
             shut: Duration::ZERO,
             turned: now,
+            idle: Duration::ZERO,
+            looked: now,
         }
+    }
+
+    /// A sample was taken, and all signals were below their resume limits or not.
+    pub(crate) fn looked(&mut self, is_idle: bool, now: Moment) {
+        self.samples += 1;
+        if is_idle {
+            self.idle += now.mono.saturating_sub(self.looked.mono);
+        }
+        self.looked = now;
     }
 
     /// The gate went from open to shut.
@@ -225,6 +315,7 @@ impl Tally {
         status.openings = self.openings;
         status.open_ms = millis(self.open + open);
         status.shut_ms = millis(self.shut + shut);
+        status.idle_ms = millis(self.idle);
         status.not_idle_since = (!is_open).then_some(self.turned.wall);
     }
 }

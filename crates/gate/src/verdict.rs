@@ -8,7 +8,10 @@ use schemas::load::{GateState, LoadVerdict};
 use serde::Serialize;
 
 use crate::clock::Moment;
-use crate::sample::SignalName;
+use crate::law::duty::DutyLaw;
+use crate::law::relief::Note;
+use crate::orders::Standing;
+use crate::sample::{SignalName, milli};
 
 /// What the gate says at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,12 +24,53 @@ pub struct Verdict {
     pub since: Moment,
     /// When it was given.
     pub at: Moment,
+    /// The share of the time that may be worked: 0 while shut, 1 when there is nobody to disturb.
+    pub duty: f64,
+    /// Whether no new quantum begins until the next verdict: the control group.
+    pub rests: bool,
+    /// How long a quantum should take.
+    pub quantum: Duration,
+    /// Whether connections are to be dropped.
+    pub critical: bool,
     /// Until when it may be believed, by the monotonic clock; none for ever. After that the
     /// gate is shut, whatever the verdict says.
     pub expires: Option<Duration>,
 }
 
 impl Verdict {
+    /// Shut from now on.
+    #[must_use]
+    pub fn shut(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
+        Self {
+            state: GateState::Shut,
+            reason,
+            since: now,
+            at: now,
+            duty: 0.0,
+            rests: false,
+            quantum: Duration::ZERO,
+            critical: false,
+            expires,
+        }
+    }
+
+    /// Open from now on, for all of the time.
+    #[must_use]
+    pub fn open(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
+        Self {
+            state: GateState::Open,
+            duty: 1.0,
+            quantum: DutyLaw::default().quantum_idle,
+            ..Self::shut(reason, now, expires)
+        }
+    }
+
+    /// The duty in thousandths.
+    #[must_use]
+    pub fn duty_milli(&self) -> i64 {
+        milli(self.duty)
+    }
+
     /// Whether work may be done under it, were it fresh.
     #[must_use]
     pub fn lets_work(&self) -> bool {
@@ -57,6 +101,29 @@ pub enum Reason {
     NoSample,
     /// All signals are below their limits.
     Idle,
+    /// The gate has just opened.
+    Probation,
+    /// All signals are below their limits, and a business is at work.
+    Beside,
+    /// An operator allows less than the policy would.
+    Ordered(Standing),
+    /// The core is never idle, and somebody answers for working nevertheless.
+    Relief(Note),
+    /// A signal is at or over its critical level.
+    Critical(Measure),
+    /// An operator paused it.
+    Paused(Standing),
+    /// What operators ordered could not be read yet, and why.
+    NoOrders(Arc<str>),
+    /// The business is harmed beyond the budget even at the least duty.
+    OverBudget {
+        /// The harm, as a share.
+        harm: f64,
+        /// The budget, as a share.
+        budget: f64,
+        /// For how much longer nothing is tried.
+        left: Duration,
+    },
     /// A signal is at or over its stop limit.
     OverLimit(Measure),
     /// A signal is between its limits while the gate is shut.
@@ -113,6 +180,14 @@ pub struct Measure {
 pub enum ReasonKind {
     NoSample,
     Idle,
+    Probation,
+    Beside,
+    Ordered,
+    Relief,
+    Critical,
+    Paused,
+    NoOrders,
+    OverBudget,
     OverLimit,
     NotYetIdle,
     Holding,
@@ -136,6 +211,14 @@ impl ReasonKind {
         match self {
             Self::NoSample => "no_sample",
             Self::Idle => "idle",
+            Self::Probation => "probation",
+            Self::Beside => "beside",
+            Self::Ordered => "ordered",
+            Self::Relief => "relief",
+            Self::Critical => "critical",
+            Self::Paused => "paused",
+            Self::NoOrders => "no_orders",
+            Self::OverBudget => "over_budget",
             Self::OverLimit => "over_limit",
             Self::NotYetIdle => "not_yet_idle",
             Self::Holding => "holding",
@@ -161,6 +244,14 @@ impl Reason {
         match self {
             Self::NoSample => ReasonKind::NoSample,
             Self::Idle => ReasonKind::Idle,
+            Self::Probation => ReasonKind::Probation,
+            Self::Beside => ReasonKind::Beside,
+            Self::Ordered(_) => ReasonKind::Ordered,
+            Self::Relief(_) => ReasonKind::Relief,
+            Self::Critical(_) => ReasonKind::Critical,
+            Self::Paused(_) => ReasonKind::Paused,
+            Self::NoOrders(_) => ReasonKind::NoOrders,
+            Self::OverBudget { .. } => ReasonKind::OverBudget,
             Self::OverLimit(_) => ReasonKind::OverLimit,
             Self::NotYetIdle(_) => ReasonKind::NotYetIdle,
             Self::Holding { .. } => ReasonKind::Holding,
@@ -184,6 +275,20 @@ impl fmt::Display for Reason {
         match self {
             Self::NoSample => f.write_str("no sample yet"),
             Self::Idle => f.write_str("all signals below their limits"),
+            Self::Probation => f.write_str("on probation: the gate has just opened"),
+            Self::Beside => f.write_str("all signals below their limits, a business at work"),
+            Self::Ordered(standing) => write!(f, "limited by {standing}"),
+            Self::Relief(note) => note.fmt(f),
+            Self::Critical(measure) => write!(f, "{measure} (critical level)"),
+            Self::Paused(standing) => write!(f, "paused by {standing}"),
+            Self::NoOrders(why) => write!(f, "orders not read yet: {why}"),
+            Self::OverBudget { harm, budget, left } => write!(
+                f,
+                "the business is {:.1} % worse off at the least duty, the budget is {:.1} %; tried again in {:.0} s",
+                harm * 100.0,
+                budget * 100.0,
+                left.as_secs_f64().ceil()
+            ),
             Self::OverLimit(measure) => write!(f, "{measure} (stop limit)"),
             Self::NotYetIdle(measure) => write!(f, "{measure} (resume limit)"),
             Self::Holding {

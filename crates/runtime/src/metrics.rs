@@ -29,6 +29,21 @@ impl MetricsText {
         self.line("gauge", name, help, labels, value);
     }
 
+    /// How often something took how long: counts within each bound, each count within the next,
+    /// with the sum of all and their number.
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
+    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], within: &[u64], sum: f64, count: u64) {
+        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} histogram");
+        for (bound, within) in bounds.iter().zip(within) {
+            let _ = writeln!(self.text, "{name}_bucket{{le=\"{bound}\"}} {within}");
+        }
+        let _ = writeln!(self.text, "{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(self.text, "{name}_sum {sum}\n{name}_count {}", count as f64);
+        name.clone_into(&mut self.last);
+    }
+
     /// The text.
     #[must_use]
     pub fn finish(self) -> String {

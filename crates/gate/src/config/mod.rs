@@ -20,10 +20,10 @@ pub struct GateConfig {
     pub mode: Mode,
     /// How often the signals are read.
     pub interval: Span,
-    /// How long one reading may take; the interval when left out.
+    /// How long one reading may take; the interval, but at least 250 ms, when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_timeout: Option<Span>,
-    /// How old the last sample may be; three intervals when left out.
+    /// How old the last sample may be; five intervals when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<Span>,
     /// How many good samples in a row a shut gate needs to open.
@@ -53,11 +53,11 @@ impl Default for GateConfig {
     fn default() -> Self {
         Self {
             mode: Mode::Auto,
-            interval: Span::from_millis(250),
+            interval: Span::from_millis(100),
             read_timeout: None,
             stale_after: None,
             good_samples: 3,
-            hold: Span::from_secs(3),
+            hold: Span::from_secs(2),
             own: Vec::new(),
             signals: SignalsConfig::default(),
         }
@@ -80,14 +80,15 @@ impl GateConfig {
     /// How long one reading may take.
     #[must_use]
     pub fn read_timeout(&self) -> Duration {
-        self.read_timeout.unwrap_or(self.interval).get()
+        self.read_timeout
+            .map_or_else(|| self.interval.get().max(PATIENT), Span::get)
     }
 
     /// How old the last sample may be.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
         self.stale_after
-            .map_or_else(|| self.interval.get().saturating_mul(3), Span::get)
+            .map_or_else(|| self.interval.get().saturating_mul(5), Span::get)
     }
 
     /// The limits that the policy holds the signals to.
@@ -99,6 +100,8 @@ impl GateConfig {
             hold: self.hold.get(),
             stale_after: self.stale_after(),
             clock_slack: Duration::from_secs(1),
+            law: crate::law::duty::DutyLaw::default(),
+            relief: crate::law::relief::Reliefs::default(),
         }
     }
 
@@ -151,6 +154,9 @@ impl GateConfig {
     }
 }
 
+/// A reading that takes longer than the interval delays the next sample and fails nothing yet.
+const PATIENT: Duration = Duration::from_millis(250);
+
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
 
 fn millis(span: Duration) -> u64 {
@@ -178,10 +184,12 @@ mod tests {
             Limit {
                 stop: 70.0,
                 resume: 50.0,
+                critical: None,
+                quiet: Some(10.0),
                 unit: "percent"
             }
         );
-        assert_eq!(limits.stale_after, Duration::from_millis(750));
+        assert_eq!(limits.stale_after, Duration::from_millis(500));
     }
 
     #[test]
@@ -217,7 +225,7 @@ mod tests {
             ("signals.host_cpu.enabled = false", "signals"),
             ("good_samples = 0", "good_samples"),
             ("interval = \"1ms\"", "interval"),
-            ("stale_after = \"300ms\"", "stale_after"),
+            ("read_timeout = \"50ms\"\nstale_after = \"150ms\"", "stale_after"),
             ("read_timeout = \"2s\"", "read_timeout"),
         ] {
             let error = parse(text).err().unwrap_or_default();

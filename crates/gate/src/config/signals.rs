@@ -60,6 +60,8 @@ impl SignalsConfig {
             let limit = Limit {
                 stop: self.host_cpu.stop,
                 resume: self.host_cpu.resume,
+                critical: None,
+                quiet: Some(10.0),
                 unit: cpu::UNIT,
             };
             signals.insert(cpu::NAME.into(), limit);

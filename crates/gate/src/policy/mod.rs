@@ -116,12 +116,15 @@ pub fn step(state: PolicyState, sample: &Sample, limits: &Limits, now: Moment) -
             }
         }
     };
+    let expires = Some(sample.at.mono.saturating_add(limits.stale_after));
+    let said = if state.state == GateState::Open {
+        Verdict::open(reason, now, expires)
+    } else {
+        Verdict::shut(reason, now, expires)
+    };
     let verdict = Verdict {
-        state: state.state,
-        reason,
         since: state.since,
-        at: now,
-        expires: Some(sample.at.mono.saturating_add(limits.stale_after)),
+        ..said
     };
     (state, verdict)
 }

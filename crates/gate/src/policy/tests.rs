@@ -15,9 +15,13 @@ pub(super) fn limits(good_samples: u32, hold: Duration) -> Limits {
     let limit = Limit {
         stop: 70.0,
         resume: 50.0,
+        critical: Some(90.0),
+        quiet: Some(10.0),
         unit: "percent",
     };
     Limits {
+        law: crate::law::duty::DutyLaw::default(),
+        relief: crate::law::relief::Reliefs::default(),
         signals: [("host_cpu".into(), limit)].into(),
         good_samples,
         hold,

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use schemas::load::GateState;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, GateConfig, Mode};
+use crate::foreground::{self, Foreground, Strain};
+use crate::law::{self, LawState, Tick};
 use crate::limits::Limits;
 use crate::own::OwnPids;
 use crate::permit::Gate;
-use crate::policy::{self, PolicyState};
 use crate::sample::{Reading, Sample};
 use crate::signal::{self, Signal};
 use crate::turnstile::Turnstile;
@@ -49,15 +51,41 @@ pub struct Pace {
     pub read_timeout: Duration,
 }
 
+/// What a sampler does: replaced as a whole when the policy is loaded anew.
+pub(crate) struct Plan {
+    signals: Vec<Box<dyn Signal>>,
+    limits: Limits,
+    pace: Pace,
+    foreground: Option<Box<dyn Foreground>>,
+}
+
+impl Plan {
+    fn of(config: &GateConfig, own_pids: &OwnPids, more: Vec<Box<dyn Signal>>) -> Self {
+        let mut signals = signal::configured(config, own_pids);
+        signals.extend(more);
+        Self {
+            signals,
+            limits: config.limits(),
+            pace: Pace {
+                interval: config.interval.get(),
+                read_timeout: config.read_timeout(),
+            },
+            foreground: foreground::configured(config, own_pids),
+        }
+    }
+}
+
 impl Gate {
     /// The gate of a configuration, with its tasks running until the token is cancelled; after
-    /// that the gate is shut. `own_pids` is where the source tells which backends serve us.
+    /// that the gate is shut. `own_pids` is where the source tells which backends serve us,
+    /// `more` are the signals that are not the host's.
     ///
     /// # Errors
     /// When the configuration contradicts itself.
     pub fn start(
         config: &GateConfig,
         own_pids: &OwnPids,
+        more: Vec<Box<dyn Signal>>,
         stop: &CancellationToken,
     ) -> Result<(Self, Sampling), ConfigError> {
         config.validate()?;
@@ -65,12 +93,41 @@ impl Gate {
             tracing::warn!("gate fixed open by configuration: nothing is measured");
             return Ok((Self::fixed_open(), Sampling { tasks: Vec::new() }));
         }
-        let signals = signal::configured(config, own_pids);
-        let pace = Pace {
-            interval: config.interval.get(),
-            read_timeout: config.read_timeout(),
-        };
-        Ok(Self::run(signals, config.limits(), pace, Clock::system(), stop))
+        let plan = Plan::of(config, own_pids, more);
+        Ok(Self::sampled(plan, Clock::system(), stop))
+    }
+
+    /// Puts another policy in force from the next sample on. A signal that needs two readings
+    /// before it can speak keeps the gate shut until then.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself, or would turn a measuring gate into a fixed one or back;
+    /// then the old one stays, and the status says so.
+    pub fn reload(
+        &self,
+        config: &GateConfig,
+        own_pids: &OwnPids,
+        more: Vec<Box<dyn Signal>>,
+    ) -> Result<(), ConfigError> {
+        let checked = config.validate().and_then(|()| {
+            let is_fixed = self.turnstile.verdicts.borrow().reason == Reason::FixedOpen;
+            if is_fixed == (config.mode == Mode::Open) {
+                return Ok(());
+            }
+            Err(ConfigError {
+                key: "mode",
+                what: "cannot change while the agent runs".to_owned(),
+                remedy: "restart the agent",
+            })
+        });
+        if let Err(error) = checked {
+            self.refused(error.to_string());
+            return Err(error);
+        }
+        if config.mode == Mode::Auto {
+            self.turnstile.replace(Plan::of(config, own_pids, more));
+        }
+        Ok(())
     }
 
     /// A gate over these signals, limits and clock: for tests, and for signals of one's own.
@@ -82,11 +139,19 @@ impl Gate {
         clock: Clock,
         stop: &CancellationToken,
     ) -> (Self, Sampling) {
-        let gate = Self::shut(clock, Some(&limits));
-        let sampler = Sampler {
+        let plan = Plan {
             signals,
             limits,
             pace,
+            foreground: None,
+        };
+        Self::sampled(plan, clock, stop)
+    }
+
+    fn sampled(plan: Plan, clock: Clock, stop: &CancellationToken) -> (Self, Sampling) {
+        let gate = Self::shut(clock, Some(&plan.limits));
+        let sampler = Sampler {
+            plan,
             turnstile: Arc::clone(&gate.turnstile),
         };
         let watchdog = watch(Arc::clone(&gate.turnstile), stop.clone());
@@ -96,22 +161,30 @@ impl Gate {
 }
 
 struct Sampler {
-    signals: Vec<Box<dyn Signal>>,
-    limits: Limits,
-    pace: Pace,
+    plan: Plan,
     turnstile: Arc<Turnstile>,
 }
 
 impl Sampler {
     async fn run(mut self, stop: CancellationToken) {
-        let mut state = PolicyState::new(self.turnstile.clock.now());
-        let mut ticks = tokio::time::interval(self.pace.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let start = self.turnstile.clock.now();
+        // Where the rests fall must not beat with anything; it needs no secrecy.
+        let seed = u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut state = LawState::new(start, seed);
+        let mut ticks = ticker(self.plan.pace.interval);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
+            }
+            if let Some(plan) = self.turnstile.next_plan() {
+                self.plan = plan;
+                ticks = ticker(self.plan.pace.interval);
+                ticks.reset();
+                self.turnstile.reloaded(&self.plan.limits);
+                state = state.interrupted(self.turnstile.clock.now());
+                tracing::info!(signals = self.plan.signals.len(), "policy loaded anew");
             }
             let sample = tokio::select! {
                 biased;
@@ -121,34 +194,50 @@ impl Sampler {
             if self.turnstile.lapse() {
                 state = state.interrupted(self.turnstile.clock.now());
             }
+            let (orders, kernel) = self.turnstile.standing();
+            let tick = Tick {
+                strain: self.strain(),
+                worked: self.turnstile.take_worked(),
+                kernel,
+            };
             let now = self.turnstile.clock.now();
-            let (next, verdict) = policy::step(state, &sample, &self.limits, now);
+            let (next, verdict) = law::step(state, &sample, &tick, &orders, &self.plan.limits, now);
             state = next;
+            let due = now.mono.saturating_add(self.plan.pace.interval);
+            self.turnstile
+                .note(state.harm(), self.plan.limits.law.harm_budget, due);
             self.turnstile.publish(Some(&sample), verdict);
         }
         let now = self.turnstile.clock.now();
-        let since = state.interrupted(now).since();
-        let reason = Reason::Stopped;
         let verdict = Verdict {
-            state: schemas::load::GateState::Shut,
-            reason,
-            since,
-            at: now,
-            expires: None,
+            since: state.interrupted(now).since(),
+            ..Verdict::shut(Reason::Stopped, now, None)
         };
         self.turnstile.publish(None, verdict);
     }
 
+    /// What the business's processes got of the processors since the tick before. Looked at
+    /// only while we work beside a business: otherwise there is nothing to compare.
+    fn strain(&mut self) -> Option<Strain> {
+        let foreground = self.plan.foreground.as_mut()?;
+        if self.turnstile.verdicts.borrow().state == GateState::Limited {
+            foreground.strain()
+        } else {
+            foreground.forget();
+            None
+        }
+    }
+
     async fn sample(&mut self) -> Sample {
-        let timeout = self.pace.read_timeout;
-        let readings = join_all(self.signals.iter_mut().map(|signal| async move {
+        let timeout = self.plan.pace.read_timeout;
+        let readings = join_all(self.plan.signals.iter_mut().map(|signal| async move {
             let name = signal.name();
             let reading = match tokio::time::timeout(timeout, signal.read()).await {
                 Ok(Ok(value)) => Reading::Value(value),
                 Ok(Err(error)) => Reading::Failed(error.to_string().into()),
                 Err(_) => Reading::Failed(format!("no answer within {} ms", timeout.as_millis()).into()),
             };
-            (name.into(), reading)
+            (name, reading)
         }));
         let readings = readings.await.into_iter().collect();
         Sample {
@@ -156,6 +245,12 @@ impl Sampler {
             readings,
         }
     }
+}
+
+fn ticker(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Shuts the gate when its verdict expires.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{Signal, SignalError};
 use crate::limits::Limit;
+use crate::sample::SignalName;
 
 /// Its name.
 pub const NAME: &str = "stop_file";
@@ -14,6 +15,8 @@ pub const NAME: &str = "stop_file";
 pub const LIMIT: Limit = Limit {
     stop: 1.0,
     resume: 0.5,
+    critical: None,
+    quiet: None,
     unit: "present",
 };
 
@@ -34,8 +37,8 @@ impl StopFile {
 
 #[async_trait]
 impl Signal for StopFile {
-    fn name(&self) -> &'static str {
-        NAME
+    fn name(&self) -> SignalName {
+        NAME.into()
     }
 
     fn unit(&self) -> &'static str {

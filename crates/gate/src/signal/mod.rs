@@ -12,12 +12,13 @@ use async_trait::async_trait;
 
 use crate::config::GateConfig;
 use crate::own::OwnPids;
+use crate::sample::SignalName;
 
 /// Something that can be read again and again.
 #[async_trait]
 pub trait Signal: Send {
     /// Its name in limits, samples and evidence.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> SignalName;
 
     /// The unit of its readings.
     fn unit(&self) -> &'static str;

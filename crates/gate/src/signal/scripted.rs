@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{Signal, SignalError};
+use crate::sample::SignalName;
 
 /// What a scripted signal does when it is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +35,8 @@ impl Scripted {
 
 #[async_trait]
 impl Signal for Scripted {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> SignalName {
+        self.name.into()
     }
 
     fn unit(&self) -> &'static str {

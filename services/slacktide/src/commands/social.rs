@@ -28,7 +28,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
-    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, &sampling_stop)
+    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, Vec::new(), &sampling_stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let source = compose::source(&loaded, gate.shut_flag())?;
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());

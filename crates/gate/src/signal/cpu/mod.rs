@@ -21,6 +21,7 @@ use self::process::OwnProcesses;
 use self::share::Snapshot;
 use super::{Signal, SignalError};
 use crate::own::{OwnEntry, OwnPids};
+use crate::sample::SignalName;
 
 /// Its name.
 pub const NAME: &str = "host_cpu";
@@ -58,8 +59,8 @@ impl HostCpu {
 
 #[async_trait]
 impl Signal for HostCpu {
-    fn name(&self) -> &'static str {
-        NAME
+    fn name(&self) -> SignalName {
+        NAME.into()
     }
 
     fn unit(&self) -> &'static str {
