@@ -14,6 +14,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // Configuration is read by the runtime, so the parts that have some take its lengths of time from there.
     ("runtime", &["schemas"]),
     ("gate", &["schemas", "runtime"]),
+    // It runs as root in a process of its own: it knows nothing of the product.
+    ("priority", &[]),
     ("source", &["schemas", "gate", "runtime"]),
     ("store", &["schemas", "runtime"]),
     ("nats", &["schemas", "exchange"]),
@@ -31,6 +33,7 @@ const PARTS: &[&str] = &[
     "schemas",
     "exchange",
     "gate",
+    "priority",
     "source",
     "store",
     "runtime",

@@ -168,7 +168,7 @@ impl LawState {
                 .then(|| limits.relief.at(self.not_idle_since, now))
                 .flatten();
             return match relief {
-                Some(relief) => relieved(relief, verdict, law, now),
+                Some(relief) => relieved(relief, &verdict, law, now),
                 None => verdict,
             };
         }
@@ -198,14 +198,14 @@ fn clamp(share: f64) -> f64 {
     if share.is_finite() { share.clamp(0.001, 1.0) } else { 0.001 }
 }
 
-fn relieved(relief: Relief, verdict: Verdict, law: &DutyLaw, now: Moment) -> Verdict {
+fn relieved(relief: Relief, verdict: &Verdict, law: &DutyLaw, now: Moment) -> Verdict {
     Verdict {
         state: GateState::Limited,
         duty: clamp(relief.duty).min(0.999),
         reason: Reason::Relief(relief.into_note(&verdict.reason)),
         quantum: law.quantum_busy,
         at: now,
-        ..verdict
+        ..verdict.clone()
     }
 }
 

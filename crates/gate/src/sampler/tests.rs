@@ -159,7 +159,7 @@ async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
     bench.open().await;
     let permit = bench.gate.permit().await;
     let mut verdicts = bench.gate.subscribe();
-    bench.hand.send_replace(Line::Say(20.0));
+    bench.hand.send_replace(Line::Say(8.0));
     for _ in 0..3 {
         assert!(verdicts.changed().await.is_ok());
     }
@@ -170,7 +170,7 @@ async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
         .iter()
         .map(|sample| sample.readings_milli["host_cpu"])
         .collect();
-    assert_eq!(readings, [Some(5_000), Some(20_000), Some(20_000), Some(20_000)]);
+    assert_eq!(readings, [Some(5_000), Some(8_000), Some(8_000), Some(8_000)]);
     assert_eq!(load.verdicts.len(), 1);
 }
 

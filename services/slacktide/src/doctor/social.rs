@@ -72,7 +72,7 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
 async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let file = &loaded.value;
     let stop = tokio_util::sync::CancellationToken::new();
-    match Gate::start(&compose::gate(loaded), &OwnPids::new(), &stop) {
+    match Gate::start(&compose::gate(loaded), &OwnPids::new(), Vec::new(), &stop) {
         Ok((gate, sampling)) => {
             let mut verdicts = gate.subscribe();
             // CPU is measured between two readings.
