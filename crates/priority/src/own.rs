@@ -1,0 +1,132 @@
+//! What any process may do to itself: nice 19, its session's autogroup, the idle IO class.
+//!
+//! It helps against others in the same autogroup and on hosts without autogroups, no more: the
+//! backend is lowered by [`crate::cgroup`]. Nothing here is fatal; each step says what became of it.
+
+use std::fmt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, getpid, getsid, setpriority_process};
+
+const LOWEST: i32 = 19;
+
+/// One step, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was tried: `nice`, `autogroup`, `io_class`.
+    pub name: &'static str,
+    /// Nothing, or why it could not be done.
+    pub outcome: Result<(), String>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(()) => write!(f, "{}: done", self.name),
+            Err(why) => write!(f, "{}: not available, {why}", self.name),
+        }
+    }
+}
+
+/// Lowers this process as far as it may by itself. Call it before the process has threads: those
+/// made later inherit all of it; the nice value is given to all that are there.
+#[must_use]
+pub fn lower() -> Vec<Step> {
+    let step = |name, outcome| Step { name, outcome };
+    vec![
+        step("nice", nice(Path::new("/proc/self/task"))),
+        step("autogroup", autogroup(Path::new("/proc/self/autogroup"), leads())),
+        step("io_class", io_class(std::process::id())),
+    ]
+}
+
+/// Linux gives each thread a nice value of its own.
+fn nice(tasks: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| error.to_string();
+    for entry in std::fs::read_dir(tasks).map_err(told)? {
+        let name = entry.map_err(told)?.file_name();
+        let thread = name
+            .to_str()
+            .and_then(|name| name.parse().ok())
+            .and_then(Pid::from_raw);
+        setpriority_process(thread, LOWEST).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// An autogroup is a session's: lowered for a session that others lead, it would lower them too.
+fn leads() -> bool {
+    getsid(None).is_ok_and(|session| session == getpid())
+}
+
+fn autogroup(file: &Path, leads: bool) -> Result<(), String> {
+    if !file.exists() {
+        return Err("this kernel has no autogroups".to_owned());
+    }
+    if !leads {
+        return Err(
+            "the session is shared with the program that started us, which would be lowered too; \
+                    a service manager gives a session of its own"
+                .to_owned(),
+        );
+    }
+    std::fs::write(file, LOWEST.to_string()).map_err(|error| error.to_string())
+}
+
+/// The idle IO class for a process and the threads that it makes later. There is no safe call for
+/// it, so the system's own program is run, by its whole path.
+///
+/// # Errors
+/// Why it could not be had. IO then follows the nice value: the lowest best-effort level.
+pub fn io_class(pid: u32) -> Result<(), String> {
+    let program = ["/usr/bin/ionice", "/bin/ionice"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+        .ok_or("there is no ionice here; IO follows the nice value")?;
+    let ended = Command::new(program)
+        .args(["-c", "3", "-p", &pid.to_string()])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} was refused; IO follows the nice value"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_others_lead_is_left_alone() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("autogroup");
+        assert!(autogroup(&file, true).is_err_and(|why| why.contains("no autogroups")));
+        std::fs::write(&file, "/autogroup-1 nice 0\n")?;
+        assert!(autogroup(&file, false).is_err_and(|why| why.contains("shared")));
+        assert_eq!(std::fs::read_to_string(&file)?, "/autogroup-1 nice 0\n");
+        assert_eq!(autogroup(&file, true), Ok(()));
+        assert_eq!(std::fs::read_to_string(&file)?, "19");
+        Ok(())
+    }
+
+    #[test]
+    fn steps_say_what_became_of_them() {
+        let step = |outcome| {
+            Step {
+                name: "nice",
+                outcome,
+            }
+            .to_string()
+        };
+        assert_eq!(step(Ok(())), "nice: done");
+        assert_eq!(step(Err("no".to_owned())), "nice: not available, no");
+        assert!(nice(Path::new("/nowhere")).is_err());
+    }
+}

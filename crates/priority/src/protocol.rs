@@ -1,0 +1,139 @@
+//! What is said over the helper's socket: one JSON line each way, one request a connection.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+use crate::cgroup::Level;
+
+/// Longer lines are refused.
+pub const MOST_BYTES: usize = 4096;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Which group there would be; moves nothing.
+    Look,
+    /// Move the process that asks.
+    Own,
+    /// Move the backend that serves it.
+    Backend {
+        /// By `pg_backend_pid()`.
+        pid: u32,
+    },
+}
+
+/// The group, so that the asker can see for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// How lines of `/proc/PID/cgroup` name the hierarchy; empty for version 2.
+    pub controller: String,
+    /// The group's path there.
+    pub path: String,
+    /// Says 1 while the group is idle.
+    pub idle_file: PathBuf,
+    /// How far behind the others its members run.
+    #[serde(flatten)]
+    pub level: Level,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Reply {
+    /// It was moved and is there, or for [`Request::Look`]: this is the group.
+    Done(Place),
+    /// Nothing was moved.
+    Refused {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+/// Reads one line of JSON.
+///
+/// # Errors
+/// When it is longer than [`MOST_BYTES`], cut off, or something else.
+pub async fn read<T, S>(stream: S) -> io::Result<T>
+where
+    T: for<'a> Deserialize<'a>,
+    S: tokio::io::AsyncRead + Unpin,
+{
+    let mut line = Vec::new();
+    let bound = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+    BufReader::new(stream.take(bound))
+        .read_until(b'\n', &mut line)
+        .await?;
+    if line.last() != Some(&b'\n') {
+        return Err(io::Error::other("the line is cut off or too long"));
+    }
+    serde_json::from_slice(&line).map_err(io::Error::other)
+}
+
+/// Writes one line of JSON.
+///
+/// # Errors
+/// When the other side went away.
+pub async fn write<T, S>(mut stream: S, value: &T) -> io::Result<()>
+where
+    T: Serialize,
+    S: tokio::io::AsyncWrite + Unpin,
+{
+    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_is_read_and_garbage_is_an_error() {
+        let good = br#"{"ask":"backend","pid":7}
+"#;
+        assert_eq!(
+            read::<Request, _>(&good[..]).await.ok(),
+            Some(Request::Backend { pid: 7 })
+        );
+        let long = vec![b'x'; MOST_BYTES * 3];
+        let nested = format!("{}\n", "[".repeat(MOST_BYTES - 1));
+        for bad in [
+            &b""[..],
+            b"\n",
+            b"{\"ask\":\"own\"}",
+            b"{\"ask\":\"everything\"}\n",
+            b"{\"ask\":\"backend\",\"pid\":-1}\n",
+            b"{\"ask\":\"backend\",\"pid\":99999999999}\n",
+            b"{\"ask\":\"backend\",\"pid\":1,\"force\":true}\n",
+            b"\xff\xfe\n",
+            &long,
+            nested.as_bytes(),
+        ] {
+            assert!(
+                read::<Request, _>(bad).await.is_err(),
+                "{}",
+                String::from_utf8_lossy(bad)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_comes_back_as_it_was() {
+        let reply = Reply::Done(Place {
+            controller: "cpu".to_owned(),
+            path: "/slacktide-idle".to_owned(),
+            idle_file: "/g/cpu.idle".into(),
+            level: Level::Lowest {
+                why: "old".to_owned(),
+            },
+        });
+        let mut bytes = Vec::new();
+        write(&mut bytes, &reply).await.expect("written");
+        assert_eq!(read::<Reply, _>(&bytes[..]).await.ok(), Some(reply));
+    }
+}

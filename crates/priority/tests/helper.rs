@@ -1,0 +1,330 @@
+//! The helper with the real kernel and a real PostgreSQL.
+//!
+//! As root all of it is done. Without the right, the one thing that must then be true is: the
+//! helper refuses to start, and says what it needs. Either way the test can fail.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails there and then"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use harness::{Postgres, PostgresOptions, until};
+use priority::cgroup::{CgroupError, Hierarchy, Level};
+use priority::client::{AskError, ask, is_in, not_idle};
+use priority::helper::{Account, Helper, HelperConfig, HelperError, HelperTable};
+use priority::process::Proc;
+use priority::protocol::{MOST_BYTES, Place, Reply, Request, read};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A group of one test only, removed with it: the product's own may be in use on this host.
+fn own_group() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("/slacktide-test-{}-{number}", std::process::id())
+}
+
+fn config(folder: &Path, owner: u32) -> HelperConfig {
+    HelperConfig {
+        idle_helper: HelperTable {
+            socket: folder.join("idle.sock"),
+            group: None,
+            allow: vec![Account::Number(rustix::process::getuid().as_raw())],
+            owner: Account::Number(owner),
+            executables: Vec::new(),
+            cgroup: own_group(),
+        },
+    }
+}
+
+/// The helper, or nothing where it rightly refuses for want of rights.
+fn open(config: &HelperConfig) -> Option<Helper> {
+    if rustix::process::geteuid().is_root() {
+        return Some(Helper::open(config).expect("root may do it: cpu.idle or a weight"));
+    }
+    let refused = Helper::open(config).expect_err("without the right it does not start");
+    assert!(
+        matches!(refused, HelperError::Cgroup(CgroupError::Rights { .. })),
+        "{refused}"
+    );
+    assert!(
+        refused.to_string().contains("needs root or delegation"),
+        "{refused}"
+    );
+    assert!(!config.idle_helper.socket.exists());
+    None
+}
+
+struct Running {
+    socket: PathBuf,
+    group: String,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(owner: u32, change: impl FnOnce(&mut HelperTable)) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path(), owner);
+        change(&mut config.idle_helper);
+        let helper = open(&config)?;
+        let stop = CancellationToken::new();
+        Some(Self {
+            socket: config.idle_helper.socket,
+            group: config.idle_helper.cgroup,
+            task: tokio::spawn(helper.serve(stop.clone())),
+            stop,
+            _folder: folder,
+        })
+    }
+
+    async fn backend(&self, pid: u32) -> Result<Place, String> {
+        match ask(&self.socket, Request::Backend { pid }).await {
+            Ok(place) => Ok(place),
+            Err(AskError::Refused(why)) => Err(why),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        assert!(!self.socket.exists(), "the socket is removed");
+        remove(&self.group);
+    }
+}
+
+/// A session that another process holds: `psql` lies beside the server.
+fn other_session(postgres: &Postgres) -> harness::Process {
+    let mut psql = std::process::Command::new(harness::postgres_bin().join("psql"));
+    psql.args([
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+        "-p",
+        &postgres.port().to_string(),
+    ])
+    .args(["-At", "-c", "SELECT pg_sleep(600)", "postgres"]);
+    harness::Process::spawn("psql", &mut psql)
+}
+
+/// A group goes when its last process has ended.
+fn remove(group: &str) {
+    let directory = Hierarchy::of_host().unwrap().directory(group);
+    std::fs::remove_dir(directory).unwrap();
+}
+
+async fn sleeping_backend(postgres: &Postgres) -> u32 {
+    until(
+        "the other session to be served",
+        Duration::from_secs(30),
+        async || {
+            let rows = postgres
+                .admin()
+                .query("SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
+                .await;
+            rows.first()
+                .map(|row| u32::try_from(row.get::<_, i32>(0)).unwrap())
+                .ok_or("not yet".to_owned())
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn exactly_our_backend_is_moved_and_nothing_else() {
+    let postgres = Postgres::private(PostgresOptions::default()).await;
+    let proc = Proc::default();
+    let postmaster = postgres.pid();
+    let owner = proc.owner(postmaster).unwrap();
+    let Some(helper) = Running::start(owner, |_| {}) else {
+        return;
+    };
+    let client = postgres.admin().connect().await;
+    let row = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
+    let ours = u32::try_from(row.get::<_, i32>(0)).unwrap();
+
+    let place = helper.backend(ours).await.expect("it is ours");
+    assert_eq!(
+        (place.path.as_str(), &place.level),
+        (helper.group.as_str(), &Level::Idle)
+    );
+    assert!(is_in(&proc, &place, ours), "{}", proc.cgroup(ours).unwrap());
+    assert_eq!(not_idle(&place), None);
+    assert!(client.query_one("SELECT 1", &[]).await.is_ok(), "it still serves");
+    // Asked again it stays.
+    helper.backend(ours).await.expect("it is still ours");
+    assert!(is_in(&proc, &place, ours));
+
+    let mut psql = other_session(&postgres);
+    let theirs = sleeping_backend(&postgres).await;
+    let me = std::process::id();
+    for (pid, wanted) in [
+        (theirs, "no TCP connection joins them"),
+        (postmaster, "it is the postmaster"),
+        (
+            psql.pid(),
+            if owner == 0 {
+                "no PostgreSQL backend"
+            } else {
+                "is of user"
+            },
+        ),
+        (
+            me,
+            if owner == 0 {
+                "no PostgreSQL backend"
+            } else {
+                "is of user"
+            },
+        ),
+        (1, "process 1"),
+        (0, "process 0"),
+        (u32::MAX, "cannot be looked at"),
+    ] {
+        let why = helper.backend(pid).await.expect_err("not ours");
+        assert!(why.contains(wanted), "{pid}: {why}");
+        assert!(!is_in(&proc, &place, pid), "{pid} was moved");
+    }
+    psql.kill9();
+
+    drop(client);
+    until(
+        "our backend to end with its connection",
+        Duration::from_secs(30),
+        async || proc.life(ours).is_err(),
+    )
+    .await;
+    assert!(helper.backend(ours).await.is_err());
+    helper.end().await;
+}
+
+/// A process of its own, so that the test itself does not end up in the idle class.
+#[tokio::test]
+async fn the_asker_itself_is_moved() {
+    let Some(helper) = Running::start(0, |_| {}) else {
+        return;
+    };
+    let script = r#"import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'{"ask":"own"}\n')
+print(s.recv(4096).decode().strip(), flush=True); sys.stdout.flush()
+print(open("/proc/self/cgroup").read(), flush=True)"#;
+    let mut python = std::process::Command::new("python3");
+    python.arg("-c").arg(script).arg(&helper.socket);
+    let said = harness::run("python3", &mut python, Duration::from_secs(30)).await;
+    assert!(
+        said.stdout.contains(r#""answer":"done""#),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    assert!(
+        said.stdout.contains(&format!(":{}\n", helper.group)),
+        "{}",
+        said.stdout
+    );
+    helper.end().await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_not_named_is_refused() {
+    let stranger = |table: &mut HelperTable| table.allow = vec![Account::Number(54_321)];
+    let Some(helper) = Running::start(0, stranger) else {
+        return;
+    };
+    for request in [Request::Look, Request::Own, Request::Backend { pid: 1 }] {
+        let refused = ask(&helper.socket, request).await.expect_err("nobody named us");
+        assert!(refused.to_string().contains("may not ask"), "{refused}");
+    }
+    assert!(
+        !Proc::default()
+            .cgroup(std::process::id())
+            .unwrap()
+            .contains(&helper.group)
+    );
+    helper.end().await;
+}
+
+#[tokio::test]
+async fn garbage_slowness_and_a_crowd_do_not_stop_it() {
+    let Some(helper) = Running::start(0, |_| {}) else {
+        return;
+    };
+    for garbage in [
+        &b"\n"[..],
+        b"{}\n",
+        b"\xff\xfe\0\n",
+        b"{\"ask\":\"backend\",\"pid\":\"1\"}\n",
+        &[b'x'; MOST_BYTES * 2],
+    ] {
+        let mut stream = UnixStream::connect(&helper.socket).await.unwrap();
+        // It may hang up in the middle of a line that is too long.
+        let _ = stream.write_all(garbage).await;
+        let _ = stream.shutdown().await;
+        if let Ok(reply) = read::<Reply, _>(&mut stream).await {
+            assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
+        }
+    }
+    // More than it serves at a time, all silent; those over the bound are shown out.
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        crowd.push(UnixStream::connect(&helper.socket).await.unwrap());
+    }
+    until(
+        "it to serve again beside silent clients",
+        Duration::from_secs(30),
+        async || ask(&helper.socket, Request::Look).await.is_ok(),
+    )
+    .await;
+    drop(crowd);
+    helper.end().await;
+}
+
+#[tokio::test]
+async fn the_socket_is_for_its_group_and_for_one_helper() {
+    let Some(helper) = Running::start(0, |_| {}) else {
+        return;
+    };
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&helper.socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let mut again = config(Path::new("/"), 0);
+    again.idle_helper.socket.clone_from(&helper.socket);
+    let refused = Helper::open(&again).expect_err("one is there");
+    assert!(
+        refused.to_string().contains("another helper listens there"),
+        "{refused}"
+    );
+    helper.end().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let taken = config(folder.path(), 0);
+    std::fs::write(&taken.idle_helper.socket, "precious").unwrap();
+    assert!(Helper::open(&taken).is_err());
+    assert_eq!(
+        std::fs::read_to_string(&taken.idle_helper.socket).unwrap(),
+        "precious"
+    );
+    remove(&again.idle_helper.cgroup);
+    remove(&taken.idle_helper.cgroup);
+}
+
+#[tokio::test]
+async fn a_helper_that_is_not_there_is_said() {
+    let refused = ask(Path::new("/nowhere/idle.sock"), Request::Look)
+        .await
+        .expect_err("nobody");
+    assert!(matches!(refused, AskError::Unreachable { .. }));
+    assert!(
+        refused.to_string().contains("is its service running"),
+        "{refused}"
+    );
+}
