@@ -143,6 +143,19 @@ impl Gate {
         self.turnstile.verdicts.subscribe()
     }
 
+    /// Completes when the gate is shut.
+    pub async fn shuts(&self) {
+        let mut verdicts = self.subscribe();
+        // The sender lives as long as this gate.
+        let _ = verdicts.wait_for(|verdict| !verdict.lets_work()).await;
+    }
+
+    /// Completes when a signal is at its critical level: drop connections now.
+    pub async fn is_critical(&self) {
+        let mut verdicts = self.subscribe();
+        let _ = verdicts.wait_for(|verdict| verdict.critical).await;
+    }
+
     /// Completes when no revoked permit is out: all work that a shut interrupted has stopped.
     pub async fn yielded(&self) {
         let mut revoked = self.turnstile.revoked.subscribe();

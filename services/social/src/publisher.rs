@@ -236,18 +236,39 @@ impl Publisher {
     /// Waits for a permit; meanwhile the open blocks are closed when they get too old.
     async fn permit(&mut self, stop: &CancellationToken) -> Option<Permit> {
         let gate = self.parts.gate.clone();
-        if let Some(permit) = gate.try_permit() {
+        if gate.verdict().duty >= 1.0
+            && let Some(permit) = gate.try_permit()
+        {
             return Some(permit);
         }
-        // Shut: nothing that was read waits for the gate.
+        let mut asking = std::pin::pin!(gate.permit());
+        // While the gate only paces us, what was read waits for more, until it is too old.
+        while gate.verdict().lets_work()
+            && let Some(since) = self.groups.iter().filter_map(|group| group.chunker.open_since()).min()
+        {
+            let left = self.parts.options.close_after.saturating_sub(age(since));
+            if left.is_zero() {
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = moved(&mut self.parts.lanes) => return None,
+                permit = &mut asking => return Some(permit),
+                () = tokio::time::sleep(left) => {}
+                () = gate.shuts() => {}
+            }
+        }
+        // Shut, or paced for long: nothing that was read waits for the gate.
         for index in 0..self.groups.len() {
             self.flush(index).await;
         }
-        self.state("waiting for the gate");
+        if !gate.verdict().lets_work() {
+            self.state("waiting for the gate");
+        }
         tokio::select! {
             () = stop.cancelled() => None,
             () = moved(&mut self.parts.lanes) => None,
-            permit = gate.permit() => Some(permit),
+            permit = asking => Some(permit),
         }
     }
 
@@ -301,16 +322,17 @@ impl Publisher {
             Err(error) => return self.unusable(&error),
         };
         group.chunker.begin_quantum(Timestamp::now());
-        let limit = group.limit;
+        let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
         let read = reader
-            .read(after.as_ref(), fence, limit, permit, &mut group.chunker)
+            .read(after.as_ref(), fence, asked, permit, &mut group.chunker)
             .await;
         gate::journal::merge(&mut group.load, permit.load_evidence());
         let sizing = &self.parts.options.sizing;
         match read {
             Ok(quantum) => {
                 let took = Took {
-                    limit,
+                    limit: group.limit,
+                    asked,
                     rows: quantum.rows,
                     bytes: group.chunker.packed(),
                     time: quantum.took,
@@ -348,7 +370,7 @@ impl Publisher {
             }
             Err(error) => {
                 if error.kind == ErrorKind::TimedOut {
-                    group.limit = sizing.after_timeout(limit);
+                    group.limit = sizing.after_timeout(asked);
                     self.limit = group.limit;
                 }
                 group.chunker.close();

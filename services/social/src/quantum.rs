@@ -32,8 +32,10 @@ impl Default for Sizing {
 /// What the last quantum came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Took {
-    /// Its limit.
+    /// The limit that was meant for the whole target.
     pub limit: usize,
+    /// The rows that were asked for, fewer where the gate asked for a shorter quantum.
+    pub asked: usize,
     /// Rows that came.
     pub rows: u64,
     /// Their packed bytes.
@@ -60,10 +62,21 @@ impl Sizing {
         let by_time = rows * self.target.as_micros() / micros;
         let most = took
             .limit
-            .saturating_mul(if took.rows >= took.limit as u64 { 2 } else { 1 });
+            .saturating_mul(if took.rows >= took.asked as u64 { 2 } else { 1 });
         let by_bytes = rows * self.most_bytes as u128 / (took.bytes.max(1) as u128);
         let next = usize::try_from(by_time.min(by_bytes)).unwrap_or(usize::MAX);
         self.bound(next.min(most))
+    }
+
+    /// The rows to ask for when the quantum may take this long at most.
+    #[must_use]
+    pub fn within(&self, limit: usize, quantum: Duration) -> usize {
+        let (quantum, target) = (quantum.as_micros(), self.target.as_micros().max(1));
+        if quantum >= target {
+            return limit;
+        }
+        let rows = usize::try_from(limit as u128 * quantum / target).unwrap_or(limit);
+        self.bound(rows).min(limit)
     }
 
     /// The limit after a statement ran into its timeout.
@@ -84,6 +97,7 @@ mod tests {
     fn took(limit: usize, rows: u64, millis: u64) -> Took {
         Took {
             limit,
+            asked: limit,
             rows,
             bytes: 1,
             time: Duration::from_millis(millis),
@@ -106,6 +120,22 @@ mod tests {
         assert_eq!(Sizing::default().next(took(1000, 0, 500)), 1000);
     }
 
+    /// Beside a business a quantum is a tenth as long; that must not shrink what is known.
+    #[test]
+    fn a_shorter_quantum_asks_for_less_and_forgets_nothing() {
+        let sizing = Sizing::default();
+        let asked = sizing.within(4_000, Duration::from_millis(2));
+        assert_eq!(asked, 400);
+        let took = Took {
+            asked,
+            rows: 400,
+            ..took(4_000, 0, 2)
+        };
+        assert_eq!(sizing.next(took), 4_000);
+        assert_eq!(sizing.within(4_000, Duration::from_secs(1)), 4_000);
+        assert_eq!(sizing.within(60, Duration::from_micros(1)), 50);
+    }
+
     #[test]
     fn large_rows_bound_it_by_memory() {
         let sizing = Sizing {
@@ -114,6 +144,7 @@ mod tests {
         };
         let took = Took {
             limit: 200,
+            asked: 200,
             rows: 200,
             bytes: 400_000_000,
             time: Duration::from_millis(1),

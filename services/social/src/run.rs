@@ -172,6 +172,7 @@ impl Social {
             });
             readers.spawn(publisher.run(reading.clone()));
         }
+        let dropping = tokio::spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
         // A part that ends while nobody asked for it has panicked: stop the rest in order.
         let mut result = Ok(());
         tokio::select! {
@@ -180,6 +181,7 @@ impl Social {
             Some(end) = readers.join_next() => result = Err(unexpected(end)),
             Some(end) = lanes.join_next() => result = Err(unexpected(end)),
         }
+        dropping.abort();
         reading.cancel();
         let in_order = async {
             while readers.join_next().await.is_some() {}
@@ -201,6 +203,21 @@ impl Social {
         let _ = tokio::time::timeout(parts.options.grace, close).await;
         tracing::info!("social agent stopped");
         result
+    }
+}
+
+/// At a critical level even an idle connection is too much for the core: it is dropped, and made
+/// again when the gate is open.
+async fn drop_when_critical(gate: Gate, source: Arc<dyn Source>) {
+    loop {
+        gate.is_critical().await;
+        gate.yielded().await;
+        tracing::warn!("critical level: connections to the source are dropped");
+        source.close().await;
+        let mut verdicts = gate.subscribe();
+        if verdicts.wait_for(|verdict| verdict.lets_work()).await.is_err() {
+            return;
+        }
     }
 }
 

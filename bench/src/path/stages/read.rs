@@ -58,6 +58,7 @@ pub(super) async fn each_block(
             .await?;
         drop(permit);
         limit = sizing.next(Took {
+            asked: limit,
             limit,
             rows: quantum.rows,
             bytes: chunker.packed(),
