@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Reads and checks the live streams with a credential that can only read.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Puts the agent's own database backend into the kernel's idle class. Root; off unless installed.
+    #[command(subcommand)]
+    IdleHelper(HelperCommand),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  slacktide completions bash > /etc/bash_completion.d/slacktide")]
     Completions {
@@ -113,6 +116,13 @@ pub(crate) enum AgentCommand {
     Run(Config),
     /// Checks the file and the keys it names; opens no connection.
     Check(Config),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HelperCommand {
+    /// Serves on a Unix socket until SIGTERM or SIGINT; moves no process but exactly the asker's own backend.
+    #[command(after_help = "Example:\n  slacktide idle-helper run --config /etc/slacktide/idle-helper.toml")]
+    Run(Config),
 }
 
 #[derive(Debug, Subcommand)]

@@ -113,6 +113,18 @@ pub(crate) fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
+/// Has the helper, where one is configured, put our backends behind, and tells the gate the regime.
+pub(crate) fn kernel_help(
+    loaded: &Loaded<SocialFile>,
+    gate: gate::Gate,
+    source: Arc<dyn Source>,
+    stop: tokio_util::sync::CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    let file = &loaded.value;
+    let helper = file.priority.helper.as_deref().map(|path| loaded.resolve(path));
+    crate::kernel::keep(gate, source, helper, file.source.kind == DatabaseKind::Postgres, stop)
+}
+
 /// Tells the gate which backends of the source serve us, until the token is cancelled.
 pub(crate) fn tell_backends(
     source: Arc<dyn Source>,

@@ -5,6 +5,7 @@
 //! - `compose` the parts of the agents, made from settings
 //! - `commands` one module for each command
 //! - `doctor` what is wrong, before anything is touched
+//! - `kernel` the kernel's help, kept up while the agent runs
 //! - `demo` all of it on one machine
 //! - `failure` how a command fails: what, where, what to do, and the exit code
 
@@ -14,6 +15,7 @@ mod compose;
 mod demo;
 mod doctor;
 mod failure;
+mod kernel;
 mod output;
 mod settings;
 
@@ -26,7 +28,8 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
-        | cli::Command::Commercial(cli::AgentCommand::Run(_)) => Voice::Agent,
+        | cli::Command::Commercial(cli::AgentCommand::Run(_))
+        | cli::Command::IdleHelper(_) => Voice::Agent,
         cli::Command::Demo(_) => Voice::Display,
         _ => Voice::Command,
     };

@@ -6,12 +6,14 @@ mod commercial;
 mod config;
 mod exchange;
 mod feed;
+mod idle_helper;
 mod keys;
 mod social;
 
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
+use crate::cli::HelperCommand;
 use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, FeedCommand, KeysCommand};
 use crate::failure::{Failure, Outcome};
 use crate::{demo, doctor};
@@ -21,7 +23,11 @@ pub(crate) use keys::{Public, write_keys};
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
-        Command::Social(AgentCommand::Run(at)) => block_on(social::run(at.config)),
+        Command::Social(AgentCommand::Run(at)) => {
+            // Before the runtime has threads: what is lowered now, they inherit.
+            social::lower(&at.config);
+            block_on(social::run(at.config))
+        }
         Command::Social(AgentCommand::Check(at)) => social::check(&at.config),
         Command::Commercial(AgentCommand::Run(at)) => block_on(commercial::run(at.config)),
         Command::Commercial(AgentCommand::Check(at)) => commercial::check(&at.config),
@@ -75,6 +81,7 @@ pub(crate) fn run(command: Command) -> Outcome {
             block_on(feed::rewind(config.config, wish))
         }
         Command::Audit(command) => block_on(audit::run(command)),
+        Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -18,6 +18,17 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
 
+/// Puts this process behind others, as far as it may by itself; never a reason not to run.
+pub(crate) fn lower(path: &Path) {
+    // A file with a fault is told by the command itself.
+    let Ok(loaded) = load::<SocialFile>(path) else { return };
+    if loaded.value.priority.own {
+        for step in priority::own::lower() {
+            tracing::info!(%step, "own priority");
+        }
+    }
+}
+
 /// Runs the agent until it is told to stop.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&path)?;
@@ -31,6 +42,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, Vec::new(), &sampling_stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let source = compose::source(&loaded, gate.shut_flag())?;
+    let helping = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
@@ -58,6 +70,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     sampling_stop.cancel();
     sampling.joined().await;
     let _ = telling.await;
+    let _ = helping.await;
     outcome
 }
 

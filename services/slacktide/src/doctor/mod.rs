@@ -2,12 +2,14 @@
 //!
 //! - [`finding`] one finding, and the list
 //! - [`exchange`] the connection of any file
+//! - [`priority`] whether the kernel helps
 //! - [`social`] the source, its privileges, the gate's signals
 //! - [`commercial`] the store
 
 mod commercial;
 mod exchange;
 mod finding;
+mod priority;
 mod social;
 
 use std::path::PathBuf;

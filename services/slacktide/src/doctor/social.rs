@@ -9,6 +9,7 @@ use source::Source;
 
 use super::exchange;
 use super::finding::Findings;
+use super::priority;
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
@@ -29,6 +30,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
         streams(&exchange, file, findings).await;
     }
     gate(loaded, findings).await;
+    priority::examine(loaded, offline, findings).await;
     if offline {
         return;
     }

@@ -7,7 +7,7 @@
 //! - [`file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
 //! - [`exchange`], [`key`], [`database`] tables that several kinds share
-//! - [`social`] with [`feed`]; [`commercial`]; [`party`] the administrator's and the auditor's
+//! - [`social`] with [`feed`] and [`priority`]; [`commercial`]; [`party`] the administrator's and the auditor's
 
 pub(crate) mod commercial;
 pub(crate) mod database;
@@ -16,6 +16,7 @@ pub(crate) mod feed;
 pub(crate) mod file;
 pub(crate) mod key;
 pub(crate) mod party;
+pub(crate) mod priority;
 pub(crate) mod rule;
 pub(crate) mod social;
 

@@ -15,6 +15,7 @@ use super::exchange::ExchangeTable;
 use super::feed::FeedTable;
 use super::file::Checked;
 use super::key::SigningTable;
+use super::priority::PriorityTable;
 use super::rule::Broken;
 
 /// The configuration of `slacktide social`.
@@ -35,6 +36,9 @@ pub(crate) struct SocialFile {
     /// When it may be touched.
     #[serde(default)]
     pub(crate) gate: GateConfig,
+    /// How far behind others the agent puts itself.
+    #[serde(default)]
+    pub(crate) priority: PriorityTable,
     /// Who of several agents works.
     #[serde(default)]
     pub(crate) lease: LeaseTable,
