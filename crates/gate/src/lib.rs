@@ -38,8 +38,8 @@ pub mod verdict;
 
 pub use config::{ConfigError, GateConfig};
 pub use journal::merge;
-pub use own::OwnPids;
 pub use orders::{Orders, Standing};
+pub use own::OwnPids;
 pub use permit::{Gate, Permit};
 pub use regime::Regime;
 pub use sampler::Sampling;

@@ -93,7 +93,11 @@ mod tests {
             ..Orders::default()
         };
         assert!(orders.paused(Timestamp::UNIX_EPOCH).is_some());
-        assert!(orders.limited(Timestamp::UNIX_EPOCH).is_some_and(|(most, _)| most < 0.3));
+        assert!(
+            orders
+                .limited(Timestamp::UNIX_EPOCH)
+                .is_some_and(|(most, _)| most < 0.3)
+        );
         assert!(orders.paused(end).is_none() && orders.limited(end).is_none());
     }
 }

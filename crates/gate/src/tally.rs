@@ -201,7 +201,12 @@ impl GateStatus {
             seconds(self.shut_ms),
         );
         let help = "Time in which all signals were below their resume limits.";
-        text.counter("slacktide_gate_idle_seconds_total", help, &[], seconds(self.idle_ms));
+        text.counter(
+            "slacktide_gate_idle_seconds_total",
+            help,
+            &[],
+            seconds(self.idle_ms),
+        );
         let since = self.not_idle_since.map_or(0, Timestamp::as_second);
         let help = "Since when the gate has been shut, in Unix time; 0 while open.";
         text.gauge("slacktide_gate_not_idle_since_seconds", help, &[], since as f64);

@@ -244,7 +244,11 @@ impl Publisher {
         let mut asking = std::pin::pin!(gate.permit());
         // While the gate only paces us, what was read waits for more, until it is too old.
         while gate.verdict().lets_work()
-            && let Some(since) = self.groups.iter().filter_map(|group| group.chunker.open_since()).min()
+            && let Some(since) = self
+                .groups
+                .iter()
+                .filter_map(|group| group.chunker.open_since())
+                .min()
         {
             let left = self.parts.options.close_after.saturating_sub(age(since));
             if left.is_zero() {

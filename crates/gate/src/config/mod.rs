@@ -1,5 +1,6 @@
 //! How the gate is configured. Left out altogether, it is safe and works untuned.
 
+mod duty;
 mod signals;
 
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::law::relief::Reliefs;
 use crate::limits::Limits;
 use crate::own::OwnEntry;
 
+pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
 pub use signals::{HostCpuConfig, SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
@@ -36,6 +39,14 @@ pub struct GateConfig {
     pub own: Vec<OwnEntry>,
     /// The signals and their limits.
     pub signals: SignalsConfig,
+    /// How much of the time may be worked.
+    pub duty: DutyConfig,
+    /// A little work after a long time without idleness. Off unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trickle: Option<TrickleConfig>,
+    /// Times before a deadline in which work is done although the core is busy. None unless given.
+    #[serde(rename = "window", skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowConfig>,
 }
 
 /// Where the gate's word comes from.
@@ -60,6 +71,9 @@ impl Default for GateConfig {
             hold: Span::from_secs(2),
             own: Vec::new(),
             signals: SignalsConfig::default(),
+            duty: DutyConfig::default(),
+            trickle: None,
+            windows: Vec::new(),
         }
     }
 }
@@ -100,8 +114,11 @@ impl GateConfig {
             hold: self.hold.get(),
             stale_after: self.stale_after(),
             clock_slack: Duration::from_secs(1),
-            law: crate::law::duty::DutyLaw::default(),
-            relief: crate::law::relief::Reliefs::default(),
+            law: self.duty.law(),
+            relief: Reliefs {
+                trickle: self.trickle.as_ref().map(TrickleConfig::relief),
+                windows: self.windows.iter().map(WindowConfig::relief).collect(),
+            },
         }
     }
 
@@ -149,6 +166,13 @@ impl GateConfig {
         if limits.signals.is_empty() {
             let remedy = "turn one on, or say mode = \"open\" if nobody minds the load";
             return wrong("signals", "are all turned off".to_owned(), remedy);
+        }
+        self.duty.validate()?;
+        if let Some(trickle) = &self.trickle {
+            trickle.validate()?;
+        }
+        for window in &self.windows {
+            window.validate()?;
         }
         self.signals.validate()
     }

@@ -172,7 +172,11 @@ impl DutyState {
         } else {
             self.learn(tick);
         }
-        self.silent = if is_quiet { self.silent.saturating_add(1) } else { 0 };
+        self.silent = if is_quiet {
+            self.silent.saturating_add(1)
+        } else {
+            0
+        };
         self.rested = false;
         if now.mono.saturating_sub(opened) < law.probation {
             return Some(Share {
@@ -228,7 +232,10 @@ impl DutyState {
         if harm - SURE * error > law.harm_budget {
             if self.duty <= law.least && harm - VERY_SURE * error > law.harm_budget {
                 let times = self.away.map_or(0, |(_, times)| times);
-                let wait = law.backoff.saturating_mul(1 << times.min(10)).min(LONGEST_BACKOFF);
+                let wait = law
+                    .backoff
+                    .saturating_mul(1 << times.min(10))
+                    .min(LONGEST_BACKOFF);
                 self.away = Some((now.mono.saturating_add(wait), times.saturating_add(1)));
                 // What was learnt is old when the gate comes back.
                 self.harm = Harm::default();

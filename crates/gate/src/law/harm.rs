@@ -94,21 +94,25 @@ impl Harm {
         if run < LEAST_RUN {
             return;
         }
-        let group = if worked { &mut self.working } else { &mut self.resting };
+        let group = if worked {
+            &mut self.working
+        } else {
+            &mut self.resting
+        };
         group.add(run, wait);
     }
 
     /// What it comes to.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
-        let known = self
-            .working
-            .mean()
-            .zip(self.resting.mean())
-            .map(|((work, work_var), (rest, rest_var))| {
-                let harm = (1.0 + work) / (1.0 + rest) - 1.0;
-                (harm, (work_var + rest_var).sqrt() / (1.0 + rest))
-            });
+        let known =
+            self.working
+                .mean()
+                .zip(self.resting.mean())
+                .map(|((work, work_var), (rest, rest_var))| {
+                    let harm = (1.0 + work) / (1.0 + rest) - 1.0;
+                    (harm, (work_var + rest_var).sqrt() / (1.0 + rest))
+                });
         Estimate {
             known,
             working: self.working.ticks,

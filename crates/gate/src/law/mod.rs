@@ -188,14 +188,22 @@ impl LawState {
             reason,
             duty,
             rests: share.rests,
-            quantum: if duty < 1.0 { law.quantum_busy } else { law.quantum_idle },
+            quantum: if duty < 1.0 {
+                law.quantum_busy
+            } else {
+                law.quantum_idle
+            },
             ..verdict
         }
     }
 }
 
 fn clamp(share: f64) -> f64 {
-    if share.is_finite() { share.clamp(0.001, 1.0) } else { 0.001 }
+    if share.is_finite() {
+        share.clamp(0.001, 1.0)
+    } else {
+        0.001
+    }
 }
 
 fn relieved(relief: Relief, verdict: &Verdict, law: &DutyLaw, now: Moment) -> Verdict {
@@ -246,5 +254,7 @@ fn is_quiet(sample: &Sample, limits: &Limits) -> bool {
     told
 }
 
-
-
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
