@@ -220,7 +220,7 @@ impl DutyState {
     fn most(&self, kernel: bool, law: &DutyLaw) -> f64 {
         if kernel {
             law.most_kernel
-        } else if self.harm().known.is_some() {
+        } else if self.harm.is_known() {
             law.most_bare
         } else {
             law.most_blind.min(law.most_bare)

@@ -102,6 +102,13 @@ impl Harm {
         group.add(run, wait);
     }
 
+    /// Whether enough was seen.
+    #[must_use]
+    pub(super) fn is_known(&self) -> bool {
+        let enough = |group: &Group| group.ticks >= LEAST_TICKS && group.run > 0.0;
+        enough(&self.working) && enough(&self.resting)
+    }
+
     /// What it comes to.
     #[must_use]
     pub fn estimate(&self) -> Estimate {

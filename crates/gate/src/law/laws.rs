@@ -5,6 +5,7 @@ use schemas::load::GateState::{Limited, Open, Shut};
 
 use super::tests::{Business, Rig, TICK};
 use super::*;
+use crate::sample::Reading;
 
 #[derive(Debug, Clone, Copy)]
 struct Step {

@@ -25,7 +25,7 @@ use crate::foreground::Strain;
 use crate::limits::Limits;
 use crate::orders::Orders;
 use crate::policy::{self, PolicyState};
-use crate::sample::{Reading, Sample};
+use crate::sample::Sample;
 use crate::verdict::{Measure, Reason, ReasonKind, Verdict};
 
 /// What happened since the step before.
@@ -103,25 +103,28 @@ pub fn step(
     limits: &Limits,
     now: Moment,
 ) -> (LawState, Verdict) {
-    let LawState {
-        policy,
-        duty,
-        state: before,
-        since,
-        not_idle_since,
-    } = state;
-    let (policy, verdict) = policy::step(policy, sample, limits, now);
-    let mut state = LawState {
-        policy,
-        duty,
-        state: before,
-        since,
-        not_idle_since,
-    };
+    let mut state = state;
+    let verdict = advance(&mut state, sample, tick, orders, limits, now);
+    (state, verdict)
+}
+
+/// [`step`] in place: the same function, for those who replay millions.
+#[must_use]
+pub fn advance(
+    state: &mut LawState,
+    sample: &Sample,
+    tick: &Tick,
+    orders: &Orders,
+    limits: &Limits,
+    now: Moment,
+) -> Verdict {
+    let mut look = policy::look(&state.policy, sample, limits, now);
+    let (critical, is_quiet) = (look.critical.take(), look.is_quiet);
+    let mut verdict = policy::apply(&mut state.policy, look, sample, limits, now);
     if verdict.lets_work() {
         state.not_idle_since = now;
     }
-    let mut verdict = state.decide(verdict, sample, tick, orders, limits, now);
+    state.decide(&mut verdict, critical, is_quiet, tick, orders, limits, now);
     let entered = if !verdict.lets_work() {
         GateState::Shut
     } else if verdict.duty < 1.0 {
@@ -132,69 +135,61 @@ pub fn step(
     state.enter(entered, now);
     verdict.state = entered;
     verdict.since = state.since;
-    (state, verdict)
+    verdict
 }
 
 impl LawState {
+    #[expect(clippy::too_many_arguments, reason = "what decides stands here in one line each")]
     fn decide(
         &mut self,
-        verdict: Verdict,
-        sample: &Sample,
+        verdict: &mut Verdict,
+        critical: Option<Measure>,
+        is_quiet: bool,
         tick: &Tick,
         orders: &Orders,
         limits: &Limits,
         now: Moment,
-    ) -> Verdict {
+    ) {
         let law = &limits.law;
-        let stop = |reason: Reason, is_critical: bool| Verdict {
-            critical: is_critical,
-            ..Verdict::shut(reason, now, verdict.expires)
+        let outside = if let Some(measure) = critical {
+            Some(Reason::Critical(measure))
+        } else if let Some(why) = &orders.unread {
+            Some(Reason::NoOrders(why.clone()))
+        } else {
+            orders
+                .paused(now.wall)
+                .map(|standing| Reason::Paused(standing.clone()))
         };
-        if let Some(measure) = critical(sample, limits) {
+        if let Some(reason) = outside {
             self.duty.shut();
-            return stop(Reason::Critical(measure), true);
-        }
-        if let Some(why) = &orders.unread {
-            self.duty.shut();
-            return stop(Reason::NoOrders(why.clone()), false);
-        }
-        if let Some(standing) = orders.paused(now.wall) {
-            self.duty.shut();
-            return stop(Reason::Paused(standing.clone()), false);
+            let is_critical = reason.kind() == ReasonKind::Critical;
+            *verdict = Verdict::shut(reason, now, verdict.expires);
+            verdict.critical = is_critical;
+            return;
         }
         if !verdict.lets_work() {
             self.duty.shut();
-            let relief = is_load(verdict.reason.kind())
-                .then(|| limits.relief.at(self.not_idle_since, now))
-                .flatten();
-            return match relief {
-                Some(relief) => relieved(relief, &verdict, law, now),
-                None => verdict,
-            };
+            if is_load(verdict.reason.kind())
+                && let Some(relief) = limits.relief.at(self.not_idle_since, now)
+            {
+                relieve(verdict, relief, law);
+            }
+            return;
         }
-        let is_quiet = is_quiet(sample, limits);
-        let share = self.duty.step(tick, is_quiet, law, now);
-        let Some(share) = share else {
-            return stop(self.duty.over_budget(law, now), false);
+        let Some(share) = self.duty.step(tick, is_quiet, law, now) else {
+            *verdict = Verdict::shut(self.duty.over_budget(law, now), now, verdict.expires);
+            return;
         };
-        let ordered = orders.limited(now.wall);
-        let most = ordered.map_or(1.0, |(most, _)| clamp(most));
-        let reason = match ordered {
-            Some((most, standing)) if most < share.duty => Reason::Ordered(standing.clone()),
-            _ => share.reason,
-        };
-        let duty = share.duty.min(most);
-        Verdict {
-            reason,
-            duty,
-            rests: share.rests,
-            quantum: if duty < 1.0 {
-                law.quantum_busy
-            } else {
-                law.quantum_idle
-            },
-            ..verdict
+        verdict.duty = share.duty;
+        verdict.rests = share.rests;
+        verdict.reason = share.reason;
+        if let Some((most, standing)) = orders.limited(now.wall)
+            && clamp(most) < verdict.duty
+        {
+            verdict.duty = clamp(most);
+            verdict.reason = Reason::Ordered(standing.clone());
         }
+        verdict.quantum = if verdict.duty < 1.0 { law.quantum_busy } else { law.quantum_idle };
     }
 }
 
@@ -206,15 +201,12 @@ fn clamp(share: f64) -> f64 {
     }
 }
 
-fn relieved(relief: Relief, verdict: &Verdict, law: &DutyLaw, now: Moment) -> Verdict {
-    Verdict {
-        state: GateState::Limited,
-        duty: clamp(relief.duty).min(0.999),
-        reason: Reason::Relief(relief.into_note(&verdict.reason)),
-        quantum: law.quantum_busy,
-        at: now,
-        ..verdict.clone()
-    }
+/// Works a little although the load says no.
+fn relieve(verdict: &mut Verdict, relief: Relief, law: &DutyLaw) {
+    verdict.state = GateState::Limited;
+    verdict.duty = clamp(relief.duty).min(0.999);
+    verdict.reason = Reason::Relief(relief.into_note(&verdict.reason));
+    verdict.quantum = law.quantum_busy;
 }
 
 /// Whether a shut comes from the business's load and from nothing else.
@@ -223,35 +215,6 @@ fn is_load(kind: ReasonKind) -> bool {
         kind,
         ReasonKind::OverLimit | ReasonKind::NotYetIdle | ReasonKind::Holding
     )
-}
-
-/// The first signal at or over its critical level.
-fn critical(sample: &Sample, limits: &Limits) -> Option<Measure> {
-    limits.signals.iter().find_map(|(name, limit)| {
-        let level = limit.critical?;
-        match sample.readings.get(name) {
-            Some(Reading::Value(value)) if *value >= level => Some(Measure {
-                signal: name.clone(),
-                value: *value,
-                limit: level,
-                unit: limit.unit,
-            }),
-            _ => None,
-        }
-    })
-}
-
-/// Whether every signal that can tell says that there is no business to disturb, and one does.
-fn is_quiet(sample: &Sample, limits: &Limits) -> bool {
-    let mut told = false;
-    for (name, limit) in &limits.signals {
-        let Some(quiet) = limit.quiet else { continue };
-        match sample.readings.get(name) {
-            Some(Reading::Value(value)) if *value < quiet => told = true,
-            _ => return false,
-        }
-    }
-    told
 }
 
 #[cfg(test)]

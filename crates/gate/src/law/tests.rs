@@ -10,6 +10,7 @@ use super::relief::{Reliefs, Trickle, Window};
 use super::*;
 use crate::limits::Limit;
 use crate::orders::Standing;
+use crate::sample::Reading;
 
 pub(super) const TICK: Duration = Duration::from_millis(100);
 

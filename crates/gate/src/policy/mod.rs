@@ -14,7 +14,7 @@ use schemas::load::GateState;
 
 use crate::clock::Moment;
 use crate::limits::Limits;
-use crate::sample::{Reading, Sample};
+use crate::sample::{Reading, Sample, SignalName};
 use crate::verdict::{Measure, Reason, Verdict};
 
 /// What the policy remembers from one sample to the next.
@@ -86,24 +86,37 @@ enum Finding {
     Good,
 }
 
+/// A sample beside its limits.
+pub(crate) struct Look {
+    finding: Finding,
+    /// The first signal at or over its critical level, whatever the others say.
+    pub(crate) critical: Option<Measure>,
+    /// Whether every signal that can tell says that there is no business to disturb, and one does.
+    pub(crate) is_quiet: bool,
+}
+
 /// One step: what the gate says after this sample, at this moment.
 #[must_use]
 pub fn step(state: PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> (PolicyState, Verdict) {
     let mut state = state;
-    let finding = look(&state, sample, limits, now);
+    let look = look(&state, sample, limits, now);
+    let verdict = apply(&mut state, look, sample, limits, now);
+    (state, verdict)
+}
+
+pub(crate) fn apply(state: &mut PolicyState, look: Look, sample: &Sample, limits: &Limits, now: Moment) -> Verdict {
     state.last = Some(sample.at);
-    let reason = match finding {
+    let reason = match look.finding {
         Finding::Bad(reason) => {
             state.enter(GateState::Shut, now);
             state.spoil(now);
             reason
         }
-        Finding::Between(_) if state.state == GateState::Open => Reason::Idle,
+        Finding::Between(_) | Finding::Good if state.state == GateState::Open => Reason::Idle,
         Finding::Between(reason) => {
             state.spoil(now);
             reason
         }
-        Finding::Good if state.state == GateState::Open => Reason::Idle,
         Finding::Good => {
             state.good = state.good.saturating_add(1);
             let left = limits.hold.saturating_sub(now.mono.saturating_sub(state.bad_at));
@@ -117,33 +130,39 @@ pub fn step(state: PolicyState, sample: &Sample, limits: &Limits, now: Moment) -
         }
     };
     let expires = Some(sample.at.mono.saturating_add(limits.stale_after));
-    let said = if state.state == GateState::Open {
+    let mut verdict = if state.state == GateState::Open {
         Verdict::open(reason, now, expires)
     } else {
         Verdict::shut(reason, now, expires)
     };
-    let verdict = Verdict {
-        since: state.since,
-        ..said
-    };
-    (state, verdict)
+    verdict.since = state.since;
+    verdict
 }
 
-fn look(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> Finding {
-    if let Some(reason) = distrust(state, sample, limits, now) {
-        return Finding::Bad(reason);
-    }
-    let mut between = None;
+/// Both maps are in the order of their names, so one walk over the two sees every signal that is
+/// missing, unknown or over.
+pub(crate) fn look(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> Look {
+    let mut bad = distrust(state, sample, limits, now);
+    let (mut between, mut critical, mut told, mut loud) = (None, None, false, false);
+    let mut readings = sample.readings.iter().peekable();
     for (name, limit) in &limits.signals {
-        let value = match sample.readings.get(name) {
-            None => return Finding::Bad(Reason::Missing(name.clone())),
-            Some(Reading::Failed(why)) => {
-                return Finding::Bad(Reason::Failed(name.clone(), why.clone()));
+        while let Some((unknown, _)) = readings.next_if(|(reading, _)| is_before(reading, name)) {
+            bad.get_or_insert_with(|| Reason::Unknown(unknown.clone()));
+        }
+        let reading = readings.next_if(|(reading, _)| *reading == name);
+        let value = match reading {
+            None => Err(Reason::Missing(name.clone())),
+            Some((_, Reading::Failed(why))) => Err(Reason::Failed(name.clone(), why.clone())),
+            Some((_, Reading::Value(value))) if !value.is_finite() => Err(Reason::NotANumber(name.clone())),
+            Some((_, Reading::Value(value))) => Ok(*value),
+        };
+        let value = match value {
+            Ok(value) => value,
+            Err(reason) => {
+                bad.get_or_insert(reason);
+                loud |= limit.quiet.is_some();
+                continue;
             }
-            Some(Reading::Value(value)) if !value.is_finite() => {
-                return Finding::Bad(Reason::NotANumber(name.clone()));
-            }
-            Some(Reading::Value(value)) => *value,
         };
         let held_to = |limit_value| Measure {
             signal: name.clone(),
@@ -151,14 +170,33 @@ fn look(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) -> F
             limit: limit_value,
             unit: limit.unit,
         };
-        if !is_below(value, limit.stop) {
-            return Finding::Bad(Reason::OverLimit(held_to(limit.stop)));
+        match limit.critical {
+            Some(level) if critical.is_none() && value >= level => critical = Some(held_to(level)),
+            _ => {}
         }
-        if between.is_none() && !is_below(value, limit.resume) {
+        match limit.quiet {
+            Some(quiet) if is_below(value, quiet) => told = true,
+            Some(_) => loud = true,
+            None => {}
+        }
+        if !is_below(value, limit.stop) {
+            bad.get_or_insert_with(|| Reason::OverLimit(held_to(limit.stop)));
+        } else if between.is_none() && !is_below(value, limit.resume) {
             between = Some(Reason::NotYetIdle(held_to(limit.resume)));
         }
     }
-    between.map_or(Finding::Good, Finding::Between)
+    if let Some((unknown, _)) = readings.next() {
+        bad.get_or_insert_with(|| Reason::Unknown(unknown.clone()));
+    }
+    Look {
+        finding: bad.map_or_else(|| between.map_or(Finding::Good, Finding::Between), Finding::Bad),
+        critical,
+        is_quiet: told && !loud,
+    }
+}
+
+fn is_before(one: &SignalName, other: &SignalName) -> bool {
+    !std::sync::Arc::ptr_eq(one, other) && one < other
 }
 
 /// No value is below a limit that is not a number, so such a limit shuts.
@@ -191,11 +229,7 @@ fn distrust(state: &PolicyState, sample: &Sample, limits: &Limits, now: Moment) 
             return Some(Reason::Stale(silence));
         }
     }
-    let unknown = sample
-        .readings
-        .keys()
-        .find(|name| !limits.signals.contains_key(*name));
-    unknown.map(|name| Reason::Unknown(name.clone()))
+    None
 }
 
 /// How far the wall clock moved against the monotonic one, in milliseconds.

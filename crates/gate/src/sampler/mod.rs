@@ -201,8 +201,7 @@ impl Sampler {
                 kernel,
             };
             let now = self.turnstile.clock.now();
-            let (next, verdict) = law::step(state, &sample, &tick, &orders, &self.plan.limits, now);
-            state = next;
+            let verdict = law::advance(&mut state, &sample, &tick, &orders, &self.plan.limits, now);
             let due = now.mono.saturating_add(self.plan.pace.interval);
             self.turnstile
                 .note(state.harm(), self.plan.limits.law.harm_budget, due);

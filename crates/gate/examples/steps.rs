@@ -1,0 +1,58 @@
+//! How many steps of the whole law one core takes in a second: `make bench-gate`.
+//!
+//! A day and more of samples at ten a second, with bursts, is replayed in one go; the figure is
+//! what `gate simulate` can hope for.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use gate::GateConfig;
+use gate::clock::Moment;
+use gate::law::{self, LawState, Tick};
+use gate::orders::Orders;
+use gate::sample::{Reading, Sample};
+use jiff::Timestamp;
+
+const STEPS: u32 = 10_000_000;
+
+fn main() -> std::io::Result<()> {
+    let limits = GateConfig::default().limits();
+    let orders = Orders::default();
+    let mut now = Moment {
+        mono: Duration::ZERO,
+        wall: Timestamp::UNIX_EPOCH,
+    };
+    let mut state = LawState::new(now, 1);
+    let readings: BTreeMap<_, _> = limits
+        .signals
+        .keys()
+        .map(|name| (name.clone(), Reading::Value(5.0)))
+        .collect();
+    let mut sample = Sample { at: now, readings };
+    let mut open = 0_u64;
+    let began = Instant::now();
+    for at in 0..STEPS {
+        now = now.later(Duration::from_millis(100));
+        sample.at = now;
+        let load = match at % 400 {
+            0..100 => 90.0,
+            100..250 => 30.0,
+            _ => 3.0,
+        };
+        for reading in sample.readings.values_mut() {
+            *reading = Reading::Value(load);
+        }
+        let verdict = law::advance(&mut state, &sample, &Tick::default(), &orders, &limits, now);
+        open += u64::from(black_box(&verdict).lets_work());
+    }
+    let took = began.elapsed().as_secs_f64();
+    writeln!(
+        std::io::stdout(),
+        "{:.1} million steps a second on one core, {} signals, open {:.1} % of them",
+        f64::from(STEPS) / took / 1e6,
+        limits.signals.len(),
+        f64::from(u32::try_from(open).unwrap_or(u32::MAX)) * 100.0 / f64::from(STEPS)
+    )
+}
