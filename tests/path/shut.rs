@@ -1,4 +1,6 @@
-//! A gate that shuts: nothing is read, asked or held open.
+//! A gate that shuts: nothing is read, asked or held open, and nothing grows.
+//!
+//! FLOW_SHUT_SECONDS makes the shut longer; an hour was run by hand.
 
 use std::fs;
 use std::time::Duration;
@@ -6,9 +8,23 @@ use std::time::Duration;
 use harness::until;
 use serde_json::Value;
 
-use super::site::Site;
+use super::site::{PATIENCE, Site};
+
+/// What a reader of tables cannot help leaving behind.
+const STATISTICS: &str = "SELECT sum(seq_scan) || ' ' || sum(coalesce(idx_scan, 0)) || ' ' || sum(n_tup_ins + n_tup_upd + n_tup_del)
+     FROM pg_stat_user_tables";
+
+/// Files of the write-ahead log: a replication slot would keep them.
+const WAL_FILES: &str = "SELECT count(*) FROM pg_ls_waldir()";
+
+fn resident_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
 
 const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
+                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
                     [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,9 +72,12 @@ async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
     )
     .await;
     let before = social.status().await.unwrap();
-    let until_sample = samples(&before) + 40;
+    let statistics: String = site.core.query(STATISTICS).await[0].get::<_, String>(0);
+    let (wal, memory) = (site.core.number(WAL_FILES).await, resident_kb(social.process.pid()));
+    let seconds = std::env::var("FLOW_SHUT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_u64);
+    let until_sample = samples(&before) + 20 * seconds;
     social
-        .shows("two more seconds of samples", "/gate/samples", |n| {
+        .shows_within(Duration::from_secs(seconds) + PATIENCE, "more samples under a shut gate", "/gate/samples", |n| {
             n.as_u64() > Some(until_sample)
         })
         .await;
@@ -70,6 +89,14 @@ async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
     assert_eq!(after["driver"]["rows_while_shut"], 0);
     assert_eq!(after["driver"]["statements_while_shut"], 0);
     assert_eq!(site.core.number(&open).await, 0);
+    assert_eq!(
+        site.core.query(STATISTICS).await[0].get::<_, String>(0),
+        statistics,
+        "a scan or a changed row under a shut gate"
+    );
+    assert!(site.core.number(WAL_FILES).await <= wal, "the source keeps more WAL");
+    let grown = resident_kb(social.process.pid()).saturating_sub(memory);
+    assert!(grown < 2_048, "{grown} KB more after {seconds} s of shut gate");
     assert_eq!(
         site.core
             .number("SELECT count(*) FROM pg_replication_slots")

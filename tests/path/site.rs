@@ -260,7 +260,18 @@ impl Agent {
 
     /// Waits until the value at a JSON pointer is as wanted.
     pub(super) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        until(what, PATIENCE, async || {
+        self.shows_within(PATIENCE, what, pointer, wanted).await
+    }
+
+    /// The same, with more patience or less.
+    pub(super) async fn shows_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        pointer: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        until(what, patience, async || {
             let status = self.status().await.ok_or("no answer")?;
             let value = status.pointer(pointer).cloned().unwrap_or(Value::Null);
             if wanted(&value) {

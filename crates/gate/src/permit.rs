@@ -51,16 +51,13 @@ impl Gate {
     /// it waits leaves nothing behind, so it may be raced against a stop.
     pub async fn permit(&self) -> Permit {
         let mut verdicts = self.subscribe();
-        let mut patience = Some(preempt::PATIENCE);
+        let mut patience = self.patience();
         loop {
             let returned = self.turnstile.returned.notified();
             verdicts.mark_unchanged();
-            if let Some(left) = patience
-                && self.is_business_running()
-            {
-                let step = LOOK_EVERY.min(left);
-                patience = left.checked_sub(step).filter(|left| !left.is_zero());
-                tokio::time::sleep(step).await;
+            if !patience.is_zero() && self.is_business_running() {
+                patience = patience.saturating_sub(LOOK_EVERY);
+                tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
             let wait = match self.turnstile.enter() {
@@ -69,7 +66,7 @@ impl Gate {
                 Entry::Wait | Entry::Shut => None,
             };
             if wait.is_some() {
-                patience = Some(preempt::PATIENCE);
+                patience = self.patience();
             }
             tokio::select! {
                 // The sender lives as long as this gate, so this cannot fail and spin.
@@ -82,10 +79,12 @@ impl Gate {
 
     /// Whether somebody else runs where our backend is about to compete as an equal.
     fn is_business_running(&self) -> bool {
-        let duty = self.turnstile.verdicts.borrow().duty;
-        let competes = duty > 0.0 && duty < 1.0 && !self.turnstile.kernel_helps();
         // This thread runs, or it could not look.
-        competes && preempt::running().is_some_and(|running| running > 1)
+        self.verdict().lets_work() && preempt::running().is_some_and(|running| running > 1)
+    }
+
+    fn patience(&self) -> Duration {
+        self.turnstile.verdicts.borrow().patience
     }
 
     fn permit_for(&self, pass: Pass) -> Permit {

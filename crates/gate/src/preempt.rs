@@ -5,12 +5,6 @@
 //! preemption interval). The look is one short file; it says something only where the agent runs
 //! beside the core, and where it says nothing, nobody waits for it.
 
-use std::time::Duration;
-
-/// Longest time that a quantum is put off: beside a steady business somebody always runs, and
-/// then duty and quantum have to do.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
-
 /// Tasks that run or could run now, on all processors, this one included; none where that cannot
 /// be seen.
 pub(crate) fn running() -> Option<u32> {

@@ -298,10 +298,6 @@ impl Turnstile {
         }
     }
 
-    pub(crate) fn kernel_helps(&self) -> bool {
-        self.lock().regime.is_kernel()
-    }
-
     pub(crate) fn note(&self, harm: Estimate, budget: f64, due: Duration) {
         let mut inner = self.lock();
         (inner.harm, inner.budget, inner.due) = (harm, budget, Some(due));

@@ -30,6 +30,8 @@ pub struct Verdict {
     pub rests: bool,
     /// How long a quantum should take.
     pub quantum: Duration,
+    /// How long a quantum is put off at most while somebody else runs.
+    pub patience: Duration,
     /// Whether connections are to be dropped.
     pub critical: bool,
     /// Until when it may be believed, by the monotonic clock; none for ever. After that the
@@ -49,6 +51,7 @@ impl Verdict {
             duty: 0.0,
             rests: false,
             quantum: Duration::ZERO,
+            patience: Duration::ZERO,
             critical: false,
             expires,
         }

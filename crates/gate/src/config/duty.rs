@@ -34,6 +34,8 @@ pub struct DutyConfig {
     pub quantum_busy: Span,
     /// How long a quantum should take where there is none.
     pub quantum_idle: Span,
+    /// How long a quantum is put off at most while somebody else runs, without the kernel's help.
+    pub patience: Span,
 }
 
 impl Default for DutyConfig {
@@ -50,6 +52,7 @@ impl Default for DutyConfig {
             rests: percent(law.rests),
             quantum_busy: span(law.quantum_busy),
             quantum_idle: span(law.quantum_idle),
+            patience: span(law.patience),
         }
     }
 }
@@ -78,6 +81,7 @@ impl DutyConfig {
             rests: self.rests / 100.0,
             quantum_busy: self.quantum_busy.get(),
             quantum_idle: self.quantum_idle.get(),
+            patience: self.patience.get(),
             ..DutyLaw::default()
         }
     }

@@ -47,9 +47,9 @@ pub struct DutyLaw {
     pub quantum_busy: Duration,
     /// How long a quantum should take where there is none.
     pub quantum_idle: Duration,
-    /// How long the business must have been off the processors before a quantum begins, without
-    /// the kernel's help.
-    pub preemption: Duration,
+    /// How long a quantum is put off at most while the business is on the processors, without the
+    /// kernel's help. Beside a steady business somebody always runs: then the duty has to do.
+    pub patience: Duration,
 }
 
 impl Default for DutyLaw {
@@ -69,7 +69,7 @@ impl Default for DutyLaw {
             backoff: Duration::from_secs(10),
             quantum_busy: Duration::from_millis(2),
             quantum_idle: Duration::from_millis(20),
-            preemption: Duration::from_millis(1),
+            patience: Duration::from_millis(20),
         }
     }
 }

@@ -189,7 +189,12 @@ impl LawState {
             verdict.duty = clamp(most);
             verdict.reason = Reason::Ordered(standing.clone());
         }
-        verdict.quantum = if verdict.duty < 1.0 { law.quantum_busy } else { law.quantum_idle };
+        if verdict.duty < 1.0 {
+            verdict.quantum = law.quantum_busy;
+            verdict.patience = if tick.kernel { Duration::ZERO } else { law.patience };
+        } else {
+            verdict.quantum = law.quantum_idle;
+        }
     }
 }
 
