@@ -47,6 +47,7 @@ const TESTED: &[&str] = &[
     "schemas",
     "exchange",
     "gate",
+    "priority",
     "source",
     "store",
     "runtime",

@@ -5,12 +5,14 @@
 //! - `lease` a standby, a killed holder, a suspended one
 //! - `commits` transactions that commit late
 //! - `shut` a gate that shuts
+//! - `kernel` the agent's backend in the idle class
 //! - `restore` an exchange restored from an older copy
 //! - `poison` something else than a chunk on a lane
 //! - `pollers` one, two and four on one durable
 
 mod commits;
 mod faults;
+mod kernel;
 mod lease;
 mod poison;
 mod pollers;
