@@ -46,7 +46,7 @@ impl Judge {
         tracing::info!(
             cgroup = group.path(),
             level = ?group.level,
-            io = ?group.io,
+            io = group.io.as_ref().err().map_or("lowest", String::as_str),
             uid = geteuid().as_raw(),
             "the idle group is ready"
         );
