@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use harness::{Postgres, PostgresOptions, until};
-use priority::cgroup::{CgroupError, Hierarchy, Level};
+use priority::cgroup::{CgroupError, Group, Hierarchy, Level};
 use priority::client::{AskError, ask, is_in, not_idle};
 use priority::helper::{Account, Helper, HelperConfig, HelperError, HelperTable};
 use priority::process::Proc;
@@ -232,6 +232,53 @@ print(open("/proc/self/cgroup").read(), flush=True)"#;
         said.stdout
     );
     helper.end().await;
+}
+
+/// Trap: check the effect, not the setting. Two loops on one CPU, one of them in the group.
+#[tokio::test]
+async fn a_member_runs_only_when_nobody_else_wants_to() {
+    let group = own_group();
+    let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
+    let prepared = match Group::prepare(hierarchy, &group) {
+        Ok(prepared) => prepared,
+        Err(refused) => {
+            assert!(!rustix::process::geteuid().is_root(), "{refused}");
+            assert!(
+                refused.to_string().contains("needs root or delegation"),
+                "{refused}"
+            );
+            return;
+        }
+    };
+    let spin = |name| {
+        let mut command = std::process::Command::new("taskset");
+        command.args(["--cpu-list", "0", "sh", "-c", "while :; do :; done"]);
+        harness::Process::spawn(name, &mut command)
+    };
+    let (mut behind, mut other) = (spin("behind"), spin("other"));
+    prepared.put(behind.pid()).unwrap();
+    let before = (ticks(behind.pid()), ticks(other.pid()));
+    let used = until("the other loop to run", Duration::from_secs(60), async || {
+        let used = ticks(other.pid()) - before.1;
+        if used >= 50 {
+            Ok(used)
+        } else {
+            Err(format!("{used} ticks"))
+        }
+    })
+    .await;
+    let got = ticks(behind.pid()) - before.0;
+    assert!(got * 10 < used, "{got} ticks in the group, {used} outside");
+    behind.kill9();
+    other.kill9();
+    remove(&group);
+}
+
+/// The CPU time of a process.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 #[tokio::test]

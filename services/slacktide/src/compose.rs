@@ -122,7 +122,13 @@ pub(crate) fn kernel_help(
 ) -> tokio::task::JoinHandle<()> {
     let file = &loaded.value;
     let helper = file.priority.helper.as_deref().map(|path| loaded.resolve(path));
-    crate::kernel::keep(gate, source, helper, file.source.kind == DatabaseKind::Postgres, stop)
+    crate::kernel::keep(
+        gate,
+        source,
+        helper,
+        file.source.kind == DatabaseKind::Postgres,
+        stop,
+    )
 }
 
 /// Tells the gate which backends of the source serve us, until the token is cancelled.

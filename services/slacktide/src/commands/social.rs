@@ -21,7 +21,9 @@ use crate::settings::{SocialFile, load};
 /// Puts this process behind others, as far as it may by itself; never a reason not to run.
 pub(crate) fn lower(path: &Path) {
     // A file with a fault is told by the command itself.
-    let Ok(loaded) = load::<SocialFile>(path) else { return };
+    let Ok(loaded) = load::<SocialFile>(path) else {
+        return;
+    };
     if loaded.value.priority.own {
         for step in priority::own::lower() {
             tracing::info!(%step, "own priority");
