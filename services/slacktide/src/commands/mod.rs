@@ -6,6 +6,7 @@ mod commercial;
 mod config;
 mod exchange;
 mod feed;
+pub(crate) mod gate;
 mod idle_helper;
 mod keys;
 mod social;
@@ -80,6 +81,7 @@ pub(crate) fn run(command: Command) -> Outcome {
             };
             block_on(feed::rewind(config.config, wish))
         }
+        Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),
         Command::Completions { shell } => {

@@ -1,0 +1,27 @@
+//! `slacktide gate`: looks at the gate, and orders it.
+//!
+//! - [`watch`] and [`explain`] ask the running agent's status page
+//! - [`order`] pause, resume and limit, over the exchange
+//! - [`simulate`] and [`forecast`] work on recorded samples
+
+pub(crate) mod explain;
+pub(crate) mod forecast;
+pub(crate) mod order;
+pub(crate) mod simulate;
+pub(crate) mod watch;
+
+use crate::cli::GateCommand;
+use crate::failure::Outcome;
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: GateCommand) -> Outcome {
+    match command {
+        GateCommand::Watch(args) => watch::run(args).await,
+        GateCommand::Explain(args) => explain::run(args).await,
+        GateCommand::Pause(args) => order::pause(args).await,
+        GateCommand::Resume(args) => order::resume(args).await,
+        GateCommand::Limit { order, duty } => order::limit(order, &duty).await,
+        GateCommand::Simulate(args) => simulate::run(args).await,
+        GateCommand::Forecast(args) => forecast::run(args).await,
+    }
+}
