@@ -283,4 +283,6 @@ async fn until(due: Option<Instant>) {
 }
 
 #[cfg(test)]
+mod pacing;
+#[cfg(test)]
 mod tests;

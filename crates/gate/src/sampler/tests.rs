@@ -9,15 +9,15 @@ use crate::signal::scripted::{Line, Scripted};
 use crate::verdict::ReasonKind;
 
 /// A gate over one scripted signal.
-struct Bench {
-    gate: Gate,
+pub(super) struct Bench {
+    pub(super) gate: Gate,
     hand: watch::Sender<Line>,
-    clock: Clock,
+    pub(super) clock: Clock,
     stop: CancellationToken,
     sampling: Sampling,
 }
 
-fn bench(first: Line) -> Bench {
+pub(super) fn bench(first: Line) -> Bench {
     let (signal, hand) = Scripted::new("host_cpu", first);
     let config = GateConfig::default();
     let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
@@ -43,14 +43,14 @@ fn bench(first: Line) -> Bench {
 }
 
 impl Bench {
-    async fn until(&self, state: GateState, kind: ReasonKind) -> Verdict {
+    pub(super) async fn until(&self, state: GateState, kind: ReasonKind) -> Verdict {
         let mut verdicts = self.gate.subscribe();
         let wanted = |verdict: &Verdict| verdict.state == state && verdict.reason.kind() == kind;
         let found = verdicts.wait_for(wanted).await.map(|verdict| verdict.clone());
         found.unwrap_or_else(|_| self.gate.verdict())
     }
 
-    async fn open(&self) -> Verdict {
+    pub(super) async fn open(&self) -> Verdict {
         self.until(GateState::Open, ReasonKind::Idle).await
     }
 }
