@@ -12,7 +12,7 @@ use schemas::subject::Subject;
 use tokio::time::{Instant, timeout};
 
 use crate::connect::JetStream;
-use crate::streams::{AUDIT, CANCELS, DATA, LEASES, RECEIPTS, REPLIES, REQUESTS, name};
+use crate::streams::{AUDIT, CANCELS, CONTROL, DATA, LEASES, RECEIPTS, REPLIES, REQUESTS, name};
 
 /// How long leaving may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -122,6 +122,21 @@ impl Exchange for JetStream {
     ) -> Result<Published> {
         let subject = Subject::Audit(party.clone(), writer.clone());
         self.wire.publish_at(AUDIT, &subject, bytes, expected).await
+    }
+
+    async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
+        let subject = Subject::Control(party.clone());
+        self.wire.last(CONTROL, &subject.to_string()).await
+    }
+
+    async fn publish_control(
+        &self,
+        party: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        let subject = Subject::Control(party.clone());
+        self.wire.publish_at(CONTROL, &subject, bytes, expected).await
     }
 
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {

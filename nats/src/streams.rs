@@ -8,6 +8,7 @@ pub(crate) const REQUESTS: &str = "REQUESTS";
 pub(crate) const CANCELS: &str = "CANCELS";
 pub(crate) const REPLIES: &str = "REPLIES";
 pub(crate) const AUDIT: &str = "AUDIT";
+pub(crate) const CONTROL: &str = "CONTROL";
 pub(crate) const LEASES: &str = "LEASES";
 
 /// The stream that an auditor names.

@@ -6,7 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::envelope::Payload;
-use crate::{audit, lease, manifest, receipt, reply, request};
+use crate::{audit, control, lease, manifest, receipt, reply, request};
 
 fn schema_of<P: JsonSchema + Payload>() -> (&'static str, Schema) {
     (P::KIND, SchemaGenerator::default().into_root_schema_for::<P>())
@@ -23,6 +23,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         schema_of::<request::Cancel>(),
         schema_of::<reply::Reply>(),
         schema_of::<audit::AuditEntry>(),
+        schema_of::<control::Control>(),
     ]
 }
 

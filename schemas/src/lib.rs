@@ -6,7 +6,7 @@
 //! - what a row is: [`column`], [`value`], [`rows`], [`cursor`], [`total`]
 //! - one message: [`manifest`] and body make a [`chunk`]; [`envelope`] is the frame that is signed
 //! - what goes back: [`receipt`]; what is asked: [`request`], [`reply`]
-//! - who may act: [`lease`], [`audit`]
+//! - who may act: [`lease`], [`audit`]; what operators order: [`control`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]
 //! - the published JSON Schemas: [`catalogue`]
@@ -16,6 +16,7 @@ pub mod body;
 pub mod catalogue;
 pub mod chunk;
 pub mod column;
+pub mod control;
 pub mod cursor;
 pub mod digest;
 pub mod envelope;

@@ -22,6 +22,8 @@ pub enum Subject {
     Audit(PartyName, PartyName),
     /// `lease.<source>`: who may read that source.
     Lease(SourceName),
+    /// `control.<party>`: what its operators order.
+    Control(PartyName),
 }
 
 impl fmt::Display for Subject {
@@ -34,13 +36,14 @@ impl fmt::Display for Subject {
             Self::Reply(recipient, id) => write!(f, "reply.{recipient}.{id}"),
             Self::Audit(party, writer) => write!(f, "audit.{party}.{writer}"),
             Self::Lease(source) => write!(f, "lease.{source}"),
+            Self::Control(party) => write!(f, "control.{party}"),
         }
     }
 }
 
 /// A subject that is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("subject {0:?} is not one of data|receipt|request|cancel|reply|audit|lease with its tokens")]
+#[error("subject {0:?} is not one of data|receipt|request|cancel|reply|audit|lease|control with its tokens")]
 pub struct BadSubject(pub String);
 
 impl std::str::FromStr for Subject {
@@ -67,6 +70,7 @@ impl std::str::FromStr for Subject {
                 PartyName::new(*p).map_err(|_| bad())?,
                 PartyName::new(*w).map_err(|_| bad())?,
             )),
+            ["control", p] => Ok(Self::Control(PartyName::new(*p).map_err(|_| bad())?)),
             ["lease", s] => Ok(Self::Lease(SourceName::new(*s).map_err(|_| bad())?)),
             _ => Err(bad()),
         }
@@ -83,6 +87,7 @@ mod tests {
             "data.insurer-a.setl",
             "receipt.insurer-a.setl",
             "lease.core",
+            "control.bureau",
             "audit.bureau.social",
         ] {
             assert_eq!(

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use schemas::audit::AuditEntry;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::control::{Action, AnyAction, Control, Order};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, Payload};
@@ -246,6 +247,30 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         detail: [("feed".to_owned(), "setl".to_owned())].into(),
         key: public.clone(),
     };
+    let order = Order {
+        id: "00112233aabbccdd".into(),
+        scope: "gate.core".into(),
+        action: AnyAction::Known(Action::Limit { duty_milli: 200 }),
+        actor: "li.na".into(),
+        reason: "year end".into(),
+        given_at: at(),
+        expires: Some(at()),
+    };
+    let later = Order {
+        scope: "recipient.insurer-a".into(),
+        action: AnyAction::Other([("kind".to_owned(), "hold".into())].into()),
+        expires: None,
+        ..order.clone()
+    };
+    let control = Control {
+        party: "bureau".parse().unwrap(),
+        number: 2,
+        previous: Some(Digest::of(&[b"the record before"])),
+        newest: order.clone(),
+        orders: vec![later, order],
+        at: at(),
+        key: public.clone(),
+    };
     vec![
         (
             "chunk",
@@ -257,6 +282,7 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         ("cancel", sealed(Envelope::seal(&cancel, Vec::new(), key))),
         ("reply", sealed(Envelope::seal(&reply, Vec::new(), key))),
         ("audit", sealed(Envelope::seal(&entry, Vec::new(), key))),
+        ("control", sealed(Envelope::seal(&control, Vec::new(), key))),
     ]
 }
 
@@ -288,6 +314,7 @@ fn meaning(name: &str, bytes: &[u8]) -> Json {
         "cancel" => read::<Cancel>(bytes),
         "reply" => read::<Reply>(bytes),
         "audit" => read::<AuditEntry>(bytes),
+        "control" => read::<Control>(bytes),
         other => panic!("fixture {other:?} has no reader"),
     }
 }
@@ -323,7 +350,7 @@ fn golden_bytes_decode_for_ever() {
         );
         seen += 1;
     }
-    assert!(seen >= 7, "only {seen} fixtures were found");
+    assert!(seen >= 8, "only {seen} fixtures were found");
 }
 
 #[test]

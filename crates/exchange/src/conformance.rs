@@ -4,7 +4,7 @@
 //! serve them all, or each may have a fresh one. The parties' views may be one object when the
 //! transport knows no credentials.
 //!
-//! - [`chain`] compare-and-set: chunks, receipts, leases, audit entries
+//! - [`chain`] compare-and-set: chunks, receipts, leases, audit entries, orders
 //! - [`delivery`] fetching and settling
 //! - [`outcome`] once for ever: requests, cancels, replies
 //! - [`replay`] reading in order
@@ -68,6 +68,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("receipts form a chain", |p| Box::pin(chain::receipts(p))),
     ("a lease is compare-and-set", |p| Box::pin(chain::lease(p))),
     ("audit entries form a chain", |p| Box::pin(chain::audit(p))),
+    ("orders form a chain", |p| Box::pin(chain::control(p))),
     ("the largest message passes and a larger one is refused", |p| {
         Box::pin(chain::sizes(p))
     }),

@@ -8,7 +8,7 @@ use schemas::name::{Lane, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
 use crate::delivery::{Delivery, Settlement};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
 
 /// A place in the exchange's own order, at the head of which a publish is expected.
@@ -37,6 +37,13 @@ pub enum Stream {
     Replies,
     /// Acts of people and agents.
     Audit,
+}
+
+fn not_offered(party: &PartyName) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!("control.{party}: orders are not offered by this transport"),
+    )
 }
 
 /// The exchange as one party sees it through its own credential. Every verb is bounded in
@@ -119,6 +126,21 @@ pub trait Exchange: Send + Sync {
         bytes: Bytes,
         expected: Sequence,
     ) -> Result<Published>;
+
+    /// The last record of a party's orders. A transport for benchmarks may leave it out.
+    async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
+        Err(not_offered(party))
+    }
+
+    /// Publishes a record of a party's orders if its last one is still at `expected`.
+    async fn publish_control(
+        &self,
+        party: &PartyName,
+        _bytes: Bytes,
+        _expected: Sequence,
+    ) -> Result<Published> {
+        Err(not_offered(party))
+    }
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
     /// (a subject, `*` and `>` allowed); for the auditor. No consumer is made. The next place

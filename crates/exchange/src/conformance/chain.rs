@@ -164,6 +164,21 @@ pub(super) async fn audit(parties: &Parties) -> Outcome {
     )
 }
 
+pub(super) async fn control(parties: &Parties) -> Outcome {
+    let (party, bureau) = (&parties.bureau_name, &parties.bureau);
+    let last = bureau.last_control(party).await?.map_or(0, |last| last.sequence);
+    let first = done("the first", bureau.publish_control(party, A, last).await?)?;
+    same(
+        "a stale one",
+        &bureau.publish_control(party, B, last).await?,
+        &Published::Conflict,
+    )?;
+    let second = done("the second", bureau.publish_control(party, B, first).await?)?;
+    let held = there("the orders", bureau.last_control(party).await?)?;
+    same("the last", &(held.sequence, held.bytes), &(second, B))?;
+    same("its subject", &held.subject, &format!("control.{party}"))
+}
+
 pub(super) async fn sizes(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-sizes")?;
     let of = |length: usize| Bytes::from(vec![7; length]);
