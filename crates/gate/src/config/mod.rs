@@ -1,6 +1,10 @@
 //! How the gate is configured. Left out altogether, it is safe and works untuned.
 
+mod calendar;
+pub mod database;
 mod duty;
+pub mod http;
+mod record;
 mod signals;
 
 use std::time::Duration;
@@ -11,8 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::law::relief::Reliefs;
 use crate::limits::Limits;
 use crate::own::OwnEntry;
+use crate::signal;
 
+pub use calendar::{BlackoutConfig, CalendarConfig, CalendarWindowConfig};
 pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
+pub use record::RecordConfig;
 pub use signals::{HostCpuConfig, SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
@@ -47,6 +54,9 @@ pub struct GateConfig {
     /// Times before a deadline in which work is done although the core is busy. None unless given.
     #[serde(rename = "window", skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowConfig>,
+    /// When work is wanted at all. Always unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<CalendarConfig>,
 }
 
 /// Where the gate's word comes from.
@@ -74,6 +84,8 @@ impl Default for GateConfig {
             duty: DutyConfig::default(),
             trickle: None,
             windows: Vec::new(),
+            record: RecordConfig::default(),
+            calendar: None,
         }
     }
 }
@@ -108,8 +120,12 @@ impl GateConfig {
     /// The limits that the policy holds the signals to.
     #[must_use]
     pub fn limits(&self) -> Limits {
+        let mut signals = self.signals.limits();
+        if self.calendar.is_some() {
+            signals.insert(signal::calendar::NAME.into(), signal::calendar::LIMIT);
+        }
         Limits {
-            signals: self.signals.limits(),
+            signals,
             good_samples: self.good_samples,
             hold: self.hold.get(),
             stale_after: self.stale_after(),
@@ -168,6 +184,7 @@ impl GateConfig {
             return wrong("signals", "are all turned off".to_owned(), remedy);
         }
         self.duty.validate()?;
+        self.calendar.as_ref().map(CalendarConfig::calendar).transpose()?;
         if let Some(trickle) = &self.trickle {
             trickle.validate()?;
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::database::{self, DatabaseSignalsConfig, SqlSignalConfig};
+use super::http::{self, UrlSignalConfig};
 use crate::limits::Limit;
 use crate::sample::SignalName;
 use crate::signal::{cpu, file};
@@ -19,6 +21,14 @@ pub struct SignalsConfig {
     /// A file that shuts the gate while it exists. Off unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<StopFileConfig>,
+    /// What is asked of the source's database. Off unless given.
+    pub database: DatabaseSignalsConfig,
+    /// The user's own SQL, by name. None unless given.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sql: BTreeMap<String, SqlSignalConfig>,
+    /// What other systems tell over HTTP, by name. None unless given.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub url: BTreeMap<String, UrlSignalConfig>,
 }
 
 /// The `[gate.signals.host_cpu]` table.
@@ -69,11 +79,17 @@ impl SignalsConfig {
         if self.stop_file.is_some() {
             signals.insert(file::NAME.into(), file::LIMIT);
         }
+        signals.extend(self.database.limits());
+        signals.extend(database::sql_limits(&self.sql));
+        signals.extend(http::url_limits(&self.url));
         signals
     }
 
     /// Checks what the types cannot say.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.database.validate()?;
+        database::validate_sql(&self.sql)?;
+        http::validate_urls(&self.url)?;
         let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
         let host_cpu = &self.host_cpu;
         if host_cpu.enabled {

@@ -1,16 +1,20 @@
 //! What is measured. Each signal reads one number; the policy holds it to its limits.
 //!
 //! - [`cpu`] CPU of the host without our own share
+//! - [`calendar`] when work is wanted at all
+//! - [`probe`] what has to be asked of the source
 //! - [`file`] a file that shuts the gate while it exists
 //! - [`scripted`] what a test says
 
+pub mod calendar;
 pub mod cpu;
 pub mod file;
+pub mod probe;
 pub mod scripted;
 
 use async_trait::async_trait;
 
-use crate::config::GateConfig;
+use crate::config::{CalendarConfig, GateConfig};
 use crate::own::OwnPids;
 use crate::sample::SignalName;
 
@@ -44,6 +48,10 @@ pub fn configured(config: &GateConfig, own_pids: &OwnPids) -> Vec<Box<dyn Signal
     }
     if let Some(stop_file) = &config.signals.stop_file {
         signals.push(Box::new(file::StopFile::new(stop_file.path.clone())));
+    }
+    // One that cannot be read was refused before.
+    if let Some(Ok(calendar)) = config.calendar.as_ref().map(CalendarConfig::calendar) {
+        signals.push(Box::new(calendar::CalendarSignal::new(calendar)));
     }
     signals
 }

@@ -1,0 +1,408 @@
+//! `[gate.signals.database]` and `[gate.signals.sql.NAME]`: what is asked of the source itself.
+//!
+//! All are off unless given: they cost the core a statement a second. A table that is given is
+//! on, unless it says `enabled = false`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use crate::limits::Limit;
+use crate::sample::SignalName;
+use crate::signal::probe;
+
+/// Sessions of others that work.
+pub const ACTIVE: &str = "db_active";
+/// Sessions of others that wait for a lock.
+pub const LOCK_WAITS: &str = "db_lock_waits";
+/// Sessions of others that wait for the disk.
+pub const IO_WAITS: &str = "db_io_waits";
+/// How far the slowest replica is behind, in seconds.
+pub const REPLICATION_LAG: &str = "db_replication_lag";
+/// Transactions of others per second.
+pub const TRANSACTIONS: &str = "db_transactions";
+/// How long the canary's statement takes, in milliseconds.
+pub const CANARY: &str = "db_canary";
+
+/// The `[gate.signals.database]` table.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSignalsConfig {
+    /// Sessions of others that work. Stops at 8, resumes below 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<ProbeConfig>,
+    /// Sessions of others that wait for a lock. Stops at 2, resumes below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_waits: Option<ProbeConfig>,
+    /// Sessions of others that wait for the disk. Stops at 4, resumes below 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_waits: Option<ProbeConfig>,
+    /// How far the slowest replica is behind. Stops at 10 seconds, resumes below 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication_lag: Option<ProbeConfig>,
+    /// Transactions of others in the source's database. Stops at 500 a second, resumes below 250.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<ProbeConfig>,
+    /// How long a small statement takes. Stops at 3 milliseconds, resumes below 1.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryConfig>,
+}
+
+/// One signal of the database and its limits; what is left out has a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbeConfig {
+    /// Whether it is asked.
+    pub enabled: bool,
+    /// The gate shuts at this value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<f64>,
+    /// It may open below this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<f64>,
+    /// Everything stops and connections are dropped at this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            stop: None,
+            resume: None,
+            critical: None,
+        }
+    }
+}
+
+/// The `[gate.signals.database.canary]` table. Limits are milliseconds, below the 5 at which
+/// a probe is given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CanaryConfig {
+    /// Whether it is asked.
+    pub enabled: bool,
+    /// What is asked: one SELECT, for example a read by key of a table that is always in use.
+    pub sql: String,
+    /// The gate shuts at this latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<f64>,
+    /// It may open below this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<f64>,
+    /// Everything stops and connections are dropped at this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+}
+
+impl Default for CanaryConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sql: "SELECT 1".to_owned(),
+            stop: None,
+            resume: None,
+            critical: None,
+        }
+    }
+}
+
+impl CanaryConfig {
+    fn limits(&self) -> ProbeConfig {
+        ProbeConfig {
+            enabled: self.enabled,
+            stop: self.stop,
+            resume: self.resume,
+            critical: self.critical,
+        }
+    }
+}
+
+/// One `[gate.signals.sql.NAME]`: a SELECT that gives one row of one number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlSignalConfig {
+    /// What is asked.
+    pub sql: String,
+    /// The gate shuts at this value.
+    pub stop: f64,
+    /// It may open below this one.
+    pub resume: f64,
+    /// Everything stops and connections are dropped at this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+}
+
+/// The name of a `[gate.signals.sql.NAME]` signal.
+#[must_use]
+pub fn sql_name(name: &str) -> SignalName {
+    format!("sql.{name}").into()
+}
+
+struct Known {
+    name: &'static str,
+    key: &'static str,
+    stop: f64,
+    resume: f64,
+    unit: &'static str,
+}
+
+impl DatabaseSignalsConfig {
+    fn all(&self) -> [(Known, Option<ProbeConfig>); 6] {
+        let known = |name, key, stop, resume, unit| Known {
+            name,
+            key,
+            stop,
+            resume,
+            unit,
+        };
+        [
+            (
+                known(ACTIVE, "signals.database.active", 8.0, 4.0, "sessions"),
+                self.active.clone(),
+            ),
+            (
+                known(LOCK_WAITS, "signals.database.lock_waits", 2.0, 1.0, "sessions"),
+                self.lock_waits.clone(),
+            ),
+            (
+                known(IO_WAITS, "signals.database.io_waits", 4.0, 2.0, "sessions"),
+                self.io_waits.clone(),
+            ),
+            (
+                known(
+                    REPLICATION_LAG,
+                    "signals.database.replication_lag",
+                    10.0,
+                    3.0,
+                    "seconds",
+                ),
+                self.replication_lag.clone(),
+            ),
+            (
+                known(
+                    TRANSACTIONS,
+                    "signals.database.transactions",
+                    500.0,
+                    250.0,
+                    "transactions/s",
+                ),
+                self.transactions.clone(),
+            ),
+            (
+                known(CANARY, "signals.database.canary", 3.0, 1.5, "ms"),
+                self.canary.as_ref().map(CanaryConfig::limits),
+            ),
+        ]
+    }
+
+    /// The limits of those that are on.
+    #[must_use]
+    pub fn limits(&self) -> BTreeMap<SignalName, Limit> {
+        let on = self.all().into_iter().filter_map(|(known, table)| {
+            let table = table.filter(|table| table.enabled)?;
+            let limit = Limit {
+                stop: table.stop.unwrap_or(known.stop),
+                resume: table.resume.unwrap_or(known.resume),
+                critical: table.critical,
+                quiet: None,
+                unit: known.unit,
+            };
+            Some((known.name.into(), limit))
+        });
+        on.collect()
+    }
+
+    /// Checks what the types cannot say.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let limits = self.limits();
+        for (known, _) in self.all() {
+            if let Some(limit) = limits.get(known.name) {
+                ordered(known.key, None, limit)?;
+            }
+        }
+        let Some(canary) = self.canary.as_ref().filter(|canary| canary.enabled) else {
+            return Ok(());
+        };
+        selects("signals.database.canary.sql", None, &canary.sql)?;
+        let most = probe::TIMEOUT.as_secs_f64() * 1e3;
+        match limits.get(CANARY) {
+            Some(limit) if limit.critical.unwrap_or(limit.stop).max(limit.stop) >= most => Err(ConfigError {
+                key: "signals.database.canary.stop",
+                what: format!("is {}", limit.critical.unwrap_or(limit.stop)),
+                remedy: "a canary is given up after 5 ms, which shuts the gate: give limits below 5",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The limits of the user's own SQL.
+pub(super) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<SignalName, Limit> {
+    let limit = |(name, table): (&String, &SqlSignalConfig)| {
+        let limit = Limit {
+            stop: table.stop,
+            resume: table.resume,
+            critical: table.critical,
+            quiet: None,
+            unit: "value",
+        };
+        (sql_name(name), limit)
+    };
+    sql.iter().map(limit).collect()
+}
+
+/// Checks the user's own SQL.
+pub(super) fn validate_sql(sql: &BTreeMap<String, SqlSignalConfig>) -> Result<(), ConfigError> {
+    let limits = sql_limits(sql);
+    for (name, table) in sql {
+        named("signals.sql", name)?;
+        selects("signals.sql.NAME.sql", Some(name), &table.sql)?;
+        if let Some(limit) = limits.get(&sql_name(name)) {
+            ordered("signals.sql.NAME", Some(name), limit)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of a signal of the user's own stands in evidence, metrics and log lines.
+pub(super) fn named(key: &'static str, name: &str) -> Result<(), ConfigError> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(fits) {
+        return Err(ConfigError {
+            key,
+            what: format!("has a signal {name:?}"),
+            remedy: "name it with up to 40 of a-z, 0-9 and _",
+        });
+    }
+    Ok(())
+}
+
+/// `resume < stop <= critical`, all of them numbers.
+pub(super) fn ordered(key: &'static str, name: Option<&str>, limit: &Limit) -> Result<(), ConfigError> {
+    let Limit {
+        stop,
+        resume,
+        critical,
+        ..
+    } = *limit;
+    let critical_or_stop = critical.unwrap_or(stop);
+    let finite = [stop, resume, critical_or_stop]
+        .iter()
+        .all(|value| value.is_finite());
+    let remedy = if !finite || stop <= 0.0 || resume <= 0.0 {
+        "give numbers above 0"
+    } else if resume >= stop {
+        "one limit for both flaps: make resume lower than stop"
+    } else if critical_or_stop < stop {
+        "make critical at least stop"
+    } else {
+        return Ok(());
+    };
+    let of = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
+    let critical = critical
+        .map(|value| format!(", critical {value}"))
+        .unwrap_or_default();
+    Err(ConfigError {
+        key,
+        what: format!("{of}has stop {stop}, resume {resume}{critical}"),
+        remedy,
+    })
+}
+
+/// One SELECT; a probe that could begin a transaction would leave it open.
+fn selects(key: &'static str, name: Option<&str>, sql: &str) -> Result<(), ConfigError> {
+    let word: String = sql
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    let is_select = ["SELECT", "WITH"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known));
+    if is_select && !sql.trim_end().ends_with(';') {
+        return Ok(());
+    }
+    let of = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
+    Err(ConfigError {
+        key,
+        what: format!("{of}is no query"),
+        remedy: "give one statement that begins with SELECT or WITH, without a semicolon",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::GateConfig;
+
+    fn parse(text: &str) -> Result<GateConfig, String> {
+        let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn off_unless_given_and_safe_when_given() {
+        let names = |text: &str| -> Vec<String> {
+            let limits = parse(text).unwrap_or_default().limits().signals;
+            limits
+                .into_keys()
+                .map(|name| name.to_string())
+                .filter(|name| name.starts_with("db_") || name.starts_with("sql."))
+                .collect()
+        };
+        assert!(names("").is_empty());
+        assert_eq!(
+            names(
+                "[signals.database]\nactive = {}\ncanary = { stop = 2 }\nlock_waits = { enabled = false }\n[signals.sql.queue]\nsql = \"SELECT count(*) FROM q\"\nstop = 10\nresume = 5"
+            ),
+            ["db_active", "db_canary", "sql.queue"]
+        );
+    }
+
+    /// Trap: a misspelt metric throttles for ever.
+    #[test]
+    fn contradictions_and_misspellings_are_refused_by_key() {
+        for (text, told) in [
+            ("[signals.database]\nactiv = {}", "`activ`"),
+            ("[signals.database]\nactive = { stopp = 1 }", "`stopp`"),
+            (
+                "[signals.database]\nactive = { stop = 2 }",
+                "gate.signals.database.active has stop 2, resume 4",
+            ),
+            (
+                "[signals.database]\nactive = { stop = nan }",
+                "gate.signals.database.active ",
+            ),
+            (
+                "[signals.database]\nio_waits = { critical = 3 }",
+                "gate.signals.database.io_waits has stop 4, resume 2, critical 3",
+            ),
+            (
+                "[signals.database]\ncanary = { stop = 50 }",
+                "gate.signals.database.canary.stop is 50",
+            ),
+            (
+                "[signals.database]\ncanary = { sql = \"BEGIN\" }",
+                "gate.signals.database.canary.sql is no query",
+            ),
+            (
+                "[signals.sql.queue]\nsql = \"SELECT 1;\"\nstop = 2\nresume = 1",
+                "gate.signals.sql.NAME.sql of \"queue\" is no query",
+            ),
+            (
+                "[signals.sql.queue]\nsql = \"SELECT 1\"\nstop = 1\nresume = 1",
+                "gate.signals.sql.NAME of \"queue\" has stop 1, resume 1",
+            ),
+            (
+                "[signals.sql.\"a b\"]\nsql = \"SELECT 1\"\nstop = 2\nresume = 1",
+                "gate.signals.sql has a signal \"a b\"",
+            ),
+        ] {
+            let error = parse(text).err().unwrap_or_default();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}
