@@ -13,10 +13,12 @@
 //! - [`permit`] the gate to its users, and what they hold; [`shut`] for a driver's trace
 //! - [`script`] gates that do not measure: for benchmarks and tests
 //! - [`journal`] the evidence; [`tally`] the counts
+//! - [`record`] every sample kept; [`simulate`] and [`forecast`] PURE: what the recordings tell
 //! - [`config`] how it is configured
 
 pub mod clock;
 pub mod config;
+pub mod forecast;
 pub mod foreground;
 pub mod journal;
 pub mod law;
@@ -26,12 +28,14 @@ pub mod own;
 pub mod permit;
 pub mod policy;
 mod preempt;
+pub mod record;
 pub mod regime;
 pub mod sample;
 pub mod sampler;
 pub mod script;
 pub mod shut;
 pub mod signal;
+pub mod simulate;
 pub mod tally;
 mod turnstile;
 pub mod verdict;
@@ -46,4 +50,5 @@ pub use sampler::Sampling;
 pub use script::Script;
 pub use shut::ShutFlag;
 pub use tally::GateStatus;
+pub use turnstile::Observation;
 pub use verdict::{Reason, ReasonKind, Verdict};

@@ -54,6 +54,8 @@ pub struct GateConfig {
     /// Times before a deadline in which work is done although the core is busy. None unless given.
     #[serde(rename = "window", skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowConfig>,
+    /// Whether every sample is kept, for `gate simulate` and `gate forecast`.
+    pub record: RecordConfig,
     /// When work is wanted at all. Always unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calendar: Option<CalendarConfig>,

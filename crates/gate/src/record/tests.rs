@@ -1,0 +1,155 @@
+//! Recordings are read back as they were written, whatever was done to the files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Moment;
+use crate::turnstile::Observation;
+use crate::sample::{Reading, Sample};
+use crate::verdict::{Reason, Verdict};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn observation(at_ms: u64, value: Option<f64>, is_open: bool) -> Observation {
+    let at = Moment {
+        mono: Duration::ZERO,
+        wall: Timestamp::UNIX_EPOCH,
+    }
+    .later(Duration::from_millis(at_ms));
+    let reading = value.map_or(Reading::Failed("gone".into()), Reading::Value);
+    let verdict = if is_open {
+        Verdict::open(Reason::Idle, at, None)
+    } else {
+        Verdict::shut(Reason::NoSample, at, None)
+    };
+    let readings = [("host_cpu".into(), reading), ("stop_file".into(), Reading::Value(0.0))];
+    Observation {
+        sample: Sample {
+            at,
+            readings: readings.into(),
+        },
+        verdict,
+    }
+}
+
+fn filled(steps: &[(u64, Option<f64>, bool)]) -> Block {
+    let mut block = Block::new(7);
+    let (mut at, mut moved) = (0, 0);
+    for (step, value, is_open) in steps {
+        at += step;
+        moved += step;
+        block.push(&observation(at, *value, *is_open), moved);
+    }
+    block
+}
+
+fn any_steps() -> impl Strategy<Value = Vec<(u64, Option<f64>, bool)>> {
+    let value = prop_oneof![
+        8 => (0.0..100.0_f64).prop_map(Some),
+        1 => Just(Some(f64::NAN)),
+        1 => Just(Some(f64::MAX)),
+        1 => Just(None),
+    ];
+    prop::collection::vec((0_u64..100_000, value, any::<bool>()), 1..100)
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(steps in any_steps()) {
+        let block = filled(&steps);
+        prop_assert_eq!(block.encode().and_then(|bytes| Block::decode(&bytes)), Ok(block));
+    }
+
+    #[test]
+    fn torn_and_spoilt_files_lose_what_is_spoilt_alone(
+        steps in any_steps(), cut in 0.0..1.0_f64, at in 0.0..1.0_f64, flip in 1_u8..,
+    ) {
+        let block = filled(&steps);
+        let framed = frame::frame(&block.encode().unwrap_or_default());
+        let place = |share: f64| (framed.len() as f64 * share) as usize;
+        // A torn block between two whole ones.
+        let torn = [&framed, &framed[..place(cut)], &framed].concat();
+        prop_assert_eq!(frame::find(&torn).blocks, vec![block.clone(), block.clone()]);
+        let mut spoilt = [framed.clone(), framed.clone()].concat();
+        spoilt[place(at)] ^= flip;
+        let found = frame::find(&spoilt);
+        prop_assert_eq!(found.blocks, vec![block]);
+        prop_assert_eq!(found.skipped, framed.len() as u64);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = frame::find(&bytes);
+        let _ = Block::decode(&bytes);
+        // Well compressed nonsense too.
+        if let Ok(packed) = zstd::bulk::compress(&bytes, 1) {
+            let _ = frame::find(&frame::frame(&packed));
+        }
+    }
+}
+
+#[test]
+fn one_file_a_day_and_whole_days_are_thrown_away() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let keeper = Keeper::new(folder.path(), Duration::from_secs(86_400));
+    for day in 0..4_u64 {
+        let mut block = Block::new(1);
+        block.push(&observation(day * 86_400_000, Some(1.0), true), 0);
+        keeper.append(&block)?;
+        keeper.append(&block)?;
+    }
+    std::fs::write(folder.path().join("notes.txt"), "not ours")?;
+    let before = read(folder.path())?;
+    assert_eq!((before.files, before.samples(), before.skipped), (4, 8, 0));
+    let deleted = keeper.retain(Timestamp::UNIX_EPOCH + Duration::from_secs(3 * 86_400))?;
+    assert_eq!(deleted, 2);
+    assert_eq!(read(folder.path())?.files, 2);
+    assert!(folder.path().join("notes.txt").exists());
+    Ok(())
+}
+
+fn fake_gate() -> (crate::Gate, crate::script::Script) {
+    crate::Gate::scripted()
+}
+
+/// A folder that cannot be written stops nothing, and what was lost is counted once it can.
+#[tokio::test]
+async fn an_unwritable_folder_pauses_the_recording_alone() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("samples");
+    std::fs::write(&path, "in the way")?;
+    let (gate, _script) = fake_gate();
+    let mut recorder = recorder::Recorder::new(&gate, Keeper::new(&path, Duration::from_secs(60)));
+    recorder.take(&observation(0, Some(1.0), true), 5).await;
+    recorder.flush().await;
+    std::fs::remove_file(&path)?;
+    recorder.take(&observation(100, Some(1.0), true), 9).await;
+    recorder.flush().await;
+    let records = read(&path)?;
+    assert_eq!(records.samples(), 1);
+    assert_eq!(records.blocks[0].lost, 1);
+    assert_eq!(records.blocks[0].rows[0].moved, 9);
+    Ok(())
+}
+
+/// A minute is a block, and a change of signals begins another.
+#[tokio::test]
+async fn blocks_end_with_the_minute_and_with_the_signals() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (gate, _script) = fake_gate();
+    let mut recorder = recorder::Recorder::new(&gate, Keeper::new(folder.path(), Duration::from_secs(60)));
+    for at in 0..1_000_u64 {
+        recorder.take(&observation(at * 100, Some(1.0), true), at).await;
+    }
+    let mut other = observation(100_000, Some(1.0), true);
+    other.sample.readings.remove(&Arc::<str>::from("stop_file"));
+    recorder.take(&other, 1_000).await;
+    recorder.flush().await;
+    let lengths: Vec<_> = read(folder.path())?.blocks.iter().map(|block| block.rows.len()).collect();
+    assert_eq!(lengths, [600, 400, 1]);
+    Ok(())
+}
