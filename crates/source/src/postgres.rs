@@ -13,6 +13,7 @@
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
 //! - `reader` the quantum; `delivery` its rows on their way to the sink
+//! - `probe` what the gate asks while it is shut, on a session of its own
 //! - `grants` what the account needs, to the letter
 
 mod activity;
@@ -23,6 +24,7 @@ mod config;
 mod delivery;
 mod failure;
 mod grants;
+mod probe;
 mod reader;
 mod session;
 
@@ -33,6 +35,7 @@ pub use config::PostgresConfig;
 use gate::permit::Permit;
 use gate::shut::ShutFlag;
 pub use grants::grants;
+pub use probe::{OwnStatements, probes};
 
 use crate::count::DriverCounter;
 use crate::error::Result;

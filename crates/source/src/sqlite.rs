@@ -11,14 +11,18 @@
 //! - `check` whether a feed can be served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
+//! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` the quantum; `sender` its rows off the thread
 
 mod check;
 mod convert;
 mod failure;
+mod probe;
 mod reader;
 mod sender;
 mod worker;
+
+pub use probe::probes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

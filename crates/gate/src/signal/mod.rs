@@ -2,13 +2,17 @@
 //!
 //! - [`cpu`] CPU of the host without our own share
 //! - [`calendar`] when work is wanted at all
+//! - [`http`] what another system tells
 //! - [`probe`] what has to be asked of the source
 //! - [`file`] a file that shuts the gate while it exists
+//! - [`procfs`] the kernel's text files
 //! - [`scripted`] what a test says
 
 pub mod calendar;
 pub mod cpu;
 pub mod file;
+pub mod procfs;
+pub mod http;
 pub mod probe;
 pub mod scripted;
 

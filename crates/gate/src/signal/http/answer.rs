@@ -1,0 +1,84 @@
+//! PURE: the number in an answer.
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// The value; the body is never part of an error.
+pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Result<f64, String> {
+    if status {
+        return Ok(if answer.status == 200 { 0.0 } else { 1.0 });
+    }
+    if answer.status != 200 {
+        return Err(format!("answered with status {}", answer.status));
+    }
+    let number = match pointer {
+        None => std::str::from_utf8(&answer.body)
+            .ok()
+            .and_then(|text| text.trim().parse::<f64>().ok())
+            .ok_or("answered with no number; say where in a JSON answer it stands: json = \"/path\"")?,
+        Some(pointer) => {
+            let json: serde_json::Value =
+                serde_json::from_slice(&answer.body).map_err(|_| "answered with no JSON")?;
+            json.pointer(pointer)
+                .and_then(serde_json::Value::as_f64)
+                .ok_or_else(|| format!("answered with no number at {pointer}"))?
+        }
+    };
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err("answered with no finite number".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, body: &str, pointer: Option<&str>) -> Result<f64, String> {
+        let answer = Answer {
+            status,
+            body: body.into(),
+        };
+        value(&answer, false, pointer)
+    }
+
+    #[test]
+    fn a_number_is_a_number_and_anything_else_is_told_without_the_body() {
+        assert_eq!(said(200, " 1.5\n", None), Ok(1.5));
+        assert_eq!(
+            said(200, "{\"data\":[{\"lag\":3}]}", Some("/data/0/lag")),
+            Ok(3.0)
+        );
+        for (status, body, pointer) in [
+            (200, "secret", None),
+            (200, "NaN", None),
+            (200, "", None),
+            (302, "1", None),
+            (200, "{\"lag\":\"3\"}", Some("/lag")),
+            (200, "secret", Some("/lag")),
+        ] {
+            let error = said(status, body, pointer).err().unwrap_or_default();
+            assert!(
+                error.starts_with("answered with ") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_status_of_200_is_0_and_any_other_1() {
+        for (status, number) in [(200, 0.0), (417, 1.0), (429, 1.0), (500, 1.0), (204, 1.0)] {
+            let answer = Answer {
+                status,
+                body: Vec::new(),
+            };
+            let said = value(&answer, true, None).unwrap_or(f64::NAN);
+            assert!((said - number).abs() < 1e-9, "{status}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! One request: a connection of its own, a bounded answer, no redirect.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Uri, header};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::answer::Answer;
+use crate::config::http::UrlSignalConfig;
+
+/// The longest answer that is read, in bytes.
+const MOST: usize = 64 * 1024;
+
+/// What is asked. It has no `Debug`: it holds secrets.
+pub(super) struct Request {
+    uri: Uri,
+    host: String,
+    port: u16,
+    shown: String,
+    header: Option<(HeaderName, HeaderValue)>,
+    tls: Option<TlsConnector>,
+}
+
+impl Request {
+    pub(super) fn new(table: &UrlSignalConfig, folder: &Path) -> Result<Self, String> {
+        let uri: Uri = table.url.parse().map_err(|_| "url is no address")?;
+        let host = uri.host().ok_or("url names no host")?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let secure = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let header = table.header.as_ref().map(|header| {
+            let name: HeaderName = header
+                .name
+                .parse()
+                .map_err(|_| "header.name is no name of a header")?;
+            let text = header.value.read(folder).map_err(|error| error.to_string())?;
+            let mut value: HeaderValue = text
+                .expose()
+                .parse()
+                .map_err(|_| "header.value has what a header cannot hold")?;
+            value.set_sensitive(true);
+            Ok::<_, String>((name, value))
+        });
+        Ok(Self {
+            shown: table.host().to_owned(),
+            header: header.transpose()?,
+            tls: if secure { Some(connector()?) } else { None },
+            uri,
+            host,
+            port,
+        })
+    }
+
+    /// The host, for people; never more of the URL.
+    pub(super) fn host(&self) -> &str {
+        &self.shown
+    }
+
+    pub(super) async fn get(&self) -> Result<Answer, String> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| format!("cannot be reached: {}", error.kind()))?;
+        match &self.tls {
+            None => self.ask(stream).await,
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone()).map_err(|_| "has no name for TLS")?;
+                let stream = tls
+                    .connect(name, stream)
+                    .await
+                    .map_err(|error| format!("TLS failed: {error}"))?;
+                self.ask(stream).await
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Answer, String> {
+        let broken = |_| "broke the connection off";
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let exchange = async {
+            let path = self
+                .uri
+                .path_and_query()
+                .map_or("/", hyper::http::uri::PathAndQuery::as_str);
+            let host = self.uri.authority().map_or("", |authority| authority.as_str());
+            let mut request = hyper::Request::get(path)
+                .header(HOST, host)
+                .header(USER_AGENT, "slacktide")
+                .header(ACCEPT, "*/*")
+                .header(CONNECTION, "close");
+            if let Some((name, value)) = &self.header {
+                request = request.header(name, value);
+            }
+            let request = request
+                .body(Empty::<Bytes>::new())
+                .map_err(|_| "url cannot be asked".to_owned())?;
+            let response = sender.send_request(request).await.map_err(broken)?;
+            let status = response.status().as_u16();
+            if response
+                .headers()
+                .get(header::CONTENT_LENGTH)
+                .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+                .is_some_and(|length| length > MOST)
+            {
+                return Err("answered with more than 64 KB".to_owned());
+            }
+            let body = Limited::new(response.into_body(), MOST)
+                .collect()
+                .await
+                .map_err(|_| "answered with more than 64 KB, or broke off".to_owned())?;
+            Ok(Answer {
+                status,
+                body: body.to_bytes().to_vec(),
+            })
+        };
+        // The connection is driven here, not in a task: it ends with the request.
+        let mut connection = std::pin::pin!(connection);
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            biased;
+            answer = &mut exchange => answer,
+            // The peer may have closed after its whole answer.
+            _ = &mut connection => exchange.await,
+        }
+    }
+}
+
+fn connector() -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    let (known, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if known == 0 {
+        return Err("this system has no certificates to trust; install its ca-certificates".to_owned());
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

@@ -1,0 +1,100 @@
+//! The session of the probes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gate::signal::SignalError;
+use gate::signal::probe::TIMEOUT;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::postgres::failure;
+
+/// Its name in the source's list of sessions.
+pub(super) const APPLICATION: &str = "slacktide-probe";
+
+pub(super) struct Link {
+    wire: Config,
+    live: Mutex<Option<Arc<Live>>>,
+}
+
+struct Live {
+    client: Client,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Link {
+    pub(super) fn new(url: &str) -> Result<Self> {
+        let mut wire: Config = url.parse().map_err(|_| {
+            Error::new(
+                ErrorKind::Refused,
+                "the source's url cannot be read",
+                "write it as postgres://user:password@host:port/database",
+            )
+        })?;
+        let settings = format!(
+            "{} -c statement_timeout={timeout} -c lock_timeout={timeout} -c default_transaction_read_only=on \
+             -c idle_in_transaction_session_timeout=1000 -c max_parallel_workers_per_gather=0",
+            wire.get_options().unwrap_or_default(),
+            timeout = TIMEOUT.as_millis(),
+        );
+        wire.application_name(APPLICATION)
+            .options(settings.trim())
+            .connect_timeout(std::time::Duration::from_secs(5));
+        Ok(Self {
+            wire,
+            live: Mutex::default(),
+        })
+    }
+
+    fn live(&self) -> Option<Arc<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.live().is_some_and(|live| !live.client.is_closed())
+    }
+
+    pub(super) fn disconnect(&self) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) async fn connect(&self) -> std::result::Result<(), SignalError> {
+        self.disconnect();
+        let (client, connection) = self.wire.connect(NoTls).await.map_err(|error| told(&error))?;
+        let connection = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %failure::of(&error, None), "the connection of the probes ended");
+            }
+        });
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::new(Live { client, connection }));
+        Ok(())
+    }
+
+    /// One statement, in one round trip.
+    pub(super) async fn ask(&self, sql: &str) -> std::result::Result<Vec<Row>, SignalError> {
+        let live = self
+            .live()
+            .ok_or_else(|| SignalError("the connection of the probes was lost".to_owned()))?;
+        live.client
+            .query_typed(sql, &[])
+            .await
+            .map_err(|error| told(&error))
+    }
+}
+
+/// Why, with the remedy; never a value out of a row.
+fn told(error: &tokio_postgres::Error) -> SignalError {
+    if error.code() == Some(&SqlState::QUERY_CANCELED) {
+        return SignalError(format!("no answer within {} ms", TIMEOUT.as_millis()));
+    }
+    SignalError(failure::of(error, None).to_string())
+}

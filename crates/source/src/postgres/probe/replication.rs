@@ -1,0 +1,86 @@
+//! How far the replicas are behind: our reading must not add to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gate::config::database::REPLICATION_LAG;
+use gate::sample::SignalName;
+use gate::signal::SignalError;
+use gate::signal::probe::Probe;
+
+use super::link::Link;
+use super::unreadable;
+
+/// On a primary: its slowest replica, and one that does not answer while there is something to
+/// replay is behind since its last word. On a replica: the age of what it replayed last, unless
+/// it has replayed everything. A replica whose state is hidden is one that the account may not
+/// look at.
+const LAG: &str = "SELECT pg_catalog.pg_is_in_recovery(), count(r.pid), \
+    count(r.pid) FILTER (WHERE r.state IS NULL), \
+    extract(epoch FROM CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN max(greatest(r.replay_lag, \
+    CASE WHEN NOT pg_catalog.pg_is_in_recovery() AND r.replay_lsn < pg_catalog.pg_current_wal_lsn() \
+    THEN pg_catalog.clock_timestamp() - r.reply_time END)) \
+    WHEN pg_catalog.pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_catalog.pg_last_wal_replay_lsn() \
+    THEN interval '0' ELSE pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END)::float8 \
+    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_stat_replication r ON true";
+
+pub(super) struct Replication {
+    link: Arc<Link>,
+}
+
+impl Replication {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link }
+    }
+}
+
+#[async_trait]
+impl Probe for Replication {
+    fn signals(&self) -> Vec<(SignalName, &'static str)> {
+        vec![(REPLICATION_LAG.into(), "seconds")]
+    }
+
+    fn is_connected(&self) -> bool {
+        self.link.is_connected()
+    }
+
+    async fn connect(&mut self) -> Result<(), SignalError> {
+        self.link.connect().await
+    }
+
+    async fn probe(&mut self) -> Result<BTreeMap<SignalName, f64>, SignalError> {
+        let rows = self.link.ask(LAG).await?;
+        let row = rows
+            .first()
+            .ok_or_else(|| SignalError("pg_stat_replication gave nothing".to_owned()))?;
+        let standby: bool = row.try_get(0).map_err(unreadable)?;
+        let replicas: i64 = row.try_get(1).map_err(unreadable)?;
+        let hidden: i64 = row.try_get(2).map_err(unreadable)?;
+        let lag: Option<f64> = row.try_get(3).map_err(unreadable)?;
+        if hidden > 0 {
+            return Err(SignalError(
+                "the account cannot see the state of the replicas; GRANT pg_read_all_stats to it, which \
+                 `slacktide doctor` prints"
+                    .to_owned(),
+            ));
+        }
+        // One that has gone is not one that keeps up.
+        if !standby && replicas == 0 {
+            return Err(SignalError(
+                "no replica is connected; turn db_replication_lag off if there is none".to_owned(),
+            ));
+        }
+        if standby && lag.is_none() {
+            return Err(SignalError("this replica has replayed nothing yet".to_owned()));
+        }
+        Ok(BTreeMap::from([(
+            REPLICATION_LAG.into(),
+            lag.unwrap_or(0.0).max(0.0),
+        )]))
+    }
+
+    fn disconnect(&mut self) {
+        self.link.disconnect();
+    }
+}
