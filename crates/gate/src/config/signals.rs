@@ -9,6 +9,7 @@ use super::ConfigError;
 use super::database::{self, DatabaseSignalsConfig, SqlSignalConfig};
 use super::http::{self, UrlSignalConfig};
 use crate::limits::Limit;
+use crate::own::OwnEntry;
 use crate::sample::SignalName;
 use crate::signal::{cpu, file};
 
@@ -16,6 +17,10 @@ use crate::signal::{cpu, file};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalsConfig {
+    /// Processes that are the business's, written as in `own`, beside the other backends of the
+    /// database server that serves us: what our work costs is measured by how they wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreground: Vec<OwnEntry>,
     /// CPU of the host without our own share. On unless turned off.
     pub host_cpu: HostCpuConfig,
     /// A file that shuts the gate while it exists. Off unless given.

@@ -1,9 +1,21 @@
 //! What the business's processes get of the processors.
+//!
+//! Seen where the agent runs beside the core. Where the core is remote its processes cannot be
+//! seen from here, and there is no strain to tell.
+//!
+//! - [`snapshot`] PURE: two looks -> strain
+//! - [`reader`] finds the processes and looks
+
+pub mod reader;
+pub mod snapshot;
 
 use std::time::Duration;
 
 use crate::config::GateConfig;
 use crate::own::OwnPids;
+
+pub use reader::ForegroundReader;
+pub use snapshot::{Snapshot, between};
 
 /// How long the business's processes ran and waited to run, between two looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +40,11 @@ pub trait Foreground: Send {
 
 /// The foreground of a configuration, where it can be seen.
 #[must_use]
-pub fn configured(_config: &GateConfig, _own_pids: &OwnPids) -> Option<Box<dyn Foreground>> {
-    None
+pub fn configured(config: &GateConfig, own_pids: &OwnPids) -> Option<Box<dyn Foreground>> {
+    if let Err(error) = ForegroundReader::available() {
+        tracing::info!(%error, "what our work costs the business cannot be seen here");
+        return None;
+    }
+    let programs = config.signals.foreground.clone();
+    Some(Box::new(ForegroundReader::new(own_pids.clone(), programs)))
 }

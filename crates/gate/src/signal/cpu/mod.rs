@@ -6,14 +6,20 @@
 //! of ours that ended inside the window, or that was first seen in it.
 //!
 //! - [`share`] PURE: two snapshots -> percent
-//! - [`host`] the host's counters
-//! - [`process`] the CPU time of our processes
+//! - [`host`] the host's counters; `root` those of the root control group
+//! - [`process`] the CPU time of our processes; `tasks` by thread
 
 pub mod host;
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod root;
 pub mod share;
+#[cfg(target_os = "linux")]
+pub mod tasks;
 
-use std::sync::{Arc, Mutex, TryLockError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -39,7 +45,7 @@ pub struct HostCpu {
 struct Meter {
     host: host::Host,
     own: OwnProcesses,
-    before: Option<Snapshot>,
+    before: VecDeque<Snapshot>,
 }
 
 impl HostCpu {
@@ -49,7 +55,7 @@ impl HostCpu {
         let meter = Meter {
             host: host::Host::new(),
             own: OwnProcesses::new(own, own_pids),
-            before: None,
+            before: VecDeque::new(),
         };
         Self {
             meter: Arc::new(Mutex::new(meter)),
@@ -68,39 +74,61 @@ impl Signal for HostCpu {
     }
 
     async fn read(&mut self) -> Result<f64, SignalError> {
+        // Looking through the process list takes milliseconds: not on the runtime's threads.
+        // A reading of held files takes some dozen microseconds.
+        let scans = match self.meter.try_lock() {
+            Ok(meter) => meter.own.will_scan() || cfg!(not(target_os = "linux")),
+            Err(_) => false,
+        };
+        if !scans {
+            return read(&self.meter);
+        }
         let meter = Arc::clone(&self.meter);
-        // Reading the process list may take milliseconds: not on the runtime's threads.
-        let reading = tokio::task::spawn_blocking(move || match meter.try_lock() {
-            Ok(mut meter) => meter.read(),
-            Err(TryLockError::Poisoned(meter)) => meter.into_inner().read(),
-            Err(TryLockError::WouldBlock) => {
-                Err(SignalError("the reading before has not come back".to_owned()))
-            }
-        });
-        reading
+        tokio::task::spawn_blocking(move || read(&meter))
             .await
             .unwrap_or_else(|error| Err(SignalError(format!("the reading failed: {error}"))))
     }
 }
 
+fn read(meter: &Mutex<Meter>) -> Result<f64, SignalError> {
+    match meter.try_lock() {
+        Ok(mut meter) => meter.read(),
+        Err(TryLockError::Poisoned(meter)) => PoisonError::into_inner(meter).read(),
+        Err(TryLockError::WouldBlock) => Err(SignalError("the reading before has not come back".to_owned())),
+    }
+}
+
+/// The shortest window over counters in ticks of 10 ms, with some room for jitter.
+const TICKS_WINDOW: Duration = Duration::from_millis(190);
+
 impl Meter {
     fn read(&mut self) -> Result<f64, SignalError> {
         let host = self.host.read();
-        // A snapshot from before a failure is no longer the one before.
-        let before = self.before.take();
+        // Snapshots from before a failure are no longer those before.
+        let mut before = std::mem::take(&mut self.before);
         let after = Snapshot {
             host: host?,
             own: self.own.read()?,
         };
-        let percent = before.map_or_else(
+        let window = if after.host.precise {
+            Duration::ZERO
+        } else {
+            TICKS_WINDOW
+        };
+        let fills = |snapshot: &Snapshot| after.host.at.saturating_sub(snapshot.host.at) >= window;
+        while before.get(1).is_some_and(fills) {
+            before.pop_front();
+        }
+        let percent = before.front().map_or_else(
             || {
                 Err(SignalError(
                     "first reading, nothing to compare it with yet".to_owned(),
                 ))
             },
-            |before| share::foreground(&before, &after).map_err(|error| SignalError(error.to_string())),
+            |before| share::foreground(before, &after).map_err(|error| SignalError(error.to_string())),
         );
-        self.before = Some(after);
+        before.push_back(after);
+        self.before = before;
         percent
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The host's CPU counters, in ticks over all cores.
+/// The host's CPU counters over all cores, in any one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTimes {
     /// Time in which a core worked or was stolen.
@@ -12,16 +12,18 @@ pub struct HostTimes {
     pub total: u64,
     /// Cores.
     pub cores: u32,
+    /// Whether they are exact, or sampled at the kernel's ticks; the two are not compared.
+    pub precise: bool,
     /// When they were read, on any monotonic clock.
     pub at: Duration,
 }
 
-/// One process in one life: a recycled process id is another process.
+/// One thread of a process in one life: a recycled process id is another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Life {
     /// The process id.
     pub pid: u32,
-    /// When it started, in seconds of the system's clock.
+    /// Which life: a number that no other thread with this process id gets.
     pub started: u64,
 }
 
@@ -30,7 +32,7 @@ pub struct Life {
 pub struct Snapshot {
     /// The host.
     pub host: HostTimes,
-    /// CPU time since its start of each process of ours, all threads, in milliseconds.
+    /// CPU time since its start of each thread of ours, in nanoseconds.
     pub own: BTreeMap<Life, u64>,
 }
 
@@ -54,6 +56,9 @@ pub enum ShareError {
     reason = "differences over a window are far below 2^52"
 )]
 pub fn foreground(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError> {
+    if after.host.precise != before.host.precise {
+        return Err(ShareError::NoWindow);
+    }
     let busy = after
         .host
         .busy
@@ -72,17 +77,23 @@ pub fn foreground(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError
     if total == 0 || window.is_zero() || after.host.cores == 0 {
         return Err(ShareError::NoWindow);
     }
-    if busy > total {
+    // The exact counter and the clock are not read in one instant.
+    let slack = if after.host.precise {
+        total / 4 + 10_000_000
+    } else {
+        0
+    };
+    if busy > total.saturating_add(slack) {
         return Err(ShareError::WentBack);
     }
-    let own_ms: u64 = after
+    let own_ns: u64 = after
         .own
         .iter()
         .filter_map(|(life, time)| Some(time.saturating_sub(*before.own.get(life)?)))
         .sum();
-    let busy_share = busy as f64 / total as f64;
-    let capacity_ms = window.as_secs_f64() * 1_000.0 * f64::from(after.host.cores);
-    let own_share = own_ms as f64 / capacity_ms;
+    let busy_share = (busy as f64 / total as f64).min(1.0);
+    let capacity_ns = window.as_secs_f64() * 1e9 * f64::from(after.host.cores);
+    let own_share = own_ns as f64 / capacity_ns;
     Ok((busy_share - own_share).clamp(0.0, 1.0) * 100.0)
 }
 
@@ -98,6 +109,7 @@ mod tests {
                 busy,
                 total,
                 cores: 2,
+                precise: false,
                 at: Duration::from_millis(ms),
             },
             own: own
@@ -108,7 +120,7 @@ mod tests {
                             pid: *pid,
                             started: 7,
                         },
-                        *time,
+                        *time * 1_000_000,
                     )
                 })
                 .collect(),
@@ -139,7 +151,7 @@ mod tests {
     fn a_recycled_process_id_is_another_process() {
         let before = snapshot(0, 0, 0, &[(1, 100)]);
         let mut after = snapshot(1_000, 100, 200, &[]);
-        after.own.insert(Life { pid: 1, started: 8 }, 1_000);
+        after.own.insert(Life { pid: 1, started: 8 }, 1_000_000_000);
         assert_eq!(percent(&before, &after), 50_000);
     }
 

@@ -1,0 +1,169 @@
+//! The counters of the root control group, where they are there and can be believed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::host;
+use super::share::HostTimes;
+use crate::signal::SignalError;
+use crate::signal::procfs::Held;
+
+/// One tick of `/proc/stat`, in nanoseconds: the kernel shows hundredths of a second to all.
+const TICK: u64 = 10_000_000;
+
+/// How often the exact counter is held against the ticks.
+const CHECK: Duration = Duration::from_secs(2);
+
+/// Which counter.
+#[derive(Debug)]
+enum Exact {
+    One(Held),
+    Two(Held),
+}
+
+/// Reads the host's counters on Linux.
+#[derive(Debug)]
+pub struct Counters {
+    stat: Option<Held>,
+    exact: Option<Exact>,
+    anchor: Option<(HostTimes, u64)>,
+}
+
+impl Counters {
+    /// The best counters of this system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            stat: None,
+            exact: find(),
+            anchor: None,
+        }
+    }
+
+    /// The counters now, by this clock.
+    ///
+    /// # Errors
+    /// When they cannot be read or understood.
+    pub fn read(&mut self, clock: impl Fn() -> Duration) -> Result<HostTimes, SignalError> {
+        let unread = |what: String| SignalError(format!("/proc/stat: {what}"));
+        let stat = match &mut self.stat {
+            Some(stat) => stat,
+            none => none.insert(Held::open("/proc/stat").map_err(|error| unread(error.to_string()))?),
+        };
+        let text = stat.text()?;
+        let nothing = || unread("has no line of CPU counters".to_owned());
+        let at = clock();
+        let ticks = host::parse(text, at).ok_or_else(nothing)?;
+        let besides = host::besides(text).ok_or_else(nothing)?;
+        let Some(exact) = &mut self.exact else {
+            return Ok(ticks);
+        };
+        let busy = match exact {
+            Exact::One(held) => held
+                .text()?
+                .trim()
+                .parse::<u64>()
+                .ok()
+                .and_then(|nanos| nanos.checked_add(besides.checked_mul(TICK)?)),
+            Exact::Two(held) => usage(held.text()?),
+        };
+        let busy = busy.ok_or_else(|| {
+            SignalError("the CPU counter of the root control group is not a number".to_owned())
+        })?;
+        let at = clock();
+        let total = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        let precise = HostTimes {
+            busy,
+            total: total.saturating_mul(u64::from(ticks.cores)),
+            cores: ticks.cores,
+            precise: true,
+            at,
+        };
+        if !self.is_believable(ticks, busy) {
+            tracing::warn!(
+                "the CPU counter of the root control group tells less than /proc/stat: it is not used"
+            );
+            self.exact = None;
+            return Ok(ticks);
+        }
+        Ok(precise)
+    }
+
+    /// Less than what the ticks say by more than a quarter of the machine is not believed.
+    fn is_believable(&mut self, ticks: HostTimes, busy: u64) -> bool {
+        let Some((then, busy_then)) = self.anchor else {
+            self.anchor = Some((ticks, busy));
+            return true;
+        };
+        if ticks.at.saturating_sub(then.at) < CHECK {
+            return true;
+        }
+        self.anchor = Some((ticks, busy));
+        let by_ticks = ticks.busy.saturating_sub(then.busy).saturating_mul(TICK);
+        let all = ticks.total.saturating_sub(then.total).saturating_mul(TICK);
+        busy.saturating_sub(busy_then).saturating_add(all / 4) >= by_ticks
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The root group alone has a `release_agent` (version 1) and no `cgroup.type` (version 2).
+fn find() -> Option<Exact> {
+    for folder in ["/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpu,cpuacct"] {
+        let is_root = Path::new(folder).join("release_agent").exists();
+        if let (true, Ok(held)) = (is_root, Held::open(format!("{folder}/cpuacct.usage"))) {
+            return Some(Exact::One(held));
+        }
+    }
+    let folder = Path::new("/sys/fs/cgroup");
+    if folder.join("cgroup.controllers").exists() && !folder.join("cgroup.type").exists() {
+        let mut held = Held::open("/sys/fs/cgroup/cpu.stat").ok()?;
+        let counts = held.text().ok().and_then(usage).is_some_and(|nanos| nanos > 0);
+        return counts.then_some(Exact::Two(held));
+    }
+    None
+}
+
+/// PURE: all CPU time in the text of `cpu.stat`, in nanoseconds.
+#[must_use]
+pub fn usage(text: &str) -> Option<u64> {
+    let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    micros.trim().parse::<u64>().ok()?.checked_mul(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_cpu_stat_is_read_and_a_partial_one_is_not() {
+        let text = "usage_usec 14789060009\nuser_usec 12638860000\nsystem_usec 2150200009\n";
+        assert_eq!(usage(text), Some(14_789_060_009_000));
+        for text in ["", "usage_usec", "usage_usec x", "user_usec 3"] {
+            assert_eq!(usage(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_beside_busy_ticks_is_not_believed() {
+        let mut counters = Counters {
+            stat: None,
+            exact: None,
+            anchor: None,
+        };
+        let ticks = |seconds: u64, busy: u64| HostTimes {
+            busy,
+            total: seconds * 200,
+            cores: 2,
+            precise: false,
+            at: Duration::from_secs(seconds),
+        };
+        assert!(counters.is_believable(ticks(0, 0), 0));
+        assert!(counters.is_believable(ticks(3, 60), 0));
+        assert!(!counters.is_believable(ticks(6, 660), 0));
+    }
+}
