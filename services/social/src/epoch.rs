@@ -10,17 +10,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
-use schemas::audit::AuditEntry;
 use schemas::chunk;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::envelope::Envelope;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Totals};
 use schemas::name::{Lane, PartyName};
 use schemas::sign::SigningKey;
 
+use crate::act::{Act, ActError, append};
 use crate::tail::{Trust, trusted_manifest, trusted_receipt};
 
 /// Who decides what, and why.
@@ -303,41 +302,17 @@ async fn note(
         ("continues".to_owned(), from),
         ("definition".to_owned(), order.definition.to_string()),
     ]);
-    for _ in 0..RACES {
-        let last = exchange.last_audit(who.party, who.writer).await?;
-        let (number, previous, expected) = match &last {
-            None => (1, None, 0),
-            Some(stored) => {
-                let envelope =
-                    Envelope::decode(&stored.bytes).map_err(|e| EpochError::Seal(e.to_string()))?;
-                let entry: AuditEntry = envelope.read().map_err(|e| EpochError::Seal(e.to_string()))?;
-                (entry.number + 1, Some(envelope.digest()), stored.sequence)
-            }
-        };
-        let entry = AuditEntry {
-            party: who.party.clone(),
-            writer: who.writer.clone(),
-            number,
-            previous,
-            at: Timestamp::now(),
-            actor: order.actor.clone(),
-            action: "epoch.open".to_owned(),
-            reason: order.reason.clone(),
-            detail: detail.clone(),
-            key: who.key.public().clone(),
-        };
-        let bytes = Envelope::seal(&entry, Vec::new(), who.key)
-            .and_then(|envelope| envelope.encode())
-            .map_err(|e| EpochError::Seal(e.to_string()))?;
-        match exchange
-            .publish_audit(who.party, who.writer, Bytes::from(bytes), expected)
-            .await?
-        {
-            Published::Done { .. } => return Ok(()),
-            Published::Conflict => {}
-        }
-    }
-    Err(EpochError::Busy {
-        lane: order.lane.clone(),
+    let act = Act {
+        actor: order.actor.clone(),
+        action: "epoch.open".to_owned(),
+        reason: order.reason.clone(),
+        detail,
+    };
+    append(exchange, who, &act).await.map_err(|error| match error {
+        ActError::Exchange(error) => EpochError::Exchange(error),
+        ActError::Seal(why) => EpochError::Seal(why),
+        ActError::Busy => EpochError::Busy {
+            lane: order.lane.clone(),
+        },
     })
 }

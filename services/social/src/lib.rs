@@ -7,11 +7,14 @@
 //! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor, which
 //!   holds the [`lane_end`]s
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
-//! - the operator's way on after a stop: [`epoch`]
+//! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
+//!   [`control`] obeys; [`act`] writes it into an audit chain
 //! - all of it: [`run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
 //!   wait before trying again
 
+pub mod act;
 pub mod chunker;
+pub mod control;
 pub mod epoch;
 pub mod group;
 pub mod lane;
@@ -19,6 +22,7 @@ pub mod lane_end;
 pub mod lease;
 pub mod lease_keeper;
 pub mod options;
+pub mod order;
 pub mod publisher;
 pub mod quantum;
 pub mod retry;

@@ -108,6 +108,11 @@ impl Social {
                 return Err(SocialError::FeedTwice(name));
             }
         }
+        let board = Board::default();
+        for feed in &parts.feeds {
+            // Shown from the start: a feed that was never read is the one to ask about.
+            board.feed(&feed.definition.name, |_| {});
+        }
         let (keeper, lease) = LeaseKeeper::new(
             Arc::clone(&parts.exchange),
             parts.source_name.clone(),
@@ -118,7 +123,7 @@ impl Social {
         );
         Ok(Self {
             parts,
-            board: Board::default(),
+            board,
             lease,
             keeper,
         })

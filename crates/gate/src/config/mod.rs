@@ -5,6 +5,7 @@ pub mod database;
 mod duty;
 pub mod http;
 mod record;
+mod never_idle;
 mod signals;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::signal;
 
 pub use calendar::{BlackoutConfig, CalendarConfig, CalendarWindowConfig};
 pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
+pub use never_idle::NeverIdleConfig;
 pub use record::RecordConfig;
 pub use signals::{HostCpuConfig, SignalsConfig, StopFileConfig};
 
@@ -48,6 +50,8 @@ pub struct GateConfig {
     pub signals: SignalsConfig,
     /// How much of the time may be worked.
     pub duty: DutyConfig,
+    /// When it is somebody's business that there is never slack.
+    pub never_idle: NeverIdleConfig,
     /// A little work after a long time without idleness. Off unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trickle: Option<TrickleConfig>,
@@ -84,6 +88,7 @@ impl Default for GateConfig {
             own: Vec::new(),
             signals: SignalsConfig::default(),
             duty: DutyConfig::default(),
+            never_idle: NeverIdleConfig::default(),
             trickle: None,
             windows: Vec::new(),
             record: RecordConfig::default(),
@@ -186,6 +191,7 @@ impl GateConfig {
             return wrong("signals", "are all turned off".to_owned(), remedy);
         }
         self.duty.validate()?;
+        self.never_idle.validate()?;
         self.calendar.as_ref().map(CalendarConfig::calendar).transpose()?;
         if let Some(trickle) = &self.trickle {
             trickle.validate()?;

@@ -1,0 +1,192 @@
+//! An operator's order, given over the exchange: noted in the audit chain first, so that nothing
+//! is ever ordered that nobody answers for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use exchange::{Exchange, Published, Stored};
+use jiff::Timestamp;
+use schemas::control::{self, Action, AnyAction, Control, MOST_ACTOR, MOST_REASON, Order, TooMany};
+use schemas::digest::Digest;
+use schemas::envelope::Envelope;
+use schemas::name::PartyName;
+use schemas::sign::PublicKey;
+
+use crate::act::{Act, ActError, append};
+use crate::epoch::Signatory;
+
+/// What the operator wants.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// What it is about; see [`control::gate_of`].
+    pub scope: String,
+    /// What it does.
+    pub action: Action,
+    /// Who decides.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// How long it holds; none: until somebody takes it back.
+    pub lasts: Option<Duration>,
+}
+
+/// Why nothing was ordered.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OrderError {
+    /// The exchange failed. It may have been stored: look, then repeat.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+    /// The audit chain failed; nothing was ordered.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// Something said is missing or out of bounds.
+    #[error("{0}")]
+    Wrong(String),
+    /// The record at the exchange does not verify, and a limit alone cannot take its place.
+    #[error(
+        "the orders at the exchange cannot be verified ({0}), so nobody knows what a limit would be added to: pause or resume first"
+    )]
+    Unverifiable(String),
+    /// Too many at once.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// Others gave orders, again and again.
+    #[error("orders of {0} are being given by others: repeat")]
+    Busy(PartyName),
+    /// Sealing failed.
+    #[error("the order could not be sealed: {0}")]
+    Seal(String),
+}
+
+/// PURE: the record in stored bytes, if a trusted key signed it for this party.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn verified(
+    stored: &Stored,
+    party: &PartyName,
+    trusted: &[PublicKey],
+) -> Result<(Control, Digest), String> {
+    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
+    let control: Control = envelope.verify(trusted).map_err(|error| error.to_string())?;
+    if control.party != *party {
+        return Err(format!("it is for {}, not for {party}", control.party));
+    }
+    Ok((control, envelope.digest()))
+}
+
+/// How often a lost race is run again.
+const RACES: usize = 16;
+
+/// Gives an order; the record that holds it. Its audit entry is written before.
+///
+/// # Errors
+/// [`OrderError`], each with what to do.
+pub async fn give(
+    exchange: &dyn Exchange,
+    who: &Signatory<'_>,
+    trusted: &[PublicKey],
+    wish: &Wish,
+    now: Timestamp,
+) -> Result<Control, OrderError> {
+    let newest = order(wish, now)?;
+    for race in 0..RACES {
+        let last = exchange.last_control(who.party).await?;
+        let expected = last.as_ref().map_or(0, |last| last.sequence);
+        let (number, previous, orders) = match &last {
+            None => (1, None, Vec::new()),
+            Some(stored) => match verified(stored, who.party, trusted) {
+                Ok((control, digest)) => (control.number + 1, Some(digest), control.orders),
+                Err(why) if matches!(wish.action, Action::Limit { .. }) => {
+                    return Err(OrderError::Unverifiable(why));
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "the orders at the exchange cannot be verified; this one takes the place of all");
+                    (after_unknown(stored), None, Vec::new())
+                }
+            },
+        };
+        let record = Control {
+            party: who.party.clone(),
+            number,
+            previous,
+            orders: control::after(&orders, &newest, now)?,
+            newest: newest.clone(),
+            at: now,
+            key: who.key.public().clone(),
+        };
+        let bytes = Envelope::seal(&record, Vec::new(), who.key)
+            .and_then(|envelope| envelope.encode())
+            .map_err(|error| OrderError::Seal(error.to_string()))?;
+        if race == 0 {
+            let action = format!("{}.order", newest.action.kind());
+            append(exchange, who, &act_of(&newest, action)).await?;
+        }
+        let published = exchange.publish_control(who.party, Bytes::from(bytes), expected);
+        if let Published::Done { .. } = published.await? {
+            return Ok(record);
+        }
+    }
+    Err(OrderError::Busy(who.party.clone()))
+}
+
+/// A number above whatever a record that nobody trusts says, so that agents do not take the new
+/// one for an older one. They have seen no trusted one that high, or they would not doubt it.
+fn after_unknown(stored: &Stored) -> u64 {
+    stored.sequence.saturating_add(1)
+}
+
+fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
+    let said = |what: &str, text: &str, most: usize| {
+        if text.trim().is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
+            return Err(OrderError::Wrong(format!(
+                "{what} is signed and kept: say something in one line of at most {most} characters"
+            )));
+        }
+        Ok(text.trim().to_owned())
+    };
+    if let Action::Limit { duty_milli } = wish.action
+        && !(1..=1_000).contains(&duty_milli)
+    {
+        return Err(OrderError::Wrong(
+            "the duty must be above 0 and at most 100%; to stop all work, pause".to_owned(),
+        ));
+    }
+    let expires = match wish.lasts {
+        None => None,
+        Some(lasts) => Some(
+            now.checked_add(lasts)
+                .map_err(|_| OrderError::Wrong("it would hold for longer than time goes".to_owned()))?,
+        ),
+    };
+    Ok(Order {
+        id: format!("{:016x}", rand::random::<u64>()),
+        scope: wish.scope.clone(),
+        action: AnyAction::Known(wish.action.clone()),
+        actor: said("the actor", &wish.actor, MOST_ACTOR)?,
+        reason: said("the reason", &wish.reason, MOST_REASON)?,
+        given_at: now,
+        expires,
+    })
+}
+
+/// PURE: what is noted of an order, by whoever gives or obeys it.
+pub(crate) fn act_of(order: &Order, action: String) -> Act {
+    let mut detail = BTreeMap::from([
+        ("order".to_owned(), order.id.clone()),
+        ("scope".to_owned(), order.scope.clone()),
+    ]);
+    if let Some(expires) = order.expires {
+        detail.insert("expires".to_owned(), expires.to_string());
+    }
+    if let AnyAction::Known(Action::Limit { duty_milli }) = order.action {
+        detail.insert("duty_milli".to_owned(), duty_milli.to_string());
+    }
+    Act {
+        actor: order.actor.clone(),
+        action: format!("gate.{action}"),
+        reason: order.reason.clone(),
+        detail,
+    }
+}
