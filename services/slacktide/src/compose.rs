@@ -21,7 +21,13 @@ pub(crate) fn gate(loaded: &Loaded<SocialFile>) -> GateConfig {
     if let Some(stop_file) = &mut gate.signals.stop_file {
         stop_file.path = loaded.resolve(&stop_file.path);
     }
+    gate.record.dir = gate.record.dir.map(|dir| loaded.resolve(&dir));
     gate
+}
+
+/// Signals that are not the host's; the same at the start and at every reload.
+pub(crate) fn more_signals(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn gate::signal::Signal>> {
+    crate::probes::signals_or_failing(loaded)
 }
 
 /// The system of record; opens nothing yet.
@@ -137,6 +143,7 @@ pub(crate) fn tell_backends(
     own: OwnPids,
     stop: tokio_util::sync::CancellationToken,
 ) -> tokio::task::JoinHandle<()> {
+    crate::probes::own(&source);
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
         loop {
@@ -146,4 +153,17 @@ pub(crate) fn tell_backends(
             }
         }
     })
+}
+
+/// Records the gate's samples where a folder is configured, until the token is cancelled.
+pub(crate) fn record(
+    loaded: &Loaded<SocialFile>,
+    gate: &gate::Gate,
+    source: Arc<dyn Source>,
+    stop: tokio_util::sync::CancellationToken,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let config = self::gate(loaded).record;
+    let keeper = gate::record::Keeper::new(&config.dir?, config.keep.get());
+    let rows = Arc::new(move || source.counted().rows);
+    Some(gate::record::record(gate, keeper, rows, stop))
 }

@@ -6,6 +6,8 @@
 //! - `commands` one module for each command
 //! - `doctor` what is wrong, before anything is touched
 //! - `kernel` the kernel's help, kept up while the agent runs
+//! - `probes` what the gate asks of the core's database and of other systems
+//! - `reload` a changed policy, put in force; `never_idle` the alarm
 //! - `demo` all of it on one machine
 //! - `failure` how a command fails: what, where, what to do, and the exit code
 
@@ -16,7 +18,10 @@ mod demo;
 mod doctor;
 mod failure;
 mod kernel;
+mod never_idle;
 mod output;
+mod probes;
+mod reload;
 mod settings;
 
 use std::process::ExitCode;

@@ -1,21 +1,25 @@
 //! `slacktide social run|check`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
-use gate::{Gate, OwnPids};
+use exchange::Exchange;
+use gate::{Gate, Orders, OwnPids};
+use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
-use schemas::load::GateState;
+use social::control::ControlParts;
 use social::{Social, SocialParts, SocialView};
 
 use super::agent;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
+use crate::never_idle::{self, AlarmAfter};
 use crate::output;
+use crate::reload;
 use crate::settings::{SocialFile, load};
 
 /// Puts this process behind others, as far as it may by itself; never a reason not to run.
@@ -41,30 +45,68 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
-    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, Vec::new(), &sampling_stop)
+    let started = Timestamp::now();
+    let more = crate::probes::signals(&loaded)?;
+    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, more, &sampling_stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
+    // It might be paused.
+    gate.give(Orders::unread("the exchange was not reached yet"));
+    let alarm_after: AlarmAfter = Arc::new(RwLock::new(file.gate.never_idle.alarm_after.get()));
+    let reloading = reload::watch(
+        loaded.clone(),
+        gate.clone(),
+        own.clone(),
+        Arc::clone(&alarm_after),
+        sampling_stop.clone(),
+    );
     let source = compose::source(&loaded, gate.shut_flag())?;
     let helping = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
+    let recording = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
         () = stop.token().cancelled() => return Ok(Exit::Done),
     };
+    let exchange: Arc<dyn Exchange> = Arc::new(exchange);
+    let instance = social::new_instance();
+    let obeying = social::control::keep(
+        ControlParts {
+            exchange: Arc::clone(&exchange),
+            gate: gate.clone(),
+            party: file.social.name.clone(),
+            source: file.social.source.clone(),
+            operators: file.trust.operators.clone(),
+            key: Arc::clone(&key),
+            instance: instance.clone(),
+        },
+        stop.token().clone(),
+    );
     let agent = Social::new(SocialParts {
-        exchange: Arc::new(exchange),
+        exchange,
         source,
         source_name: file.social.source.clone(),
-        gate,
+        gate: gate.clone(),
         feeds: compose::plans(file),
         key,
         trusted_publishers: file.trust.chunks.clone(),
         trusted_receipts: file.trust.receipts.clone(),
-        instance: social::new_instance(),
+        instance,
         holder: compose::holder(),
         options: compose::social_options(file),
     })
     .map_err(|error| Failure::usage(error.to_string()))?;
-    agent::serve(&loaded, file.health.as_ref(), Arc::new(Page(agent.view())), &stop).await?;
+    let view = agent.view();
+    let alarming = never_idle::watch(
+        gate,
+        {
+            let view = view.clone();
+            move || view.status()
+        },
+        alarm_after,
+        started,
+        sampling_stop.clone(),
+    );
+    agent::serve(&loaded, file.health.as_ref(), Arc::new(Page { view, started }), &stop).await?;
     let outcome = agent::until_stopped(&stop, agent.run(stop.token().clone()), |error| {
         Failure::internal(&error)
     })
@@ -73,6 +115,12 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     sampling.joined().await;
     let _ = telling.await;
     let _ = helping.await;
+    if let Some(recording) = recording {
+        let _ = recording.await;
+    }
+    let _ = reloading.await;
+    let _ = alarming.await;
+    let _ = obeying.await;
     outcome
 }
 
@@ -92,11 +140,14 @@ pub(crate) fn check(path: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-struct Page(SocialView);
+struct Page {
+    view: SocialView,
+    started: Timestamp,
+}
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        serde_json::to_value(self.0.status()).unwrap_or_default()
+        serde_json::to_value(self.view.status()).unwrap_or_default()
     }
 
     #[expect(
@@ -104,26 +155,17 @@ impl Report for Page {
         reason = "metrics are floats; counts below 2^53 are exact"
     )]
     fn metrics(&self) -> String {
-        let status = self.0.status();
+        let status = self.view.status();
         let mut text = MetricsText::new();
-        let open = if status.gate.state == GateState::Shut {
-            0.0
-        } else {
-            1.0
-        };
-        text.gauge("slacktide_gate_open", "1 while the core may be read.", &[], open);
-        text.counter(
-            "slacktide_gate_shuts_total",
-            "Times that the gate shut.",
-            &[],
-            status.gate.shuts as f64,
-        );
-        text.counter(
-            "slacktide_gate_shut_seconds_total",
-            "Time that the gate was shut.",
-            &[],
-            status.gate.shut_ms as f64 / 1e3,
-        );
+        status.gate.metrics(&mut text);
+        let alarm = f64::from(u8::from(status.gate.alarm.is_some()));
+        let help = "1 while the core has not been idle, or a feed not drained, for too long.";
+        text.gauge("slacktide_gate_alarm", help, &[], alarm);
+        for (feed, since) in never_idle::undrained(&status, self.started, Timestamp::now()) {
+            let help = "Time since the feed was last known drained: an upper bound of its lag.";
+            let labels = [("feed", feed.as_str())];
+            text.gauge("slacktide_feed_undrained_seconds", help, &labels, since.as_secs_f64());
+        }
         text.gauge(
             "slacktide_lease_held",
             "1 while this process may read.",
@@ -180,7 +222,7 @@ impl Report for Page {
     }
 
     fn healthy(&self) -> Result<(), String> {
-        match self.0.status().lanes.iter().find(|(_, lane)| lane.stopped) {
+        match self.view.status().lanes.iter().find(|(_, lane)| lane.stopped) {
             Some((name, lane)) => Err(format!("lane {name}: {}", lane.state)),
             None => Ok(()),
         }

@@ -72,6 +72,9 @@ pub(crate) struct SocialTrust {
     /// Signing keys of other publishers of the same feeds; our own is always trusted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) chunks: Vec<PublicKey>,
+    /// Signing keys of those who may order the gate; our own is always trusted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) operators: Vec<PublicKey>,
 }
 
 /// The `[source]` table.

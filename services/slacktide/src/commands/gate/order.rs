@@ -1,20 +1,161 @@
-//! `slacktide gate pause|resume|limit`.
+//! `slacktide gate pause|resume|limit`: an order, signed and noted, over the exchange.
+
+use gate::config::Mode;
+use jiff::Timestamp;
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+use schemas::control::{self, Action, AnyAction, Control, Order};
+use schemas::name::PartyName;
+use social::epoch::Signatory;
+use social::order::{OrderError, Wish, give};
 
 use crate::cli::OrderArgs;
 use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{SocialFile, load};
 
 /// Shuts the gate.
-#[expect(clippy::unused_async, reason = "it will ask and wait")]
 pub(crate) async fn pause(args: OrderArgs) -> Outcome {
-    Err(Failure::usage(format!("{}: not built yet", args.config.config.display())))
+    order(args, Action::Pause).await
 }
 
 /// Takes orders back.
 pub(crate) async fn resume(args: OrderArgs) -> Outcome {
-    pause(args).await
+    if args.lasts.is_some() {
+        return Err(Failure::usage("a resume ends orders and has no time of its own: leave out --for"));
+    }
+    order(args, Action::Resume).await
 }
 
 /// Bounds the duty.
-pub(crate) async fn limit(args: OrderArgs, _duty: &str) -> Outcome {
-    pause(args).await
+pub(crate) async fn limit(args: OrderArgs, duty: &str) -> Outcome {
+    let duty_milli = milli(duty).ok_or_else(|| {
+        Failure::usage(format!("--duty {duty:?} is no share of the time: give 0.1% to 100%; to stop all work, pause"))
+    })?;
+    order(args, Action::Limit { duty_milli }).await
+}
+
+/// `20%`, `20` and `0.5%` in thousandths.
+fn milli(text: &str) -> Option<u32> {
+    let percent: f64 = text.trim().trim_end_matches('%').trim().parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 1000 by the range before it"
+    )]
+    (0.1..=100.0).contains(&percent).then(|| (percent * 10.0).round() as u32)
+}
+
+async fn order(args: OrderArgs, action: Action) -> Outcome {
+    let loaded: Loaded<SocialFile> = load(&args.config.config)?;
+    let file = &loaded.value;
+    let key = file.signing.key(loaded.folder())?;
+    let actor = args.actor.or_else(login).ok_or_else(|| {
+        Failure::usage("the login name is not known here: say with --actor who decides")
+    })?;
+    let wish = Wish {
+        scope: control::gate_of(&file.social.source),
+        action,
+        actor,
+        reason: args.reason,
+        lasts: args.lasts.map(runtime::span::Span::get),
+    };
+    let mut trusted = file.trust.operators.clone();
+    trusted.push(key.public().clone());
+    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
+    let instance = social::new_instance();
+    let who = Signatory {
+        key: &key,
+        instance: &instance,
+        party: &file.social.name,
+        writer: &writer,
+    };
+    let now = Timestamp::now();
+    let given = give(&exchange, &who, &trusted, &wish, now).await;
+    exchange::Exchange::close(&exchange).await;
+    let record = given.map_err(failed)?;
+    if file.gate.mode == Mode::Open {
+        output::note("note: this file fixes the gate open (gate.mode = \"open\"); such a gate obeys no order");
+    }
+    tell(&record, &wish.scope, now, args.json)?;
+    Ok(Exit::Done)
+}
+
+/// What is in force now, and until when.
+fn tell(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(), Failure> {
+    let in_force: Vec<&Order> = control::fold(record, now).filter(|order| order.scope == scope).collect();
+    if json {
+        return output::json(&serde_json::json!({
+            "scope": scope, "number": record.number, "given": record.newest, "in_force": in_force,
+        }));
+    }
+    if in_force.is_empty() {
+        output::line(&format!("{scope}: no order is in force; the gate goes by its policy"));
+    }
+    for order in in_force {
+        output::line(&format!("{scope}: {}", sentence(order)));
+    }
+    Ok(())
+}
+
+fn sentence(order: &Order) -> String {
+    let what = match &order.action {
+        AnyAction::Known(Action::Pause) => "paused".to_owned(),
+        AnyAction::Known(Action::Resume) => "resumed".to_owned(),
+        AnyAction::Known(Action::Limit { duty_milli }) => {
+            format!("limited to {}.{} % of the time", duty_milli / 10, duty_milli % 10)
+        }
+        AnyAction::Other(_) => format!("{} (not known to this version)", order.action.kind()),
+    };
+    let until = order
+        .expires
+        .map_or("until `gate resume`".to_owned(), |end| format!("until {end:.0}"));
+    format!("{what} {until}, by {}: {}", order.actor, order.reason)
+}
+
+/// The name that this process's user has in the system, and not what a variable says.
+fn login() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
+    Some(user.name)
+}
+
+fn failed(error: OrderError) -> Failure {
+    match error {
+        OrderError::Exchange(error) | OrderError::Act(social::act::ActError::Exchange(error)) => error.into(),
+        OrderError::Wrong(_) => Failure::usage(error.to_string()),
+        OrderError::Unverifiable(_) => Failure::new(Exit::Evidence, error.to_string()),
+        other => Failure::new(Exit::Unfinished, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_percent_with_or_without_its_sign() {
+        assert_eq!((milli("20%"), milli("20"), milli("0.5 %")), (Some(200), Some(200), Some(5)));
+        for wrong in ["0", "101%", "nan", "-1", "a", ""] {
+            assert_eq!(milli(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_says_until_when_by_whom_and_why() {
+        let order = Order {
+            id: "1".into(),
+            scope: "gate.core".into(),
+            action: AnyAction::Known(Action::Limit { duty_milli: 205 }),
+            actor: "li.na".into(),
+            reason: "year end".into(),
+            given_at: Timestamp::UNIX_EPOCH,
+            expires: Some(Timestamp::UNIX_EPOCH),
+        };
+        assert_eq!(
+            sentence(&order),
+            "limited to 20.5 % of the time until 1970-01-01T00:00:00Z, by li.na: year end"
+        );
+    }
 }
