@@ -13,7 +13,7 @@ mod data;
 mod freshness;
 mod live;
 pub(crate) mod load;
-mod page;
+pub(crate) mod page;
 mod report;
 mod server;
 mod stage;

@@ -1,19 +1,70 @@
-//! `slacktide gate forecast`.
+//! `slacktide gate forecast`: when a backlog will be through.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use gate::forecast::{Basis, Forecast, History, forecast};
+use jiff::Timestamp;
+use runtime::exit::Exit;
 
-use crate::cli::Config;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::output;
 
 /// Its words.
 #[derive(Debug, Args)]
 pub(crate) struct ForecastArgs {
-    #[command(flatten)]
-    pub(crate) config: Config,
+    /// Recorded samples: a file, or the folder of `[gate.record]`.
+    #[arg(long, value_name = "PATH")]
+    samples: PathBuf,
+    /// The backlog, in rows.
+    #[arg(long)]
+    rows: u64,
+    /// Rows that move in a second of full work. Left out: as measured in the recording.
+    #[arg(long, value_name = "ROWS")]
+    rows_per_second: Option<f64>,
+    /// From this time on. Left out: now.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+    /// Prints the forecast as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs it.
-#[expect(clippy::unused_async, reason = "it will ask and wait")]
+#[expect(clippy::unused_async, reason = "all subcommands are alike")]
 pub(crate) async fn run(args: ForecastArgs) -> Outcome {
-    Err(Failure::usage(format!("{}: not built yet", args.config.config.display())))
+    let records = super::simulate::recorded(&args.samples)?;
+    let now = args.now.unwrap_or_else(Timestamp::now);
+    let told = forecast(&History::of(&records.blocks), args.rows, args.rows_per_second, now);
+    if args.json {
+        output::json(&told)?;
+    } else {
+        output::line(&words(&told));
+    }
+    Ok(Exit::Done)
+}
+
+fn words(told: &Forecast) -> String {
+    let time = |at: Option<Timestamp>| at.map_or("not known".to_owned(), |at| format!("{at:.0}"));
+    let basis = match told.basis {
+        Basis::HourOfWeek => "the same hours of earlier weeks",
+        Basis::HourOfDay => "the same hours of earlier days",
+        Basis::Overall => "all hours together",
+    };
+    let speed = told
+        .rows_per_second
+        .map_or(String::new(), |speed| format!(", {speed:.0} rows in a second of full work"));
+    let mut text = format!(
+        "{} rows: through at {}, pessimistically at {}\nby {basis}: {} hours of history, {:.1} % of it workable{speed}",
+        told.rows,
+        time(told.middle),
+        time(told.pessimistic),
+        told.history_hours,
+        told.open_percent,
+    );
+    if let Some(remark) = &told.remark {
+        text.push_str("\nnote: ");
+        text.push_str(remark);
+    }
+    text
 }

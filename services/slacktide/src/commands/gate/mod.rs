@@ -1,13 +1,17 @@
 //! `slacktide gate`: looks at the gate, and orders it.
 //!
-//! - [`watch`] and [`explain`] ask the running agent's status page
+//! - [`watch`] and [`explain`] ask the running agent's status page; [`ask`] how, [`told`] and
+//!   [`screen`] PURE: in words, in lines
 //! - [`order`] pause, resume and limit, over the exchange
 //! - [`simulate`] and [`forecast`] work on recorded samples
 
+mod ask;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod order;
+mod screen;
 pub(crate) mod simulate;
+mod told;
 pub(crate) mod watch;
 
 use crate::cli::GateCommand;
