@@ -156,7 +156,7 @@ pub(super) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
     use crate::config::GateConfig;
 
     fn parse(text: &str) -> Result<GateConfig, String> {

@@ -27,7 +27,7 @@ pub(super) struct Request {
     uri: Uri,
     host: String,
     port: u16,
-    shown: String,
+    told: String,
     header: Option<(HeaderName, HeaderValue)>,
     tls: Option<TlsConnector>,
 }
@@ -53,7 +53,7 @@ impl Request {
             Ok::<_, String>((name, value))
         });
         Ok(Self {
-            shown: table.host().to_owned(),
+            told: table.host().to_owned(),
             header: header.transpose()?,
             tls: if secure { Some(connector()?) } else { None },
             uri,
@@ -63,8 +63,8 @@ impl Request {
     }
 
     /// The host, for people; never more of the URL.
-    pub(super) fn host(&self) -> &str {
-        &self.shown
+    pub(super) fn told(&self) -> &str {
+        &self.told
     }
 
     pub(super) async fn get(&self) -> Result<Answer, String> {

@@ -66,7 +66,7 @@ impl Url {
                     Ok(Err(what)) => Err(what),
                     Err(_) => Err(format!("no answer within {} ms", within.as_millis())),
                 };
-                let said = said.map_err(|what| SignalError(format!("{}: {what}", request.host())));
+                let said = said.map_err(|what| SignalError(format!("{}: {what}", request.told())));
                 *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), said));
             }
         });
