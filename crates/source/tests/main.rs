@@ -4,5 +4,6 @@
 
 mod fence;
 mod postgres;
+mod probe;
 mod rows;
 mod sqlite;
