@@ -3,6 +3,7 @@
 mod calendar;
 pub mod database;
 mod duty;
+pub mod host;
 pub mod http;
 mod record;
 mod never_idle;
@@ -22,7 +23,8 @@ pub use calendar::{BlackoutConfig, CalendarConfig, CalendarWindowConfig};
 pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
 pub use never_idle::NeverIdleConfig;
 pub use record::RecordConfig;
-pub use signals::{HostCpuConfig, SignalsConfig, StopFileConfig};
+pub use host::{Auto, HostSignalConfig, Use};
+pub use signals::{SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -233,7 +235,7 @@ mod tests {
             Limit {
                 stop: 70.0,
                 resume: 50.0,
-                critical: None,
+                critical: Some(95.0),
                 quiet: Some(10.0),
                 unit: "percent"
             }
@@ -249,7 +251,7 @@ mod tests {
             .unwrap_or_default();
         assert_eq!(
             names,
-            ["host_cpu".into(), "stop_file".into()] as [crate::sample::SignalName; 2]
+            ["host_cpu".into(), "memory".into(), "stop_file".into()] as [crate::sample::SignalName; 3]
         );
     }
 
@@ -271,7 +273,7 @@ mod tests {
             ("signals.host_cpu.resume = nan", "signals.host_cpu.resume"),
             ("signals.host_cpu.stop = nan", "signals.host_cpu.stop"),
             ("signals.host_cpu.stop = 101", "signals.host_cpu.stop"),
-            ("signals.host_cpu.enabled = false", "signals"),
+            ("signals.host_cpu.enabled = false\nsignals.memory.enabled = false", "signals"),
             ("good_samples = 0", "good_samples"),
             ("interval = \"1ms\"", "interval"),
             ("read_timeout = \"50ms\"\nstale_after = \"150ms\"", "stale_after"),

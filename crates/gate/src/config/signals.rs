@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use super::database::{self, DatabaseSignalsConfig, SqlSignalConfig};
+use super::host::HostSignalConfig;
 use super::http::{self, UrlSignalConfig};
 use crate::limits::Limit;
 use crate::own::OwnEntry;
 use crate::sample::SignalName;
+use crate::signal::host::catalogue::{self, HOST, HOST_CPU};
 use crate::signal::{cpu, file};
 
 /// The `[gate.signals]` table.
@@ -22,7 +24,21 @@ pub struct SignalsConfig {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub foreground: Vec<OwnEntry>,
     /// CPU of the host without our own share. On unless turned off.
-    pub host_cpu: HostCpuConfig,
+    pub host_cpu: HostSignalConfig,
+    /// Memory of the host that is used. On unless turned off.
+    pub memory: HostSignalConfig,
+    /// Runnable tasks per core. Off unless asked for, as all below.
+    pub run_queue: HostSignalConfig,
+    /// How long the business's processes wait for a processor.
+    pub sched_delay: HostSignalConfig,
+    /// Pressure on the processors.
+    pub psi_cpu: HostSignalConfig,
+    /// Pressure on the disks.
+    pub psi_io: HostSignalConfig,
+    /// Pressure on the memory.
+    pub psi_memory: HostSignalConfig,
+    /// How busy the busiest disk is.
+    pub disk: HostSignalConfig,
     /// A file that shuts the gate while it exists. Off unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<StopFileConfig>,
@@ -36,28 +52,6 @@ pub struct SignalsConfig {
     pub url: BTreeMap<String, UrlSignalConfig>,
 }
 
-/// The `[gate.signals.host_cpu]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HostCpuConfig {
-    /// Whether it is read.
-    pub enabled: bool,
-    /// Percent of all cores at which the gate shuts.
-    pub stop: f64,
-    /// Percent of all cores below which it may open.
-    pub resume: f64,
-}
-
-impl Default for HostCpuConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            stop: 70.0,
-            resume: 50.0,
-        }
-    }
-}
-
 /// The `[gate.signals.stop_file]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,19 +61,35 @@ pub struct StopFileConfig {
 }
 
 impl SignalsConfig {
+    /// The table of a signal of the host's catalogue.
+    #[must_use]
+    pub fn host(&self, name: &str) -> &HostSignalConfig {
+        match name {
+            "memory" => &self.memory,
+            "run_queue" => &self.run_queue,
+            "sched_delay" => &self.sched_delay,
+            "psi_cpu" => &self.psi_cpu,
+            "psi_io" => &self.psi_io,
+            "psi_memory" => &self.psi_memory,
+            "disk" => &self.disk,
+            _ => &self.host_cpu,
+        }
+    }
+
     /// The limits that the policy holds the signals to.
     #[must_use]
     pub fn limits(&self) -> BTreeMap<SignalName, Limit> {
         let mut signals = BTreeMap::new();
-        if self.host_cpu.enabled {
-            let limit = Limit {
-                stop: self.host_cpu.stop,
-                resume: self.host_cpu.resume,
-                critical: None,
-                quiet: Some(10.0),
-                unit: cpu::UNIT,
-            };
+        if self.host_cpu.is_wanted(&HOST_CPU) {
+            let limit = self.host_cpu.limit(&HOST_CPU, Some(10.0));
             signals.insert(cpu::NAME.into(), limit);
+        }
+        for shipped in HOST {
+            let table = self.host(shipped.name);
+            let used = table.is_forced() || catalogue::available(shipped.name, self).is_ok();
+            if table.is_wanted(shipped) && used {
+                signals.insert(shipped.name.into(), table.limit(shipped, None));
+            }
         }
         if self.stop_file.is_some() {
             signals.insert(file::NAME.into(), file::LIMIT);
@@ -95,27 +105,8 @@ impl SignalsConfig {
         self.database.validate()?;
         database::validate_sql(&self.sql)?;
         http::validate_urls(&self.url)?;
-        let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
-        let host_cpu = &self.host_cpu;
-        if host_cpu.enabled {
-            let percent = 0.0..=100.0;
-            if !percent.contains(&host_cpu.stop) || host_cpu.stop <= 0.0 {
-                let what = format!("is {}", host_cpu.stop);
-                return wrong(
-                    "signals.host_cpu.stop",
-                    what,
-                    "give a percentage above 0 and up to 100",
-                );
-            }
-            let fits = percent.contains(&host_cpu.resume) && host_cpu.resume < host_cpu.stop;
-            if !fits || host_cpu.resume <= 0.0 {
-                let what = format!("is {}, stop is {}", host_cpu.resume, host_cpu.stop);
-                return wrong(
-                    "signals.host_cpu.resume",
-                    what,
-                    "one limit for both flaps: make resume lower than stop",
-                );
-            }
+        for shipped in HOST.iter().chain([&HOST_CPU]) {
+            self.host(shipped.name).validate(shipped)?;
         }
         Ok(())
     }

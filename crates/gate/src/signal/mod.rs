@@ -5,12 +5,14 @@
 //! - [`http`] what another system tells
 //! - [`probe`] what has to be asked of the source
 //! - [`file`] a file that shuts the gate while it exists
+//! - [`host`] what else the host tells
 //! - [`procfs`] the kernel's text files
 //! - [`scripted`] what a test says
 
 pub mod calendar;
 pub mod cpu;
 pub mod file;
+pub mod host;
 pub mod procfs;
 pub mod http;
 pub mod probe;
@@ -47,8 +49,11 @@ pub struct SignalError(pub String);
 #[must_use]
 pub fn configured(config: &GateConfig, own_pids: &OwnPids) -> Vec<Box<dyn Signal>> {
     let mut signals: Vec<Box<dyn Signal>> = Vec::new();
-    if config.signals.host_cpu.enabled {
+    if config.signals.host_cpu.is_wanted(&host::catalogue::HOST_CPU) {
         signals.push(Box::new(cpu::HostCpu::new(config.own.clone(), own_pids.clone())));
+    }
+    for signal in host::configured(&config.signals, own_pids) {
+        signals.push(Box::new(signal));
     }
     if let Some(stop_file) = &config.signals.stop_file {
         signals.push(Box::new(file::StopFile::new(stop_file.path.clone())));
