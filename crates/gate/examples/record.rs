@@ -1,0 +1,27 @@
+//! Records this host under the default signals into a folder: how the traces of the tests were made.
+//!
+//! `cargo run -p gate --example record -- FOLDER SECONDS`
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gate::record::{Keeper, record};
+use gate::{Gate, GateConfig, OwnPids};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("which folder?")?;
+    let seconds: u64 = arguments.next().ok_or("how many seconds?")?.parse()?;
+    let stop = CancellationToken::new();
+    let (gate, sampling) = Gate::start(&GateConfig::default(), &OwnPids::new(), Vec::new(), &stop)?;
+    let keeper = Keeper::new(Path::new(&folder), Duration::from_secs(86_400));
+    let recording = record(&gate, keeper, Arc::new(|| 0), stop.clone());
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    stop.cancel();
+    sampling.joined().await;
+    recording.await?;
+    Ok(())
+}
