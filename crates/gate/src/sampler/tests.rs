@@ -19,7 +19,9 @@ pub(super) struct Bench {
 
 pub(super) fn bench(first: Line) -> Bench {
     let (signal, hand) = Scripted::new("host_cpu", first);
-    let config = GateConfig::default();
+    let mut config = GateConfig::default();
+    // This bench has one signal.
+    config.signals.memory.enabled = Some(crate::config::Use::Said(false));
     let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
     let stop = CancellationToken::new();
     let pace = Pace {
