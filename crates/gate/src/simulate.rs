@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn bursts_are_shuts_flaps_and_false_idleness() {
         // 5 s quiet, 5 s busy: the gate opens after its hold, for less than 10 s.
-        let answer = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 95 }), &question());
+        let answer = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 90 }), &question());
         let figures = &answer.candidate;
         assert!(figures.openings > 300 && figures.flaps == figures.openings, "{figures:?}");
         assert_eq!(figures.shuts.get("over_limit"), Some(&figures.openings));
