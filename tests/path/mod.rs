@@ -5,8 +5,10 @@
 //! - `lease` a standby, a killed holder, a suspended one
 //! - `commits` transactions that commit late
 //! - `shut` a gate that shuts
+//! - `told` what the gate's commands tell, and what was recorded
 //! - `kernel` the agent's backend in the idle class
 //! - `restore` an exchange restored from an older copy
+//! - `orders` an operator's orders, and a policy changed while the agent runs
 //! - `poison` something else than a chunk on a lane
 //! - `pollers` one, two and four on one durable
 
@@ -14,8 +16,10 @@ mod commits;
 mod faults;
 mod kernel;
 mod lease;
+mod orders;
 mod poison;
 mod pollers;
 mod restore;
 mod shut;
 mod site;
+mod told;

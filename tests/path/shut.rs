@@ -73,13 +73,22 @@ async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
     .await;
     let before = social.status().await.unwrap();
     let statistics: String = site.core.query(STATISTICS).await[0].get::<_, String>(0);
-    let (wal, memory) = (site.core.number(WAL_FILES).await, resident_kb(social.process.pid()));
-    let seconds = std::env::var("FLOW_SHUT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_u64);
+    let (wal, memory) = (
+        site.core.number(WAL_FILES).await,
+        resident_kb(social.process.pid()),
+    );
+    let seconds = std::env::var("FLOW_SHUT_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2_u64);
     let until_sample = samples(&before) + 20 * seconds;
     social
-        .shows_within(Duration::from_secs(seconds) + PATIENCE, "more samples under a shut gate", "/gate/samples", |n| {
-            n.as_u64() > Some(until_sample)
-        })
+        .shows_within(
+            Duration::from_secs(seconds) + PATIENCE,
+            "more samples under a shut gate",
+            "/gate/samples",
+            |n| n.as_u64() > Some(until_sample),
+        )
         .await;
     let after = social.status().await.unwrap();
     assert_eq!(
@@ -94,7 +103,10 @@ async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
         statistics,
         "a scan or a changed row under a shut gate"
     );
-    assert!(site.core.number(WAL_FILES).await <= wal, "the source keeps more WAL");
+    assert!(
+        site.core.number(WAL_FILES).await <= wal,
+        "the source keeps more WAL"
+    );
     let grown = resident_kb(social.process.pid()).saturating_sub(memory);
     assert!(grown < 2_048, "{grown} KB more after {seconds} s of shut gate");
     assert_eq!(

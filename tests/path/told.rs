@@ -41,7 +41,13 @@ async fn a_running_gate_is_explained_and_watched_and_its_samples_are_recorded() 
     assert!(!went_well && told.contains("no agent answers"), "{told}");
     let (went_well, told) = site
         .command(&[
-            "gate", "simulate", "--policy", "social.toml", "--samples", "samples", "--json",
+            "gate",
+            "simulate",
+            "--policy",
+            "social.toml",
+            "--samples",
+            "samples",
+            "--json",
         ])
         .await;
     assert!(went_well, "{told}");

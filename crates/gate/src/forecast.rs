@@ -134,7 +134,8 @@ impl History {
 #[must_use]
 pub fn forecast(history: &History, rows: u64, rows_per_second: Option<f64>, now: Timestamp) -> Forecast {
     let total = history.total();
-    let measured = (total.rows > 0 && total.work > 0).then(|| number(total.rows) / (number(total.work) / 1e6));
+    let measured =
+        (total.rows > 0 && total.work > 0).then(|| number(total.rows) / (number(total.work) / 1e6));
     let given = rows_per_second.filter(|speed| speed.is_finite() && *speed > 0.0);
     let mut told = Forecast {
         rows,
@@ -157,8 +158,9 @@ pub fn forecast(history: &History, rows: u64, rows_per_second: Option<f64>, now:
         return told;
     }
     let Some(speed) = told.rows_per_second else {
-        told.remark =
-            Some("no rows moved in the recording, so the speed is not known: give rows per second".to_owned());
+        told.remark = Some(
+            "no rows moved in the recording, so the speed is not known: give rows per second".to_owned(),
+        );
         return told;
     };
     #[expect(clippy::cast_precision_loss, reason = "a backlog far below 2^52")]
@@ -169,7 +171,9 @@ pub fn forecast(history: &History, rows: u64, rows_per_second: Option<f64>, now:
     told.remark = if told.middle.is_none() {
         Some("not within a year: the core is hardly ever idle".to_owned())
     } else if hours < 48 {
-        Some(format!("{hours} hours of history: other days and nights may be otherwise"))
+        Some(format!(
+            "{hours} hours of history: other days and nights may be otherwise"
+        ))
     } else if told.pessimistic.is_none() {
         Some("if all hours were as poor as the poorest in five, not within a year".to_owned())
     } else {
@@ -325,7 +329,10 @@ mod tests {
         let told = forecast(&history(30, |_| 0), 1_000, Some(50.0), at_hour(800));
         assert_eq!((told.middle, told.pessimistic), (None, None));
         let told = forecast(&history(30, |_| 0), 1_000, None, at_hour(800));
-        assert!(told.remark.is_some_and(|remark| remark.contains("speed is not known")));
+        assert!(
+            told.remark
+                .is_some_and(|remark| remark.contains("speed is not known"))
+        );
         // Nothing to do is done at once, even then.
         let told = forecast(&history(30, |_| 0), 0, Some(50.0), at_hour(800));
         assert_eq!(told.middle, Some(at_hour(800)));

@@ -167,14 +167,7 @@ pub fn simulate(blocks: &[Block], question: &Question) -> Answer {
                 worked: step.mul_f64(candidate.duty),
                 kernel: question.kernel,
             };
-            let verdict = law::advance(
-                &mut stage.law,
-                &stage.sample,
-                &tick,
-                &stage.orders,
-                &limits,
-                now,
-            );
+            let verdict = law::advance(&mut stage.law, &stage.sample, &tick, &stage.orders, &limits, now);
             candidate.step(step, is_busy, now);
             candidate.enter(verdict.state, verdict.duty, verdict.reason.kind().name(), now);
             answer.samples += 1;
@@ -279,8 +272,7 @@ impl Judge {
         }
         self.figures.work_s += seconds * self.duty;
         if self.state != GateState::Shut {
-            self.pending
-                .push_back((now.mono.saturating_sub(spent), spent));
+            self.pending.push_back((now.mono.saturating_sub(spent), spent));
         }
         while self
             .pending
@@ -420,7 +412,10 @@ mod tests {
         // 5 s quiet, 5 s busy: the gate opens after its hold, for less than 10 s.
         let answer = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 90 }), &question());
         let figures = &answer.candidate;
-        assert!(figures.openings > 300 && figures.flaps == figures.openings, "{figures:?}");
+        assert!(
+            figures.openings > 300 && figures.flaps == figures.openings,
+            "{figures:?}"
+        );
         assert_eq!(figures.shuts.get("over_limit"), Some(&figures.openings));
         // Each opening is caught by the second before its burst.
         let false_idle = figures.false_idle_s / share(i64::try_from(figures.openings).unwrap_or(1));
@@ -454,7 +449,11 @@ mod tests {
         question.limits.signals = [("host_cpu".into(), limit), ("disk".into(), limit)].into();
         let mut blocks = day(600, |_| 3);
         blocks[0].signals = vec!["memory".into()];
-        blocks.extend(day(600, |_| 3).into_iter().map(|block| Block { life: 2, ..block }));
+        blocks.extend(
+            day(600, |_| 3)
+                .into_iter()
+                .map(|block| Block { life: 2, ..block }),
+        );
         let answer = simulate(&blocks, &question);
         assert_eq!(answer.not_recorded, ["disk"]);
         assert_eq!(answer.not_in_policy, ["memory"]);

@@ -32,7 +32,15 @@ impl MetricsText {
     /// How often something took how long: counts within each bound, each count within the next,
     /// with the sum of all and their number.
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
-    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], within: &[u64], sum: f64, count: u64) {
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        within: &[u64],
+        sum: f64,
+        count: u64,
+    ) {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing into a string cannot fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} histogram");

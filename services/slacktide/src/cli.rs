@@ -273,7 +273,9 @@ pub(crate) enum GateCommand {
     )]
     Pause(OrderArgs),
     /// Takes pauses and limits back. The gate then opens when the core has slack, not before.
-    #[command(after_help = "Example:\n  slacktide gate resume --config config/social.toml --reason \"closing is done\"")]
+    #[command(
+        after_help = "Example:\n  slacktide gate resume --config config/social.toml --reason \"closing is done\""
+    )]
     Resume(OrderArgs),
     /// Bounds the share of the time that is worked. Signed and audited.
     #[command(

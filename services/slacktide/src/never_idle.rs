@@ -72,7 +72,10 @@ fn reason(status: &SocialStatus, started: Timestamp, after: Duration, now: Times
     if let Some(since) = status.gate.not_idle_since
         && span(since, now) >= after
     {
-        return Some(format!("the core has not been idle since {since:.0}: {}", status.gate.reason));
+        return Some(format!(
+            "the core has not been idle since {since:.0}: {}",
+            status.gate.reason
+        ));
     }
     let all = undrained(status, started, now);
     let (feed, longest) = all.into_iter().max_by_key(|(_, since)| *since)?;
@@ -124,9 +127,17 @@ mod tests {
     #[test]
     fn an_alarm_is_said_once_again_each_hour_and_when_it_ends() {
         let mut alarm = Alarm::default();
-        let said: Vec<Say> = [(false, 0), (true, 1), (true, 2), (true, 3_601), (true, 3_602), (false, 3_603), (false, 3_604)]
-            .map(|(due, second)| alarm.step(due, at(second)))
-            .into();
+        let said: Vec<Say> = [
+            (false, 0),
+            (true, 1),
+            (true, 2),
+            (true, 3_601),
+            (true, 3_602),
+            (false, 3_603),
+            (false, 3_604),
+        ]
+        .map(|(due, second)| alarm.step(due, at(second)))
+        .into();
         use Say::{Ended, Nothing, Raised};
         assert_eq!(said, [Nothing, Raised, Nothing, Raised, Nothing, Ended, Nothing]);
     }
@@ -145,10 +156,15 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         status.gate.not_idle_since = Some(at(0));
         assert_eq!(reason(&status, at(0), hour, at(3_599)), None);
-        assert!(reason(&status, at(0), hour, at(3_600)).is_some_and(|why| why.contains("not been idle since")));
+        assert!(
+            reason(&status, at(0), hour, at(3_600)).is_some_and(|why| why.contains("not been idle since"))
+        );
         status.gate.not_idle_since = None;
         assert!(reason(&status, at(0), hour, at(3_600)).is_some_and(|why| why.contains("feed claim")));
-        assert_eq!(undrained(&status, at(10), at(70)), [("claim".to_owned(), Duration::from_secs(60))]);
+        assert_eq!(
+            undrained(&status, at(10), at(70)),
+            [("claim".to_owned(), Duration::from_secs(60))]
+        );
         if let Some(feed) = status.feeds.get_mut("claim") {
             feed.caught_up_at = Some(at(3_000));
         }

@@ -77,12 +77,17 @@ fn take(
 ) -> Option<Loaded<SocialFile>> {
     let tables = others_changed(&old.value, &new.value);
     if !tables.is_empty() {
-        tracing::warn!(tables = tables.join(", "), "changed settings outside [gate] need a restart");
+        tracing::warn!(
+            tables = tables.join(", "),
+            "changed settings outside [gate] need a restart"
+        );
     }
     // Also after a refusal with nothing changed since: then the refusal is over.
     match gate.reload(&compose::gate(&new), own, compose::more_signals(&new)) {
         Ok(()) => {
-            let mut held = alarm_after.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut held = alarm_after
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             *held = new.value.gate.never_idle.alarm_after.get();
             tracing::info!(changed = old.value.gate != new.value.gate, "policy loaded");
             // What needs a restart is compared with what the process runs on.

@@ -75,7 +75,11 @@ impl Known {
             self.is_read = true;
             return Ok(());
         };
-        if self.last.as_ref().is_some_and(|(sequence, _)| *sequence == stored.sequence) {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(sequence, _)| *sequence == stored.sequence)
+        {
             return Ok(());
         }
         let (control, _) = verified(stored, party, trusted)?;
@@ -87,9 +91,17 @@ impl Known {
                 control.number, before.number
             ));
         }
-        for order in control.orders.iter().filter(|order| matches!(order.action, AnyAction::Other(_))) {
+        for order in control
+            .orders
+            .iter()
+            .filter(|order| matches!(order.action, AnyAction::Other(_)))
+        {
             let (kind, scope) = (order.action.kind(), order.scope.as_str());
-            tracing::warn!(kind, scope, "an order that this version does not know; it is not obeyed here");
+            tracing::warn!(
+                kind,
+                scope,
+                "an order that this version does not know; it is not obeyed here"
+            );
         }
         self.last = Some((stored.sequence, control));
         self.is_read = true;
@@ -116,19 +128,28 @@ impl Known {
             }
             in_force.insert(order.id.clone(), order.clone());
         }
-        for order in self.in_force.values().filter(|order| !in_force.contains_key(&order.id)) {
+        for order in self
+            .in_force
+            .values()
+            .filter(|order| !in_force.contains_key(&order.id))
+        {
             let mut act = act_of(order, format!("{}.ends", order.action.kind()));
             let newest = record.map(|control| &control.newest);
             if !order.holds(now) {
-                act.detail.insert("cause".to_owned(), "its time is over".to_owned());
+                act.detail
+                    .insert("cause".to_owned(), "its time is over".to_owned());
             } else if let Some(newest) = newest {
                 act.actor.clone_from(&newest.actor);
                 act.reason.clone_from(&newest.reason);
-                act.detail.insert("cause".to_owned(), format!("order {}", newest.id));
+                act.detail
+                    .insert("cause".to_owned(), format!("order {}", newest.id));
             }
             acts.push(act);
         }
-        for order in in_force.values().filter(|order| !self.in_force.contains_key(&order.id)) {
+        for order in in_force
+            .values()
+            .filter(|order| !self.in_force.contains_key(&order.id))
+        {
             acts.push(act_of(order, format!("{}.begins", order.action.kind())));
         }
         self.in_force = in_force;
@@ -216,7 +237,12 @@ impl Keeper {
         let (orders, acts) = self.known.fold(&self.scope, Timestamp::now());
         self.parts.gate.give(orders);
         for act in acts {
-            tracing::info!(action = act.action, actor = act.actor, reason = act.reason, "order");
+            tracing::info!(
+                action = act.action,
+                actor = act.actor,
+                reason = act.reason,
+                "order"
+            );
             self.note(act);
         }
         self.relief();
@@ -256,7 +282,9 @@ impl Keeper {
     }
 
     async fn write(&mut self) {
-        let Ok(writer) = PartyName::new("gate") else { return };
+        let Ok(writer) = PartyName::new("gate") else {
+            return;
+        };
         let who = Signatory {
             key: &self.parts.key,
             instance: &self.parts.instance,

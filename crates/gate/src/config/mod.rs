@@ -5,8 +5,8 @@ pub mod database;
 mod duty;
 pub mod host;
 pub mod http;
-mod record;
 mod never_idle;
+mod record;
 mod signals;
 
 use std::time::Duration;
@@ -21,9 +21,9 @@ use crate::signal;
 
 pub use calendar::{BlackoutConfig, CalendarConfig, CalendarWindowConfig};
 pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
+pub use host::{Auto, HostSignalConfig, Use};
 pub use never_idle::NeverIdleConfig;
 pub use record::RecordConfig;
-pub use host::{Auto, HostSignalConfig, Use};
 pub use signals::{SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
@@ -273,7 +273,10 @@ mod tests {
             ("signals.host_cpu.resume = nan", "signals.host_cpu.resume"),
             ("signals.host_cpu.stop = nan", "signals.host_cpu.stop"),
             ("signals.host_cpu.stop = 101", "signals.host_cpu.stop"),
-            ("signals.host_cpu.enabled = false\nsignals.memory.enabled = false", "signals"),
+            (
+                "signals.host_cpu.enabled = false\nsignals.memory.enabled = false",
+                "signals",
+            ),
             ("good_samples = 0", "good_samples"),
             ("interval = \"1ms\"", "interval"),
             ("read_timeout = \"50ms\"\nstale_after = \"150ms\"", "stale_after"),

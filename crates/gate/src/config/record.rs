@@ -36,6 +36,8 @@ mod tests {
         assert_eq!(config, Ok(RecordConfig::default()));
         assert_eq!(RecordConfig::default().dir, None);
         let config: Result<RecordConfig, _> = toml::from_str("dir = \"samples\"\nkeep = \"30d\"");
-        assert!(config.is_ok_and(|config| config.keep == RecordConfig::default().keep && config.dir.is_some()));
+        assert!(
+            config.is_ok_and(|config| config.keep == RecordConfig::default().keep && config.dir.is_some())
+        );
     }
 }

@@ -139,7 +139,10 @@ pub fn advance(
 }
 
 impl LawState {
-    #[expect(clippy::too_many_arguments, reason = "what decides stands here in one line each")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what decides stands here in one line each"
+    )]
     fn decide(
         &mut self,
         verdict: &mut Verdict,

@@ -104,7 +104,13 @@ pub fn step(state: PolicyState, sample: &Sample, limits: &Limits, now: Moment) -
     (state, verdict)
 }
 
-pub(crate) fn apply(state: &mut PolicyState, look: Look, sample: &Sample, limits: &Limits, now: Moment) -> Verdict {
+pub(crate) fn apply(
+    state: &mut PolicyState,
+    look: Look,
+    sample: &Sample,
+    limits: &Limits,
+    now: Moment,
+) -> Verdict {
     state.last = Some(sample.at);
     let reason = match look.finding {
         Finding::Bad(reason) => {

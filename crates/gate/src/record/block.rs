@@ -9,8 +9,8 @@ use std::sync::Arc;
 use schemas::load::{GateState, SignalLimit};
 use serde::{Deserialize, Serialize};
 
-use crate::turnstile::Observation;
 use crate::sample::{Reading, SignalName, milli};
+use crate::turnstile::Observation;
 
 /// Samples in a block at most: a minute of the default pace.
 pub const MOST: usize = 600;
@@ -200,7 +200,9 @@ impl Block {
             .all(|(at, signal, _)| inside(*at, rows) && inside(*signal, width));
         let turns_fit = wire.turns.iter().all(|turn| inside(turn.at, rows))
             && wire.turns.is_sorted_by(|one, next| one.at < next.at)
-            && wire.failures.is_sorted_by(|one, next| (one.0, one.1) < (next.0, next.1))
+            && wire
+                .failures
+                .is_sorted_by(|one, next| (one.0, one.1) < (next.0, next.1))
             && wire.turns.first().is_none_or(|turn| turn.at == 0);
         if !failures_fit || !turns_fit {
             return Err(no("it points outside itself"));

@@ -71,7 +71,7 @@ fn next(rest: &[u8]) -> Option<(Block, &[u8])> {
 
 /// FNV-1a: it tells a spoilt block from a whole one, not a forged one.
 fn checksum(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(0x811C_9DC5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811C_9DC5, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }

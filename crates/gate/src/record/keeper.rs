@@ -57,7 +57,9 @@ impl Keeper {
         let oldest = oldest.to_zoned(TimeZone::UTC).date();
         let mut deleted = 0;
         for file in recordings(&self.dir)? {
-            let date = file.file_stem().and_then(|stem| stem.to_str()?.parse::<Date>().ok());
+            let date = file
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse::<Date>().ok());
             if date.is_some_and(|date| date < oldest) {
                 fs::remove_file(file)?;
                 deleted += 1;

@@ -103,7 +103,10 @@ impl Recorder {
             }
             Ok::<(), std::io::Error>(())
         });
-        match written.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        match written
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        {
             Ok(()) => {
                 if self.is_failing {
                     tracing::info!(lost_samples = self.lost, "samples are recorded again");

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Moment;
-use crate::turnstile::Observation;
 use crate::sample::{Reading, Sample};
+use crate::turnstile::Observation;
 use crate::verdict::{Reason, Verdict};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -26,7 +26,10 @@ fn observation(at_ms: u64, value: Option<f64>, is_open: bool) -> Observation {
     } else {
         Verdict::shut(Reason::NoSample, at, None)
     };
-    let readings = [("host_cpu".into(), reading), ("stop_file".into(), Reading::Value(0.0))];
+    let readings = [
+        ("host_cpu".into(), reading),
+        ("stop_file".into(), Reading::Value(0.0)),
+    ];
     Observation {
         sample: Sample {
             at,
@@ -149,7 +152,11 @@ async fn blocks_end_with_the_minute_and_with_the_signals() -> Outcome {
     other.sample.readings.remove(&Arc::<str>::from("stop_file"));
     recorder.take(&other, 1_000).await;
     recorder.flush().await;
-    let lengths: Vec<_> = read(folder.path())?.blocks.iter().map(|block| block.rows.len()).collect();
+    let lengths: Vec<_> = read(folder.path())?
+        .blocks
+        .iter()
+        .map(|block| block.rows.len())
+        .collect();
     assert_eq!(lengths, [600, 400, 1]);
     Ok(())
 }

@@ -13,9 +13,9 @@ pub mod calendar;
 pub mod cpu;
 pub mod file;
 pub mod host;
-pub mod procfs;
 pub mod http;
 pub mod probe;
+pub mod procfs;
 pub mod scripted;
 
 use async_trait::async_trait;

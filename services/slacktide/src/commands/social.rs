@@ -106,7 +106,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         started,
         sampling_stop.clone(),
     );
-    agent::serve(&loaded, file.health.as_ref(), Arc::new(Page { view, started }), &stop).await?;
+    agent::serve(
+        &loaded,
+        file.health.as_ref(),
+        Arc::new(Page { view, started }),
+        &stop,
+    )
+    .await?;
     let outcome = agent::until_stopped(&stop, agent.run(stop.token().clone()), |error| {
         Failure::internal(&error)
     })
@@ -164,7 +170,12 @@ impl Report for Page {
         for (feed, since) in never_idle::undrained(&status, self.started, Timestamp::now()) {
             let help = "Time since the feed was last known drained: an upper bound of its lag.";
             let labels = [("feed", feed.as_str())];
-            text.gauge("slacktide_feed_undrained_seconds", help, &labels, since.as_secs_f64());
+            text.gauge(
+                "slacktide_feed_undrained_seconds",
+                help,
+                &labels,
+                since.as_secs_f64(),
+            );
         }
         text.gauge(
             "slacktide_lease_held",

@@ -52,9 +52,15 @@ fn a_pause_is_obeyed_ends_by_itself_and_each_change_is_an_act() {
     let (orders, acts) = known.fold("gate.core", at(1));
     assert!(orders.paused(at(1)).is_some());
     assert_eq!(acts[0].action, "gate.pause.begins");
-    assert!(known.fold("gate.core", at(2)).1.is_empty(), "an act is noted once");
+    assert!(
+        known.fold("gate.core", at(2)).1.is_empty(),
+        "an act is noted once"
+    );
     let (orders, acts) = known.fold("gate.core", at(60));
-    assert_eq!((orders, acts[0].action.as_str()), (Orders::default(), "gate.pause.ends"));
+    assert_eq!(
+        (orders, acts[0].action.as_str()),
+        (Orders::default(), "gate.pause.ends")
+    );
     assert_eq!(acts[0].detail["cause"], "its time is over");
 }
 
@@ -78,7 +84,10 @@ fn a_forged_an_older_and_a_lost_record_leave_the_orders_as_they_were() {
     let resumed = stored(5, 6, Vec::new(), resume, &key);
     known.take(Some(&resumed), &bureau, &trusted).unwrap();
     let (orders, acts) = known.fold("gate.core", at(9));
-    assert_eq!((orders, acts[0].detail["cause"].as_str()), (Orders::default(), "order r"));
+    assert_eq!(
+        (orders, acts[0].detail["cause"].as_str()),
+        (Orders::default(), "order r")
+    );
 }
 
 #[test]
@@ -91,7 +100,9 @@ fn another_gates_order_and_a_later_kind_bind_nobody_here() {
     let mut known = Known::default();
     let limit = order("m", Action::Limit { duty_milli: 200 }, None);
     let record = stored(1, 1, vec![elsewhere, later, limit.clone()], limit, &key);
-    known.take(Some(&record), &bureau, &[key.public().clone()]).unwrap();
+    known
+        .take(Some(&record), &bureau, &[key.public().clone()])
+        .unwrap();
     let (orders, acts) = known.fold("gate.core", at(1));
     assert!(orders.pause.is_none() && orders.most.is_some_and(|(most, _)| (most - 0.2).abs() < 1e-9));
     assert_eq!(acts.len(), 1);

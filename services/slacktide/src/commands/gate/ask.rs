@@ -42,11 +42,13 @@ impl Agent {
             None => self.listen.to_string(),
         };
         let status = page::status(&addr).await;
-        status.and_then(|mut status| status.get_mut("gate").map(Value::take)).ok_or_else(|| {
-            Failure::new(
-                Exit::Unfinished,
-                format!("no agent answers at {}; is it running?", addr.trim()),
-            )
-        })
+        status
+            .and_then(|mut status| status.get_mut("gate").map(Value::take))
+            .ok_or_else(|| {
+                Failure::new(
+                    Exit::Unfinished,
+                    format!("no agent answers at {}; is it running?", addr.trim()),
+                )
+            })
     }
 }

@@ -43,9 +43,17 @@ fn sentences(gate: &Value) -> Vec<String> {
     lines.push(match (state, told::text(gate, "/reason_kind")) {
         ("shut", "paused") => "It opens when the pause is over and the core has slack.".to_owned(),
         ("shut", "no_orders") => "It opens when the orders could be read from the exchange.".to_owned(),
-        ("shut", "holding" | "over_budget") => "It opens by itself when that time has passed without load.".to_owned(),
-        ("shut", _) => "It opens when every signal is below its resume limit and has stayed there for the hold.".to_owned(),
-        _ => format!("Work may take {} of the time.", told::percent(gate, "/duty_milli", 1)),
+        ("shut", "holding" | "over_budget") => {
+            "It opens by itself when that time has passed without load.".to_owned()
+        }
+        ("shut", _) => {
+            "It opens when every signal is below its resume limit and has stayed there for the hold."
+                .to_owned()
+        }
+        _ => format!(
+            "Work may take {} of the time.",
+            told::percent(gate, "/duty_milli", 1)
+        ),
     });
     let signals = told::signals(gate);
     if !signals.is_empty() {

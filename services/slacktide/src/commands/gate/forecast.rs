@@ -35,7 +35,12 @@ pub(crate) struct ForecastArgs {
 pub(crate) async fn run(args: ForecastArgs) -> Outcome {
     let records = super::simulate::recorded(&args.samples)?;
     let now = args.now.unwrap_or_else(Timestamp::now);
-    let told = forecast(&History::of(&records.blocks), args.rows, args.rows_per_second, now);
+    let told = forecast(
+        &History::of(&records.blocks),
+        args.rows,
+        args.rows_per_second,
+        now,
+    );
     if args.json {
         output::json(&told)?;
     } else {
@@ -51,9 +56,9 @@ fn words(told: &Forecast) -> String {
         Basis::HourOfDay => "the same hours of earlier days",
         Basis::Overall => "all hours together",
     };
-    let speed = told
-        .rows_per_second
-        .map_or(String::new(), |speed| format!(", {speed:.0} rows in a second of full work"));
+    let speed = told.rows_per_second.map_or(String::new(), |speed| {
+        format!(", {speed:.0} rows in a second of full work")
+    });
     let mut text = format!(
         "{} rows: through at {}, pessimistically at {}\nby {basis}: {} hours of history, {:.1} % of it workable{speed}",
         told.rows,

@@ -23,7 +23,9 @@ pub(crate) async fn pause(args: OrderArgs) -> Outcome {
 /// Takes orders back.
 pub(crate) async fn resume(args: OrderArgs) -> Outcome {
     if args.lasts.is_some() {
-        return Err(Failure::usage("a resume ends orders and has no time of its own: leave out --for"));
+        return Err(Failure::usage(
+            "a resume ends orders and has no time of its own: leave out --for",
+        ));
     }
     order(args, Action::Resume).await
 }
@@ -31,7 +33,9 @@ pub(crate) async fn resume(args: OrderArgs) -> Outcome {
 /// Bounds the duty.
 pub(crate) async fn limit(args: OrderArgs, duty: &str) -> Outcome {
     let duty_milli = milli(duty).ok_or_else(|| {
-        Failure::usage(format!("--duty {duty:?} is no share of the time: give 0.1% to 100%; to stop all work, pause"))
+        Failure::usage(format!(
+            "--duty {duty:?} is no share of the time: give 0.1% to 100%; to stop all work, pause"
+        ))
     })?;
     order(args, Action::Limit { duty_milli }).await
 }
@@ -44,16 +48,19 @@ fn milli(text: &str) -> Option<u32> {
         clippy::cast_sign_loss,
         reason = "between 1 and 1000 by the range before it"
     )]
-    (0.1..=100.0).contains(&percent).then(|| (percent * 10.0).round() as u32)
+    (0.1..=100.0)
+        .contains(&percent)
+        .then(|| (percent * 10.0).round() as u32)
 }
 
 async fn order(args: OrderArgs, action: Action) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let actor = args.actor.or_else(login).ok_or_else(|| {
-        Failure::usage("the login name is not known here: say with --actor who decides")
-    })?;
+    let actor = args
+        .actor
+        .or_else(login)
+        .ok_or_else(|| Failure::usage("the login name is not known here: say with --actor who decides"))?;
     let wish = Wish {
         scope: control::gate_of(&file.social.source),
         action,
@@ -77,7 +84,9 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     exchange::Exchange::close(&exchange).await;
     let record = given.map_err(failed)?;
     if file.gate.mode == Mode::Open {
-        output::note("note: this file fixes the gate open (gate.mode = \"open\"); such a gate obeys no order");
+        output::note(
+            "note: this file fixes the gate open (gate.mode = \"open\"); such a gate obeys no order",
+        );
     }
     tell(&record, &wish.scope, now, args.json)?;
     Ok(Exit::Done)
@@ -85,14 +94,18 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
 
 /// What is in force now, and until when.
 fn tell(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(), Failure> {
-    let in_force: Vec<&Order> = control::fold(record, now).filter(|order| order.scope == scope).collect();
+    let in_force: Vec<&Order> = control::fold(record, now)
+        .filter(|order| order.scope == scope)
+        .collect();
     if json {
         return output::json(&serde_json::json!({
             "scope": scope, "number": record.number, "given": record.newest, "in_force": in_force,
         }));
     }
     if in_force.is_empty() {
-        output::line(&format!("{scope}: no order is in force; the gate goes by its policy"));
+        output::line(&format!(
+            "{scope}: no order is in force; the gate goes by its policy"
+        ));
     }
     for order in in_force {
         output::line(&format!("{scope}: {}", sentence(order)));
@@ -136,7 +149,10 @@ mod tests {
 
     #[test]
     fn a_share_is_percent_with_or_without_its_sign() {
-        assert_eq!((milli("20%"), milli("20"), milli("0.5 %")), (Some(200), Some(200), Some(5)));
+        assert_eq!(
+            (milli("20%"), milli("20"), milli("0.5 %")),
+            (Some(200), Some(200), Some(5))
+        );
         for wrong in ["0", "101%", "nan", "-1", "a", ""] {
             assert_eq!(milli(wrong), None, "{wrong:?}");
         }

@@ -11,7 +11,10 @@ const HISTORY: usize = 8;
 pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
     let state = told::text(gate, "/state");
     let cut = |line: String| -> String { line.chars().take(width).collect() };
-    let next = gate.pointer("/next_sample_in_ms").and_then(Value::as_u64).unwrap_or(0);
+    let next = gate
+        .pointer("/next_sample_in_ms")
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
     let head = cut(format!(
         "gate {}  since {}  duty {}  next check in {next} ms",
         state.to_uppercase(),
@@ -23,12 +26,16 @@ pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
     lines.push(cut(format!("harm {}", told::harm(gate))));
     lines.push(String::new());
     let signals = told::signals(gate);
-    let names = signals.iter().map(|signal| signal.name.chars().count()).max().unwrap_or(0);
+    let names = signals
+        .iter()
+        .map(|signal| signal.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let bar = width.saturating_sub(names + 44).min(24);
     for signal in &signals {
-        let limits = signal
-            .limits
-            .map_or(String::new(), |(stop, resume)| format!("stop {stop} resume {resume}"));
+        let limits = signal.limits.map_or(String::new(), |(stop, resume)| {
+            format!("stop {stop} resume {resume}")
+        });
         let line = format!(
             "{:<names$}  {} {:>14}  {limits}",
             signal.name,
@@ -106,7 +113,11 @@ mod tests {
     fn narrow_terminals_cut_and_colours_are_a_choice() {
         for width in 0..60 {
             let lines = render(&told::sample(), width, false);
-            assert!(lines.iter().all(|line| line.chars().count() <= width && !line.contains('\x1b')));
+            assert!(
+                lines
+                    .iter()
+                    .all(|line| line.chars().count() <= width && !line.contains('\x1b'))
+            );
         }
         assert!(render(&told::sample(), 80, true)[0].starts_with("\x1b[1;31m"));
         assert!(!render(&Value::Null, 80, false).is_empty());

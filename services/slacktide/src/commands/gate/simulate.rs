@@ -54,7 +54,10 @@ pub(super) fn recorded(path: &Path) -> Result<Records, Failure> {
     let records = record::read(path)
         .map_err(|error| Failure::usage(format!("{}: {error}; give --samples", path.display())))?;
     if records.skipped > 0 {
-        output::note(&format!("skipped {} bytes that are no whole block", records.skipped));
+        output::note(&format!(
+            "skipped {} bytes that are no whole block",
+            records.skipped
+        ));
     }
     if records.samples() == 0 {
         return Err(Failure::usage(format!(
@@ -89,13 +92,21 @@ fn table(answer: &Answer) -> String {
     add("minutes limited", &|figures| minutes(figures.limited_s));
     add("minutes shut", &|figures| minutes(figures.shut_s));
     add("rows", &|figures| {
-        figures.rows.map_or("not known".to_owned(), |rows| format!("{rows:.0}"))
+        figures
+            .rows
+            .map_or("not known".to_owned(), |rows| format!("{rows:.0}"))
     });
-    add("false-idle seconds", &|figures| format!("{:.1}", figures.false_idle_s));
+    add("false-idle seconds", &|figures| {
+        format!("{:.1}", figures.false_idle_s)
+    });
     add("openings", &|figures| figures.openings.to_string());
     add("flaps (under 10 s)", &|figures| figures.flaps.to_string());
-    let kinds: std::collections::BTreeSet<_> =
-        answer.recorded.shuts.keys().chain(answer.candidate.shuts.keys()).collect();
+    let kinds: std::collections::BTreeSet<_> = answer
+        .recorded
+        .shuts
+        .keys()
+        .chain(answer.candidate.shuts.keys())
+        .collect();
     for kind in kinds {
         add(&format!("shut by {kind}"), &|figures| {
             figures.shuts.get(kind).copied().unwrap_or(0).to_string()

@@ -36,7 +36,10 @@ pub(super) struct Signal {
 /// All signals that have a limit or a reading.
 pub(super) fn signals(gate: &Value) -> Vec<Signal> {
     let object = |path: &str| gate.pointer(path).and_then(Value::as_object);
-    let names = object("/readings_milli").into_iter().chain(object("/limits")).flat_map(|map| map.keys());
+    let names = object("/readings_milli")
+        .into_iter()
+        .chain(object("/limits"))
+        .flat_map(|map| map.keys());
     let names: std::collections::BTreeSet<&String> = names.collect();
     let signal = |name: &String| {
         let reading = gate.get("readings_milli").and_then(|all| all.get(name));
@@ -121,8 +124,14 @@ pub(super) fn harm(gate: &Value) -> String {
 pub(super) fn orders(gate: &Value) -> Vec<String> {
     let by = |standing: &Value| {
         let until = standing.get("until").and_then(Value::as_str);
-        let until = until.map_or("until it is taken back".to_owned(), |until| format!("until {until}"));
-        format!("{} ({}; {until})", text(standing, "/actor"), text(standing, "/reason"))
+        let until = until.map_or("until it is taken back".to_owned(), |until| {
+            format!("until {until}")
+        });
+        format!(
+            "{} ({}; {until})",
+            text(standing, "/actor"),
+            text(standing, "/reason")
+        )
     };
     let mut lines = Vec::new();
     if let Some(pause) = gate.pointer("/orders/pause").filter(|pause| pause.is_object()) {
@@ -132,7 +141,11 @@ pub(super) fn orders(gate: &Value) -> Vec<String> {
         gate.pointer("/orders/most/0").and_then(Value::as_f64),
         gate.pointer("/orders/most/1"),
     ) {
-        lines.push(format!("At most {} % of the time by {}.", short(most * 100.0), by(standing)));
+        lines.push(format!(
+            "At most {} % of the time by {}.",
+            short(most * 100.0),
+            by(standing)
+        ));
     }
     lines
 }

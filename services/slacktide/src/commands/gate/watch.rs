@@ -93,7 +93,11 @@ impl View {
                 });
                 *quiet += 1;
                 if key != *last || *quiet >= QUIET_TICKS {
-                    writeln!(out, "{}", told.as_ref().map_or_else(ToString::to_string, screen::line))?;
+                    writeln!(
+                        out,
+                        "{}",
+                        told.as_ref().map_or_else(ToString::to_string, screen::line)
+                    )?;
                     (*last, *quiet) = (key, 0);
                 }
             }
