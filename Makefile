@@ -1,6 +1,6 @@
 # What a newcomer runs. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-path tools
+.PHONY: help demo test lint bench-path bench-harm bench-gate tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -31,6 +31,12 @@ lint: ## format, clippy with warnings denied, licences and sources of the depend
 
 bench-path: tools ## rows a second over the whole path and for each stage alone
 	$(CARGO) run --release --locked --package bench --bin path -- $(BENCH_ARGS)
+
+bench-harm: tools ## what an extraction costs the business beside it; BENCH_ARGS=--full for an hour
+	$(CARGO) run --release --locked --package bench --bin harm -- $(BENCH_ARGS)
+
+bench-gate: ## steps of the gate's law a second
+	$(CARGO) run --release --locked --package gate --example steps
 
 tools: ## find nats-server and PostgreSQL, or install pinned copies into .tools
 	@scripts/tools.sh

@@ -155,7 +155,11 @@ pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Ord
     if !is_resume {
         kept.push(newest.clone());
     }
-    if kept.len() > MOST_ORDERS { Err(TooMany) } else { Ok(kept) }
+    if kept.len() > MOST_ORDERS {
+        Err(TooMany)
+    } else {
+        Ok(kept)
+    }
 }
 
 #[cfg(test)]
@@ -198,14 +202,21 @@ mod tests {
     #[test]
     fn what_is_over_drops_out_and_the_list_is_bounded() -> Result<(), TooMany> {
         let later = Timestamp::from_second(60).unwrap_or_default();
-        let short = after(&[], &order("a", "gate.core", PAUSE, Some(60)), Timestamp::UNIX_EPOCH)?;
+        let short = after(
+            &[],
+            &order("a", "gate.core", PAUSE, Some(60)),
+            Timestamp::UNIX_EPOCH,
+        )?;
         assert!(short[0].holds(Timestamp::UNIX_EPOCH) && !short[0].holds(later));
         let next = after(&short, &order("b", "gate.b", PAUSE, None), later)?;
         assert_eq!(ids(&next), ["b"]);
         let many: Vec<Order> = (0..MOST_ORDERS)
             .map(|n| order("x", &format!("gate.s{n}"), PAUSE, None))
             .collect();
-        assert_eq!(after(&many, &order("y", "gate.y", PAUSE, None), later), Err(TooMany));
+        assert_eq!(
+            after(&many, &order("y", "gate.y", PAUSE, None), later),
+            Err(TooMany)
+        );
         Ok(())
     }
 

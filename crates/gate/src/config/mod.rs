@@ -85,7 +85,7 @@ impl Default for GateConfig {
             interval: Span::from_millis(100),
             read_timeout: None,
             stale_after: None,
-            good_samples: 3,
+            good_samples: 5,
             hold: Span::from_secs(2),
             own: Vec::new(),
             signals: SignalsConfig::default(),
@@ -233,9 +233,9 @@ mod tests {
         assert_eq!(
             limits.signals["host_cpu"],
             Limit {
-                stop: 70.0,
-                resume: 50.0,
-                critical: Some(95.0),
+                stop: 85.0,
+                resume: 75.0,
+                critical: Some(98.0),
                 quiet: Some(10.0),
                 unit: "percent"
             }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn contradictions_are_refused_by_key() {
         for (text, key) in [
-            ("signals.host_cpu.resume = 70", "signals.host_cpu.resume"),
+            ("signals.host_cpu.resume = 85", "signals.host_cpu.resume"),
             ("signals.host_cpu.resume = nan", "signals.host_cpu.resume"),
             ("signals.host_cpu.stop = nan", "signals.host_cpu.stop"),
             ("signals.host_cpu.stop = 101", "signals.host_cpu.stop"),

@@ -19,8 +19,12 @@ use crate::verdict::Reason;
 /// What the duty obeys.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DutyLaw {
-    /// How much longer the business's work may take because of ours; 0.03 is 3 %.
+    /// How much longer the business's processes may take because of ours, in time on or waiting
+    /// for a processor; 0.05 is 5 %.
     pub harm_budget: f64,
+    /// The same with the kernel's help: it counts every switch from our work to the business's,
+    /// a few microseconds each, which disappear in the latency of a transaction.
+    pub harm_budget_kernel: f64,
     /// How long a gate that has just opened is on probation.
     pub probation: Duration,
     /// The duty on probation.
@@ -35,6 +39,8 @@ pub struct DutyLaw {
     pub most_blind: f64,
     /// What a good round adds.
     pub increase: f64,
+    /// What a good round adds with the kernel's help.
+    pub increase_kernel: f64,
     /// What a bad round leaves, as a share.
     pub decrease: f64,
     /// How many ticks a round has.
@@ -55,7 +61,8 @@ pub struct DutyLaw {
 impl Default for DutyLaw {
     fn default() -> Self {
         Self {
-            harm_budget: 0.03,
+            harm_budget: 0.05,
+            harm_budget_kernel: 0.15,
             probation: Duration::from_millis(300),
             probation_duty: 0.05,
             least: 0.01,
@@ -63,6 +70,7 @@ impl Default for DutyLaw {
             most_kernel: 1.0,
             most_blind: 0.10,
             increase: 0.05,
+            increase_kernel: 0.25,
             decrease: 0.5,
             round: 10,
             rests: 0.2,
@@ -74,11 +82,23 @@ impl Default for DutyLaw {
     }
 }
 
+impl DutyLaw {
+    /// The budget in a regime.
+    #[must_use]
+    pub fn budget(&self, kernel: bool) -> f64 {
+        if kernel {
+            self.harm_budget_kernel
+        } else {
+            self.harm_budget
+        }
+    }
+}
+
 /// Longest time that harm at the least duty keeps the gate shut.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Standard errors that the harm must be over the budget by, before it counts as surely over.
-const SURE: f64 = 1.0;
+const SURE: f64 = 2.0;
 
 /// The same, before the gate shuts for it.
 const VERY_SURE: f64 = 3.0;
@@ -145,13 +165,13 @@ impl DutyState {
     }
 
     /// The reason of a shut by the budget.
-    pub(super) fn over_budget(&self, law: &DutyLaw, now: Moment) -> Reason {
+    pub(super) fn over_budget(&self, kernel: bool, law: &DutyLaw, now: Moment) -> Reason {
         let left = self
             .away
             .map_or(Duration::ZERO, |(until, _)| until.saturating_sub(now.mono));
         Reason::OverBudget {
             harm: self.harm().known.map_or(0.0, |(harm, _)| harm),
-            budget: law.harm_budget,
+            budget: law.budget(kernel),
             left,
         }
     }
@@ -229,8 +249,10 @@ impl DutyState {
 
     fn round(&mut self, kernel: bool, law: &DutyLaw, now: Moment) -> Option<()> {
         let (harm, error) = self.harm().known.unwrap_or((0.0, 0.0));
-        if harm - SURE * error > law.harm_budget {
-            if self.duty <= law.least && harm - VERY_SURE * error > law.harm_budget {
+        let budget = law.budget(kernel);
+        let increase = if kernel { law.increase_kernel } else { law.increase };
+        if harm - SURE * error > budget {
+            if self.duty <= law.least && harm - VERY_SURE * error > budget {
                 let times = self.away.map_or(0, |(_, times)| times);
                 let wait = law
                     .backoff
@@ -243,8 +265,9 @@ impl DutyState {
                 return None;
             }
             self.duty = (self.duty * law.decrease).max(law.least);
-        } else if harm <= law.harm_budget {
-            self.duty = (self.duty + law.increase).min(self.most(kernel, law));
+        } else if harm - error <= budget {
+            // Not even likely over it: an estimate that is not sure yet must not stand still.
+            self.duty = (self.duty + increase).min(self.most(kernel, law));
             self.away = None;
         }
         Some(())

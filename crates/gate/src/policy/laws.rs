@@ -52,13 +52,16 @@ fn histories(length: u32) -> impl Iterator<Item = Vec<Option<f64>>> {
 fn every_short_history_obeys_the_law() {
     let limits = limits(2, TICK * 3);
     for history in histories(7) {
-        let mut is_open = false;
-        let mut good = 0;
+        let (mut is_open, mut good, mut bad_at) = (false, 0, 0);
         for (at, (value, state)) in history.iter().zip(states(&history, &limits)).enumerate() {
             let value = value.unwrap_or(f64::NAN);
             good = if value < 50.0 { good + 1 } else { 0 };
-            // A hold of three ticks since the last that was not good, the start included.
-            is_open = if is_open { value < 70.0 } else { good >= 3 };
+            // Whatever is not below the stop limit is bad, the unknown too; the start is.
+            if value.is_nan() || value >= 70.0 {
+                bad_at = at + 1;
+            }
+            let held = at + 1 - bad_at >= 3;
+            is_open = if is_open { value < 70.0 } else { good >= 2 && held };
             assert_eq!(state == Open, is_open, "{history:?} at {at}");
         }
     }

@@ -2,8 +2,7 @@
 //!
 //! The law: shut at once, when any signal is at or over its stop limit, missing, failed, not a
 //! number, unknown or stale, or when the clock cannot be trusted. Open only after so many samples
-//! in a row below the lower resume limits, and when the last sample that was not good is a hold
-//! past. Counting samples alone flaps within milliseconds, one threshold flaps for ever.
+//! in a row below the lower resume limits, and when the last sample that was bad is a hold past. Counting samples alone flaps within milliseconds, one threshold flaps for ever.
 //!
 //! Nothing here reads a clock or does IO, so recorded samples can be replayed against other
 //! limits.
@@ -26,7 +25,7 @@ pub struct PolicyState {
     last: Option<Moment>,
     /// Good samples in a row, while shut.
     good: u32,
-    /// Monotonic time of the last sample that was not good.
+    /// Monotonic time of the last sample that was bad.
     bad_at: Duration,
 }
 
@@ -120,7 +119,9 @@ pub(crate) fn apply(
         }
         Finding::Between(_) | Finding::Good if state.state == GateState::Open => Reason::Idle,
         Finding::Between(reason) => {
-            state.spoil(now);
+            // Not good, and not bad either: a noisy signal below its stop limit must not keep
+            // the gate shut for ever, so the hold goes on.
+            state.good = 0;
             reason
         }
         Finding::Good => {

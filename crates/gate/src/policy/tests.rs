@@ -123,7 +123,8 @@ fn between_the_limits_an_open_gate_stays_open_and_a_shut_one_shut() {
             .all(|verdict| verdict.reason.kind() == ReasonKind::NotYetIdle)
     );
     let opens = (0..).find(|_| policy.value(49.9).state == Open);
-    assert_eq!(opens, Some(3));
+    // The hold went on meanwhile; the good samples are still asked for.
+    assert_eq!(opens, Some(2));
 }
 
 /// Trap: a probe error read as "not loaded".
@@ -187,7 +188,8 @@ fn a_clock_that_goes_back_or_jumps_shuts_and_recovers() {
         let verdict = policy.step(&sample(policy.now, Some(Reading::Value(1.0))));
         assert_eq!((verdict.state, verdict.reason), (Shut, Reason::ClockJump(hour)));
         let opens = (0..).find(|_| policy.value(1.0).state == Open);
-        assert_eq!(opens, Some(3));
+        // The hold went on meanwhile; the good samples are still asked for.
+        assert_eq!(opens, Some(2));
     }
     // A sample of the future.
     let mut policy = Stepped::open();
@@ -200,5 +202,6 @@ fn an_interruption_from_outside_begins_the_hold_anew() {
     let mut policy = Stepped::open();
     policy.state = policy.state.take().map(|state| state.interrupted(policy.now));
     let opens = (0..).find(|_| policy.value(1.0).state == Open);
-    assert_eq!(opens, Some(3));
+    // The hold went on meanwhile; the good samples are still asked for.
+    assert_eq!(opens, Some(2));
 }

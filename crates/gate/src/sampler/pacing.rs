@@ -95,10 +95,10 @@ async fn another_policy_is_put_in_force_and_a_wrong_one_is_refused() {
     assert_eq!(bench.gate.verdict().state, GateState::Open);
 
     let mut other = GateConfig::default();
-    other.signals.host_cpu.stop = Some(60.0);
+    other.signals.host_cpu.stop = Some(80.0);
     assert!(bench.gate.reload(&other, &OwnPids::new(), Vec::new()).is_ok());
     let mut verdicts = bench.gate.subscribe();
-    while bench.gate.status().limits["host_cpu"].stop_milli != 60_000 {
+    while bench.gate.status().limits["host_cpu"].stop_milli != 80_000 {
         assert!(verdicts.changed().await.is_ok());
     }
     assert_eq!(bench.gate.status().policy.refused, None);

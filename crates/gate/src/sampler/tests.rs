@@ -63,10 +63,10 @@ async fn opens_after_the_hold_shuts_on_load_and_opens_again() {
     let opened = bench.open().await;
     assert!(opened.at.mono >= Duration::from_secs(2));
     let permit = bench.gate.permit().await;
-    bench.hand.send_replace(Line::Say(85.0));
+    bench.hand.send_replace(Line::Say(90.0));
     permit.revoked().await;
     let shut = bench.gate.verdict();
-    assert_eq!(shut.reason.to_string(), "host_cpu 85.0 % >= 70.0 % (stop limit)");
+    assert_eq!(shut.reason.to_string(), "host_cpu 90.0 % >= 85.0 % (stop limit)");
     bench.hand.send_replace(Line::Say(5.0));
     let again = bench.open().await;
     assert!(again.at.mono - shut.at.mono >= Duration::from_secs(2));
@@ -166,7 +166,7 @@ async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
         assert!(verdicts.changed().await.is_ok());
     }
     let load = permit.load_evidence();
-    assert_eq!(load.limits["host_cpu"].stop_milli, 70_000);
+    assert_eq!(load.limits["host_cpu"].stop_milli, 85_000);
     let readings: Vec<_> = load
         .samples
         .iter()

@@ -53,7 +53,7 @@ pub const HOST_CPU: Shipped = shipped!(
     "host_cpu",
     cpu::UNIT,
     true,
-    (70.0, 50.0, Some(95.0)),
+    (85.0, 75.0, Some(98.0)),
     100.0,
     "CPU of the core's host without our own share"
 );

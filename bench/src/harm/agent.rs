@@ -1,0 +1,147 @@
+//! Slacktide: the real gate, source and publisher, over an exchange that only acknowledges.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gate::{Gate, GateConfig, OwnPids, Regime};
+use priority::cgroup::{Group, Hierarchy};
+use schemas::name::{FeedName, RecipientName, SourceName};
+use schemas::sign::SigningKey;
+use social::{FeedPlan, Social, SocialOptions, SocialParts};
+use source::{CursorSetBy, FeedDefinition, PostgresConfig, PostgresSource, Source};
+use tokio_util::sync::CancellationToken;
+
+use crate::Outcome;
+use crate::acknowledge::Acknowledging;
+use crate::arguments::Child;
+use crate::worker::{Told, asked_to_end};
+
+/// Runs until it is asked to end.
+pub(crate) async fn run(child: &Child) -> Outcome<()> {
+    let config: GateConfig = match &child.gate {
+        Some(path) => toml::from_str(&std::fs::read_to_string(path)?)?,
+        None => GateConfig::default(),
+    };
+    let (stop, sampling_stop) = (CancellationToken::new(), CancellationToken::new());
+    let own = OwnPids::new();
+    let (gate, sampling) = Gate::start(&config, &own, Vec::new(), &sampling_stop)?;
+    let source: Arc<dyn Source> = Arc::new(PostgresSource::new(
+        PostgresConfig::new(&child.url),
+        gate.shut_flag(),
+    )?);
+    let group = match &child.group {
+        Some(path) => Some(Group::prepare(Hierarchy::of_host()?, path)?),
+        None => None,
+    };
+    let telling = tokio::spawn(tell(
+        gate.clone(),
+        Arc::clone(&source),
+        own,
+        group,
+        sampling_stop.clone(),
+    ));
+    let key = Arc::new(SigningKey::generate());
+    let agent = Social::new(SocialParts {
+        exchange: Arc::new(Acknowledging::default()),
+        source,
+        source_name: SourceName::new("core")?,
+        gate,
+        feeds: (1..=child.feeds)
+            .map(|at| feed(&format!("setl-{at}")))
+            .collect::<Outcome<_>>()?,
+        key,
+        trusted_publishers: Vec::new(),
+        trusted_receipts: BTreeMap::new(),
+        instance: social::new_instance(),
+        holder: "bench".to_owned(),
+        options: SocialOptions::default(),
+    })?;
+    let view = agent.view();
+    let (path, tell_each) = (child.status.clone(), Duration::from_millis(child.tell_ms));
+    let showing = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(tell_each);
+        loop {
+            tick.tick().await;
+            let status = view.status();
+            let rows = status.driver.rows;
+            let told = Told::now(rows, serde_json::to_value(status).unwrap_or_default());
+            if told.write(&path).is_err() {
+                return;
+            }
+        }
+    });
+    let running = tokio::spawn(agent.run(stop.clone()));
+    asked_to_end().await?;
+    showing.abort();
+    stop.cancel();
+    running.await??;
+    sampling_stop.cancel();
+    sampling.joined().await;
+    telling.await?;
+    Ok(())
+}
+
+fn feed(name: &str) -> Outcome<FeedPlan> {
+    let text = |text: &str| text.to_owned();
+    Ok(FeedPlan {
+        definition: FeedDefinition {
+            name: FeedName::new(name)?,
+            version: 1,
+            sql: text(
+                "SELECT setl_id, updt_time, mdtrt_id, psn_no, insutype, fixmedins_code, fixmedins_name, dept_name, begndate, \
+                 med_type, medfee_sumamt, hifp_pay, psn_cash_pay, dise_codg, dise_name, refd FROM setl",
+            ),
+            cursor: vec![text("setl_id")],
+            cursor_set_by: CursorSetBy::Sequence,
+            lag: Duration::ZERO,
+            key: vec![text("setl_id")],
+            money: ["medfee_sumamt", "hifp_pay", "psn_cash_pay"].map(text).to_vec(),
+            tombstone: None,
+            types: BTreeMap::new(),
+        },
+        recipients: vec![RecipientName::new("insurer-a")?],
+    })
+}
+
+/// Tells the gate which backends are ours, and puts them and this process into the idle group,
+/// as the idle helper would.
+async fn tell(
+    gate: Gate,
+    source: Arc<dyn Source>,
+    own: OwnPids,
+    group: Option<Group>,
+    stop: CancellationToken,
+) {
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let mut moved = Vec::new();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let backends = source.own_backends();
+        own.set(backends.clone());
+        let Some(group) = &group else { continue };
+        let mut all = backends;
+        all.push(std::process::id());
+        if all == moved {
+            continue;
+        }
+        gate.regime(Regime::Bare {
+            why: "a new backend is not moved yet".into(),
+        });
+        let put = all.iter().try_for_each(|pid| group.put(*pid));
+        match put {
+            Ok(()) => {
+                moved = all;
+                gate.regime(Regime::Kernel {
+                    detail: group.path().into(),
+                });
+            }
+            Err(error) => gate.regime(Regime::Bare {
+                why: error.to_string().into(),
+            }),
+        }
+    }
+}

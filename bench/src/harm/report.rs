@@ -1,0 +1,406 @@
+//! What came of it: a table, `harm.json` and the picture.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::arguments::Arguments;
+use crate::latency::Service;
+use crate::slots::Slot;
+use crate::stats::{Middle, middle};
+use crate::{Outcome, plot};
+
+/// Everything that was seen.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    seed: u64,
+    full: bool,
+    rows: u64,
+    machine: String,
+    kernel: String,
+    revision: String,
+    postgres: String,
+    highest_rate: f64,
+    slots: Vec<Slot>,
+    /// Rows a second on an idle machine, by variant.
+    idle: BTreeMap<&'static str, Vec<f64>>,
+    /// Rows a second over a quiet spell of 60 s, by variant.
+    spell: BTreeMap<&'static str, Vec<f64>>,
+    /// CPU of an agent whose gate is shut, in percent of a core, and rows that it read.
+    shut: Option<(f64, u64)>,
+    lines: Vec<Line>,
+    #[serde(skip)]
+    out: PathBuf,
+}
+
+/// One variant at one load.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Line {
+    pub(crate) load: String,
+    pub(crate) variant: &'static str,
+    pub(crate) p50: Middle,
+    pub(crate) p95: Middle,
+    pub(crate) p99: Middle,
+    pub(crate) p999: Middle,
+    pub(crate) rate: Middle,
+    pub(crate) rows_per_second: f64,
+    /// The same in the quiet after a burst.
+    pub(crate) quiet_rows_per_second: Option<f64>,
+    /// Of the rows that the timer moves on an idle machine, in the time that the business leaves.
+    pub(crate) of_slack: Option<f64>,
+    /// Shuts that interrupted work, those that yielded within 100 ms, the longest in milliseconds.
+    pub(crate) yields: (u64, u64, f64),
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// The first line that a program prints, or nothing.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let ran = std::process::Command::new(program).args(arguments).output();
+    let text = ran
+        .map(|ran| String::from_utf8_lossy(&ran.stdout).into_owned())
+        .unwrap_or_default();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / number(values.len().max(1) as u64)
+}
+
+impl Report {
+    pub(crate) fn new(arguments: &Arguments, most: f64) -> Self {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpu
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .unwrap_or("");
+        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        Self {
+            seed: arguments.seed,
+            full: arguments.full,
+            rows: arguments.rows,
+            machine: format!("{cores} cores, {}", model.trim_start_matches([' ', '\t', ':'])),
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+            revision: said("git", &["rev-parse", "HEAD"]),
+            postgres: said(
+                &harness::postgres_bin().join("postgres").to_string_lossy(),
+                &["--version"],
+            ),
+            highest_rate: most,
+            slots: Vec::new(),
+            idle: BTreeMap::new(),
+            spell: BTreeMap::new(),
+            shut: None,
+            lines: Vec::new(),
+            out: arguments.out.clone(),
+        }
+    }
+
+    pub(crate) fn shut(&mut self, cpu_us: u64, of_us: u64, rows: u64) {
+        let percent = number(cpu_us) * 100.0 / number(of_us);
+        println!("a shut gate, everything of the agent included: {percent:.2} % of a core, {rows} rows read");
+        self.shut = Some((percent, rows));
+    }
+
+    pub(crate) fn idle(&mut self, variant: &'static str, rate: f64) {
+        println!("idle machine: {variant:<7} {rate:>9.0} rows/s");
+        self.idle.entry(variant).or_default().push(rate);
+    }
+
+    pub(crate) fn spell(&mut self, variant: &'static str, rate: f64) {
+        println!("quiet spell of 60 s: {variant:<7} {rate:>9.0} rows/s over all of it");
+        self.spell.entry(variant).or_default().push(rate);
+    }
+
+    pub(crate) fn slot(&mut self, slot: Slot) {
+        let ratio = ratios(&slot);
+        println!(
+            "{:>6} {:<7} p50 {:.2}, p95 {:.2}, p99 {:.2}, p99.9 {:.2}, {:>7.0} rows/s, base p99 {} us{}",
+            slot.load,
+            slot.variant,
+            ratio[0],
+            ratio[1],
+            ratio[2],
+            ratio[3],
+            slot.rows_per_second,
+            base(&slot, |service| service.p99).round(),
+            told(&slot.gate)
+        );
+        self.slots.push(slot);
+    }
+
+    /// The table, and each check of its own.
+    pub(crate) fn table(&mut self) -> String {
+        let mut keys: Vec<(String, &'static str)> = Vec::new();
+        for slot in &self.slots {
+            let key = (slot.load.clone(), slot.variant);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        self.lines = keys
+            .iter()
+            .map(|(load, variant)| self.line(load, variant))
+            .collect();
+        let mut text = String::from(
+            "business with the extractor over without, paired; median [95 % interval by bootstrap]\n\
+             load    variant  p50                 p95                 p99                 p99.9               rows/s   of slack\n",
+        );
+        for line in &self.lines {
+            let slack = line
+                .of_slack
+                .map_or(String::from("-"), |share| format!("{:.0} %", share * 100.0));
+            // Writing into a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{:<7} {:<8} {:<19} {:<19} {:<19} {:<19} {:>7.0}  {slack:>7}",
+                line.load,
+                line.variant,
+                line.p50.to_string(),
+                line.p95.to_string(),
+                line.p99.to_string(),
+                line.p999.to_string(),
+                line.rows_per_second
+            );
+        }
+        text.push_str(&self.checks());
+        text
+    }
+
+    fn line(&self, load: &str, variant: &'static str) -> Line {
+        let slots: Vec<&Slot> = self
+            .slots
+            .iter()
+            .filter(|slot| slot.load == load && slot.variant == variant)
+            .collect();
+        let of = |at: usize| {
+            let all: Vec<f64> = slots.iter().map(|slot| ratios(slot)[at]).collect();
+            middle(&all, self.seed)
+        };
+        let rows: Vec<f64> = slots.iter().map(|slot| slot.rows_per_second).collect();
+        let quiet: Vec<f64> = slots
+            .iter()
+            .filter_map(|slot| slot.quiet_rows_per_second)
+            .collect();
+        let busy = load
+            .trim_end_matches(" %")
+            .parse::<f64>()
+            .map_or(0.45, |percent| percent / 100.0);
+        let of_slack = self
+            .idle
+            .get("timer")
+            .map(|timer| mean(&rows) / (mean(timer) * (1.0 - busy)));
+        let sum = |pointer: &str| -> u64 {
+            let value = |slot: &&Slot| slot.gate.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+            slots.iter().map(value).sum()
+        };
+        let longest = slots
+            .iter()
+            .filter_map(|slot| slot.gate.pointer("/yields/max_us")?.as_u64())
+            .max();
+        Line {
+            load: load.to_owned(),
+            variant,
+            p50: of(0),
+            p95: of(1),
+            p99: of(2),
+            p999: of(3),
+            rate: of(4),
+            rows_per_second: mean(&rows),
+            quiet_rows_per_second: (!quiet.is_empty()).then(|| mean(&quiet)),
+            of_slack,
+            yields: (
+                sum("/yields/count"),
+                sum("/yields/within/6"),
+                number(longest.unwrap_or(0)) / 1e3,
+            ),
+        }
+    }
+
+    fn checks(&self) -> String {
+        let mut text = String::from("\nwhat was asked, and what was seen\n");
+        let mut tell = |what: String, verdict: Verdict| {
+            let _ = writeln!(text, "  {:<13} {what}", verdict.name());
+        };
+        for line in self.lines.iter().filter(|line| line.variant != "timer") {
+            let (load, variant) = (&line.load, line.variant);
+            let p99 = line.p99;
+            tell(
+                format!("{load} {variant}: p99 {p99}, at most 1.05 asked"),
+                Verdict::at_most(p99, 1.05),
+            );
+            for (name, middle) in [("p50", line.p50), ("p95", line.p95)] {
+                tell(
+                    format!("{load} {variant}: {name} {middle}, at most 1.03 asked"),
+                    Verdict::at_most(middle, 1.03),
+                );
+            }
+            if let Some(timer) = self
+                .lines
+                .iter()
+                .find(|other| other.variant == "timer" && other.load == line.load)
+            {
+                let (ours, theirs) = (p99.middle - 1.0, timer.p99.middle - 1.0);
+                let share = ours.max(0.0) / theirs.max(1e-9);
+                tell(
+                    format!(
+                        "{load} {variant}: excess p99 {:.0} % of the timer's",
+                        share * 100.0
+                    ),
+                    Verdict::of(share <= 0.2),
+                );
+            }
+            let least = match (load.as_str(), variant) {
+                ("30 %", "kernel" | "tuned") => Some(50_000.0),
+                ("30 %", "bare") => Some(10_000.0),
+                _ => None,
+            };
+            if let Some(least) = least {
+                let rows = line.rows_per_second;
+                tell(
+                    format!("{load} {variant}: {rows:.0} rows/s, {least:.0} asked"),
+                    Verdict::of(rows >= least),
+                );
+            }
+            let (yields, within, longest) = line.yields;
+            if yields > 0 {
+                let what = format!(
+                    "{load} {variant}: {within} of {yields} yields within 100 ms, the longest {longest:.1} ms"
+                );
+                tell(what, Verdict::of(within * 100 >= yields * 99));
+            }
+        }
+        let Some(timer) = self.idle.get("timer").map(|rates| mean(rates)) else {
+            return text;
+        };
+        for (variant, rates) in self.idle.iter().filter(|(variant, _)| **variant != "timer") {
+            let share = mean(rates) / timer;
+            tell(
+                format!("idle {variant}: {:.0} % of the timer's rows", share * 100.0),
+                Verdict::of(share >= 0.9),
+            );
+        }
+        for (variant, rates) in &self.spell {
+            let share = mean(rates) / timer;
+            tell(
+                format!("60 s quiet {variant}: {:.0} % of the timer's rows", share * 100.0),
+                Verdict::of(share >= 0.9),
+            );
+        }
+        for line in self
+            .lines
+            .iter()
+            .filter(|line| line.load == "bursts" && line.variant != "timer")
+        {
+            let Some(quiet) = line.quiet_rows_per_second else {
+                continue;
+            };
+            let share = quiet / timer;
+            let what = format!(
+                "10 s quiet {}: {:.0} % of the timer's rows",
+                line.variant,
+                share * 100.0
+            );
+            tell(what, Verdict::of(share >= 0.6));
+        }
+        if let Some((percent, rows)) = self.shut {
+            tell(
+                format!("shut: {percent:.2} % of a core, {rows} rows"),
+                Verdict::of(percent < 1.0 && rows == 0),
+            );
+        }
+        text
+    }
+
+    /// Writes the data and the picture.
+    pub(crate) fn write(&self) -> Outcome<Vec<PathBuf>> {
+        std::fs::create_dir_all(&self.out)?;
+        let (data, picture) = (self.out.join("harm.json"), self.out.join("harm.svg"));
+        std::fs::write(&data, serde_json::to_vec_pretty(self)?)?;
+        plot::draw(&self.lines, &picture)?;
+        Ok(vec![data, picture])
+    }
+}
+
+/// What a check came to.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Holds,
+    /// The middle is beyond the bound, and the interval reaches it.
+    Undecided,
+    Fails,
+}
+
+impl Verdict {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+
+    fn at_most(seen: Middle, bound: f64) -> Self {
+        if seen.middle <= bound {
+            Self::Holds
+        } else if seen.low <= bound {
+            Self::Undecided
+        } else {
+            Self::Fails
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Undecided => "not decided",
+            Self::Fails => "DOES NOT HOLD",
+        }
+    }
+}
+
+/// With over without: p50, p95, p99, p99.9, rate.
+fn ratios(slot: &Slot) -> [f64; 5] {
+    let of = |field: fn(&Service) -> u64| number(field(&slot.service).max(1)) / base(slot, field);
+    [
+        of(|service| service.p50),
+        of(|service| service.p95),
+        of(|service| service.p99),
+        of(|service| service.p999),
+        slot.service.rate / slot.before.rate.max(1e-9),
+    ]
+}
+
+/// The slot before.
+fn base(slot: &Slot, field: fn(&Service) -> u64) -> f64 {
+    number(field(&slot.before).max(1))
+}
+
+fn told(gate: &Value) -> String {
+    if gate.is_null() {
+        return String::new();
+    }
+    let text = |pointer: &str| {
+        gate.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
+    let milli = |pointer: &str| gate.pointer(pointer).and_then(Value::as_i64);
+    format!(
+        ", {} ({}), duty {:?}, harm {:?} +- {:?}, shuts {}",
+        text("/state"),
+        text("/reason_kind"),
+        milli("/duty_milli").unwrap_or(0),
+        milli("/harm/estimate_milli"),
+        milli("/harm/error_milli"),
+        gate.pointer("/shuts_by_reason")
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    )
+}

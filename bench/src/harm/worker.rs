@@ -1,0 +1,139 @@
+//! A child that extracts, and what it tells of itself.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::Outcome;
+use crate::plan::Variant;
+use crate::rig::Rig;
+
+/// What a child writes every tenth of a second.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// When, in microseconds of Unix time.
+    pub(crate) at_us: u64,
+    /// Rows read so far.
+    pub(crate) rows: u64,
+    /// CPU time so far, in microseconds.
+    pub(crate) cpu_us: u64,
+    /// The agent's own status; null for the timer.
+    pub(crate) status: Value,
+}
+
+/// Now, in microseconds of Unix time.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Told {
+    /// As of now.
+    pub(crate) fn now(rows: u64, status: Value) -> Self {
+        Self {
+            at_us: now_us(),
+            rows,
+            cpu_us: cpu_us(),
+            status,
+        }
+    }
+
+    /// Writes it whole: a reader sees the old one or the new one.
+    pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
+        let aside = path.with_extension("new");
+        std::fs::write(&aside, serde_json::to_vec(self)?)?;
+        std::fs::rename(aside, path)?;
+        Ok(())
+    }
+}
+
+/// This process's CPU time, all threads, from the scheduler's own counters.
+fn cpu_us() -> u64 {
+    let run = |path: PathBuf| -> Option<u64> {
+        let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    };
+    let threads = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    threads.filter_map(|thread| run(thread.path())).sum::<u64>() / 1_000
+}
+
+/// The child.
+pub(crate) struct Worker {
+    child: Child,
+    status: PathBuf,
+}
+
+impl Worker {
+    /// Starts it, in a session of its own as a service is.
+    pub(crate) fn start(rig: &Rig, variant: &Variant, feeds: u32) -> Outcome<Self> {
+        let status = rig.folder().join("worker.json");
+        let _ = std::fs::remove_file(&status);
+        let mut command = Command::new("setsid");
+        command.arg(std::env::current_exe()?);
+        command.arg(if variant.is_timer { "timer" } else { "agent" });
+        command.arg("--url").arg(rig.core.url_as(&rig.reader));
+        command.arg("--status").arg(&status);
+        command.arg("--feeds").arg(feeds.to_string());
+        if let Some(gate) = &variant.gate {
+            command.arg("--gate").arg(gate);
+        }
+        if let Some(group) = &variant.group {
+            command.arg("--group").arg(group);
+        }
+        command
+            .arg("--tell-ms")
+            .arg(if variant.name == "shut" { "1000" } else { "200" });
+        // Its end ends the child, however this process ends.
+        command.stdin(std::process::Stdio::piped()).kill_on_drop(true);
+        Ok(Self {
+            child: command.spawn()?,
+            status,
+        })
+    }
+
+    /// What it told last.
+    pub(crate) fn told(&mut self) -> Outcome<Told> {
+        if let Some(status) = self.child.try_wait()? {
+            return Err(format!("an extractor ended by itself: {status}").into());
+        }
+        let bytes =
+            std::fs::read(&self.status).map_err(|error| format!("an extractor told nothing: {error}"))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Ends it and gives its last word.
+    pub(crate) async fn stop(mut self) -> Outcome<Told> {
+        let told = self.told()?;
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        }
+        tokio::time::timeout(Duration::from_secs(20), self.child.wait())
+            .await
+            .map_err(|_| "an extractor did not end within 20 s")??;
+        Ok(told)
+    }
+}
+
+/// Completes when this process is asked to end, or whoever started it is gone.
+pub(crate) async fn asked_to_end() -> Outcome<()> {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let (gone, orphaned) = tokio::sync::oneshot::channel();
+    // A thread of its own, for reading from a pipe cannot be cancelled.
+    std::thread::spawn(move || {
+        let mut nothing = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut std::io::stdin(), &mut nothing);
+        let _ = gone.send(());
+    });
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = orphaned => {}
+    }
+    Ok(())
+}
