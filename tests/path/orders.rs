@@ -119,7 +119,7 @@ async fn a_pause_takes_effect_outlives_the_agent_and_is_taken_back() {
 /// The bureau's connection key, and a signing key that nobody trusts.
 async fn forge(site: &Site) {
     let seed = fs::read_to_string(site.file("keys/bureau/connect.seed")).unwrap();
-    let exchange = JetStream::connect(Options::command(&site.nats.url(), "bureau", seed))
+    let exchange = JetStream::connect(Options::command(site.nats.url(), "bureau", seed))
         .await
         .unwrap();
     let (key, party) = (SigningKey::generate(), PartyName::new("bureau").unwrap());

@@ -111,8 +111,8 @@ impl Report {
         self.shut = Some((percent, rows));
     }
 
-    pub(crate) fn idle(&mut self, variant: &'static str, rate: f64) {
-        println!("idle machine: {variant:<7} {rate:>9.0} rows/s");
+    pub(crate) fn idle(&mut self, variant: &'static str, rate: f64, gate: &Value) {
+        println!("idle machine: {variant:<7} {rate:>9.0} rows/s{}", told(gate));
         self.idle.entry(variant).or_default().push(rate);
     }
 

@@ -53,7 +53,8 @@ pub(crate) async fn run(
         };
         for variant in order {
             let (first, last) = span(rig, variant, IDLE).await?;
-            report.idle(variant.name, rate(&first, &last));
+            let gate = last.status.pointer("/gate").cloned().unwrap_or_default();
+            report.idle(variant.name, rate(&first, &last), &gate);
         }
     }
     let spells = variants

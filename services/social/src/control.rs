@@ -133,7 +133,7 @@ impl Known {
             .values()
             .filter(|order| !in_force.contains_key(&order.id))
         {
-            let mut act = act_of(order, format!("{}.ends", order.action.kind()));
+            let mut act = act_of(order, &format!("{}.ends", order.action.kind()));
             let newest = record.map(|control| &control.newest);
             if !order.holds(now) {
                 act.detail
@@ -150,7 +150,7 @@ impl Known {
             .values()
             .filter(|order| !self.in_force.contains_key(&order.id))
         {
-            acts.push(act_of(order, format!("{}.begins", order.action.kind())));
+            acts.push(act_of(order, &format!("{}.begins", order.action.kind())));
         }
         self.in_force = in_force;
         (orders, acts)

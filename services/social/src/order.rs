@@ -121,7 +121,7 @@ pub async fn give(
             .map_err(|error| OrderError::Seal(error.to_string()))?;
         if race == 0 {
             let action = format!("{}.order", newest.action.kind());
-            append(exchange, who, &act_of(&newest, action)).await?;
+            append(exchange, who, &act_of(&newest, &action)).await?;
         }
         let published = exchange.publish_control(who.party, Bytes::from(bytes), expected);
         if let Published::Done { .. } = published.await? {
@@ -172,7 +172,7 @@ fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
 }
 
 /// PURE: what is noted of an order, by whoever gives or obeys it.
-pub(crate) fn act_of(order: &Order, action: String) -> Act {
+pub(crate) fn act_of(order: &Order, action: &str) -> Act {
     let mut detail = BTreeMap::from([
         ("order".to_owned(), order.id.clone()),
         ("scope".to_owned(), order.scope.clone()),

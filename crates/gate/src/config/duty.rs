@@ -15,10 +15,8 @@ use crate::law::relief;
 #[serde(default, deny_unknown_fields)]
 pub struct DutyConfig {
     /// How much longer the business's processes may take because of ours, in percent of their
-    /// time on or waiting for a processor, without the kernel's help.
+    /// time on or waiting for a processor.
     pub harm_budget: f64,
-    /// The same with the kernel's help.
-    pub harm_budget_with_kernel: f64,
     /// How long a gate that has just opened works at `probation_duty`.
     pub probation: Span,
     /// Percent of the time on probation.
@@ -46,7 +44,6 @@ impl Default for DutyConfig {
         let law = DutyLaw::default();
         Self {
             harm_budget: percent(law.harm_budget),
-            harm_budget_with_kernel: percent(law.harm_budget_kernel),
             probation: span(law.probation),
             probation_duty: percent(law.probation_duty),
             least: percent(law.least),
@@ -76,7 +73,6 @@ impl DutyConfig {
     pub fn law(&self) -> DutyLaw {
         DutyLaw {
             harm_budget: self.harm_budget / 100.0,
-            harm_budget_kernel: self.harm_budget_with_kernel / 100.0,
             probation: self.probation.get(),
             probation_duty: self.probation_duty / 100.0,
             least: self.least / 100.0,
@@ -109,13 +105,12 @@ impl DutyConfig {
                 return wrong(key, *value, "it must not be below duty.least");
             }
         }
-        for (key, value) in [
-            ("duty.harm_budget", self.harm_budget),
-            ("duty.harm_budget_with_kernel", self.harm_budget_with_kernel),
-        ] {
-            if !(0.0..=1_000.0).contains(&value) || value <= 0.0 {
-                return wrong(key, value, "give a percentage above 0, for example 5");
-            }
+        if !(0.0..=1_000.0).contains(&self.harm_budget) || self.harm_budget <= 0.0 {
+            return wrong(
+                "duty.harm_budget",
+                self.harm_budget,
+                "give a percentage above 0, for example 5",
+            );
         }
         if !(5.0..=90.0).contains(&self.rests) {
             let remedy = "give 5 to 90: without rests nobody knows how the business does without us";

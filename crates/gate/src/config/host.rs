@@ -40,7 +40,7 @@ pub struct HostSignalConfig {
     /// At this reading or above connections are dropped too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical: Option<f64>,
-    /// Only these disks. For `disk` alone.
+    /// Only these disks or interfaces. For `disk` and `network` alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
 }
@@ -81,11 +81,11 @@ impl HostSignalConfig {
     pub(super) fn validate(&self, shipped: &Shipped) -> Result<(), ConfigError> {
         let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
         let [stop_key, resume_key, critical_key, only_key] = shipped.keys;
-        if !self.only.is_empty() && shipped.name != "disk" {
+        if !self.only.is_empty() && !["disk", "network"].contains(&shipped.name) {
             return wrong(
                 only_key,
                 "is given".to_owned(),
-                "only disk knows it: leave it out",
+                "only disk and network know it: leave it out",
             );
         }
         if !self.is_wanted(shipped) {

@@ -39,6 +39,8 @@ pub struct SignalsConfig {
     pub psi_memory: HostSignalConfig,
     /// How busy the busiest disk is.
     pub disk: HostSignalConfig,
+    /// How much the busiest interface moves.
+    pub network: HostSignalConfig,
     /// A file that shuts the gate while it exists. Off unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<StopFileConfig>,
@@ -72,6 +74,7 @@ impl SignalsConfig {
             "psi_io" => &self.psi_io,
             "psi_memory" => &self.psi_memory,
             "disk" => &self.disk,
+            "network" => &self.network,
             _ => &self.host_cpu,
         }
     }

@@ -180,7 +180,7 @@ impl LawState {
             return;
         }
         let Some(share) = self.duty.step(tick, is_quiet, law, now) else {
-            *verdict = Verdict::shut(self.duty.over_budget(tick.kernel, law, now), now, verdict.expires);
+            *verdict = Verdict::shut(self.duty.over_budget(law, now), now, verdict.expires);
             return;
         };
         verdict.duty = share.duty;

@@ -69,11 +69,11 @@ proptest! {
 
     #[test]
     fn torn_and_spoilt_files_lose_what_is_spoilt_alone(
-        steps in any_steps(), cut in 0.0..1.0_f64, at in 0.0..1.0_f64, flip in 1_u8..,
+        steps in any_steps(), cut in 0_usize..1_000, at in 0_usize..1_000, flip in 1_u8..,
     ) {
         let block = filled(&steps);
         let framed = frame::frame(&block.encode().unwrap_or_default());
-        let place = |share: f64| (framed.len() as f64 * share) as usize;
+        let place = |thousandths: usize| framed.len() * thousandths / 1_000;
         // A torn block between two whole ones.
         let torn = [&framed, &framed[..place(cut)], &framed].concat();
         prop_assert_eq!(frame::find(&torn).blocks, vec![block.clone(), block.clone()]);

@@ -204,7 +204,7 @@ impl Sampler {
             let verdict = law::advance(&mut state, &sample, &tick, &orders, &self.plan.limits, now);
             let due = now.mono.saturating_add(self.plan.pace.interval);
             self.turnstile
-                .note(state.harm(), self.plan.limits.law.budget(kernel), due);
+                .note(state.harm(), self.plan.limits.law.harm_budget, due);
             self.turnstile.publish(Some(&sample), verdict);
         }
         let now = self.turnstile.clock.now();

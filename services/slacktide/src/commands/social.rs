@@ -153,7 +153,12 @@ struct Page {
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        serde_json::to_value(self.view.status()).unwrap_or_default()
+        let mut status = serde_json::to_value(self.view.status()).unwrap_or_default();
+        if let Some(page) = status.as_object_mut() {
+            let probes = serde_json::to_value(crate::probes::count()).unwrap_or_default();
+            page.insert("probes".to_owned(), probes);
+        }
+        status
     }
 
     #[expect(
@@ -177,6 +182,13 @@ impl Report for Page {
                 since.as_secs_f64(),
             );
         }
+        let probes = crate::probes::count();
+        let help = "Statements with which signals asked the core, whether the gate was open or not.";
+        text.counter("slacktide_probes_total", help, &[], probes.probes as f64);
+        let help = "Probes that failed or were late.";
+        text.counter("slacktide_probe_failures_total", help, &[], probes.failures as f64);
+        let help = "The slowest probe.";
+        text.gauge("slacktide_probe_max_seconds", help, &[], probes.max_us as f64 / 1e6);
         text.gauge(
             "slacktide_lease_held",
             "1 while this process may read.",

@@ -116,6 +116,14 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "share of the time in which the busiest whole disk worked, for us too"
     ),
+    shipped!(
+        "network",
+        "MB/s",
+        false,
+        (80.0, 50.0, None),
+        1_000_000.0,
+        "what the busiest interface received and sent, for us too; set the limits by the link's speed"
+    ),
 ];
 
 /// What the user is told of a signal.
@@ -198,6 +206,20 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
             let disks = parse::disks(&read("/proc/diskstats")?, wanted).unwrap_or_default();
             known("/proc/diskstats", !disks.is_empty())
         }
+        "network" => {
+            let links = parse::interfaces(&read("/proc/net/dev")?).unwrap_or_default();
+            let wanted = |name: &str| is_link(name, &config.network.only);
+            known("/proc/net/dev", links.iter().any(|(name, ..)| wanted(name)))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Whether an interface counts: those that are named, or all but the loopback.
+pub(super) fn is_link(name: &str, only: &[String]) -> bool {
+    if only.is_empty() {
+        name != "lo"
+    } else {
+        only.iter().any(|link| link == name)
     }
 }

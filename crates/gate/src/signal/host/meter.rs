@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::catalogue::is_link;
 use super::parse;
 use crate::config::SignalsConfig;
 use crate::foreground::{ForegroundReader, Snapshot, between};
@@ -40,6 +41,10 @@ enum What {
         looks: VecDeque<f64>,
     },
     Disk {
+        only: Vec<String>,
+        before: Option<(Instant, Vec<(String, u64)>)>,
+    },
+    Network {
         only: Vec<String>,
         before: Option<(Instant, Vec<(String, u64)>)>,
     },
@@ -103,6 +108,10 @@ impl Meter {
                 let only = config.disk.only.clone();
                 ("/proc/diskstats", What::Disk { only, before: None })
             }
+            "network" => {
+                let only = config.network.only.clone();
+                ("/proc/net/dev", What::Network { only, before: None })
+            }
             "sched_delay" => {
                 let reader = Box::new(ForegroundReader::new(own_pids.clone(), config.foreground.clone()));
                 ("", What::Delay { reader, before: None })
@@ -158,6 +167,19 @@ impl Meter {
                 let then = before.replace(now.clone()).ok_or_else(first)?;
                 busiest(&then, &now)
             }
+            What::Network { only, before } => {
+                let all = parse::interfaces(text).ok_or_else(unknown)?;
+                let wanted = all.into_iter().filter(|(name, ..)| is_link(name, only));
+                let moved = wanted.map(|(name, received, sent)| (name, received.saturating_add(sent)));
+                let now = (Instant::now(), moved.collect::<Vec<_>>());
+                if now.1.is_empty() || now.1.len() < only.len() {
+                    return Err(SignalError(
+                        "an interface of signals.network.only is not there, or there is none".to_owned(),
+                    ));
+                }
+                let then = before.replace(now.clone()).ok_or_else(first)?;
+                fullest(&then, &now)
+            }
             What::Delay { .. } => Err(unknown()),
         }
     }
@@ -185,6 +207,22 @@ fn busiest(
     });
     let most = busy.max().ok_or_else(first)?;
     Ok(parse::percent(most.saturating_mul(1_000), window))
+}
+
+/// Bytes a microsecond, which are megabytes a second, of the interface that moved the most. A
+/// counter that went back says nothing: the interface was made anew.
+#[expect(clippy::cast_precision_loss, reason = "bytes over a window are far below 2^52")]
+fn fullest(
+    then: &(Instant, Vec<(String, u64)>),
+    now: &(Instant, Vec<(String, u64)>),
+) -> Result<f64, SignalError> {
+    let window = (now.0 - then.0).as_micros().max(1) as f64;
+    let moved = now.1.iter().filter_map(|(name, bytes)| {
+        let (_, before) = then.1.iter().find(|(other, _)| other == name)?;
+        bytes.checked_sub(*before)
+    });
+    let most = moved.max().ok_or_else(first)?;
+    Ok(most as f64 / window)
 }
 
 /// Runnable tasks per core, less the one that looks and the mean number of ours that ran.
@@ -243,6 +281,21 @@ mod tests {
         assert_eq!(pressure.add(at(4_600), 6_000_000), Some(0.0));
         // A counter that went back is no reading.
         assert_eq!(pressure.add(at(5_000), 1), None);
+    }
+
+    #[test]
+    fn the_fullest_interface_counts_in_megabytes_a_second() {
+        let at = Instant::now();
+        let link = |name: &str, bytes| (name.to_owned(), bytes);
+        let then = (at, vec![link("eth0", 0), link("eth1", 500)]);
+        let now = (
+            at + Duration::from_millis(100),
+            vec![link("eth0", 8_000_000), link("eth1", 600)],
+        );
+        assert!(fullest(&then, &now).is_ok_and(|rate| (rate - 80.0).abs() < 1e-9));
+        // Made anew between the two looks.
+        assert!(fullest(&now, &then).is_err());
+        assert!(is_link("eth0", &[]) && !is_link("lo", &[]) && is_link("lo", &["lo".to_owned()]));
     }
 
     proptest! {
