@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// Only these loads: 30, 60, 85, burst; none for none.
     #[arg(long, value_delimiter = ',')]
     pub(crate) loads: Option<Vec<String>>,
-    /// Only these variants: timer, bare, kernel, tuned.
+    /// Only these variants: nobody, timer, bare, kernel, tuned.
     #[arg(long, value_delimiter = ',')]
     pub(crate) variants: Option<Vec<String>>,
     /// Leave out the rows moved where there is slack.
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Slacktide's agent.
     #[command(hide = true)]
     Agent(Child),
+    /// Nobody: what the slots differ by themselves.
+    #[command(hide = true)]
+    Nobody(Child),
 }
 
 /// What a child is told.

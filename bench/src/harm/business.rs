@@ -9,6 +9,7 @@ use crate::Outcome;
 use crate::latency::{self, Transaction};
 use crate::plan::Load;
 use crate::rig::Rig;
+use crate::worker::now_us;
 
 const CLIENTS: &str = "6";
 
@@ -24,11 +25,31 @@ fn command(rig: &Rig, seconds: u64) -> Command {
     command
 }
 
-/// Transactions a second without a limit, in six seconds; the first run only warms up.
+/// The highest rate that the machine serves without a growing line, in transactions a second.
+///
+/// Without a limit the clients wait for each other and the processors never sleep, which is
+/// cheaper than any open line of customers: at 85 % of that rate the machine is overloaded. So
+/// rates are tried from there downwards until the latencies stay low.
 pub(crate) async fn highest(rig: &Rig) -> Outcome<f64> {
     unlimited(rig).await?;
-    unlimited(rig).await
+    let most = unlimited(rig).await?;
+    for percent in (40..=95).rev().step_by(5) {
+        let tried = Business::start(rig, "try", Load::Steady(percent), most, TRY + 1)?;
+        let from = now_us() + 1_000_000;
+        let transactions = tried.ended().await?;
+        let service = latency::service(&transactions, from, from + TRY * 1_000_000);
+        if service.p99 < SERVED_US {
+            return Ok(most * f64::from(percent) / 100.0);
+        }
+    }
+    Err("the machine is too busy with other things to find out what it can serve".into())
 }
+
+/// Seconds of one try.
+const TRY: u64 = 4;
+
+/// A p99 below this is no growing line, in microseconds.
+const SERVED_US: u64 = 20_000;
 
 async fn unlimited(rig: &Rig) -> Outcome<f64> {
     let ran = command(rig, 6).arg(&rig.core.url).output().await?;

@@ -61,11 +61,18 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
     match &arguments.command {
         Some(Command::Timer(child)) => timer::run(child).await,
         Some(Command::Agent(child)) => agent::run(child).await,
+        Some(Command::Nobody(child)) => nobody(child).await,
         None => tokio::select! {
             done = bench(arguments) => done,
             _ = tokio::signal::ctrl_c() => Err("interrupted; nothing is left running".into()),
         },
     }
+}
+
+/// Reads nothing: the slots of this one show how much the slots differ by themselves.
+async fn nobody(child: &arguments::Child) -> Outcome<()> {
+    worker::Told::now(0, serde_json::Value::Null).write(&child.status)?;
+    worker::asked_to_end().await
 }
 
 async fn bench(arguments: &Arguments) -> Outcome<()> {

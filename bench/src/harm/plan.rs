@@ -50,13 +50,24 @@ pub(crate) fn loads(arguments: &Arguments) -> Vec<Load> {
         .collect()
 }
 
+/// Kinds of children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Reads nothing.
+    Nobody,
+    /// The prior art.
+    Timer,
+    /// Slacktide.
+    Agent,
+}
+
 /// Who extracts.
 #[derive(Debug, Clone)]
 pub(crate) struct Variant {
     /// Its name.
     pub(crate) name: &'static str,
-    /// The prior art; otherwise Slacktide.
-    pub(crate) is_timer: bool,
+    /// What it is.
+    pub(crate) kind: Kind,
     /// The keys of the gate's table.
     pub(crate) gate: Option<PathBuf>,
     /// The idle group.
@@ -79,14 +90,20 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
         .map_err(|error| format!("{}: {error}", arguments.tuned.display()))?;
     let slacktide = |name, gate, group| Variant {
         name,
-        is_timer: false,
+        kind: Kind::Agent,
         gate,
         group,
     };
     let mut all = vec![
         Variant {
+            name: "nobody",
+            kind: Kind::Nobody,
+            gate: None,
+            group: None,
+        },
+        Variant {
             name: "timer",
-            is_timer: true,
+            kind: Kind::Timer,
             gate: None,
             group: None,
         },

@@ -231,7 +231,11 @@ impl Report {
         let mut tell = |what: String, verdict: Verdict| {
             let _ = writeln!(text, "  {:<13} {what}", verdict.name());
         };
-        for line in self.lines.iter().filter(|line| line.variant != "timer") {
+        for line in self
+            .lines
+            .iter()
+            .filter(|line| !["timer", "nobody"].contains(&line.variant))
+        {
             let (load, variant) = (&line.load, line.variant);
             let p99 = line.p99;
             tell(
@@ -299,7 +303,7 @@ impl Report {
         for line in self
             .lines
             .iter()
-            .filter(|line| line.load == "bursts" && line.variant != "timer")
+            .filter(|line| line.load == "bursts" && !["timer", "nobody"].contains(&line.variant))
         {
             let Some(quiet) = line.quiet_rows_per_second else {
                 continue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::business::{BURST, Business};
-use crate::plan::{Load, Variant};
+use crate::plan::{Kind, Load, Variant};
 use crate::report::Report;
 use crate::rig::Rig;
 use crate::slots::rate;
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     std::fs::write(&shut, format!("[signals.stop_file]\npath = {stop:?}\n"))?;
     let variant = Variant {
         name: "shut",
-        is_timer: false,
+        kind: Kind::Agent,
         gate: Some(shut),
         group: None,
     };
@@ -51,7 +51,7 @@ pub(crate) async fn run(
         } else {
             variants.iter().rev().collect()
         };
-        for variant in order {
+        for variant in order.into_iter().filter(|variant| variant.kind != Kind::Nobody) {
             let (first, last) = span(rig, variant, IDLE).await?;
             let gate = last.status.pointer("/gate").cloned().unwrap_or_default();
             report.idle(variant.name, rate(&first, &last), &gate);
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     }
     let spells = variants
         .iter()
-        .filter(|variant| !variant.is_timer && (arguments.full || variant.name != "tuned"));
+        .filter(|variant| variant.kind == Kind::Agent && (arguments.full || variant.name != "tuned"));
     for variant in spells {
         println!("a quiet spell of {} s: {}", SPELL.as_secs(), variant.name);
         let business = Business::start(rig, "spell", Load::Burst, most, 2 * BURST)?;

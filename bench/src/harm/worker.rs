@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::Outcome;
-use crate::plan::Variant;
+use crate::plan::{Kind, Variant};
 use crate::rig::Rig;
 
 /// What a child writes every tenth of a second.
@@ -76,7 +76,11 @@ impl Worker {
         let _ = std::fs::remove_file(&status);
         let mut command = Command::new("setsid");
         command.arg(std::env::current_exe()?);
-        command.arg(if variant.is_timer { "timer" } else { "agent" });
+        command.arg(match variant.kind {
+            Kind::Nobody => "nobody",
+            Kind::Timer => "timer",
+            Kind::Agent => "agent",
+        });
         command.arg("--url").arg(rig.core.url_as(&rig.reader));
         command.arg("--status").arg(&status);
         command.arg("--feeds").arg(feeds.to_string());

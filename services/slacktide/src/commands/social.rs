@@ -186,9 +186,19 @@ impl Report for Page {
         let help = "Statements with which signals asked the core, whether the gate was open or not.";
         text.counter("slacktide_probes_total", help, &[], probes.probes as f64);
         let help = "Probes that failed or were late.";
-        text.counter("slacktide_probe_failures_total", help, &[], probes.failures as f64);
+        text.counter(
+            "slacktide_probe_failures_total",
+            help,
+            &[],
+            probes.failures as f64,
+        );
         let help = "The slowest probe.";
-        text.gauge("slacktide_probe_max_seconds", help, &[], probes.max_us as f64 / 1e6);
+        text.gauge(
+            "slacktide_probe_max_seconds",
+            help,
+            &[],
+            probes.max_us as f64 / 1e6,
+        );
         text.gauge(
             "slacktide_lease_held",
             "1 while this process may read.",

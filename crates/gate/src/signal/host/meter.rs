@@ -211,7 +211,10 @@ fn busiest(
 
 /// Bytes a microsecond, which are megabytes a second, of the interface that moved the most. A
 /// counter that went back says nothing: the interface was made anew.
-#[expect(clippy::cast_precision_loss, reason = "bytes over a window are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bytes over a window are far below 2^52"
+)]
 fn fullest(
     then: &(Instant, Vec<(String, u64)>),
     now: &(Instant, Vec<(String, u64)>),
