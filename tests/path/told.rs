@@ -28,10 +28,17 @@ async fn a_running_gate_is_explained_and_watched_and_its_samples_are_recorded() 
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["gate"]["reason_kind"], "over_limit");
 
+    let more = async |than: u64| {
+        let many = move |samples: &Value| samples.as_u64() > Some(than);
+        let samples = social.shows("more samples", "/gate/samples", many).await;
+        samples.as_u64().unwrap()
+    };
+    let shut = more(20).await;
     fs::remove_file(site.file("stop")).unwrap();
     social
         .shows("the gate to open", "/gate/state", |state| state != "shut")
         .await;
+    more(shut + 20).await;
     let (went_well, told) = site.command(&ask).await;
     assert!(went_well && told.contains("Work may take"), "{told}");
     social.stop().await;
