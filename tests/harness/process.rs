@@ -164,6 +164,15 @@ impl Process {
         self.status
     }
 
+    /// Whether it has ended, as the kernel tells it: one that was not waited for is a zombie. For whoever may only look.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        stat.ok()
+            .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z')))
+            .unwrap_or(true)
+    }
+
     /// SIGKILL; returns when it is gone. Nothing happens when it had already ended.
     pub fn kill9(&mut self) {
         if self.ended().is_none() {

@@ -272,7 +272,14 @@ impl Agent {
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         until(what, patience, async || {
-            let status = self.status().await.ok_or("no answer")?;
+            let Some(status) = self.status().await else {
+                assert!(
+                    !self.process.is_over(),
+                    "it ended before {what}:\n{}",
+                    self.process.stderr()
+                );
+                return Err(format!("no answer; it wrote:\n{}", self.process.stderr()));
+            };
             let value = status.pointer(pointer).cloned().unwrap_or(Value::Null);
             if wanted(&value) {
                 Ok(value)

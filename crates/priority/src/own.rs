@@ -7,7 +7,9 @@ use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, getpid, getsid, setpriority_process};
+use rustix::process::{Pid, setpriority_process};
+
+use crate::process::Proc;
 
 const LOWEST: i32 = 19;
 
@@ -36,7 +38,13 @@ pub fn lower() -> Vec<Step> {
     let step = |name, outcome| Step { name, outcome };
     vec![
         step("nice", nice(Path::new("/proc/self/task"))),
-        step("autogroup", autogroup(Path::new("/proc/self/autogroup"), leads())),
+        step(
+            "autogroup",
+            autogroup(
+                Path::new("/proc/self/autogroup"),
+                leads(&Proc::default(), std::process::id()),
+            ),
+        ),
         step("io_class", io_class(std::process::id())),
     ]
 }
@@ -56,8 +64,11 @@ fn nice(tasks: &Path) -> Result<(), String> {
 }
 
 /// An autogroup is a session's: lowered for a session that others lead, it would lower them too.
-fn leads() -> bool {
-    getsid(None).is_ok_and(|session| session == getpid())
+///
+/// Asked of `/proc`, and not of `getsid`: that gives 0 where the leader is in another process namespace, which is no
+/// number of a process and which the bindings take for impossible.
+fn leads(proc: &Proc, pid: u32) -> bool {
+    proc.life(pid).is_ok_and(|life| life.session == pid)
 }
 
 fn autogroup(file: &Path, leads: bool) -> Result<(), String> {
@@ -113,6 +124,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file)?, "/autogroup-1 nice 0\n");
         assert_eq!(autogroup(&file, true), Ok(()));
         assert_eq!(std::fs::read_to_string(&file)?, "19");
+        Ok(())
+    }
+
+    #[test]
+    fn a_leader_outside_this_namespace_is_no_leader_here() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join("7"))?;
+        let with = |session: &str| {
+            let stat = format!("7 (slacktide) S 1 7 {session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0");
+            std::fs::write(folder.path().join("7/stat"), stat)?;
+            Ok::<_, std::io::Error>(leads(&Proc::at(folder.path()), 7))
+        };
+        assert!(with("7")? && !with("3")? && !with("0")?);
         Ok(())
     }
 

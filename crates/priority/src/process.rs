@@ -27,6 +27,9 @@ pub struct Life {
     pub name: String,
     /// Who started it; 0 outside this namespace.
     pub parent: u32,
+    /// Its session: the number of the process that leads it; 0 where that one is outside this namespace, as in a
+    /// container or under a supervisor.
+    pub session: u32,
     /// When, in ticks since the host started.
     pub start: u64,
 }
@@ -141,6 +144,7 @@ fn life(pid: u32, stat: &str) -> Option<Life> {
         pid,
         name: name.to_owned(),
         parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
 }
@@ -159,11 +163,11 @@ mod tests {
 
     #[test]
     fn a_name_cannot_forge_the_fields() {
-        let stat = "7 (a) S 1 1) S 3 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0";
+        let stat = "7 (a) S 1 1) S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0";
         let life = life(7, stat).expect("a life");
         assert_eq!(
-            (life.name.as_str(), life.parent, life.start),
-            ("a) S 1 1", 3, 999)
+            (life.name.as_str(), life.parent, life.session, life.start),
+            ("a) S 1 1", 3, 5, 999)
         );
         assert!(super::life(7, "7 (a) S 1").is_none() && super::life(7, "").is_none());
     }
