@@ -48,7 +48,7 @@ impl Arguments {
     }
 
     pub(crate) fn slot_seconds(&self) -> u64 {
-        self.slot.unwrap_or(if self.full { 10 } else { 6 })
+        self.slot.unwrap_or(if self.full { 12 } else { 8 })
     }
 }
 

@@ -75,6 +75,20 @@ async fn nobody(child: &arguments::Child) -> Outcome<()> {
     worker::asked_to_end().await
 }
 
+async fn measure(
+    rig: &rig::Rig,
+    arguments: &Arguments,
+    most: f64,
+    variants: &[plan::Variant],
+    report: &mut report::Report,
+) -> Outcome<()> {
+    slack::run(rig, arguments, most, variants, report).await?;
+    for load in (1..).zip(plan::loads(arguments)) {
+        slots::run(rig, arguments, most, load, variants, report).await?;
+    }
+    Ok(())
+}
+
 async fn bench(arguments: &Arguments) -> Outcome<()> {
     let rig = rig::Rig::start(arguments.rows).await?;
     println!("finding the business's highest rate");
@@ -82,10 +96,9 @@ async fn bench(arguments: &Arguments) -> Outcome<()> {
     println!("{most:.0} transactions a second at most; seed {}", arguments.seed);
     let mut report = report::Report::new(arguments, most);
     let variants = plan::variants(arguments, &rig)?;
-    slack::run(&rig, arguments, most, &variants, &mut report).await?;
-    for load in (1..).zip(plan::loads(arguments)) {
-        slots::run(&rig, arguments, most, load, &variants, &mut report).await?;
-    }
+    let measured = measure(&rig, arguments, most, &variants, &mut report).await;
+    plan::clear(&variants);
+    measured?;
     println!("\n{}", report.table());
     for path in report.write()? {
         println!("written to {}", path.display());

@@ -124,6 +124,15 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
     Ok(all)
 }
 
+/// Takes the idle group away again; nothing of ours is in it any more.
+pub(crate) fn clear(variants: &[Variant]) {
+    let Ok(hierarchy) = Hierarchy::of_host() else { return };
+    for group in variants.iter().filter_map(|variant| variant.group.as_ref()) {
+        // The second variant of the same group finds nothing.
+        let _ = std::fs::remove_dir(hierarchy.directory(group));
+    }
+}
+
 /// Every variant once a round, in an order that is drawn anew each round.
 pub(crate) fn order(variants: usize, rounds: usize, seed: u64) -> Vec<usize> {
     let mut lot = StdRng::seed_from_u64(seed);

@@ -1,4 +1,4 @@
-//! Slots: the business without an extractor, and right after that with one.
+//! Slots: the business without an extractor, with one, and without again.
 
 use std::time::Duration;
 
@@ -22,7 +22,10 @@ const LEAD: Duration = Duration::from_secs(6);
 /// Before the first slot.
 const WARM: Duration = Duration::from_secs(3);
 
-/// One slot of an extractor beside the slots around it.
+/// After an extractor ended, until the business is measured without it again.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// One slot of an extractor beside the time around it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Slot {
     /// The load.
@@ -31,8 +34,8 @@ pub(crate) struct Slot {
     pub(crate) variant: &'static str,
     /// What the business got.
     pub(crate) service: Service,
-    /// What it got just before.
-    pub(crate) before: Service,
+    /// What it got just before and just after.
+    pub(crate) without: Service,
     /// Rows read a second.
     pub(crate) rows_per_second: f64,
     /// The same in the quiet after a burst.
@@ -73,29 +76,36 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// Without, with, and without again: what drifts by itself weighs on both sides alike.
 async fn steady(rig: &Rig, load: Load, most: f64, variant: &Variant, span: Duration) -> Outcome<Slot> {
-    let whole = WARM + span * 2 + LEAD + Duration::from_secs(1);
+    let whole = WARM + span * 2 + LEAD + SETTLE + Duration::from_secs(1);
     let business = Business::start(rig, "slot", load, most, whole.as_secs())?;
     tokio::time::sleep(WARM).await;
-    let without = now_us();
-    tokio::time::sleep(span).await;
-    let without = (without, now_us());
+    let before = during(span / 2).await;
     let mut worker = Worker::start(rig, variant, 1)?;
     tokio::time::sleep(LEAD).await;
-    let (with, first) = (now_us(), worker.told()?);
-    tokio::time::sleep(span).await;
-    let with = (with, now_us());
+    let first = worker.told()?;
+    let with = during(span).await;
     let last = worker.stop().await?;
+    tokio::time::sleep(SETTLE).await;
+    let after = during(span / 2).await;
     let transactions = business.ended().await?;
     Ok(Slot {
         load: load.to_string(),
         variant: variant.name,
-        service: latency::service(&transactions, with.0, with.1),
-        before: latency::service(&transactions, without.0, without.1),
+        service: latency::service(&transactions, &[with]),
+        without: latency::service(&transactions, &[before, after]),
         rows_per_second: rate(&first, &last),
         quiet_rows_per_second: None,
         gate: gate(&last),
     })
+}
+
+/// Lets so much time pass, and says from when to when.
+async fn during(span: Duration) -> (u64, u64) {
+    let from = now_us();
+    tokio::time::sleep(span).await;
+    (from, now_us())
 }
 
 /// A burst without, and a burst with; the extractor starts in the quiet between them, where
@@ -119,8 +129,8 @@ async fn burst(rig: &Rig, most: f64, variant: &Variant) -> Outcome<Slot> {
     Ok(Slot {
         load: Load::Burst.to_string(),
         variant: variant.name,
-        service: latency::service(&transactions, with.0, with.1),
-        before: latency::service(&transactions, without.0, without.1),
+        service: latency::service(&transactions, &[with]),
+        without: latency::service(&transactions, &[without]),
         rows_per_second: rate(&first, &last),
         quiet_rows_per_second: Some(rate(&quiet, &last)),
         gate: gate(&last),

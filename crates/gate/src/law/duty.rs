@@ -6,6 +6,9 @@
 //! stalls at small duties. A harm that stays over the budget at the least duty shuts the gate
 //! for a while that doubles (after MS Manners). Without any business: all of the time.
 //!
+//! After a decrease the harm is measured anew: what was seen at the larger duty is no word about the smaller one, and
+//! would halve it again and again before the first look at what the halving did.
+//!
 //! One tick in a few is a rest, placed at random so that it beats with no period of the
 //! business's: it is the control group of [`harm`](super::harm).
 
@@ -64,16 +67,16 @@ impl Default for DutyLaw {
             probation: Duration::from_millis(300),
             probation_duty: 0.05,
             least: 0.01,
-            most_bare: 0.25,
+            most_bare: 0.10,
             most_kernel: 0.4,
-            most_blind: 0.10,
+            most_blind: 0.05,
             increase: 0.05,
             increase_kernel: 0.25,
             decrease: 0.5,
             round: 10,
             rests: 0.2,
             backoff: Duration::from_secs(10),
-            quantum_busy: Duration::from_millis(2),
+            quantum_busy: Duration::from_millis(1),
             quantum_idle: Duration::from_millis(20),
             patience: Duration::from_millis(20),
         }
@@ -86,7 +89,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 /// Standard errors that the harm must be over the budget by, before it counts as surely over.
 const SURE: f64 = 1.5;
 
-/// The same, before the gate shuts for it.
+/// The same, before the gate shuts for it; and before the duty shrinks where the kernel puts our work behind, for
+/// there a harm is less likely than a bad second of the machine.
 const VERY_SURE: f64 = 3.0;
 
 /// A gate that saw business within so many ticks is not quiet: one tick between two
@@ -237,7 +241,8 @@ impl DutyState {
         let (harm, error) = self.harm().known.unwrap_or((0.0, 0.0));
         let budget = law.harm_budget;
         let increase = if kernel { law.increase_kernel } else { law.increase };
-        if harm - SURE * error > budget {
+        let sure = if kernel { VERY_SURE } else { SURE };
+        if harm - sure * error > budget {
             if self.duty <= law.least && harm - VERY_SURE * error > budget {
                 let times = self.away.map_or(0, |(_, times)| times);
                 let wait = law
@@ -251,6 +256,7 @@ impl DutyState {
                 return None;
             }
             self.duty = (self.duty * law.decrease).max(law.least);
+            self.harm.forget_working();
         } else if harm - error <= budget {
             // Not even likely over it: an estimate that is not sure yet must not stand still.
             self.duty = (self.duty + increase).min(self.most(kernel, law));

@@ -1,13 +1,19 @@
 //! PURE: what our work costs the business.
 //!
-//! The business's processes run, and wait for a processor while they could run. From the two
-//! comes their stretch, (run + wait) / run: how much longer their work takes than it would alone.
-//! The gate rests now and then while it is open; the stretch of those ticks is the control group,
-//! and the harm is the stretch while we work over the stretch while we rest, less one. Where
-//! waiting and work are about exponentially distributed, the same ratio holds for the higher
+//! The business's processes run, and wait for a processor while they could run. The gate rests now and then while it
+//! is open; those ticks are the control group. Two things are compared between ticks in which we worked and rests:
+//!
+//! - the **stretch**, (run + wait) / run: how much longer their work takes because others are on the processors;
+//! - the **turn**, (run + wait) / times that they were put on a processor: how long one statement of theirs takes from
+//!   being woken to waiting for the next. It also sees what a processor shared with us does to their pace, by its other
+//!   hardware thread, its caches, its memory. Where processes run for long at a time it tells little, and has a large
+//!   error there.
+//!
+//! The harm is each while we work over the same while we rest, less one; the one that is more surely large counts.
+//! Where waiting and work are about exponentially distributed, the same ratio holds for the higher
 //! percentiles. The baseline is measured anew all the time: one from the start drifts away.
 //!
-//! Weighted by run time and forgotten by halves, so that the estimate follows the day. The error
+//! Weighted, and forgotten by halves, so that the estimate follows the day. The error
 //! is the standard error of two weighted means.
 
 use crate::foreground::Strain;
@@ -21,48 +27,81 @@ const LEAST_TICKS: f64 = 5.0;
 /// What one tick keeps of the weight of what came before it: half is forgotten in 200 ticks.
 const KEEP: f64 = 0.996_54;
 
-/// Weighted sums of one group.
+/// Of two estimates the one counts whose value less so many errors is larger.
+const SURE: f64 = 1.5;
+
+/// Weighted sums of `of` / `by`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Group {
-    ticks: f64,
-    run: f64,
-    wait: f64,
-    run2: f64,
-    run_wait: f64,
-    wait2: f64,
+struct Sums {
+    by: f64,
+    of: f64,
+    by2: f64,
+    by_of: f64,
+    of2: f64,
 }
 
-impl Group {
+impl Sums {
     fn fade(&mut self) {
         for sum in [
-            &mut self.ticks,
-            &mut self.run,
-            &mut self.wait,
-            &mut self.run2,
-            &mut self.run_wait,
-            &mut self.wait2,
+            &mut self.by,
+            &mut self.of,
+            &mut self.by2,
+            &mut self.by_of,
+            &mut self.of2,
         ] {
             *sum *= KEEP;
         }
     }
 
-    fn add(&mut self, run: f64, wait: f64) {
-        self.ticks += 1.0;
-        self.run += run;
-        self.wait += wait;
-        self.run2 += run * run;
-        self.run_wait += run * wait;
-        self.wait2 += wait * wait;
+    fn add(&mut self, of: f64, by: f64) {
+        self.by += by;
+        self.of += of;
+        self.by2 += by * by;
+        self.by_of += by * of;
+        self.of2 += of * of;
     }
 
-    /// Mean of wait / run, weighted by run, and the variance of that mean.
+    /// The mean of `of` / `by`, weighted by `by`, and the variance of that mean as a share of its square.
     fn mean(&self) -> Option<(f64, f64)> {
-        if self.ticks < LEAST_TICKS || self.run <= 0.0 {
+        if self.by <= 0.0 || self.of <= 0.0 {
             return None;
         }
-        let mean = self.wait / self.run;
-        let spread = self.wait2 - 2.0 * mean * self.run_wait + mean * mean * self.run2;
-        Some((mean, spread.max(0.0) / (self.run * self.run)))
+        let mean = self.of / self.by;
+        let spread = self.of2 - 2.0 * mean * self.by_of + mean * mean * self.by2;
+        Some((mean, spread.max(0.0) / (self.of * self.of)))
+    }
+
+    /// `self` over `rest`, less one, and its error.
+    fn over(&self, rest: &Self) -> Option<(f64, f64)> {
+        let ((work, work_var), (rest, rest_var)) = self.mean().zip(rest.mean())?;
+        let ratio = work / rest;
+        Some((ratio - 1.0, ratio * (work_var + rest_var).sqrt()))
+    }
+}
+
+/// One group of ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Group {
+    ticks: f64,
+    stretch: Sums,
+    turn: Sums,
+}
+
+impl Group {
+    fn fade(&mut self) {
+        self.ticks *= KEEP;
+        self.stretch.fade();
+        self.turn.fade();
+    }
+
+    fn add(&mut self, run: f64, wait: f64, turns: f64) {
+        self.ticks += 1.0;
+        self.stretch.add(run + wait, run);
+        self.turn.add(run + wait, turns);
+    }
+
+    fn is_known(&self) -> bool {
+        self.ticks >= LEAST_TICKS && self.stretch.by > 0.0
     }
 }
 
@@ -86,6 +125,7 @@ pub struct Harm {
 
 impl Harm {
     /// Takes in a tick in which we worked, or rested.
+    #[expect(clippy::cast_precision_loss, reason = "turns of one tick, far below 2^52")]
     pub fn add(&mut self, strain: Strain, worked: bool) {
         self.working.fade();
         self.resting.fade();
@@ -99,27 +139,34 @@ impl Harm {
         } else {
             &mut self.resting
         };
-        group.add(run, wait);
+        group.add(run, wait, strain.slices as f64);
+    }
+
+    /// Another duty: what was seen while we worked at the old one says nothing of it. The rests stay.
+    pub(super) fn forget_working(&mut self) {
+        self.working = Group::default();
     }
 
     /// Whether enough was seen.
     #[must_use]
     pub(super) fn is_known(&self) -> bool {
-        let enough = |group: &Group| group.ticks >= LEAST_TICKS && group.run > 0.0;
-        enough(&self.working) && enough(&self.resting)
+        self.working.is_known() && self.resting.is_known()
     }
 
     /// What it comes to.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
-        let known =
-            self.working
-                .mean()
-                .zip(self.resting.mean())
-                .map(|((work, work_var), (rest, rest_var))| {
-                    let harm = (1.0 + work) / (1.0 + rest) - 1.0;
-                    (harm, (work_var + rest_var).sqrt() / (1.0 + rest))
-                });
+        let (work, rest) = (&self.working, &self.resting);
+        let both = [
+            work.stretch.over(&rest.stretch),
+            work.turn.over(&rest.turn),
+        ];
+        let surely = |(harm, error): &(f64, f64)| harm - SURE * error;
+        let known = self.is_known().then_some(both).and_then(|both| {
+            both.into_iter()
+                .flatten()
+                .max_by(|one, other| surely(one).total_cmp(&surely(other)))
+        });
         Estimate {
             known,
             working: self.working.ticks,
@@ -137,10 +184,14 @@ mod tests {
     use super::*;
 
     fn strain(run_ms: u64, wait_ms: u64) -> Strain {
+        turns(run_ms, wait_ms, 1)
+    }
+
+    fn turns(run_ms: u64, wait_ms: u64, slices: u64) -> Strain {
         Strain {
             run: Duration::from_millis(run_ms),
             wait: Duration::from_millis(wait_ms),
-            slices: 1,
+            slices,
         }
     }
 
@@ -154,6 +205,25 @@ mod tests {
         let (value, error) = harm.estimate().known.unwrap_or_default();
         assert!((value - 0.098).abs() < 0.01, "{value}");
         assert!(error > 0.0 && error < 0.01, "{error}");
+    }
+
+    /// Nobody waits, and the same statements take longer: the other hardware thread is ours.
+    #[test]
+    fn a_slower_pace_is_harm_although_nobody_waits() {
+        let mut harm = Harm::default();
+        for tick in 0..50_u64 {
+            harm.add(turns(60 + tick % 3, 0, 500), true);
+            harm.add(turns(50 + tick % 3, 0, 500), false);
+        }
+        let (value, error) = harm.estimate().known.unwrap_or_default();
+        assert!((value - 0.196).abs() < 0.01 && error < 0.01, "{value} {error}");
+        // More of the same statements is no harm.
+        let mut more = Harm::default();
+        for tick in 0..50_u64 {
+            more.add(turns(60, 0, 600 + tick % 3), true);
+            more.add(turns(50, 0, 500 + tick % 3), false);
+        }
+        assert!(more.estimate().known.is_some_and(|(value, _)| value.abs() < 0.01));
     }
 
     #[test]
