@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `binary` | the one binary, as a user starts it |
+//! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `law` | which crate may depend on which |
 //! | `path` | the main path as real processes, and what is done to it |
 //! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
@@ -15,6 +16,7 @@
 )]
 
 mod binary;
+mod faults;
 mod law;
 mod model;
 mod path;

@@ -20,6 +20,9 @@
 //! | `postgres` | a private PostgreSQL cluster, or one shared by the run with a database a test |
 //! | `process` | the real `slacktide` binary |
 //! | `http` | GET, for status pages |
+//! | `proxy` | a way between client and server: cut, swallowed, slowed, turned elsewhere |
+//! | `limit` | files and memory taken from a running process |
+//! | `shim` | a full disk, a slow disk, a wall clock that jumps |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,20 +32,26 @@
 mod find;
 mod http;
 mod leash;
+mod limit;
 mod nats_server;
 mod port;
 mod postgres;
 mod process;
+mod proxy;
 #[cfg(test)]
 mod servers;
+mod shim;
 mod signal;
 mod until;
 
 pub use find::{nats_server_binary, postgres_bin, workspace};
 pub use http::{Response, http_get};
 pub use leash::Leash;
+pub use limit::Limit;
 pub use nats_server::{NatsServer, StoreCopy};
 pub use port::free_port;
 pub use postgres::{Db, Postgres, PostgresOptions};
 pub use process::{Finished, Process, run, slacktide};
+pub use proxy::Proxy;
+pub use shim::Shim;
 pub use until::{Seen, until};

@@ -239,6 +239,39 @@ impl NatsServer {
         signal::send(self.running(), Signal::SIGCONT);
     }
 
+    /// Has it read its configuration again; returns when it is in force.
+    ///
+    /// # Panics
+    /// When the server refuses the configuration; the message has its log.
+    pub async fn reload(&self) {
+        let (taken, refused) = (
+            "Reloaded server configuration",
+            "Failed to reload server configuration",
+        );
+        let before = self.log();
+        signal::send(self.running(), Signal::SIGHUP);
+        until(
+            "nats-server to read its configuration again",
+            STOP_WITHIN,
+            async || {
+                let log = self.log();
+                assert_eq!(
+                    log.matches(refused).count(),
+                    before.matches(refused).count(),
+                    "the configuration is refused:\n{log}"
+                );
+                log.matches(taken).count() > before.matches(taken).count()
+            },
+        )
+        .await;
+    }
+
+    /// Its port, the same after every restart.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Copies the store as it stands. A running server is suspended meanwhile, so the copy is what a crash at this
     /// moment would leave.
     #[must_use]

@@ -21,5 +21,5 @@ mod poison;
 mod pollers;
 mod restore;
 mod shut;
-mod site;
+pub(crate) mod site;
 mod told;

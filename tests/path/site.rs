@@ -1,6 +1,7 @@
 //! A private site: a nats-server with the shipped accounts, a core, a store, keys, and the
 //! configuration files that a user would write. Everything ends with it.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up. Generous: machines are small and shared.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
 
@@ -28,24 +29,52 @@ const TABLE: &str = "CREATE TABLE claim (
 const SUM: &str = "SELECT count(*) || ' rows, ' || coalesce(sum(amount), 0) || ' in all, ' || coalesce(sum(hashtextextended(
     concat_ws('|', id, updated_at, name, amount, memo), 0)), 0) FROM claim";
 
-pub(super) struct Site {
-    pub(super) nats: NatsServer,
-    pub(super) core: Db,
-    pub(super) store: Db,
-    pub(super) reader: String,
+pub(crate) struct Site {
+    pub(crate) nats: NatsServer,
+    pub(crate) core: Db,
+    pub(crate) store: Db,
+    pub(crate) reader: String,
+    pub(crate) links: Links,
     folder: TempDir,
     gate: &'static str,
 }
 
+/// How agents get to the servers, where not straight: a test may stand in between.
+#[derive(Default)]
+pub(crate) struct Links {
+    /// The exchange, for the bureau and for the insurer.
+    pub(crate) exchange: [Option<String>; 2],
+    /// The core, for the bureau's agent.
+    pub(crate) source: Option<String>,
+    /// The whole `[store]`, for the insurer's.
+    pub(crate) store: Option<String>,
+    /// What agents are started with.
+    pub(crate) env: Vec<(OsString, OsString)>,
+}
+
 /// An agent: its process and where it tells its status.
-pub(super) struct Agent {
-    pub(super) process: Process,
+pub(crate) struct Agent {
+    pub(crate) process: Process,
     port: u16,
 }
 
 impl Site {
     /// Started, with `rows` in the core and the streams applied. `gate` is the body of `[gate]`.
-    pub(super) async fn start(name: &str, rows: u32, gate: &'static str) -> Self {
+    pub(crate) async fn start(name: &str, rows: u32, gate: &'static str) -> Self {
+        let cluster = Postgres::shared().await;
+        let core = cluster.database(&format!("{name}_core")).await;
+        let store = cluster.database(&format!("{name}_store")).await;
+        Self::between(core, store, rows, gate, |text| text).await
+    }
+
+    /// The same between two given databases, with a change to the exchange's configuration.
+    pub(crate) async fn between(
+        core: Db,
+        store: Db,
+        rows: u32,
+        gate: &'static str,
+        server: impl Fn(String) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         for user in USERS {
@@ -63,6 +92,7 @@ impl Site {
         let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
         fs::create_dir(folder.path().join("accounts")).unwrap();
         for (path, text) in topology::server::files(&[RecipientName::new("insurer-a").unwrap()]) {
+            let text = if path == "server.conf" { server(text) } else { text };
             fs::write(folder.path().join(path), text).unwrap();
         }
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
@@ -74,11 +104,6 @@ impl Site {
             .collect();
         let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
 
-        let cluster = Postgres::shared().await;
-        let (core, store) = (
-            cluster.database(&format!("{name}_core")).await,
-            cluster.database(&format!("{name}_store")).await,
-        );
         core.execute(TABLE).await;
         core.execute(&format!(
             "INSERT INTO claim SELECT g, timestamptz '2026-01-01' + g * interval '1 ms', false, 'person ' || g, \
@@ -96,6 +121,7 @@ impl Site {
             core,
             store,
             reader,
+            links: Links::default(),
             folder,
             gate,
         };
@@ -109,7 +135,7 @@ impl Site {
         site
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -120,10 +146,20 @@ impl Site {
             .to_owned()
     }
 
+    fn exchange(&self, user: &str) -> String {
+        let [bureau, insurer] = &self.links.exchange;
+        let by = match user {
+            "bureau" => bureau,
+            "insurer-a" => insurer,
+            _ => &None,
+        };
+        by.clone().unwrap_or_else(|| self.nats.url())
+    }
+
     fn party(&self, user: &str) -> String {
         let mut text = format!(
             "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
-            self.nats.url()
+            self.exchange(user)
         );
         let (bureau, insurer) = (self.sign_pub("bureau"), self.sign_pub("insurer-a"));
         match user {
@@ -139,7 +175,7 @@ impl Site {
     }
 
     /// Runs a command of the binary in the site's folder: whether it went well, and what it printed.
-    pub(super) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+    pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
         let done = run("slacktide", &mut command, PATIENCE).await;
@@ -151,13 +187,14 @@ impl Site {
         fs::write(&file, text).unwrap();
         let mut command: Command = slacktide();
         command.args([kind, "run", "--config"]).arg(file);
+        command.envs(self.links.env.iter().map(|(name, value)| (name, value)));
         Agent {
             process: Process::spawn(name, &mut command),
             port,
         }
     }
 
-    pub(super) fn social(&self, name: &str) -> Agent {
+    pub(crate) fn social(&self, name: &str) -> Agent {
         let port = free_port();
         let text = format!(
             "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust.receipts]\ninsurer-a = [\"{}\"]\n\
@@ -169,27 +206,33 @@ impl Site {
              money = [\"amount\"]\ntombstone = \"deleted\"\nrecipients = [\"insurer-a\"]\n",
             self.party("bureau"),
             self.sign_pub("insurer-a"),
-            self.core.url_as(&self.reader),
+            self.links
+                .source
+                .clone()
+                .unwrap_or_else(|| self.core.url_as(&self.reader)),
             self.gate,
         );
         self.agent(name, "social", &text, port)
     }
 
-    pub(super) fn poller(&self, name: &str) -> Agent {
+    pub(crate) fn poller(&self, name: &str) -> Agent {
         let port = free_port();
+        let store =
+            self.links.store.clone().unwrap_or_else(|| {
+                format!("kind = \"postgres\"\nurl = {{ value = \"{}\" }}", self.store.url)
+            });
         let text = format!(
             "[commercial]\nrecipient = \"insurer-a\"\n{}[trust]\nchunks = [\"{}\"]\n\
-             [store]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n[poll]\ninterval = \"200ms\"\nmax_messages = 4\n\
+             [store]\n{store}\n[poll]\ninterval = \"200ms\"\nmax_messages = 4\n\
              [health]\nlisten = \"127.0.0.1:{port}\"\n",
             self.party("insurer-a"),
             self.sign_pub("bureau"),
-            self.store.url,
         );
         self.agent(name, "commercial", &text, port)
     }
 
     /// Waits until every column of every row that is not deleted is the same on both sides.
-    pub(super) async fn agree(&self) {
+    pub(crate) async fn agree(&self) {
         until("core and store to agree", PATIENCE, async || {
             let core: String = self.core.query(&format!("{SUM} WHERE NOT deleted")).await[0].get(0);
             let store = self.store.connect().await.query(SUM, &[]).await;
@@ -205,7 +248,7 @@ impl Site {
 
     /// Opens a new epoch from the store's frontier, as an operator would; the receipt that tells it
     /// may first have to be signed again from the ledger.
-    pub(super) async fn rewind(&self, config: &str, reason: &str) {
+    pub(crate) async fn rewind(&self, config: &str, reason: &str) {
         until("a new epoch from the store's frontier", PATIENCE, async || {
             let lane = [
                 "feed",
@@ -224,7 +267,7 @@ impl Site {
     }
 
     /// Every chunk, receipt and link at the exchange holds.
-    pub(super) async fn evidence_holds(&self) {
+    pub(crate) async fn evidence_holds(&self) {
         let (sound, told) = self
             .command(&["audit", "verify", "--config", "auditor.toml"])
             .await;
@@ -232,7 +275,7 @@ impl Site {
     }
 
     /// The ledger has every number once, without a gap.
-    pub(super) async fn ledger_is_gapless(&self) {
+    pub(crate) async fn ledger_is_gapless(&self) {
         let gaps = "SELECT count(*) FROM (SELECT epoch, max(number) - count(*) AS gap FROM slacktide.ledger \
                     GROUP BY epoch) e WHERE gap <> 0";
         assert_eq!(
@@ -251,7 +294,7 @@ impl Site {
 
 impl Agent {
     /// Its status now; none while it does not answer.
-    pub(super) async fn status(&self) -> Option<Value> {
+    pub(crate) async fn status(&self) -> Option<Value> {
         http_get(&format!("http://127.0.0.1:{}/status", self.port))
             .await
             .ok()
@@ -259,12 +302,12 @@ impl Agent {
     }
 
     /// Waits until the value at a JSON pointer is as wanted.
-    pub(super) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.shows_within(PATIENCE, what, pointer, wanted).await
     }
 
     /// The same, with more patience or less.
-    pub(super) async fn shows_within(
+    pub(crate) async fn shows_within(
         &self,
         patience: Duration,
         what: &str,
@@ -291,7 +334,7 @@ impl Agent {
     }
 
     /// Ends it as a service manager would, and sees that it ends well.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.process.sigterm();
         let status = self.process.wait_exit(Duration::from_secs(30)).await;
         assert!(

@@ -72,6 +72,14 @@ impl PostgresStore {
         })
     }
 
+    /// The same, with another bound for a statement than five minutes. A verb that takes longer than three of them is
+    /// given up: its connection is half-open.
+    #[must_use]
+    pub fn with_statement_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.statement_timeout = timeout;
+        self
+    }
+
     fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Known>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }

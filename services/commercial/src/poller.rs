@@ -12,6 +12,8 @@ use std::time::Duration;
 use exchange::{Delivery, Exchange, Settlement};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use runtime::backoff::Backoff;
+use runtime::said::Said;
 use schemas::name::{Lane, RecipientName};
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
@@ -87,7 +89,15 @@ pub struct Poller {
     receipts: Receipts,
     failures: BTreeMap<Lane, u32>,
     resting: BTreeMap<Lane, Instant>,
+    /// Whether this round met trouble that was no lane's; how many rounds in a row did.
+    troubled: bool,
+    troubles: u32,
+    said: Said,
+    said_of: BTreeMap<Lane, Said>,
 }
+
+/// How long to wait beyond the next tick after rounds that met trouble.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Receipts are written at least this often during a long drain.
 const RECEIPT_EVERY: Duration = Duration::from_secs(1);
@@ -101,20 +111,42 @@ impl Poller {
             receipts: Receipts::default(),
             failures: BTreeMap::new(),
             resting: BTreeMap::new(),
+            troubled: false,
+            troubles: 0,
+            said: Said::default(),
+            said_of: BTreeMap::new(),
         }
     }
 
-    /// Runs until `stop`. A transaction in flight is finished and settled first.
+    /// Runs until `stop`. A transaction in flight is finished and settled first, within the grace.
     ///
     /// # Errors
     /// [`CommercialError`] where only an operator can help. Everything else is waited out.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), CommercialError> {
+        let grace = self.parts.options.grace;
+        let (store, exchange) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.exchange));
+        let result = tokio::select! {
+            result = self.poll(stop.clone()) => result,
+            () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
+                tracing::warn!("the grace is over: what is not stored and settled is delivered again");
+                Ok(())
+            }
+        };
+        let close = async {
+            store.close().await;
+            exchange.close().await;
+        };
+        let _ = tokio::time::timeout(grace, close).await;
+        tracing::info!("commercial agent stopped");
+        result
+    }
+
+    async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
         self.parts.board.note(|status| status.recipient = recipient);
         let born = Instant::now();
         let mut prepared = false;
         let mut tick = Duration::ZERO;
-        let mut result = Ok(());
         while !stop.is_cancelled() {
             self.parts.board.note(|status| {
                 status.ticks += 1;
@@ -126,8 +158,7 @@ impl Poller {
                     Err(error)
                         if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
                     {
-                        result = Err(error.into());
-                        break;
+                        return Err(error.into());
                     }
                     Err(error) => self.trouble(&error.to_string()),
                 }
@@ -135,20 +166,30 @@ impl Poller {
             if prepared {
                 self.drain(&stop).await;
             }
-            self.state("waiting for the next tick");
+            let rested = Instant::now() + self.end_round();
             tick = next_tick(tick, self.parts.options.interval, born.elapsed());
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep_until(born + tick) => {}
+                () = tokio::time::sleep_until(rested.max(born + tick)) => {}
             }
         }
-        let close = async {
-            self.parts.store.close().await;
-            self.parts.exchange.close().await;
-        };
-        let _ = tokio::time::timeout(self.parts.options.grace, close).await;
-        tracing::info!("commercial agent stopped");
-        result
+        Ok(())
+    }
+
+    /// What a round came to: how long to wait at least.
+    fn end_round(&mut self) -> Duration {
+        if std::mem::take(&mut self.troubled) {
+            self.troubles = self.troubles.saturating_add(1);
+            self.state("waiting to try again");
+            return BACKOFF.delay(self.troubles, rand::random());
+        }
+        self.troubles = 0;
+        if let Some(met) = self.said.over() {
+            tracing::info!(met, "the trouble is over");
+            self.parts.board.note(|status| status.last_error = None);
+        }
+        self.state("waiting for the next tick");
+        Duration::ZERO
     }
 
     /// Fetches and stores until nothing is left, or something fails that time has to mend.
@@ -282,9 +323,15 @@ impl Poller {
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);
+                    if let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over()) {
+                        tracing::info!(%lane, met, "the lane's trouble is over");
+                    }
                 }
                 Attempt::Rested => {}
-                Attempt::Failed(rest) => {
+                Attempt::Failed(rest, error) => {
+                    if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
+                        tracing::warn!(%lane, error, "the lane rests, and is tried again and again");
+                    }
                     *self.failures.entry(lane.clone()).or_default() += 1;
                     self.resting.insert(lane, Instant::now() + rest);
                 }
@@ -292,7 +339,7 @@ impl Poller {
         }
     }
 
-    async fn quarantine(&self, delivery: &Delivery, message: &Unreadable) {
+    async fn quarantine(&mut self, delivery: &Delivery, message: &Unreadable) {
         tracing::error!(
             lane = %message.lane, sequence = message.sequence, reason = message.reason,
             "a message that cannot be opened goes to quarantine"
@@ -332,7 +379,9 @@ impl Poller {
             match result {
                 Ok(to) => self.parts.board.lane(&lane, |status| status.receipted = to),
                 Err(error) => {
-                    tracing::warn!(%lane, error, "the receipt waits for the next tick");
+                    if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
+                        tracing::warn!(%lane, error, "the receipt waits");
+                    }
                     self.parts
                         .board
                         .lane(&lane, |status| status.last_error = Some(error));
@@ -341,8 +390,11 @@ impl Poller {
         }
     }
 
-    fn trouble(&self, what: &str) {
-        tracing::warn!(error = what, "polling goes on at the next tick");
+    fn trouble(&mut self, what: &str) {
+        self.troubled = true;
+        if self.said.is_news(what) {
+            tracing::warn!(error = what, "polling is tried again and again");
+        }
         self.parts
             .board
             .note(|status| status.last_error = Some(what.to_owned()));

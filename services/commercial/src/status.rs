@@ -26,8 +26,10 @@ pub struct CommercialStatus {
     pub quarantined: u64,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
-    /// The last error that was no lane's.
+    /// The error that was no lane's, while it lasts.
     pub last_error: Option<String>,
+    /// Why the last settlement failed; what it concerned is delivered again.
+    pub unsettled: Option<String>,
 }
 
 /// One lane.

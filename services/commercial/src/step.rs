@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use exchange::Settlement;
+use runtime::backoff::Backoff;
 use schemas::digest::Digest;
 use schemas::name::Lane;
 use store::{ErrorKind, LaneReport, Outcome};
@@ -65,16 +66,16 @@ pub fn settlement(outcome: &Outcome) -> Settlement {
 
 /// How deliveries rest whose transaction failed: longer with each failure of the lane in a
 /// row, so that one lane's trouble costs the others nothing. What only an operator mends
-/// rests longest.
+/// rests longest. A `random` number from 0 to 1 spreads pollers that lost the same store.
 #[must_use]
-pub fn rest_after(kind: ErrorKind, failures: u32) -> Duration {
-    let base = match kind {
+pub fn rest_after(kind: ErrorKind, failures: u32, random: f64) -> Duration {
+    let first = match kind {
         ErrorKind::Contended => Duration::from_millis(50),
         ErrorKind::Unreachable | ErrorKind::Database => Duration::from_millis(500),
         ErrorKind::Full => Duration::from_secs(5),
         ErrorKind::Denied | ErrorKind::Refused => Duration::from_secs(15),
     };
-    (base * 2_u32.saturating_pow(failures.min(6))).min(Duration::from_secs(30))
+    Backoff::new(first, Duration::from_secs(30)).delay(failures.saturating_add(1), random)
 }
 
 /// The last receipt of a lane, as far as it decides whether another is due.
@@ -262,8 +263,8 @@ mod tests {
 
     #[test]
     fn an_operators_errors_rest_longer_than_a_deadlock() {
-        assert!(rest_after(ErrorKind::Contended, 0) < rest_after(ErrorKind::Unreachable, 0));
-        assert!(rest_after(ErrorKind::Denied, 0) >= Duration::from_secs(15));
-        assert_eq!(rest_after(ErrorKind::Database, 99), Duration::from_secs(30));
+        assert!(rest_after(ErrorKind::Contended, 0, 1.0) < rest_after(ErrorKind::Unreachable, 0, 0.0));
+        assert!(rest_after(ErrorKind::Denied, 0, 0.0) >= Duration::from_millis(7_500));
+        assert_eq!(rest_after(ErrorKind::Database, 99, 1.0), Duration::from_secs(30));
     }
 }

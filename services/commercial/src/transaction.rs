@@ -15,9 +15,23 @@ pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], how
         return;
     }
     // What could not be settled is delivered again, and the ledger knows it.
-    if let Err(error) = parts.exchange.settle(deliveries, how).await {
-        tracing::warn!(%error, deliveries = deliveries.len(), "settling failed; they come again");
-    }
+    let unsettled = parts
+        .exchange
+        .settle(deliveries, how)
+        .await
+        .err()
+        .map(|error| error.to_string());
+    parts.board.note(|status| {
+        // Said when it begins; the status goes on showing it.
+        if let (Some(error), None) = (&unsettled, &status.unsettled) {
+            tracing::warn!(
+                error,
+                deliveries = deliveries.len(),
+                "settling failed; they come again"
+            );
+        }
+        status.unsettled = unsettled;
+    });
 }
 
 /// What became of a lane's transactions.
@@ -26,8 +40,8 @@ pub(crate) enum Attempt {
     Stored,
     /// The lane was resting: they were put off.
     Rested,
-    /// One failed, and the lane rests for so long.
-    Failed(Duration),
+    /// One failed, and the lane rests for so long; why.
+    Failed(Duration, String),
 }
 
 /// Stores one lane's transactions in order and settles each after its commit.
@@ -66,14 +80,14 @@ pub(crate) async fn store_lane(
                 }
             }
             Err(error) => {
-                let pause = rest_after(error.kind, failures);
-                tracing::warn!(%lane, %error, rest_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the lane rests");
+                let pause = rest_after(error.kind, failures, rand::random());
+                tracing::debug!(%lane, %error, rest_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the lane rests");
                 parts.board.lane(&lane, |status| {
                     status.failures = failures + 1;
                     status.last_error = Some(error.to_string());
                 });
                 settle(parts, &deliveries, Settlement::Later(pause)).await;
-                (rest, attempt) = (Some(pause), Attempt::Failed(pause));
+                (rest, attempt) = (Some(pause), Attempt::Failed(pause, error.to_string()));
             }
         }
     }
@@ -102,7 +116,10 @@ fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
                     status.stored_at = Some(Timestamp::now());
                     (status.last_error, status.stopped) = (None, None);
                 }
-                store::Outcome::Already => status.already += 1,
+                store::Outcome::Already => {
+                    status.already += 1;
+                    status.last_error = None;
+                }
                 store::Outcome::Superseded => status.superseded += 1,
                 store::Outcome::Stopped { reason } => status.stopped = Some(reason.clone()),
                 store::Outcome::Later { .. } => {}

@@ -88,6 +88,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Asks the agent of a configuration whether it does its work: exit code 0 when it does.
+    Health(Config),
     /// The operator's way on after a stop.
     #[command(subcommand)]
     Feed(FeedCommand),

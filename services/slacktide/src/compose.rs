@@ -69,10 +69,11 @@ pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, F
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
             let url = url.read(loaded.folder())?;
-            Ok(Arc::new(store::PostgresStore::new(
-                url.expose(),
-                table.schema.as_deref().unwrap_or("public"),
-            )?))
+            let schema = table.schema.as_deref().unwrap_or("public");
+            let store = store::PostgresStore::new(url.expose(), schema)?;
+            Ok(Arc::new(
+                store.with_statement_timeout(table.statement_timeout.get()),
+            ))
         }
         (DatabaseKind::Sqlite, _, Some(path)) => Ok(Arc::new(store::SqliteStore::new(loaded.resolve(path)))),
         _ => Err(Failure::usage("[store] does not say where the database is")),

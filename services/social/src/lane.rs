@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
+use runtime::said::Said;
 use schemas::cursor::Cursor;
 use schemas::name::Lane;
 use schemas::sign::SigningKey;
@@ -87,6 +88,8 @@ pub struct LaneWorker {
     sealing: Option<Sealing>,
     sealed: Option<SealedChunk>,
     failures: u32,
+    /// What was said of reading, and of publishing and stops: a lane that may not publish can be read all the same.
+    said: [Said; 2],
 }
 
 impl LaneWorker {
@@ -108,6 +111,7 @@ impl LaneWorker {
             sealing: None,
             sealed: None,
             failures: 0,
+            said: Default::default(),
         };
         (worker, outbox, watch)
     }
@@ -234,12 +238,29 @@ impl LaneWorker {
         match event {
             Event::Failed(_, what) | Event::TailUnreadable(what) => {
                 self.failures = self.failures.saturating_add(1);
-                tracing::warn!(lane = %self.parts.lane, error = what, failures = self.failures, "exchange");
+                let [reading, publishing] = &mut self.said;
+                let said = if self.state.in_flight() {
+                    publishing
+                } else {
+                    reading
+                };
+                if said.is_news(what) {
+                    tracing::warn!(lane = %self.parts.lane, error = what, "exchange; tried again and again");
+                }
                 self.parts
                     .board
                     .lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
             }
-            Event::Acked { .. } => self.failures = 0,
+            Event::Acked { .. } => {
+                self.failures = 0;
+                let [reading, publishing] = &mut self.said;
+                if let Some(met) = publishing.over().max(reading.over()) {
+                    tracing::info!(lane = %self.parts.lane, met, "the exchange's trouble is over");
+                }
+            }
+            Event::TailRead { .. } => {
+                self.said[0].over();
+            }
             _ => {}
         }
     }
@@ -277,7 +298,9 @@ impl LaneWorker {
                 self.void(Some(cursor));
             }
             Action::Stop(reason) => {
-                tracing::error!(lane = %self.parts.lane, %reason, "lane stopped");
+                if self.said[1].is_news(&reason.to_string()) {
+                    tracing::error!(lane = %self.parts.lane, %reason, "lane stopped");
+                }
                 self.void(None);
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gate::{Gate, Permit};
 use jiff::Timestamp;
+use runtime::said::Said;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use source::fence::Fence;
@@ -54,6 +55,7 @@ pub struct Publisher {
     groups: Vec<Group>,
     fence: Option<(Fence, Instant)>,
     failures: u32,
+    said: Said,
     limit: usize,
     awaiting: Option<Instant>,
 }
@@ -84,6 +86,7 @@ impl Publisher {
             groups: Vec::new(),
             fence: None,
             failures: 0,
+            said: Said::default(),
             limit,
             awaiting: None,
         }
@@ -348,6 +351,9 @@ impl Publisher {
                 self.limit = group.limit;
                 let next = group.limit;
                 self.failures = 0;
+                if let Some(met) = self.said.over() {
+                    tracing::info!(feed = %name, met, "the source's trouble is over");
+                }
                 self.parts.board.feed(name, |feed| {
                     feed.quanta += 1;
                     feed.rows_read += quantum.rows;
@@ -451,14 +457,17 @@ impl Publisher {
             }
             ErrorKind::Unreachable | ErrorKind::Database => {
                 self.reader = None;
+                self.state("waiting for the source");
                 Turn::Rest(retry::after(self.failures))
             }
             ErrorKind::TimedOut | ErrorKind::Revoked => Turn::Rest(retry::after(self.failures)),
         }
     }
 
-    fn trouble(&self, what: String) {
-        tracing::warn!(feed = %self.parts.definition.name, error = what, failures = self.failures, "source");
+    fn trouble(&mut self, what: String) {
+        if self.said.is_news(&what) {
+            tracing::warn!(feed = %self.parts.definition.name, error = what, "source; tried again and again");
+        }
         self.parts
             .board
             .feed(&self.parts.definition.name, |feed| feed.last_error = Some(what));

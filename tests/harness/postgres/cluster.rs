@@ -5,6 +5,7 @@
 
 use crate::find;
 use nix::unistd::{User, chown, geteuid};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,24 +16,20 @@ use tempfile::TempDir;
 pub(super) struct Cluster {
     owner: Option<User>,
     bin: PathBuf,
+    /// What the server, and only it, is started with.
+    env: Vec<(OsString, OsString)>,
     dir: TempDir,
 }
 
 impl Cluster {
-    /// A directory with an initialised cluster in it.
-    pub(super) fn create() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("slacktide-pg-")
-            .tempdir()
-            .expect("a temporary directory");
+    /// A directory with an initialised cluster in it. `env` is for the server alone.
+    pub(super) fn create(env: Vec<(OsString, OsString)>) -> Self {
         let owner = geteuid().is_root().then(unprivileged);
-        if let Some(owner) = &owner {
-            chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");
-        }
         let mut cluster = Self {
-            owner,
             bin: find::postgres_bin(),
-            dir,
+            env,
+            dir: directory(owner.as_ref()),
+            owner,
         };
         if !cluster.reaches_binaries() {
             cluster.copy_binaries();
@@ -59,6 +56,25 @@ impl Cluster {
         cluster
     }
 
+    /// A copy of it as it stands; the server must not run.
+    pub(super) fn copy(&self) -> Self {
+        let dir = directory(self.owner.as_ref());
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.data())
+            .arg(dir.path().join("data"))
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()), "copying a cluster");
+        // What the copied server left of its life.
+        let _ = fs::remove_file(dir.path().join("data/postmaster.pid"));
+        Self {
+            owner: self.owner.clone(),
+            bin: self.bin.clone(),
+            env: self.env.clone(),
+            dir,
+        }
+    }
+
     /// Starts the server; everything it says goes to the log.
     pub(super) fn spawn(&self, port: u16, settings: &[(String, String)]) -> Child {
         // Anew for each start: a complaint of the last one must not be read as of this one.
@@ -76,6 +92,7 @@ impl Cluster {
         for (name, value) in settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
@@ -167,6 +184,18 @@ impl Cluster {
             from.display()
         );
     }
+}
+
+/// A private directory of the server's account.
+fn directory(owner: Option<&User>) -> TempDir {
+    let dir = tempfile::Builder::new()
+        .prefix("slacktide-pg-")
+        .tempdir()
+        .expect("a temporary directory");
+    if let Some(owner) = owner {
+        chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");
+    }
+    dir
 }
 
 /// What has to stay together: the directory above `bin`, or, in a wheel, the one that also holds the bundled

@@ -33,6 +33,12 @@ impl Db {
         url(self.port, role, &self.name)
     }
 
+    /// The URL for another role by another way, such as a proxy's port.
+    #[must_use]
+    pub fn url_by(&self, port: u16, role: &str) -> String {
+        url(port, role, &self.name)
+    }
+
     /// Creates a role with LOGIN whose name begins with `name` and is new in the whole cluster, and runs `grants` in
     /// this database, in which `$role` stands for it. Gives the name; see [`url_as`](Self::url_as).
     pub async fn role(&self, name: &str, grants: &str) -> String {

@@ -8,9 +8,10 @@ mod db;
 
 pub use db::Db;
 
-use crate::{Leash, free_port, signal, until};
+use crate::{Leash, Shim, free_port, signal, until};
 use cluster::Cluster;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -58,9 +59,36 @@ impl Postgres {
     /// # Panics
     /// When it does not start; the message has its log.
     pub async fn private(options: PostgresOptions) -> Self {
-        let cluster = tokio::task::spawn_blocking(Cluster::create)
+        Self::with_env(options, Vec::new()).await
+    }
+
+    /// The same on a machine with faults.
+    pub async fn under(options: PostgresOptions, shim: &Shim) -> Self {
+        Self::with_env(options, shim.env()).await
+    }
+
+    async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
+        let cluster = tokio::task::spawn_blocking(|| Cluster::create(env))
             .await
             .expect("initdb");
+        Self::launch(cluster, options).await
+    }
+
+    /// Another server with a copy of its data, as the one that takes over after a fail-over without loss. This one
+    /// must not run, and has to outlive the other.
+    ///
+    /// # Panics
+    /// When this one runs, or the other does not start.
+    pub async fn successor(&self) -> Self {
+        assert!(self.child.is_none(), "stop the server before it is copied");
+        let options = PostgresOptions {
+            roles: String::new(),
+            ..self.options.clone()
+        };
+        Self::launch(self.cluster.copy(), options).await
+    }
+
+    async fn launch(cluster: Cluster, options: PostgresOptions) -> Self {
         // Immediate: the data is removed anyway.
         let leash = Leash::new(Signal::SIGQUIT, cluster.dir());
         let roles = options.roles.clone();
@@ -100,6 +128,12 @@ impl Postgres {
     #[must_use]
     pub fn admin(&self) -> Db {
         Db::new(self.port, "postgres")
+    }
+
+    /// A database of it that is there already.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Db {
+        Db::new(self.port, name)
     }
 
     /// The port it listens on, the same after every restart.

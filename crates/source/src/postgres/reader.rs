@@ -19,7 +19,7 @@ use super::activity;
 use super::check::{self, Checked};
 use super::delivery::Delivery;
 use super::failure;
-use super::session::{Session, Turn};
+use super::session::{Session, Turn, unanswered};
 use crate::count::YIELD_BOUND;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{CursorSetBy, FeedDefinition};
@@ -164,15 +164,19 @@ impl PostgresReader {
         let outcome = {
             let asked = turn.live()?.client.query_raw(&statement, values);
             let mut asked = pin!(asked);
-            let stream = tokio::select! {
+            let first = tokio::select! {
                 biased;
-                stream = &mut asked => Some(stream),
-                () = permit.revoked() => None,
+                stream = &mut asked => First::Came(stream),
+                () = permit.revoked() => First::Revoked,
+                () = tokio::time::sleep(session.patience()) => First::Nothing,
             };
-            match stream {
-                Some(Ok(stream)) => take_all(stream, permit, limit, &session, &turn, &mut delivery).await,
-                Some(Err(error)) => Taken::Failed(error),
-                None => {
+            match first {
+                First::Came(Ok(stream)) => {
+                    take_all(stream, permit, limit, &session, &turn, &mut delivery).await
+                }
+                First::Came(Err(error)) => Taken::Failed(error),
+                First::Nothing => Taken::Stuck(Err(unanswered())),
+                First::Revoked => {
                     // Still waiting for the first answer: end it, and with it what follows.
                     let cancel = turn.live()?.client.cancel_token();
                     let ended = timeout(YIELD_BOUND, async {
@@ -286,6 +290,14 @@ async fn highest(turn: &mut Turn<'_>, permit: &Permit, checked: &Checked) -> Res
     }))
 }
 
+/// What came first of a statement.
+enum First {
+    Came(std::result::Result<RowStream, tokio_postgres::Error>),
+    Revoked,
+    /// Not even an error, in a time in which the server would have sent one.
+    Nothing,
+}
+
 /// How a statement ended.
 enum Taken {
     End(End),
@@ -307,6 +319,7 @@ async fn take_all(
 ) -> Taken {
     let mut stream = pin!(stream);
     let mut revoked = pin!(permit.revoked());
+    let mut late = pin!(tokio::time::sleep(session.patience()));
     let mut seen = 0_usize;
     let stop = loop {
         if permit.is_revoked() {
@@ -316,6 +329,7 @@ async fn take_all(
             biased;
             next = stream.next() => next,
             () = &mut revoked => break Ok(End::Revoked),
+            () = &mut late => return Taken::Stuck(Err(unanswered())),
         };
         match next {
             Some(Ok(row)) => {

@@ -21,6 +21,10 @@ use crate::error::{Error, ErrorKind, Result};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How much longer than the server's own bound a statement is waited for. The server ends it in time where it hears
+/// us; where it does not, as on a half-open connection, nobody else would.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
+
 /// The session of a source, connected when needed.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -71,7 +75,12 @@ impl Session {
                 "write it as postgres://user:password@host:port/database",
             )
         })?;
-        wire.application_name("slacktide").connect_timeout(CONNECT_WITHIN);
+        wire.application_name("slacktide")
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(CONNECT_WITHIN * 2)
+            .keepalives_idle(CONNECT_WITHIN * 2)
+            .keepalives_interval(CONNECT_WITHIN)
+            .keepalives_retries(3);
         let here = wire.get_hosts().iter().all(is_here);
         Ok(Self {
             config,
@@ -123,17 +132,21 @@ impl Session {
         self.pids.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// How long a statement may take by our clock.
+    pub(super) fn patience(&self) -> Duration {
+        self.config.statement_timeout + HEARD_WITHIN
+    }
+
     async fn connect(&self, generation: u64) -> Result<Live> {
+        let ready = timeout(CONNECT_WITHIN * 2, self.connected(generation));
+        ready.await.map_err(|_| unanswered())?
+    }
+
+    async fn connected(&self, generation: u64) -> Result<Live> {
         let connecting = self.wire.connect(NoTls);
         let (client, connection) = timeout(CONNECT_WITHIN * 2, connecting)
             .await
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Unreachable,
-                    "the database does not answer",
-                    "it is tried again",
-                )
-            })?
+            .map_err(|_| unanswered())?
             .map_err(|error| failure::of(&error, None))?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -206,7 +219,10 @@ impl Turn<'_> {
         self.session.counter.statement();
         let answer = {
             let live = self.live()?;
-            let mut asked = pin!(live.client.query_typed(sql, params));
+            let mut asked = pin!(timeout(
+                self.session.patience(),
+                live.client.query_typed(sql, params)
+            ));
             let answer = tokio::select! {
                 biased;
                 answer = &mut asked => Some(answer),
@@ -225,11 +241,15 @@ impl Turn<'_> {
             }
         };
         match answer {
-            Ok(Ok(rows)) => {
+            Ok(Err(_)) => {
+                self.abandon();
+                Err(unanswered())
+            }
+            Ok(Ok(Ok(rows))) => {
                 rows.iter().for_each(|_| self.session.counter.row());
                 Ok(rows)
             }
-            Ok(Err(error)) => Err(failure::of(&error, None)),
+            Ok(Ok(Err(error))) => Err(failure::of(&error, None)),
             Err(idle) => {
                 if !idle {
                     self.abandon();
@@ -270,6 +290,15 @@ impl Turn<'_> {
     pub(super) fn abandon(&mut self) {
         self.session.forget(&mut self.slot);
     }
+}
+
+/// Nothing came in time, not even a refusal.
+pub(super) fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the database does not answer",
+        "it is connected anew and tried again; check the network, and the host of the database",
+    )
 }
 
 fn is_here(host: &Host) -> bool {

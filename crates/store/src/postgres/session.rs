@@ -21,8 +21,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Texts and times are written in fixed forms. A poller that is suspended within a transaction
 /// must not hold its locks for ever. Whoever turned `synchronous_commit` off did not know that
 /// the exchange is told right after the commit.
+///
+/// What a statement may take is added by the pool.
 const SETTINGS: &str = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
-     SET bytea_output = 'hex'; SET jit = off; SET lock_timeout = '15s'; SET statement_timeout = '5min'; \
+     SET bytea_output = 'hex'; SET jit = off; SET lock_timeout = '15s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'warning'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -66,9 +68,13 @@ impl Drop for Session {
     }
 }
 
+/// How long the server works on a statement before it gives up, unless it is told otherwise.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Connections that are not in use.
 pub(super) struct Pool {
     wire: Config,
+    pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
 }
@@ -90,9 +96,13 @@ impl Pool {
         })?;
         wire.application_name("slacktide store")
             .connect_timeout(CONNECT_WITHIN)
-            .tcp_user_timeout(Duration::from_secs(30));
+            .tcp_user_timeout(Duration::from_secs(30))
+            .keepalives_idle(CONNECT_WITHIN * 2)
+            .keepalives_interval(CONNECT_WITHIN)
+            .keepalives_retries(3);
         Ok(Self {
             wire,
+            statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
             free: Semaphore::new(MOST),
         })
@@ -111,9 +121,12 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let session = match idle.filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => self.connect().await?,
+            None => tokio::time::timeout(CONNECT_WITHIN * 2, self.connect())
+                .await
+                .map_err(|_| unanswered())??,
         };
         Ok(Taken {
+            _watchdog: Watchdog::over(&session, self.statement_timeout * 3 + CONNECT_WITHIN),
             session,
             _permit: permit,
         })
@@ -122,7 +135,7 @@ impl Pool {
     /// Takes it back, unless its state is in doubt. One whose future was dropped in the middle
     /// of a transaction never comes here: it is closed, and the server undoes its work.
     pub(super) async fn give_back<T>(&self, taken: Taken<'_>, done: &Result<T>) {
-        let Taken { session, _permit } = taken;
+        let Taken { session, .. } = taken;
         if done.is_ok() && !session.client.is_closed() && !self.free.is_closed() {
             self.idle
                 .lock()
@@ -137,17 +150,8 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Session> {
-        let connecting = tokio::time::timeout(CONNECT_WITHIN * 2, self.wire.connect(NoTls));
-        let (client, connection) = connecting
-            .await
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Unreachable,
-                    "the store does not answer",
-                    "it is tried again",
-                )
-            })?
-            .map_err(|error| failure::of(&error))?;
+        let connecting = self.wire.connect(NoTls);
+        let (client, connection) = connecting.await.map_err(|error| failure::of(&error))?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %failure::of(&error), "the connection to the store ended");
@@ -160,6 +164,8 @@ impl Pool {
             made: 0,
         };
         session.run(SETTINGS).await?;
+        let timeout = self.statement_timeout.as_millis();
+        session.run(&format!("SET statement_timeout = {timeout}")).await?;
         Ok(session)
     }
 }
@@ -167,7 +173,37 @@ impl Pool {
 /// A connection in use.
 pub(super) struct Taken<'a> {
     session: Session,
+    _watchdog: Watchdog,
     _permit: tokio::sync::SemaphorePermit<'a>,
+}
+
+/// Ends a connection on which a verb takes longer than the server itself would let it: the connection is half-open,
+/// and nobody else would end the wait. Dropped, it lets go.
+struct Watchdog(JoinHandle<()>);
+
+impl Watchdog {
+    fn over(session: &Session, bound: Duration) -> Self {
+        let connection = session.connection.abort_handle();
+        Self(tokio::spawn(async move {
+            tokio::time::sleep(bound).await;
+            tracing::debug!("a verb at the store took too long: its connection is given up");
+            connection.abort();
+        }))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the store does not answer",
+        "it is connected anew and tried again; check the network, and the host of the database",
+    )
 }
 
 impl std::ops::Deref for Taken<'_> {

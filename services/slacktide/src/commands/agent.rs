@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nats::Connection;
 use runtime::config::Loaded;
 use runtime::health::{self, HealthConfig, Report};
 use runtime::stop::Stop;
+use tokio::sync::watch;
 
 use crate::failure::Failure;
 
@@ -31,6 +33,17 @@ pub(crate) async fn serve<T>(
         .await
         .map_err(|error| Failure::usage(error.to_string()))?;
     Ok(())
+}
+
+/// The exchange as the status page shows it: `connected`, `disconnected`, or `refused` where the credential is.
+pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::Value {
+    match *connection.borrow() {
+        Connection::Connected => serde_json::json!({ "state": "connected" }),
+        Connection::Disconnected { since, refused } => {
+            let state = if refused { "refused" } else { "disconnected" };
+            serde_json::json!({ "state": state, "since": since })
+        }
+    }
 }
 
 /// Runs the work until it ends or a second signal ends it at once.

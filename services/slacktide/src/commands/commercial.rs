@@ -18,12 +18,13 @@ use crate::settings::{CommercialFile, load};
 
 /// Runs the agent until it is told to stop.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
+    // First: an order to stop may come at any time.
+    let stop = agent::stop()?;
     let loaded: Loaded<CommercialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
     let options = file.exchange.agent(folder)?;
     let store = compose::store(&loaded)?;
-    let stop = agent::stop()?;
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
         () = stop.token().cancelled() => return Ok(Exit::Done),
@@ -32,7 +33,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     agent::serve(
         &loaded,
         file.health.as_ref(),
-        Arc::new(Page(board.clone())),
+        Arc::new(Page(board.clone(), exchange.connection())),
         &stop,
     )
     .await?;
@@ -75,11 +76,15 @@ pub(crate) fn check(path: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-struct Page(Board);
+struct Page(Board, tokio::sync::watch::Receiver<nats::Connection>);
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        serde_json::to_value(self.0.status()).unwrap_or_default()
+        let mut status = serde_json::to_value(self.0.status()).unwrap_or_default();
+        if let Some(page) = status.as_object_mut() {
+            page.insert("exchange".to_owned(), agent::exchange(&self.1));
+        }
+        status
     }
 
     #[expect(

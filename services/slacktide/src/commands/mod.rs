@@ -7,6 +7,7 @@ mod config;
 mod exchange;
 mod feed;
 pub(crate) mod gate;
+mod health;
 mod idle_helper;
 mod keys;
 mod social;
@@ -81,6 +82,7 @@ pub(crate) fn run(command: Command) -> Outcome {
             };
             block_on(feed::rewind(config.config, wish))
         }
+        Command::Health(at) => block_on(health::run(at.config)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),

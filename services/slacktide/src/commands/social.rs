@@ -37,11 +37,12 @@ pub(crate) fn lower(path: &Path) {
 
 /// Runs the agent until it is told to stop.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
+    // First: an order to stop may come at any time.
+    let stop = agent::stop()?;
     let loaded: Loaded<SocialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
     let options = file.exchange.agent(folder)?;
-    let stop = agent::stop()?;
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
@@ -67,6 +68,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         exchange = JetStream::connect(options) => exchange?,
         () = stop.token().cancelled() => return Ok(Exit::Done),
     };
+    let connection = exchange.connection();
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
     let obeying = social::control::keep(
@@ -109,7 +111,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     agent::serve(
         &loaded,
         file.health.as_ref(),
-        Arc::new(Page { view, started }),
+        Arc::new(Page {
+            view,
+            started,
+            connection,
+        }),
         &stop,
     )
     .await?;
@@ -149,6 +155,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
 struct Page {
     view: SocialView,
     started: Timestamp,
+    connection: tokio::sync::watch::Receiver<nats::Connection>,
 }
 
 impl Report for Page {
@@ -157,6 +164,7 @@ impl Report for Page {
         if let Some(page) = status.as_object_mut() {
             let probes = serde_json::to_value(crate::probes::count()).unwrap_or_default();
             page.insert("probes".to_owned(), probes);
+            page.insert("exchange".to_owned(), agent::exchange(&self.connection));
         }
         status
     }

@@ -67,6 +67,13 @@ pub(crate) struct StoreTable {
     /// PostgreSQL: the schema of the target tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<String>,
+    /// PostgreSQL: a statement that runs longer is cancelled.
+    #[serde(default = "five_minutes")]
+    pub(crate) statement_timeout: Span,
+}
+
+fn five_minutes() -> Span {
+    Span::from_secs(300)
 }
 
 /// The `[poll]` table.
@@ -117,6 +124,13 @@ impl Checked for CommercialFile {
                 "store.schema",
                 "is empty",
                 "name a schema, or leave it out for \"public\"",
+            ));
+        }
+        if !(1..=3_600).contains(&store.statement_timeout.get().as_secs()) {
+            broken.push(Broken::new(
+                "store.statement_timeout",
+                format!("is {}", store.statement_timeout),
+                "give 1s to 1h; 5m is usual, and a chunk must be stored within it",
             ));
         }
         if self.poll.interval.get().as_millis() < 10 {

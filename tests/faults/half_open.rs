@@ -1,0 +1,86 @@
+//! Connections that carry nothing any more and do not end: nobody is told, and each side has to find out by itself.
+
+use super::log::Listening;
+use super::scene::{OPEN, Scene, says};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_databases_are_given_up_and_connected_anew() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
+    let (bureau_said, insurer_said) = (Listening::to(&social), Listening::to(&poller));
+    scene.to_core.swallow();
+    scene.to_store.swallow();
+    scene.work().await;
+    social
+        .shows(
+            "the core not to answer",
+            "/feeds/claim/last_error",
+            says("does not answer"),
+        )
+        .await;
+    scene.to_core.heal();
+    poller
+        .shows("the store not to answer", "/last_error", says("does not answer"))
+        .await;
+    scene.to_store.heal();
+    scene.goes_on().await;
+    bureau_said.said_at_most(2, &social);
+    insurer_said.said_at_most(2, &poller);
+    // In the middle of transactions, too: the store holds what they hold until it gives them up itself.
+    scene.work().await;
+    scene.to_store.swallow();
+    scene.to_store.heal();
+    scene.goes_on().await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_open_exchange_is_given_up_and_connected_anew() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
+    for way in [&scene.bureau, &scene.insurer] {
+        way.swallow();
+    }
+    scene.work().await;
+    social
+        .shows("the lease to be gone", "/lease/held", |held| held == false)
+        .await;
+    social
+        .shows("the exchange to be away", "/exchange/state", |state| {
+            state == "disconnected"
+        })
+        .await;
+    poller
+        .shows("the exchange to be away", "/exchange/state", |state| {
+            state == "disconnected"
+        })
+        .await;
+    for way in [&scene.bureau, &scene.insurer] {
+        way.heal();
+    }
+    scene.goes_on().await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// An order to stop is obeyed in time whatever hangs: nothing is lost by what is dropped.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_to_stop_is_obeyed_while_everything_hangs() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
+    for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
+        way.swallow();
+    }
+    scene.work().await;
+    tokio::join!(social.stop(), poller.stop());
+    for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
+        way.heal();
+    }
+    let (social, poller) = scene.agents().await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}

@@ -1,0 +1,177 @@
+//! What is done to the agents themselves: file descriptors, memory, the wall clock, orders to stop.
+
+use std::time::{Duration, Instant};
+
+use harness::{Limit, Shim, until};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::log::Listening;
+use super::scene::{OPEN, Scene};
+use crate::path::site::{Agent, PATIENCE, Site};
+
+/// A gate that looks, at nothing but a file: its clock is what is tried.
+const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
+                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
+                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_file_descriptors_an_agent_lives_on_and_recovers() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
+    let (bureau_said, insurer_said) = (Listening::to(&social), Listening::to(&poller));
+    for agent in [&social, &poller] {
+        agent.process.limit(Limit::Files, 0);
+    }
+    // What is open stays open, so it is broken: nothing can be opened in its place.
+    for way in [&scene.to_core, &scene.to_store] {
+        way.cut();
+        way.heal();
+    }
+    scene.work().await;
+    for agent in [&social, &poller] {
+        until("it to say what it lacks", PATIENCE, async || {
+            agent.process.stderr().contains("Too many open files")
+        })
+        .await;
+    }
+    for way in [&scene.bureau, &scene.insurer] {
+        way.cut();
+        way.heal();
+    }
+    for agent in [&social, &poller] {
+        until("it to say that the exchange is away", PATIENCE, async || {
+            agent.process.stderr().contains("exchange disconnected")
+        })
+        .await;
+    }
+    bureau_said.said_at_most(2, &social);
+    insurer_said.said_at_most(2, &poller);
+    for agent in [&social, &poller] {
+        agent.process.unlimit(Limit::Files);
+    }
+    scene.goes_on().await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_memory_an_agent_ends_and_its_successor_goes_on() {
+    let site = Site::start("memory", 2_000, OPEN).await;
+    let (mut social, mut poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    for (agent, round) in [(&mut social, 1), (&mut poller, 2)] {
+        agent.process.limit(Limit::Memory, agent.process.address_space());
+        site.core
+            .execute(&format!(
+                "INSERT INTO claim (id, name, memo) SELECT {round} * 1000000 + g, 'large', repeat(md5(g::text), 12000)
+                 FROM generate_series(1, 40) g"
+            ))
+            .await;
+        let ended = until("it to end for want of memory", PATIENCE, async || {
+            agent.process.ended()
+        })
+        .await;
+        assert!(!ended.success(), "{ended}:\n{}", agent.process.stderr());
+    }
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    site.evidence_holds().await;
+    site.ledger_is_gapless().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_jumps_shuts_the_gate_for_a_while_and_moves_no_lease() {
+    let shim = Shim::new();
+    let mut site = Site::start("clock", 2_000, GATE).await;
+    site.links.env = shim.env();
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    let term = social.status().await.unwrap()["lease"]["term"].clone();
+    let mut shuts = 0;
+    for (round, seconds) in [3_600, -86_400, 0].into_iter().enumerate() {
+        shim.shift_clock(seconds);
+        shuts += 1;
+        social
+            .shows(
+                "the gate to have shut for the clock",
+                "/gate/shuts_by_reason/clock_jump",
+                |count| count.as_u64() >= Some(shuts),
+            )
+            .await;
+        site.core
+            .execute(&format!(
+                "INSERT INTO claim (id, name) SELECT {round} * 1000 + 100000 + g, 'then' FROM generate_series(1, 200) g"
+            ))
+            .await;
+        site.agree().await;
+    }
+    assert_eq!(
+        social.status().await.unwrap()["lease"]["term"],
+        term,
+        "the lease was lost"
+    );
+    site.evidence_holds().await;
+    site.ledger_is_gapless().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// `FLOW_STOPS` makes it as many as wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_to_stop_at_any_time_is_obeyed_with_0_and_loses_nothing() {
+    let stops = std::env::var("FLOW_STOPS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(16);
+    let mut site = Site::start("sigterm", 40_000, OPEN).await;
+    let mut chance = StdRng::seed_from_u64(11);
+    let mut agents = [site.social("social"), site.poller("poller")];
+    for stop in 0..stops {
+        // The moment is the input of this test: from the start of the process into the middle of its work.
+        let moment = chance.random_range(0..1_500_u64).saturating_sub(400);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        if stop % 6 == 5 {
+            site.nats.kill9();
+        }
+        if let Some(agent) = agents.get_mut(stop % 2) {
+            obeys(agent).await;
+            *agent = if stop % 2 == 0 {
+                site.social("social")
+            } else {
+                site.poller("poller")
+            };
+        }
+        if stop % 6 == 5 {
+            site.nats.restart().await;
+        }
+        site.core
+            .execute(&format!(
+                "INSERT INTO claim (id, name) SELECT {stop} * 1000 + 1000000 + g, 'then' FROM generate_series(1, 500) g"
+            ))
+            .await;
+    }
+    site.agree().await;
+    site.evidence_holds().await;
+    site.ledger_is_gapless().await;
+    for agent in agents {
+        agent.stop().await;
+    }
+}
+
+/// SIGTERM, which ends it in time: by itself and with 0, unless it came before the process could hear.
+async fn obeys(agent: &mut Agent) {
+    let hears = agent.process.handles_sigterm();
+    let begun = Instant::now();
+    agent.process.sigterm();
+    let status = agent.process.wait_exit(Duration::from_secs(30)).await;
+    assert!(
+        status.success() || !hears,
+        "{status} after {:?}:\n{}",
+        begun.elapsed(),
+        agent.process.stderr()
+    );
+}

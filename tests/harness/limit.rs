@@ -1,0 +1,104 @@
+//! Resources of a running child, taken away from outside and given back: no root is needed for one's own.
+
+use crate::Process;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+/// What a process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Open files and sockets, by their highest number.
+    Files,
+    /// Bytes of address space.
+    Memory,
+}
+
+impl Process {
+    /// Lets it use no more than so much from now on; what it has already it keeps.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn limit(&self, what: Limit, most: u64) {
+        self.set(what, Some(most));
+    }
+
+    /// Lets it use as much as this process may.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn unlimit(&self, what: Limit) {
+        self.set(what, getrlimit(resource(what)).current);
+    }
+
+    fn set(&self, what: Limit, current: Option<u64>) {
+        let maximum = getrlimit(resource(what)).maximum;
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        prlimit(pid, resource(what), Rlimit { current, maximum })
+            .unwrap_or_else(|error| panic!("{what:?} of process {}: {error}", self.pid()));
+    }
+
+    /// How many files and sockets it has open.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        open.map(Iterator::count).unwrap_or_default()
+    }
+
+    /// Its address space in bytes.
+    #[must_use]
+    pub fn address_space(&self) -> u64 {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.pid()));
+        let pages = pages
+            .ok()
+            .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+        pages.unwrap_or_default() * 4096
+    }
+
+    /// Whether it handles SIGTERM itself: before that, the signal ends it.
+    #[must_use]
+    pub fn handles_sigterm(&self) -> bool {
+        const SIGTERM: u64 = 1 << 14;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask & SIGTERM != 0)
+    }
+}
+
+fn resource(what: Limit) -> Resource {
+    match what {
+        Limit::Files => Resource::Nofile,
+        Limit::Memory => Resource::As,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::until;
+    use std::process::Command;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_running_process_is_limited_and_freed_again() {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "while :; do cat /dev/null && echo ok || echo no; sleep 0.02; done 2>/dev/null",
+        ]);
+        let process = Process::spawn("sh", &mut command);
+        let says = async |what: &str, word: &str| {
+            let before = process.stdout().matches(word).count();
+            until(what, Duration::from_secs(20), async || {
+                process.stdout().matches(word).count() > before
+            })
+            .await;
+        };
+        says("it to open files", "ok").await;
+        assert!(process.open_files() >= 3 && process.address_space() > 0);
+        process.limit(Limit::Files, 0);
+        says("it to fail for want of files", "no").await;
+        process.unlimit(Limit::Files);
+        says("it to open files again", "ok").await;
+    }
+}

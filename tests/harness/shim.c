@@ -1,0 +1,151 @@
+/* Faults of a machine, laid between a real program and its C library by LD_PRELOAD: a disk that is full, a disk that
+ * is slow, a wall clock that jumps. The orders stand in a file that the program maps and the test writes; see shim.rs. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+struct orders {
+    int64_t clock_s; /* added to the wall clock */
+    int64_t sync_ms; /* waited before each fsync */
+    int64_t full;    /* 1: writes to files whose path holds `where` find no space */
+    char where[232];
+};
+
+static volatile struct orders *orders;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("SHIM_ORDERS");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *map = mmap(NULL, sizeof(struct orders), PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (map != MAP_FAILED)
+        orders = map;
+}
+
+#define NEXT(name) \
+    static __typeof__(&name) next; \
+    if (!next) \
+        next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+static int no_space(int fd) {
+    char link[64], path[4096];
+    if (!orders || !orders->full)
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return 0;
+    path[length] = 0;
+    return strstr(path, (const char *)orders->where) != NULL;
+}
+
+#define REFUSE_IF_FULL(fd) \
+    if (no_space(fd)) { \
+        errno = ENOSPC; \
+        return -1; \
+    }
+
+ssize_t write(int fd, const void *bytes, size_t n) {
+    NEXT(write);
+    REFUSE_IF_FULL(fd)
+    return next(fd, bytes, n);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
+    NEXT(pwrite);
+    REFUSE_IF_FULL(fd)
+    return next(fd, bytes, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
+    NEXT(pwrite64);
+    REFUSE_IF_FULL(fd)
+    return next(fd, bytes, n, at);
+}
+
+ssize_t writev(int fd, const struct iovec *pieces, int n) {
+    NEXT(writev);
+    REFUSE_IF_FULL(fd)
+    return next(fd, pieces, n);
+}
+
+ssize_t pwritev(int fd, const struct iovec *pieces, int n, off_t at) {
+    NEXT(pwritev);
+    REFUSE_IF_FULL(fd)
+    return next(fd, pieces, n, at);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *pieces, int n, off64_t at) {
+    NEXT(pwritev64);
+    REFUSE_IF_FULL(fd)
+    return next(fd, pieces, n, at);
+}
+
+int fallocate(int fd, int mode, off_t at, off_t n) {
+    NEXT(fallocate);
+    REFUSE_IF_FULL(fd)
+    return next(fd, mode, at, n);
+}
+
+int posix_fallocate(int fd, off_t at, off_t n) {
+    NEXT(posix_fallocate);
+    return no_space(fd) ? ENOSPC : next(fd, at, n);
+}
+
+int posix_fallocate64(int fd, off64_t at, off64_t n) {
+    NEXT(posix_fallocate64);
+    return no_space(fd) ? ENOSPC : next(fd, at, n);
+}
+
+static void sync_slowly(void) {
+    if (orders && orders->sync_ms > 0)
+        usleep((useconds_t)(orders->sync_ms * 1000));
+}
+
+int fsync(int fd) {
+    NEXT(fsync);
+    sync_slowly();
+    return next(fd);
+}
+
+int fdatasync(int fd) {
+    NEXT(fdatasync);
+    sync_slowly();
+    return next(fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    NEXT(clock_gettime);
+    int done = next(clock, now);
+    if (done == 0 && orders && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += orders->clock_s;
+    return done;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    NEXT(gettimeofday);
+    int done = next(now, zone);
+    if (done == 0 && orders)
+        now->tv_sec += orders->clock_s;
+    return done;
+}
+
+time_t time(time_t *also) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (also)
+        *also = now.tv_sec;
+    return now.tv_sec;
+}
