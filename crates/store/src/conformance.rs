@@ -6,10 +6,12 @@
 //! - [`chunks`] storing: once, in any order, newest wins, deletes
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
 //! - [`columns`] types, widening, rows that the receiver refuses
+//! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 
 pub mod chain;
 pub mod chunks;
 pub mod columns;
+pub mod quarantine;
 
 use std::fmt;
 use std::future::Future;

@@ -6,6 +6,7 @@
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
 //! - [`table`] PURE: the target's shape, from what chunks say of their columns
+//! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
 //! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
@@ -18,6 +19,7 @@ pub mod lineage;
 pub mod merge;
 pub mod port;
 pub mod postgres;
+pub mod quarantine;
 mod record;
 pub mod samples;
 pub mod sqlite;
@@ -26,4 +28,5 @@ pub mod table;
 pub use error::{Error, ErrorKind, Result};
 pub use port::{Arrival, LaneReport, Outcome, Store, Unreadable};
 pub use postgres::PostgresStore;
+pub use quarantine::Quarantine;
 pub use sqlite::SqliteStore;

@@ -14,11 +14,12 @@
 //! - `tables` our own tables, and the target's columns
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text
-//! - `verbs` the transactions
+//! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
 //! - `failure` the server's errors by kind
 
 mod cell;
 mod failure;
+mod quarantine;
 mod records;
 mod rows;
 mod session;
@@ -172,7 +173,7 @@ impl Store for PostgresStore {
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let mut session = self.pool.take().await?;
-        let done = verbs::quarantine(&mut session, message).await;
+        let done = verbs::keep_message(&mut session, message).await;
         self.pool.give_back(session, &done).await;
         done
     }

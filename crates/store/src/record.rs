@@ -155,7 +155,7 @@ pub(crate) fn row_id(chunk: Digest, ordinal: u64) -> String {
     Digest::of(&[&chunk.0, &ordinal.to_be_bytes()]).to_string()
 }
 
-fn text<T: Serialize>(value: &T) -> Result<String> {
+pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| {
         Error::new(
             ErrorKind::Database,

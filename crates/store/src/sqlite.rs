@@ -8,10 +8,11 @@
 //! - `tables` our own tables, and the target's columns
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target
-//! - `verbs` the transactions
+//! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
 //! - `failure` SQLite's errors by kind
 
 mod failure;
+mod quarantine;
 mod records;
 mod rows;
 mod tables;
@@ -125,7 +126,7 @@ impl Store for SqliteStore {
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let message = message.clone();
-        self.run(move |connection| verbs::quarantine(connection, &message))
+        self.run(move |connection| verbs::keep_message(connection, &message))
             .await
     }
 

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
 
 mod postgres;
+mod quarantine;
 mod sqlite;

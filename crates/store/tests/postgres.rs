@@ -11,7 +11,7 @@ use store::conformance::{self, Receiver};
 use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, Outcome, PostgresStore, Store};
 
-struct Database(Db);
+pub(crate) struct Database(pub(crate) Db);
 
 #[async_trait]
 impl Receiver for Database {

@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use store::conformance::{self, Receiver};
 use store::{SqliteStore, Store};
 
-struct File {
-    dir: tempfile::TempDir,
+pub(crate) struct File {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl File {
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("store.db")
     }
 

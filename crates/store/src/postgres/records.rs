@@ -23,6 +23,8 @@ pub(super) enum Hold {
     Shared,
     /// By us alone.
     Alone,
+    /// With those that store, against others that write the frontier.
+    Frontier,
     /// Not at all.
     Free,
 }
@@ -93,6 +95,7 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
     let sql = match hold {
         Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
         Hold::Alone => format!("{SELECT} FOR UPDATE"),
+        Hold::Frontier => format!("{SELECT} FOR NO KEY UPDATE"),
         Hold::Free => SELECT.to_owned(),
     };
     let found = pg(session

@@ -11,7 +11,7 @@ use crate::port::Arrival;
 use crate::table::{Change, EPOCH, NUMBER, listed, quoted, widen};
 
 /// Number of the advisory lock, `slacktid` in ASCII.
-const LOCK: i64 = 0x736c_6163_6b74_6964;
+pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
 
 const OWN: &str = "
 CREATE SCHEMA IF NOT EXISTS slacktide;
@@ -55,6 +55,7 @@ pub(super) async fn prepare(session: &mut Session, schema: &str) -> Result<()> {
             ))
             .await?;
     }
+    super::quarantine::prepare(session).await?;
     let row = session
         .client
         .query_one(

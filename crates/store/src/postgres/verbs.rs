@@ -7,7 +7,7 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::Session;
-use super::{Known, failure};
+use super::{Known, failure, quarantine};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
@@ -108,6 +108,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     if records::note(session, lane, &stored).await? != stored.len() as u64 {
         return Ok(Step::Lost);
     }
+    quarantine::keep_rejects(session, lane, &new).await?;
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
         if matches!(plan.judgements.get(*index), Some(Judgement::Superseded)) {
@@ -179,11 +180,12 @@ async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Re
         bytes: &row.bytes,
         exchanged_at: arrival.exchanged_at,
     };
+    quarantine::keep_manifest(session, lane, arrival).await?;
     records::keep(session, lane, &kept).await
 }
 
 /// Keeps a message, and its place.
-pub(super) async fn quarantine(session: &mut Session, message: &Unreadable) -> Result<()> {
+pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) -> Result<()> {
     let claimed = LedgerRow::claimed(message);
     let kept = Kept {
         id: message_id(message),
@@ -239,7 +241,15 @@ async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
             break;
         }
     }
-    if record.frontier != before.frontier {
+    // A retry out of quarantine counts anew what stands below the frontier: what was advanced
+    // from an older one must not be written over that.
+    let now = match record.frontier != before.frontier {
+        true => records::lane(session, lane, Hold::Frontier).await?,
+        false => None,
+    };
+    if let Some(now) = now.filter(|now| now.frontier != before.frontier) {
+        record.frontier = now.frontier;
+    } else if record.frontier != before.frontier {
         records::save_frontier(session, lane, &record).await?;
         let last = last_passed(&record.frontier);
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS slacktide_tombstones (
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let tx = begin(connection)?;
     tx.execute_batch(OWN).map_err(|error| failure::of(&error))?;
+    super::quarantine::prepare(&tx)?;
     commit(tx)
 }
 

@@ -6,7 +6,7 @@ use schemas::name::Lane;
 
 use super::records::{self, int};
 use super::tables::{begin, change, commit};
-use super::{failure, rows};
+use super::{failure, quarantine, rows};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
@@ -52,6 +52,7 @@ pub(super) fn store(connection: &mut Connection, lane: &Lane, arrivals: &[Arriva
                     lane,
                     &LedgerRow::of(arrival, EntryState::Stored, quarantined),
                 )?;
+                quarantine::keep_rejects(&tx, lane, arrival)?;
             }
             Judgement::Superseded => {
                 records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
@@ -73,6 +74,7 @@ fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Re
     let manifest = &arrival.chunk.manifest;
     let place = Some((manifest.epoch, manifest.number));
     let id = row_id(arrival.chunk.digest, row.ordinal);
+    quarantine::keep_manifest(tx, lane, arrival)?;
     keep(
         tx,
         lane,
@@ -99,7 +101,8 @@ fn keep(
     exchanged_at: Timestamp,
 ) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO slacktide_quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+        "INSERT INTO slacktide_quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
+         exchanged_at, quarantined_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -120,7 +123,7 @@ fn keep(
     .map_err(|error| failure::of(&error))
 }
 
-pub(super) fn quarantine(connection: &mut Connection, message: &Unreadable) -> Result<()> {
+pub(super) fn keep_message(connection: &mut Connection, message: &Unreadable) -> Result<()> {
     let tx = begin(connection)?;
     let record = records::lane(&tx, &message.lane)?;
     let claimed = LedgerRow::claimed(message);

@@ -1,0 +1,185 @@
+//! What is kept aside, and its way out. Whatever ends an entry holds the lane's row alone: no
+//! chunk is stored meanwhile, and of two that retry at once the second finds the entry ended.
+
+mod found;
+mod verbs;
+
+use async_trait::async_trait;
+use schemas::name::Lane;
+
+use super::records::{int, small};
+use super::session::Session;
+use super::{PostgresStore, failure};
+use crate::error::Result;
+use crate::ledger::Judgement;
+use crate::merge::Place;
+use crate::port::Arrival;
+use crate::quarantine::{
+    Became, By, Content, Entry, Held, Kind, Quarantine, Wanted, kept_manifest, reject_id, told_of,
+};
+use crate::record::text;
+
+/// Columns and a table that the quarantine has had since it can be left.
+const OWN: &str = "
+ALTER TABLE slacktide.quarantine
+    ADD COLUMN IF NOT EXISTS kind text, ADD COLUMN IF NOT EXISTS ended text, ADD COLUMN IF NOT EXISTS ended_digest text,
+    ADD COLUMN IF NOT EXISTS ended_by text, ADD COLUMN IF NOT EXISTS ended_why text,
+    ADD COLUMN IF NOT EXISTS ended_at timestamptz;
+CREATE TABLE IF NOT EXISTS slacktide.quarantine_manifests (
+    recipient text NOT NULL, feed text NOT NULL, epoch integer NOT NULL, number bigint NOT NULL,
+    manifest text NOT NULL,
+    PRIMARY KEY (recipient, feed, epoch, number));
+";
+
+/// Whether all of it is there: only a table's owner may even ask to add what it has.
+const THERE: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT NULL AND (SELECT count(*) = 6 \
+     FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.quarantine') AND NOT attisdropped \
+     AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_why', 'ended_at'))";
+
+pub(super) async fn prepare(session: &Session) -> Result<()> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let row = session.client.query_one(THERE, &[]).await.map_err(fail)?;
+    if row.try_get::<_, bool>(0).map_err(fail)? {
+        return Ok(());
+    }
+    let lock = super::tables::LOCK;
+    session
+        .run(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {OWN} COMMIT"
+        ))
+        .await
+}
+
+/// Keeps the manifest of a chunk with refused rows, once: it tells their columns.
+pub(super) async fn keep_manifest(session: &Session, lane: &Lane, arrival: &Arrival) -> Result<()> {
+    let place = Place::of(arrival);
+    session
+        .client
+        .execute(
+            "INSERT INTO slacktide.quarantine_manifests VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &small(place.epoch),
+                &int(place.number),
+                &text(&kept_manifest(arrival))?,
+            ],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|error| failure::of(&error))
+}
+
+/// Keeps what the source could not carry, of chunks that are stored.
+pub(super) async fn keep_rejects(
+    session: &Session,
+    lane: &Lane,
+    arrivals: &[(usize, &Arrival)],
+) -> Result<()> {
+    for (_, arrival) in arrivals {
+        let place = Place::of(arrival);
+        for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.rejects) {
+            session
+                .client
+                .execute(
+                    "INSERT INTO slacktide.quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, \
+                     bytes, exchanged_at, quarantined_at, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+                     $10::text::timestamptz, clock_timestamp(), 'reject') ON CONFLICT DO NOTHING",
+                    &[
+                        &lane.recipient.as_str(),
+                        &lane.feed.as_str(),
+                        &reject_id(arrival.chunk.digest, ordinal),
+                        &small(place.epoch),
+                        &int(place.number),
+                        &int(ordinal),
+                        &int(arrival.sequence),
+                        &told_of(reject),
+                        &text(reject)?.into_bytes(),
+                        &arrival.exchanged_at.to_string(),
+                    ],
+                )
+                .await
+                .map_err(|error| failure::of(&error))?;
+        }
+    }
+    Ok(())
+}
+
+impl PostgresStore {
+    /// Ends a transaction that failed; the connection is not used again where that fails too.
+    async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            session.rollback().await;
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl Quarantine for PostgresStore {
+    async fn entries(&self, wanted: &Wanted) -> Result<Vec<Entry>> {
+        let session = self.pool.take().await?;
+        let done = found::entries(&session, wanted).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn content(&self, lane: &Lane, id: &str) -> Result<Option<Content>> {
+        let session = self.pool.take().await?;
+        let done = found::content(&session, lane, id).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn judged(&self, arrival: &Arrival) -> Result<Judgement> {
+        let session = self.pool.take().await?;
+        let done = verbs::judged(&session, arrival).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+        let mut session = self.pool.take().await?;
+        let done = verbs::retry_rows(&mut session, &self.schema, lane, ids, by).await;
+        let done = Self::ended(&session, done).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn finish(&self, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
+        let session = self.pool.take().await?;
+        let done = Self::ended(&session, verbs::finish(&session, arrival, id, by).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn stays(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = verbs::stays(&session, lane, id, reason).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+        let session = self.pool.take().await?;
+        let done = Self::ended(&session, verbs::discard(&session, lane, ids, by).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn held(&self) -> Result<Vec<Held>> {
+        let session = self.pool.take().await?;
+        let done = found::held(&session).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+}
+
+/// The kind of a row of the table; rows and messages carry none.
+fn kind_of(word: Option<&str>, ordinal: Option<i64>) -> Kind {
+    match (word, ordinal) {
+        (Some("reject"), _) => Kind::Reject,
+        (_, Some(_)) => Kind::Row,
+        (_, None) => Kind::Message,
+    }
+}

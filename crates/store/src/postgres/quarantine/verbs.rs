@@ -1,0 +1,350 @@
+//! The transactions.
+
+use schemas::digest::Digest;
+use schemas::manifest::Manifest;
+use schemas::name::Lane;
+use tokio_postgres::types::ToSql;
+
+use super::super::failure;
+use super::super::records::{self, Hold, int, small};
+use super::super::rows::{Target, stage};
+use super::super::session::Session;
+use super::found;
+use crate::error::Result;
+use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
+use crate::merge::{Place, fold};
+use crate::port::Arrival;
+use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
+use crate::quarantine::{Became, By, Ending, Entry, chunk_of_row};
+use crate::record::{LaneRecord, broken};
+
+fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn digest_of(text: &str) -> Result<Digest> {
+    Digest::from_hex(text).map_err(|_| broken("slacktide.ledger"))
+}
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE";
+
+pub(super) async fn judged(session: &Session, arrival: &Arrival) -> Result<Judgement> {
+    let lane = arrival.chunk.manifest.lane();
+    let links = [ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)];
+    let record = records::lane(session, &lane, Hold::Free)
+        .await?
+        .unwrap_or_default();
+    let entries = records::entries(session, &lane, &needed(&links)).await?;
+    let mut judgements = plan(&record.state, &entries, &links).judgements;
+    judgements.pop().ok_or_else(|| broken("slacktide.ledger"))
+}
+
+/// A row that may be tried.
+struct Tried {
+    entry: Entry,
+    manifest: Manifest,
+    bytes: Vec<u8>,
+}
+
+pub(super) async fn retry_rows(
+    session: &mut Session,
+    schema: &str,
+    lane: &Lane,
+    ids: &[String],
+    by: &By,
+) -> Result<Vec<Became>> {
+    // Staging tables are made outside of the transaction, which could undo them.
+    for id in ids {
+        let content = found::content(session, lane, id).await?;
+        if let Some(manifest) = content.and_then(|content| content.manifest) {
+            stage(session, schema, lane, &manifest.schema).await?;
+        }
+    }
+    session.run(BEGIN).await?;
+    let Some(record) = records::lane(session, lane, Hold::Alone).await? else {
+        session.run("COMMIT").await?;
+        return Ok(vec![Became::Unknown; ids.len()]);
+    };
+    let mut became = Vec::with_capacity(ids.len());
+    for id in ids {
+        became.push(match tried(session, lane, id, &record).await? {
+            Err(answer) => {
+                if answer == Became::LeftBehind {
+                    end(session, lane, id, Ending::LeftBehind, by).await?;
+                }
+                answer
+            }
+            Ok(tried) => retry_row(session, schema, lane, tried, by).await?,
+        });
+    }
+    save_recount(session, lane, &record).await?;
+    session.run("COMMIT").await?;
+    Ok(became)
+}
+
+async fn tried(
+    session: &Session,
+    lane: &Lane,
+    id: &str,
+    record: &LaneRecord,
+) -> Result<std::result::Result<Tried, Became>> {
+    let Some(entry) = found::one(session, lane, id).await? else {
+        return Ok(Err(Became::Unknown));
+    };
+    let how = entry.ended.as_ref().map(|ended| ended.how);
+    if let Some(answer) = untried(entry.kind, how, &record.state, entry.place) {
+        return Ok(Err(answer));
+    }
+    let content = found::content(session, lane, id).await?;
+    Ok(match content.map(|content| (content.bytes, content.manifest)) {
+        Some((bytes, Some(manifest))) => Ok(Tried {
+            entry,
+            manifest,
+            bytes,
+        }),
+        _ => Err(Became::Stays {
+            reason: "the columns of its chunk were not kept with it; discard it and rewind the feed"
+                .to_owned(),
+        }),
+    })
+}
+
+async fn retry_row(session: &Session, schema: &str, lane: &Lane, tried: Tried, by: &By) -> Result<Became> {
+    let Tried {
+        entry,
+        manifest,
+        bytes,
+    } = tried;
+    let arrival = chunk_of_row(&entry, manifest, bytes);
+    let columns = &arrival.chunk.manifest.schema;
+    let folded = fold(columns, &[(0, &arrival)]).map_err(|_| broken("slacktide.quarantine"))?;
+    let key = folded
+        .versions
+        .first()
+        .map(|version| version.key.clone())
+        .unwrap_or_default();
+    // A chunk from before the feed had a tombstone column passes by the tombstones, which this
+    // row must not.
+    if columns.tombstone.is_some() || !buried(session, lane, &key, Place::of(&arrival)).await? {
+        let target = Target::new(session, schema, lane, columns)?;
+        let (refused, _) = target.store(session, &[(0, &arrival)], false).await?;
+        if let Some(row) = refused.into_iter().next() {
+            stays(session, lane, &entry.id, &row.reason).await?;
+            return Ok(Became::Stays { reason: row.reason });
+        }
+    }
+    end(session, lane, &entry.id, Ending::Released, by).await?;
+    let place = Place::of(&arrival);
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.ledger SET rows_quarantined = greatest(rows_quarantined - 1, 0) \
+             WHERE recipient = $1 AND feed = $2 AND epoch = $3 AND number = $4",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &small(place.epoch),
+                &int(place.number),
+            ],
+        )
+        .await)?;
+    Ok(Became::Released { rows: 1, refused: 0 })
+}
+
+async fn buried(session: &Session, lane: &Lane, key: &[u8], place: Place) -> Result<bool> {
+    let row = pg(session
+        .client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM slacktide.tombstones WHERE recipient = $1 AND feed = $2 AND key = $3 \
+             AND (epoch, number) >= ($4, $5))",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &key,
+                &small(place.epoch),
+                &int(place.number),
+            ],
+        )
+        .await)?;
+    pg(row.try_get(0))
+}
+
+pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
+    let lane = arrival.chunk.manifest.lane();
+    session.run(BEGIN).await?;
+    let record = records::lane(session, &lane, Hold::Alone)
+        .await?
+        .unwrap_or_default();
+    let became = match found::one(session, &lane, id).await? {
+        None => Became::Unknown,
+        Some(Entry {
+            ended: Some(ended), ..
+        }) => Became::Ended { how: ended.how },
+        Some(_) => {
+            let noted = noted(session, &lane, Place::of(arrival)).await?;
+            let became = message_became(arrival.chunk.digest, noted);
+            match became {
+                Became::Released { .. } => end(session, &lane, id, Ending::Released, by).await?,
+                Became::LeftBehind => end(session, &lane, id, Ending::LeftBehind, by).await?,
+                _ => {}
+            }
+            became
+        }
+    };
+    save_recount(session, &lane, &record).await?;
+    session.run("COMMIT").await?;
+    Ok(became)
+}
+
+async fn noted(session: &Session, lane: &Lane, place: Place) -> Result<Option<Noted>> {
+    let found = pg(session
+        .client
+        .query_opt(
+            "SELECT digest, state, rows, rows_quarantined FROM slacktide.ledger \
+             WHERE recipient = $1 AND feed = $2 AND epoch = $3 AND number = $4",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &small(place.epoch),
+                &int(place.number),
+            ],
+        )
+        .await)?;
+    let Some(row) = found else { return Ok(None) };
+    let digest: String = pg(row.try_get(0))?;
+    Ok(Some(Noted {
+        digest: digest_of(&digest)?,
+        state: EntryState::of_word(pg(row.try_get(1))?),
+        rows: unsigned(pg(row.try_get(2))?),
+        refused: unsigned(pg(row.try_get(3))?),
+    }))
+}
+
+pub(super) async fn stays(session: &Session, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.quarantine SET reason = $4 WHERE recipient = $1 AND feed = $2 AND id = $3 AND ended IS NULL",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &id, &reason],
+        )
+        .await)
+    .map(|_| ())
+}
+
+pub(super) async fn discard(session: &Session, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+    session.run(BEGIN).await?;
+    let record = records::lane(session, lane, Hold::Alone)
+        .await?
+        .unwrap_or_default();
+    let mut became = Vec::with_capacity(ids.len());
+    for id in ids {
+        became.push(match found::one(session, lane, id).await? {
+            None => Became::Unknown,
+            Some(Entry {
+                ended: Some(ended), ..
+            }) => Became::Ended { how: ended.how },
+            Some(_) => {
+                end(session, lane, id, Ending::Discarded, by).await?;
+                Became::Discarded
+            }
+        });
+    }
+    save_recount(session, lane, &record).await?;
+    session.run("COMMIT").await?;
+    Ok(became)
+}
+
+/// Ends an entry: its bytes are dropped, their digest stays.
+async fn end(session: &Session, lane: &Lane, id: &str, how: Ending, by: &By) -> Result<()> {
+    let params: [&(dyn ToSql + Sync); 6] = [
+        &lane.recipient.as_str(),
+        &lane.feed.as_str(),
+        &id,
+        &how.word(),
+        &by.actor,
+        &by.reason,
+    ];
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.quarantine SET ended = $4, ended_digest = encode(sha256(bytes), 'hex'), bytes = '', \
+             ended_by = $5, ended_why = $6, ended_at = clock_timestamp() \
+             WHERE recipient = $1 AND feed = $2 AND id = $3 AND ended IS NULL",
+            &params,
+        )
+        .await)
+    .map(|_| ())
+}
+
+/// Counts anew what stands below the frontier; the lane's row must be held alone.
+async fn save_recount(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let at = record.frontier.place();
+    if at.number == 0 {
+        return Ok(());
+    }
+    let frontier = recount(&record.frontier, &record.state, &below(session, lane, at).await?);
+    let text = LaneRecord {
+        frontier,
+        ..record.clone()
+    }
+    .texts()?
+    .frontier;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET frontier = $3 WHERE recipient = $1 AND feed = $2",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text],
+        )
+        .await)
+    .map(|_| ())
+}
+
+async fn below(session: &Session, lane: &Lane, at: Place) -> Result<Below> {
+    let (epoch, number) = (small(at.epoch), int(at.number));
+    let params: [&(dyn ToSql + Sync); 4] = [&lane.recipient.as_str(), &lane.feed.as_str(), &epoch, &number];
+    let query = async |sql: &str| pg(session.client.query(sql, &params).await);
+    let mut below = Below::default();
+    let same = "recipient = $1 AND feed = $2 AND epoch = $3 AND number";
+    for row in query(&format!(
+        "SELECT digest, state FROM slacktide.ledger WHERE {same} = $4"
+    ))
+    .await?
+    {
+        let (digest, state): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+        below.head = Some((
+            digest_of(&digest)?,
+            EntryState::of_word(&state) == EntryState::Stored,
+        ));
+    }
+    let stored = format!("slacktide.ledger WHERE {same} <= $4 AND state = 'stored'");
+    for row in query(&format!("SELECT coalesce(sum(rows), 0)::bigint FROM {stored}")).await? {
+        below.rows = unsigned(pg(row.try_get(0))?);
+    }
+    for row in query(&format!(
+        "SELECT cursor_after FROM {stored} ORDER BY number DESC LIMIT 1"
+    ))
+    .await?
+    {
+        let cursor: Option<String> = pg(row.try_get(0))?;
+        below.cursor = cursor
+            .map(|text| serde_json::from_str(&text).map_err(|_| broken("slacktide.ledger")))
+            .transpose()?;
+    }
+    let marked = "SELECT l.epoch, l.number, EXISTS (SELECT FROM slacktide.quarantine q WHERE q.recipient = $1 \
+         AND q.feed = $2 AND q.epoch = l.epoch AND q.number = l.number AND q.ended IS NULL \
+         AND q.kind IS DISTINCT FROM 'reject') FROM slacktide.ledger l WHERE l.recipient = $1 AND l.feed = $2 \
+         AND (l.epoch, l.number) <= ($3, $4) AND (l.state = 'quarantined' OR l.rows_quarantined > 0) ORDER BY 1, 2";
+    for row in query(marked).await? {
+        let (epoch, number): (i32, i64) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+        let place = Place {
+            epoch: u32::try_from(epoch).unwrap_or(0),
+            number: unsigned(number),
+        };
+        below.marked.push((place, pg(row.try_get(2))?));
+    }
+    Ok(below)
+}

@@ -1,0 +1,304 @@
+//! The transactions.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use schemas::digest::Digest;
+use schemas::name::Lane;
+
+use super::super::records::{self, int};
+use super::super::tables::{begin, commit};
+use super::super::{failure, rows};
+use super::found;
+use crate::error::Result;
+use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
+use crate::merge::{Place, fold};
+use crate::port::Arrival;
+use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
+use crate::quarantine::{Became, By, Ending, Entry, chunk_of_row};
+use crate::record::{LaneRecord, broken};
+
+fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn digest_of(text: &str) -> Result<Digest> {
+    Digest::from_hex(text).map_err(|_| broken("slacktide_ledger"))
+}
+
+pub(super) fn judged(connection: &mut Connection, arrival: &Arrival) -> Result<Judgement> {
+    let lane = arrival.chunk.manifest.lane();
+    let links = [ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)];
+    let tx = begin(connection)?;
+    let record = records::lane(&tx, &lane)?;
+    let entries = records::entries(&tx, &lane, &needed(&links))?;
+    let mut judgements = plan(&record.state, &entries, &links).judgements;
+    judgements.pop().ok_or_else(|| broken("slacktide_ledger"))
+}
+
+pub(super) fn retry_rows(
+    connection: &mut Connection,
+    lane: &Lane,
+    ids: &[String],
+    by: &By,
+) -> Result<Vec<Became>> {
+    let tx = begin(connection)?;
+    let record = records::lane(&tx, lane)?;
+    let mut became = Vec::with_capacity(ids.len());
+    for id in ids {
+        became.push(retry_row(&tx, lane, id, &record, by)?);
+    }
+    save_recount(&tx, lane, record)?;
+    commit(tx)?;
+    Ok(became)
+}
+
+fn retry_row(tx: &Transaction<'_>, lane: &Lane, id: &str, record: &LaneRecord, by: &By) -> Result<Became> {
+    let Some(entry) = found::one(tx, lane, id)? else {
+        return Ok(Became::Unknown);
+    };
+    let how = entry.ended.as_ref().map(|ended| ended.how);
+    if let Some(answer) = untried(entry.kind, how, &record.state, entry.place) {
+        if answer == Became::LeftBehind {
+            end(tx, lane, id, Ending::LeftBehind, by)?;
+        }
+        return Ok(answer);
+    }
+    let content = found::content(tx, lane, id)?;
+    let Some((bytes, Some(manifest))) = content.map(|content| (content.bytes, content.manifest)) else {
+        return Ok(Became::Stays {
+            reason: "the columns of its chunk were not kept with it; discard it and rewind the feed"
+                .to_owned(),
+        });
+    };
+    let arrival = chunk_of_row(&entry, manifest, bytes);
+    let place = Place::of(&arrival);
+    let columns = &arrival.chunk.manifest.schema;
+    let folded = fold(columns, &[(0, &arrival)]).map_err(|_| broken("slacktide_quarantine"))?;
+    let key = folded
+        .versions
+        .first()
+        .map(|version| version.key.clone())
+        .unwrap_or_default();
+    // A chunk from before the feed had a tombstone column passes by the tombstones, which this
+    // row must not.
+    if columns.tombstone.is_some() || !buried(tx, lane, &key, place)? {
+        if let Some(row) = rows::store(tx, lane, &arrival)?.into_iter().next() {
+            note_reason(tx, lane, id, &row.reason)?;
+            return Ok(Became::Stays { reason: row.reason });
+        }
+    }
+    end(tx, lane, id, Ending::Released, by)?;
+    sql(tx.execute(
+        "UPDATE slacktide_ledger SET rows_quarantined = max(rows_quarantined - 1, 0) \
+         WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
+        params![
+            lane.recipient.as_str(),
+            lane.feed.as_str(),
+            place.epoch,
+            int(place.number)
+        ],
+    ))?;
+    Ok(Became::Released { rows: 1, refused: 0 })
+}
+
+fn buried(tx: &Transaction<'_>, lane: &Lane, key: &[u8], place: Place) -> Result<bool> {
+    sql(tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND key = ?3 \
+         AND (epoch, number) >= (?4, ?5))",
+        params![
+            lane.recipient.as_str(),
+            lane.feed.as_str(),
+            key,
+            place.epoch,
+            int(place.number)
+        ],
+        |row| row.get(0),
+    ))
+}
+
+pub(super) fn finish(connection: &mut Connection, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
+    let lane = arrival.chunk.manifest.lane();
+    let tx = begin(connection)?;
+    let record = records::lane(&tx, &lane)?;
+    let became = match found::one(&tx, &lane, id)? {
+        None => Became::Unknown,
+        Some(Entry {
+            ended: Some(ended), ..
+        }) => Became::Ended { how: ended.how },
+        Some(_) => {
+            let noted = noted(&tx, &lane, Place::of(arrival))?;
+            let became = message_became(arrival.chunk.digest, noted);
+            match became {
+                Became::Released { .. } => end(&tx, &lane, id, Ending::Released, by)?,
+                Became::LeftBehind => end(&tx, &lane, id, Ending::LeftBehind, by)?,
+                _ => {}
+            }
+            became
+        }
+    };
+    save_recount(&tx, &lane, record)?;
+    commit(tx)?;
+    Ok(became)
+}
+
+fn noted(tx: &Transaction<'_>, lane: &Lane, place: Place) -> Result<Option<Noted>> {
+    let found = tx
+        .query_row(
+            "SELECT digest, state, rows, rows_quarantined FROM slacktide_ledger \
+             WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
+            params![
+                lane.recipient.as_str(),
+                lane.feed.as_str(),
+                place.epoch,
+                int(place.number)
+            ],
+            |row| {
+                let (digest, state): (String, String) = (row.get(0)?, row.get(1)?);
+                Ok((digest, state, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+            },
+        )
+        .optional();
+    let Some((digest, state, rows, refused)) = sql(found)? else {
+        return Ok(None);
+    };
+    Ok(Some(Noted {
+        digest: digest_of(&digest)?,
+        state: EntryState::of_word(&state),
+        rows: unsigned(rows),
+        refused: unsigned(refused),
+    }))
+}
+
+pub(super) fn stays(connection: &mut Connection, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+    let tx = begin(connection)?;
+    note_reason(&tx, lane, id, reason)?;
+    commit(tx)
+}
+
+fn note_reason(tx: &Transaction<'_>, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+    sql(tx.execute(
+        "UPDATE slacktide_quarantine SET reason = ?4 WHERE recipient = ?1 AND feed = ?2 AND id = ?3 AND ended IS NULL",
+        params![lane.recipient.as_str(), lane.feed.as_str(), id, reason],
+    ))
+    .map(|_| ())
+}
+
+pub(super) fn discard(
+    connection: &mut Connection,
+    lane: &Lane,
+    ids: &[String],
+    by: &By,
+) -> Result<Vec<Became>> {
+    let tx = begin(connection)?;
+    let record = records::lane(&tx, lane)?;
+    let mut became = Vec::with_capacity(ids.len());
+    for id in ids {
+        became.push(match found::one(&tx, lane, id)? {
+            None => Became::Unknown,
+            Some(Entry {
+                ended: Some(ended), ..
+            }) => Became::Ended { how: ended.how },
+            Some(_) => {
+                end(&tx, lane, id, Ending::Discarded, by)?;
+                Became::Discarded
+            }
+        });
+    }
+    save_recount(&tx, lane, record)?;
+    commit(tx)?;
+    Ok(became)
+}
+
+/// Ends an entry: its bytes are dropped, their digest stays.
+fn end(tx: &Transaction<'_>, lane: &Lane, id: &str, how: Ending, by: &By) -> Result<()> {
+    let content = found::content(tx, lane, id)?;
+    let digest = content.map(|content| Digest::of(&[&content.bytes]).to_string());
+    sql(tx.execute(
+        "UPDATE slacktide_quarantine SET ended = ?4, ended_digest = ?5, bytes = x'', ended_by = ?6, ended_why = ?7, \
+         ended_at = ?8 WHERE recipient = ?1 AND feed = ?2 AND id = ?3 AND ended IS NULL",
+        params![
+            lane.recipient.as_str(),
+            lane.feed.as_str(),
+            id,
+            how.word(),
+            digest,
+            by.actor,
+            by.reason,
+            Timestamp::now().to_string(),
+        ],
+    ))
+    .map(|_| ())
+}
+
+/// Counts anew what stands below the frontier.
+fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
+    let at = record.frontier.place();
+    if at.number == 0 {
+        return Ok(());
+    }
+    let frontier = recount(&record.frontier, &record.state, &below(tx, lane, at)?);
+    records::save(tx, lane, &LaneRecord { frontier, ..record })
+}
+
+fn below(tx: &Transaction<'_>, lane: &Lane, at: Place) -> Result<Below> {
+    let (recipient, feed, number) = (lane.recipient.as_str(), lane.feed.as_str(), int(at.number));
+    let key = params![recipient, feed, at.epoch, number];
+    let head = tx
+        .query_row(
+            "SELECT digest, state FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
+            key,
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+        )
+        .optional();
+    let head = match sql(head)? {
+        Some((digest, state)) => Some((
+            digest_of(&digest)?,
+            EntryState::of_word(&state) == EntryState::Stored,
+        )),
+        None => None,
+    };
+    let stored = "slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number <= ?4 \
+                  AND state = 'stored'";
+    let rows: i64 = sql(tx.query_row(
+        &format!("SELECT coalesce(sum(rows), 0) FROM {stored}"),
+        key,
+        |row| row.get(0),
+    ))?;
+    let cursor = tx
+        .query_row(
+            &format!("SELECT cursor_after FROM {stored} ORDER BY number DESC LIMIT 1"),
+            key,
+            |row| row.get::<_, Option<String>>(0),
+        )
+        .optional();
+    let cursor = sql(cursor)?
+        .flatten()
+        .map(|text| serde_json::from_str(&text).map_err(|_| broken("slacktide_ledger")))
+        .transpose()?;
+    let read = || {
+        tx.prepare_cached(
+            "SELECT l.epoch, l.number, EXISTS (SELECT 1 FROM slacktide_quarantine q WHERE q.recipient = ?1 AND q.feed = ?2 \
+             AND q.epoch = l.epoch AND q.number = l.number AND q.ended IS NULL AND q.kind IS NOT 'reject') \
+             FROM slacktide_ledger l WHERE l.recipient = ?1 AND l.feed = ?2 AND (l.epoch, l.number) <= (?3, ?4) \
+             AND (l.state = 'quarantined' OR l.rows_quarantined > 0) ORDER BY 1, 2",
+        )?
+        .query_map(key, |row| {
+            let place = Place {
+                epoch: row.get(0)?,
+                number: unsigned(row.get(1)?),
+            };
+            Ok((place, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<Vec<(Place, bool)>>>()
+    };
+    Ok(Below {
+        head,
+        cursor,
+        rows: unsigned(rows),
+        marked: sql(read())?,
+    })
+}
