@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// Only these loads: 30, 60, 85, burst; none for none.
     #[arg(long, value_delimiter = ',')]
     pub(crate) loads: Option<Vec<String>>,
-    /// Only these variants: nobody, timer, bare, kernel, tuned.
+    /// Only these variants: nobody, timer, bare, whole, kernel, tuned.
     #[arg(long, value_delimiter = ',')]
     pub(crate) variants: Option<Vec<String>>,
     /// Leave out the rows moved where there is slack.

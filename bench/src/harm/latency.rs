@@ -85,7 +85,10 @@ pub(crate) fn service(transactions: &[Transaction], spans: &[(u64, u64)]) -> Ser
     };
     let mut all: Vec<u64> = spans.iter().flat_map(|span| due(*span)).collect();
     all.sort_unstable();
-    let length: u64 = spans.iter().map(|(from, until)| until.saturating_sub(*from)).sum();
+    let length: u64 = spans
+        .iter()
+        .map(|(from, until)| until.saturating_sub(*from))
+        .sum();
     Service {
         rate: all.len() as f64 * 1e6 / length.max(1) as f64,
         p50: at(&all, 500),

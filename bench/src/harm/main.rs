@@ -9,6 +9,7 @@
 //! - [`arguments`] what may be asked for; [`plan`] the loads, the variants, the order of the slots
 //! - [`rig`] the database; [`business`] pgbench; [`latency`] its log; [`stats`] ratios and their intervals
 //! - [`timer`] the prior art; [`agent`] Slacktide; [`acknowledge`] the transport; [`worker`] a child of either
+//! - [`whole`] the real binary with exchange, poller and store on the same machine
 //! - [`slots`] runs it; [`slack`] rows moved where there is slack
 //! - [`report`] the table and `harm.json`; [`plot`] the picture
 #![allow(clippy::print_stdout, reason = "its result is for a person at a terminal")]
@@ -16,7 +17,11 @@
 mod acknowledge;
 mod agent;
 mod arguments;
+#[path = "../path/binary.rs"]
+mod binary;
 mod business;
+#[path = "../exchange.rs"]
+mod exchange;
 mod latency;
 mod plan;
 mod plot;
@@ -26,6 +31,7 @@ mod slack;
 mod slots;
 mod stats;
 mod timer;
+mod whole;
 mod worker;
 
 use std::process::ExitCode;
@@ -90,12 +96,19 @@ async fn measure(
 }
 
 async fn bench(arguments: &Arguments) -> Outcome<()> {
-    let rig = rig::Rig::start(arguments.rows).await?;
+    let mut rig = rig::Rig::start(arguments.rows).await?;
     println!("finding the business's highest rate");
     let most = business::highest(&rig).await?;
     println!("{most:.0} transactions a second at most; seed {}", arguments.seed);
     let mut report = report::Report::new(arguments, most);
     let variants = plan::variants(arguments, &rig)?;
+    // The binary is built before anything is measured.
+    let binary = variants
+        .iter()
+        .any(|variant| variant.kind == plan::Kind::Whole)
+        .then(binary::built)
+        .transpose()?;
+    rig.binary = binary;
     let measured = measure(&rig, arguments, most, &variants, &mut report).await;
     plan::clear(&variants);
     measured?;

@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Timer,
     /// Slacktide.
     Agent,
+    /// Slacktide's own binaries with exchange, poller and store on this machine.
+    Whole,
 }
 
 /// Who extracts.
@@ -109,6 +111,12 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
         },
         slacktide("bare", None, None),
     ];
+    all.push(Variant {
+        name: "whole",
+        kind: Kind::Whole,
+        gate: None,
+        group: None,
+    });
     if has_kernel {
         all.push(slacktide("kernel", None, Some(group.clone())));
         all.push(slacktide("tuned", Some(tuned), Some(group)));
@@ -126,7 +134,9 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
 
 /// Takes the idle group away again; nothing of ours is in it any more.
 pub(crate) fn clear(variants: &[Variant]) {
-    let Ok(hierarchy) = Hierarchy::of_host() else { return };
+    let Ok(hierarchy) = Hierarchy::of_host() else {
+        return;
+    };
     for group in variants.iter().filter_map(|variant| variant.group.as_ref()) {
         // The second variant of the same group finds nothing.
         let _ = std::fs::remove_dir(hierarchy.directory(group));

@@ -10,10 +10,11 @@ use crate::report::Line;
 
 const SIZE: (u32, u32) = (900, 420);
 
-const COLORS: [(&str, RGBColor); 5] = [
+const COLORS: [(&str, RGBColor); 6] = [
     ("nobody", RGBColor(127, 140, 141)),
     ("timer", RGBColor(192, 57, 43)),
     ("bare", RGBColor(41, 128, 185)),
+    ("whole", RGBColor(243, 156, 18)),
     ("kernel", RGBColor(39, 174, 96)),
     ("tuned", RGBColor(142, 68, 173)),
 ];
@@ -59,7 +60,7 @@ fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> Result<()
         .draw_series(LineSeries::new([(0.0, 1.0), (end, 1.0)], BLACK.stroke_width(1)))
         .map_err(told)?;
     for (place, (name, color)) in COLORS.iter().enumerate() {
-        let offset = 0.16 * f64::from(u32::try_from(place).unwrap_or(0)) + 0.2;
+        let offset = 0.13 * f64::from(u32::try_from(place).unwrap_or(0)) + 0.2;
         let points: Vec<_> = lines
             .iter()
             .filter(|line| line.variant == *name)

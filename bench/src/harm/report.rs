@@ -31,9 +31,34 @@ pub(crate) struct Report {
     spell: BTreeMap<&'static str, Vec<f64>>,
     /// CPU of an agent whose gate is shut, in percent of a core, and rows that it read.
     shut: Option<(f64, u64)>,
+    /// How soon our last work on the source ended when the gate shut, by variant.
+    yields: BTreeMap<&'static str, Yields>,
     lines: Vec<Line>,
     #[serde(skip)]
     out: PathBuf,
+}
+
+/// Shuts that interrupted work.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Yields {
+    count: u64,
+    /// Of these, those whose work ended within 100 ms of the sample that shut the gate.
+    within: u64,
+    longest_ms: f64,
+}
+
+impl std::fmt::Display for Yields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            count,
+            within,
+            longest_ms,
+        } = self;
+        write!(
+            f,
+            "{within} of {count} yields within 100 ms, the longest {longest_ms:.1} ms"
+        )
+    }
 }
 
 /// One variant at one load.
@@ -101,6 +126,7 @@ impl Report {
             idle: BTreeMap::new(),
             spell: BTreeMap::new(),
             shut: None,
+            yields: BTreeMap::new(),
             lines: Vec::new(),
             out: arguments.out.clone(),
         }
@@ -110,6 +136,17 @@ impl Report {
         let percent = number(cpu_us) * 100.0 / number(of_us);
         println!("a shut gate, everything of the agent included: {percent:.2} % of a core, {rows} rows read");
         self.shut = Some((percent, rows));
+    }
+
+    pub(crate) fn yields(&mut self, variant: &'static str, status: &Value) {
+        let of = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let seen = Yields {
+            count: of("/gate/yields/count"),
+            within: of("/gate/yields/within/6"),
+            longest_ms: number(of("/gate/yields/max_us")) / 1e3,
+        };
+        println!("shut in the middle of work, the business at 85 %: {variant:<7} {seen}");
+        self.yields.insert(variant, seen);
     }
 
     pub(crate) fn idle(&mut self, variant: &'static str, rate: f64, gate: &Value) {
@@ -286,6 +323,10 @@ impl Report {
                 );
                 tell(what, Verdict::of(within * 100 >= yields * 99));
             }
+        }
+        for (variant, seen) in &self.yields {
+            let enough = seen.count > 0 && seen.within * 100 >= seen.count * 99;
+            tell(format!("85 % {variant}: {seen}"), Verdict::of(enough));
         }
         let Some(timer) = self.idle.get("timer").map(|rates| mean(rates)) else {
             return text;

@@ -17,6 +17,8 @@ pub(crate) struct Rig {
     pub(crate) reader: String,
     /// The program of the business.
     pub(crate) pgbench: PathBuf,
+    /// The release build of `slacktide`, where it takes part.
+    pub(crate) binary: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -103,6 +105,7 @@ impl Rig {
             core,
             reader,
             pgbench,
+            binary: None,
             folder,
         })
     }

@@ -13,6 +13,7 @@ use crate::latency::{self, Service};
 use crate::plan::{self, Load, Variant};
 use crate::report::Report;
 use crate::rig::Rig;
+use crate::whole::Surroundings;
 use crate::worker::{Told, Worker, now_us};
 
 /// Between the start of an extractor and the slot that is measured: the gate's hold is over, the
@@ -78,11 +79,12 @@ pub(crate) async fn run(
 
 /// Without, with, and without again: what drifts by itself weighs on both sides alike.
 async fn steady(rig: &Rig, load: Load, most: f64, variant: &Variant, span: Duration) -> Outcome<Slot> {
+    let around = Surroundings::of(rig, variant).await?;
     let whole = WARM + span * 2 + LEAD + SETTLE + Duration::from_secs(1);
     let business = Business::start(rig, "slot", load, most, whole.as_secs())?;
     tokio::time::sleep(WARM).await;
     let before = during(span / 2).await;
-    let mut worker = Worker::start(rig, variant, 1)?;
+    let mut worker = Worker::start(rig, variant, 1, around)?;
     tokio::time::sleep(LEAD).await;
     let first = worker.told()?;
     let with = during(span).await;
@@ -111,13 +113,14 @@ async fn during(span: Duration) -> (u64, u64) {
 /// A burst without, and a burst with; the extractor starts in the quiet between them, where
 /// nobody is disturbed or measured.
 async fn burst(rig: &Rig, most: f64, variant: &Variant) -> Outcome<Slot> {
+    let around = Surroundings::of(rig, variant).await?;
     let span = Duration::from_secs(BURST);
     let began = Instant::now();
     let business = Business::start(rig, "slot", Load::Burst, most, 4 * BURST)?;
     let without = now_us();
     tokio::time::sleep_until(began + span * 2 - LEAD).await;
     let without = (without, now_us());
-    let mut worker = Worker::start(rig, variant, 2)?;
+    let mut worker = Worker::start(rig, variant, 2, around)?;
     tokio::time::sleep_until(began + span * 2).await;
     let (with, first) = (now_us(), worker.told()?);
     tokio::time::sleep_until(began + span * 3).await;

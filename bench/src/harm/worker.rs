@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use crate::Outcome;
 use crate::plan::{Kind, Variant};
 use crate::rig::Rig;
+use crate::whole::{Surroundings, Telling};
 
 /// What a child writes every tenth of a second.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -67,19 +68,43 @@ fn cpu_us() -> u64 {
 pub(crate) struct Worker {
     child: Child,
     status: PathBuf,
+    _around: Option<(Surroundings, Telling)>,
 }
 
 impl Worker {
     /// Starts it, in a session of its own as a service is.
-    pub(crate) fn start(rig: &Rig, variant: &Variant, feeds: u32) -> Outcome<Self> {
+    pub(crate) fn start(
+        rig: &Rig,
+        variant: &Variant,
+        feeds: u32,
+        around: Option<Surroundings>,
+    ) -> Outcome<Self> {
         let status = rig.folder().join("worker.json");
         let _ = std::fs::remove_file(&status);
         let mut command = Command::new("setsid");
+        if let Some(around) = around {
+            command
+                .arg(&around.binary)
+                .args(["social", "run", "--config"])
+                .arg(&around.settings);
+            let quiet = std::process::Stdio::null;
+            command
+                .stdin(quiet())
+                .stdout(quiet())
+                .stderr(quiet())
+                .kill_on_drop(true);
+            let telling = around.tell(status.clone())?;
+            return Ok(Self {
+                child: command.spawn()?,
+                status,
+                _around: Some((around, telling)),
+            });
+        }
         command.arg(std::env::current_exe()?);
         command.arg(match variant.kind {
             Kind::Nobody => "nobody",
             Kind::Timer => "timer",
-            Kind::Agent => "agent",
+            Kind::Agent | Kind::Whole => "agent",
         });
         command.arg("--url").arg(rig.core.url_as(&rig.reader));
         command.arg("--status").arg(&status);
@@ -98,6 +123,7 @@ impl Worker {
         Ok(Self {
             child: command.spawn()?,
             status,
+            _around: None,
         })
     }
 

@@ -16,6 +16,8 @@
 
 mod arguments;
 mod binary;
+#[path = "../exchange.rs"]
+mod exchange;
 mod process;
 mod report;
 mod rig;

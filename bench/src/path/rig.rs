@@ -1,26 +1,21 @@
 //! The servers, keys and accounts, all of this run's own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use harness::{Db, NatsServer, Postgres, PostgresOptions};
-use nats::topology::{self, Admin};
 use nats::{JetStream, Options};
-use nkeys::KeyPair;
-use schemas::name::RecipientName;
 use schemas::sign::SigningKey;
 use tempfile::TempDir;
 
+use crate::exchange::Exchange;
 use crate::{Outcome, rows};
 
 /// Receives what the whole path moves.
 pub(crate) const RECIPIENT: &str = "insurer-a";
 /// Receives what the publish stage alone publishes: nobody polls it.
 pub(crate) const ASIDE: &str = "insurer-b";
-
-const USERS: [&str; 5] = ["admin", "bureau", "auditor", RECIPIENT, ASIDE];
 
 /// Everything that is running.
 pub(crate) struct Rig {
@@ -67,31 +62,16 @@ impl Rig {
             .await;
 
         let folder = tempfile::Builder::new().prefix("slacktide-bench-").tempdir()?;
-        let pairs: Vec<(&str, KeyPair)> = USERS.iter().map(|user| (*user, KeyPair::new_user())).collect();
-        let exchange = serve(folder.path(), &pairs).await?;
-        for (user, pair) in &pairs {
-            secret(&folder.path().join(format!("{user}.seed")), &pair.seed()?)?;
-        }
-        let (chunk_key, receipt_key) = (Arc::new(SigningKey::generate()), SigningKey::generate());
-        secret(&folder.path().join("bureau.sign"), &chunk_key.seed()?)?;
-        secret(
-            &folder.path().join(format!("{RECIPIENT}.sign")),
-            &receipt_key.seed()?,
-        )?;
-        let seed = |name: &str| fs::read_to_string(folder.path().join(format!("{name}.seed")));
-        let bureau_seed = seed("bureau")?;
-        let admin = JetStream::connect(Options::command(exchange.url(), "admin", seed("admin")?)).await?;
-        let admin = Admin::new(admin);
-        let plan = topology::plan(&admin, &topology::embedded(&recipients()?)?).await?;
-        topology::apply(&admin, &plan, false).await?;
+        let exchange = Exchange::start(folder.path(), &[RECIPIENT, ASIDE]).await?;
+        let bureau_seed = fs::read_to_string(folder.path().join("bureau.seed"))?;
         Ok(Self {
             core,
             sink,
-            exchange,
+            chunk_key: Arc::new(exchange.chunk_key),
+            receipt_key: exchange.receipt_key,
+            exchange: exchange.server,
             source,
             reader,
-            chunk_key,
-            receipt_key,
             folder,
             bureau_seed,
         })
@@ -129,34 +109,4 @@ fn durable() -> PostgresOptions {
         ],
         roles: String::new(),
     }
-}
-
-async fn serve(folder: &Path, pairs: &[(&str, KeyPair)]) -> Outcome<NatsServer> {
-    fs::create_dir(folder.join("accounts"))?;
-    for (path, text) in topology::server::files(&recipients()?) {
-        fs::write(folder.join(path), text)?;
-    }
-    let public: Vec<(&str, String)> = pairs
-        .iter()
-        .map(|(user, pair)| (*user, pair.public_key()))
-        .collect();
-    let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
-    let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder, &public);
-    // Ports and store are the harness's to choose.
-    let env: Vec<(&str, &str)> = env
-        .iter()
-        .filter(|(name, _)| name != "SLACKTIDE_STORE")
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    Ok(NatsServer::with_config(&folder.join("server.conf"), &env).await)
-}
-
-fn recipients() -> Outcome<Vec<RecipientName>> {
-    Ok(vec![RecipientName::new(RECIPIENT)?, RecipientName::new(ASIDE)?])
-}
-
-fn secret(path: &Path, text: &str) -> Outcome<()> {
-    fs::write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(())
 }
