@@ -109,12 +109,19 @@ impl Envelope {
         rmp_serde::to_vec(self).map_err(|e| EnvelopeError::Frame(e.to_string()))
     }
 
-    /// Reads published bytes; checks the frame only.
+    /// Reads published bytes; checks the frame only. The signature does not cover the frame
+    /// itself, so it must be written in the one way that [`Envelope::encode`] writes it: nothing
+    /// can be hung on behind, and no byte of it altered, without being found.
     ///
     /// # Errors
     /// [`EnvelopeError::Frame`].
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        rmp_serde::from_slice(bytes).map_err(|e| EnvelopeError::Frame(e.to_string()))
+        let frame = |what: String| EnvelopeError::Frame(what);
+        let read: Self = rmp_serde::from_slice(bytes).map_err(|e| frame(e.to_string()))?;
+        if read.encode()? != bytes {
+            return Err(frame("its frame is not written as every publisher writes it".to_owned()));
+        }
+        Ok(read)
     }
 
     /// Reads the payload without trusting it: enough to keep a message's place in its chain.

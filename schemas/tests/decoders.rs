@@ -1,0 +1,461 @@
+//! Hostile bytes: no decoder panics, takes memory without measure, or lets through what was altered.
+//!
+//! Random bytes end at the frame, so there is more: published messages with bytes changed, cut
+//! off, put in and put together; payloads with any part replaced and then signed, so that they
+//! pass the signature; bodies that say one thing and are another; and bombs of each layer. Every
+//! run counts what the thread allocates, against the size of what it was given.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test cannot make must fail it there and then"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use schemas::audit::AuditEntry;
+use schemas::body::{BodyForm, MOST_PLAIN};
+use schemas::chunk;
+use schemas::control::Control;
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::envelope::{Envelope, Payload};
+use schemas::lease::Lease;
+use schemas::manifest::Manifest;
+use schemas::name::{FeedName, RecipientName};
+use schemas::receipt::Receipt;
+use schemas::reply::Reply;
+use schemas::request::{Cancel, Request, RequestId};
+use schemas::rows::{RowReader, pack};
+use schemas::sign::{PublicKey, SigningKey};
+use schemas::subject::Subject;
+use schemas::value::Value;
+use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
+use serde_json::Value as Json;
+
+/// Counts what the thread holds, and the most that it held.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that ends frees memory after its cells are gone.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + bytes);
+        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    });
+}
+
+#[allow(clippy::cast_possible_wrap, reason = "no layout is larger than isize")]
+fn signed(size: usize) -> isize {
+    size as isize
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came; the count beside it
+// touches no memory but two cells of this thread, which allocate nothing.
+#[allow(unsafe_code, reason = "an allocator cannot be counted otherwise")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(signed(layout.size()));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-signed(layout.size()));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // While it is moved both are there.
+        count(signed(size));
+        count(-signed(layout.size()));
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs it, and fails when it held more at once than a body, and so many times what it was given.
+fn bounded<T>(given: usize, run: impl FnOnce() -> T) -> T {
+    const TIMES: usize = 160;
+    const FLOOR: usize = MOST_PLAIN + (2 << 20);
+    let before = HELD.get();
+    MOST.set(before);
+    let done = run();
+    let most = MOST.get() - before;
+    assert!(
+        most <= signed(FLOOR + TIMES * given),
+        "{given} bytes made a decoder hold {most}"
+    );
+    done
+}
+
+const SEED: &str = "SAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(SEED).unwrap_or_else(|_| SigningKey::generate())
+}
+
+/// Published messages of every kind.
+fn published() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
+        .collect();
+    files.sort();
+    files.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+fn payload<P: Payload + DeserializeOwned>(bytes: &[u8], trusted: &[PublicKey]) {
+    let _ = serde_json::from_slice::<P>(bytes);
+    if let Ok(envelope) = Envelope::decode(bytes) {
+        let _ = envelope.read::<P>();
+        let _ = envelope.verify::<P>(trusted);
+        let _ = serde_json::from_slice::<P>(&envelope.payload);
+    }
+}
+
+/// Everything that reads what came from elsewhere.
+fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
+    if let Ok(verified) = chunk::open(bytes, trusted) {
+        drain(&verified.plain, verified.manifest.schema.columns.len(), verified.manifest.totals.rows);
+    }
+    let _ = chunk::place(bytes);
+    payload::<Manifest>(bytes, trusted);
+    payload::<Receipt>(bytes, trusted);
+    payload::<Lease>(bytes, trusted);
+    payload::<Request>(bytes, trusted);
+    payload::<Cancel>(bytes, trusted);
+    payload::<Reply>(bytes, trusted);
+    payload::<Control>(bytes, trusted);
+    payload::<AuditEntry>(bytes, trusted);
+    let _ = serde_json::from_slice::<Cursor>(bytes);
+    for width in [0, 1, 5, 300] {
+        drain(bytes, width, u64::from(u32::MAX));
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = text.parse::<Subject>();
+        let _ = text.parse::<RequestId>();
+        let _ = text.parse::<RecipientName>();
+        let _ = text.parse::<FeedName>();
+        let _ = Digest::from_hex(text);
+        let _ = PublicKey::new(text);
+        let _ = SigningKey::from_seed(text);
+        let mut total = schemas::total::Total::default();
+        total.add(Value::Text(text));
+        let _ = total.to_string();
+    }
+}
+
+fn drain(bytes: &[u8], width: usize, rows: u64) {
+    let (mut reader, mut row) = (RowReader::new(bytes, width, rows), Vec::new());
+    while let Ok(true) = reader.next_into(&mut row) {}
+}
+
+/// A change to bytes.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(Index, u8),
+    Flip(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize),
+    Cut(Index),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // Heads of MessagePack that promise a lot are worth trying oftener than once in 256.
+    let byte = prop_oneof![any::<u8>(), prop::sample::select(&[0xc6_u8, 0xdb, 0xdd, 0xdf, 0xc9, 0x94, 0xff, 0x00, 0x7b, 0x5b][..])];
+    prop_oneof![
+        4 => (any::<Index>(), byte).prop_map(|(at, byte)| Change::Set(at, byte)),
+        4 => (any::<Index>(), 0_u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
+        2 => (any::<Index>(), vec(any::<u8>(), 1..9)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        2 => (any::<Index>(), 1_usize..40).prop_map(|(at, many)| Change::Remove(at, many)),
+        1 => (any::<Index>(), 1_usize..40).prop_map(|(at, many)| Change::Repeat(at, many)),
+        1 => any::<Index>().prop_map(Change::Cut),
+    ]
+}
+
+fn changed(bytes: &mut Vec<u8>, changes: &[Change]) {
+    for change in changes {
+        if bytes.is_empty() {
+            return;
+        }
+        let len = bytes.len();
+        match change {
+            Change::Set(at, byte) => bytes[at.index(len)] = *byte,
+            Change::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
+            Change::Insert(at, new) => drop(bytes.splice(at.index(len)..at.index(len), new.iter().copied())),
+            Change::Remove(at, many) => drop(bytes.drain(at.index(len)..(at.index(len) + many).min(len))),
+            Change::Repeat(at, many) => {
+                let part = bytes[at.index(len)..(at.index(len) + many).min(len)].to_vec();
+                bytes.splice(at.index(len)..at.index(len), part);
+            }
+            Change::Cut(at) => bytes.truncate(at.index(len)),
+        }
+    }
+}
+
+/// Anything that JSON can say, with what breaks arithmetic among it.
+fn json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::Bool),
+        any::<i64>().prop_map(Json::from),
+        prop::sample::select(vec![0_u64, 1, u64::MAX, 1 << 63, 4_294_967_295, 3_000_001]).prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        ".{0,20}".prop_map(Json::from),
+        prop::sample::select(&["", "id", "zstd", "none", "amount", "gone", "infinity", "2026-01-31T22:15:00Z", "int8", "any", "1e999999999", "-9999-01-01T00:00:00Z"][..])
+            .prop_map(Json::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Json::Array),
+            vec((".{0,8}", inner), 0..4).prop_map(|fields| Json::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// Replaces, removes or doubles one part of a tree.
+fn tampered(tree: &mut Json, at: &Index, new: Json, how: u8) {
+    let total = parts(tree);
+    let mut place = at.index(total);
+    visit(tree, &mut place, &mut |part| match (how, &mut *part) {
+        (0, Json::Object(fields)) => {
+            let name = fields.keys().next().cloned().unwrap_or_default();
+            fields.remove(&name);
+        }
+        (0 | 1, Json::Array(items)) => items.extend(items.clone()),
+        _ => *part = new.clone(),
+    });
+}
+
+fn parts(tree: &Json) -> usize {
+    1 + match tree {
+        Json::Array(items) => items.iter().map(parts).sum(),
+        Json::Object(fields) => fields.values().map(parts).sum(),
+        _ => 0,
+    }
+}
+
+fn visit(tree: &mut Json, place: &mut usize, change: &mut impl FnMut(&mut Json)) -> bool {
+    if *place == 0 {
+        change(tree);
+        return true;
+    }
+    *place -= 1;
+    match tree {
+        Json::Array(items) => items.iter_mut().any(|item| visit(item, place, change)),
+        Json::Object(fields) => fields.values_mut().any(|field| visit(field, place, change)),
+        _ => false,
+    }
+}
+
+/// Signs whatever a payload says, as a publisher with a key and without sense would.
+fn published_as(kind: &str, payload: &[u8], body: Vec<u8>, key: &SigningKey) -> Vec<u8> {
+    let signature = key.sign(&[kind.as_bytes(), &[0], payload].concat()).unwrap();
+    let envelope = Envelope {
+        kind: kind.to_owned(),
+        payload: ByteBuf::from(payload),
+        signature: ByteBuf::from(signature),
+        body: ByteBuf::from(body),
+    };
+    envelope.encode().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn random_bytes(bytes in vec(any::<u8>(), 0..3_000)) {
+        bounded(bytes.len(), || every_decoder(&bytes, &[]));
+    }
+
+    #[test]
+    fn random_text(text in "\\PC{0,200}") {
+        bounded(text.len(), || every_decoder(text.as_bytes(), &[]));
+    }
+
+    #[test]
+    fn published_messages_that_were_changed(which in any::<Index>(), changes in vec(change(), 1..8)) {
+        let all = published();
+        let mut bytes = all[which.index(all.len())].clone();
+        changed(&mut bytes, &changes);
+        let trusted = [key().public().clone()];
+        bounded(bytes.len(), || every_decoder(&bytes, &trusted));
+    }
+
+    #[test]
+    fn published_messages_that_were_cut_or_put_together(which in any::<Index>(), other in any::<Index>(), at in any::<Index>()) {
+        let all = published();
+        let (one, two) = (&all[which.index(all.len())], &all[other.index(all.len())]);
+        let cut = one[..at.index(one.len())].to_vec();
+        prop_assert!(Envelope::decode(&cut).is_err(), "a message cut off at {} was taken", cut.len());
+        let joined = [&cut[..], two].concat();
+        let behind = [&one[..], &two[..at.index(two.len()).max(1)]].concat();
+        prop_assert!(Envelope::decode(&behind).is_err(), "what hung behind a message was not seen");
+        for bytes in [cut, joined, behind] {
+            bounded(bytes.len(), || every_decoder(&bytes, &[]));
+        }
+    }
+
+    /// Beyond the signature: a manifest that contradicts itself, its body or its rows.
+    #[test]
+    fn signed_payloads_that_make_no_sense(
+        which in any::<Index>(), at in any::<Index>(), again in any::<Index>(), new in json(), newer in json(), how in 0_u8..4,
+    ) {
+        let all = published();
+        let envelope = Envelope::decode(&all[which.index(all.len())]).unwrap();
+        let key = SigningKey::generate();
+        let mut tree: Json = serde_json::from_slice(&envelope.payload).unwrap();
+        tampered(&mut tree, &at, new, how);
+        if how == 3 {
+            tampered(&mut tree, &again, newer, how);
+        }
+        // Signed by whom it says.
+        if let Some(named) = tree.pointer_mut("/publisher/key") {
+            *named = Json::from(key.public().as_str());
+        }
+        if let Some(named) = tree.get_mut("key").filter(|named| named.is_string()) {
+            *named = Json::from(key.public().as_str());
+        }
+        let payload = serde_json::to_vec(&tree).unwrap();
+        let bytes = published_as(&envelope.kind, &payload, envelope.body.to_vec(), &key);
+        bounded(bytes.len(), || every_decoder(&bytes, std::slice::from_ref(key.public())));
+    }
+
+    /// A body with the right digest that is not what it says.
+    #[test]
+    fn bodies_of_any_bytes(
+        bytes in vec(any::<u8>(), 0..2_000), plain_bytes in prop_oneof![any::<u64>(), 0_u64..4_000_000],
+        rows in prop_oneof![any::<u64>(), 0_u64..20], packed in any::<bool>(), declared in any::<bool>(),
+    ) {
+        let key = SigningKey::generate();
+        let all = published();
+        let chunk = all.iter().find(|bytes| chunk::place(bytes).is_some()).unwrap();
+        let (mut manifest, _) = chunk::place(chunk).unwrap();
+        let body = if packed { zstd::bulk::compress(&bytes, 1).unwrap() } else { bytes.clone() };
+        manifest.publisher.key = key.public().clone();
+        manifest.totals.rows = rows;
+        manifest.body = BodyForm {
+            digest: Digest::of(&[&body]),
+            bytes: body.len() as u64,
+            plain_bytes: if declared { bytes.len() as u64 } else { plain_bytes },
+            compression: if packed { "zstd".into() } else { "none".into() },
+            ..manifest.body
+        };
+        let message = published_as(Manifest::KIND, &serde_json::to_vec(&manifest).unwrap(), body, &key);
+        bounded(message.len(), || {
+            if let Ok(opened) = chunk::open(&message, std::slice::from_ref(key.public())) {
+                assert_eq!(opened.plain, bytes, "a body came out as another");
+            }
+        });
+    }
+
+    #[test]
+    fn rows_of_any_values_come_back_and_a_cut_one_does_not(
+        row in vec(prop_oneof![
+            Just(None), any::<bool>().prop_map(|v| Some(Held::Bool(v))), any::<i64>().prop_map(|v| Some(Held::Int(v))),
+            any::<u64>().prop_map(|v| Some(Held::Float(v))), "\\PC{0,40}".prop_map(|v| Some(Held::Text(v))),
+            vec(any::<u8>(), 0..300).prop_map(|v| Some(Held::Bytes(v))),
+        ], 1..40),
+        cut in any::<Index>(),
+    ) {
+        let values: Vec<Value<'_>> = row.iter().map(|held| match held {
+            None => Value::Null,
+            Some(Held::Bool(v)) => Value::Bool(*v),
+            Some(Held::Int(v)) => Value::Int(*v),
+            Some(Held::Float(v)) => Value::Float(f64::from_bits(*v)),
+            Some(Held::Text(v)) => Value::Text(v),
+            Some(Held::Bytes(v)) => Value::Bytes(v),
+        }).collect();
+        let mut bytes = Vec::new();
+        pack(&values, &mut bytes).unwrap();
+        let mut read = Vec::new();
+        prop_assert!(RowReader::new(&bytes, values.len(), 1).next_into(&mut read).unwrap());
+        // Bit by bit: NaN is not equal to itself, and -0 is to 0.
+        let bits = |values: &[Value<'_>]| values.iter().map(|value| match value {
+            Value::Float(v) => format!("{:x}", v.to_bits()),
+            other => format!("{other:?}"),
+        }).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&read), bits(&values));
+        let cut = cut.index(bytes.len());
+        prop_assert!(RowReader::new(&bytes[..cut], values.len(), 1).next_into(&mut Vec::new()).is_err());
+    }
+}
+
+/// An owned value, for the strategy above.
+#[derive(Debug, Clone)]
+enum Held {
+    Bool(bool),
+    Int(i64),
+    Float(u64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+#[test]
+fn a_small_bomb_is_refused_by_its_declared_size() {
+    let bomb = zstd::bulk::compress(&vec![0; 100_000_000], 19).unwrap();
+    assert!(bomb.len() < 10_240, "{}", bomb.len());
+    let key = SigningKey::generate();
+    let all = published();
+    let chunk = all.iter().find(|bytes| chunk::place(bytes).is_some()).unwrap();
+    let (mut manifest, _) = chunk::place(chunk).unwrap();
+    manifest.publisher.key = key.public().clone();
+    manifest.body.digest = Digest::of(&[&bomb]);
+    manifest.body.bytes = bomb.len() as u64;
+    let most = MOST_PLAIN as u64;
+    for plain_bytes in [100_000_000, u64::MAX, most + 1, most, 1_000, 0] {
+        manifest.body.plain_bytes = plain_bytes;
+        let payload = serde_json::to_vec(&manifest).unwrap();
+        let message = published_as(Manifest::KIND, &payload, bomb.clone(), &key);
+        let opened = bounded(message.len(), || chunk::open(&message, std::slice::from_ref(key.public())));
+        assert!(matches!(opened, Err(chunk::ChunkError::Body(_))), "{plain_bytes}: {opened:?}");
+    }
+}
+
+#[test]
+fn promises_and_depth_take_no_memory() {
+    let deep_json = "[".repeat(200_000);
+    let deep_maps = "{\"kind\":".repeat(100_000);
+    let deep_rmp = vec![0x91_u8; 200_000];
+    let heads: [&[u8]; 6] = [
+        &[0x94, 0xdb, 0xff, 0xff, 0xff, 0xff],
+        &[0x94, 0xa1, b'k', 0xc6, 0xff, 0xff, 0xff, 0xff],
+        &[0xdd, 0xff, 0xff, 0xff, 0xff],
+        &[0xdf, 0xff, 0xff, 0xff, 0xff],
+        &[0x95, 0xc6, 0x7f, 0xff, 0xff, 0xff, 0xc0],
+        &[0xc1],
+    ];
+    for bytes in heads.into_iter().chain([deep_json.as_bytes(), deep_maps.as_bytes(), &deep_rmp]) {
+        bounded(bytes.len(), || every_decoder(bytes, &[]));
+    }
+    // A payload of the largest message that is nothing but small parts.
+    let key = SigningKey::generate();
+    let flat = format!("{{\"newest\":{{\"action\":{{\"kind\":\"x\",\"of\":[{}0]}}}}}}", "0,".repeat(1_900_000));
+    let bytes = published_as(Control::KIND, flat.as_bytes(), Vec::new(), &key);
+    bounded(bytes.len(), || {
+        let _ = Envelope::decode(&bytes).unwrap().read::<Control>();
+    });
+}
+
+/// The signature does not cover the frame, so the frame has one form only.
+#[test]
+fn a_frame_in_another_form_is_not_the_same_message() {
+    for bytes in published() {
+        let envelope = Envelope::decode(&bytes).unwrap();
+        // The kind behind a head of two bytes instead of one: the same four parts to any reader.
+        let longer = [&[0x94, 0xd9, u8::try_from(envelope.kind.len()).unwrap()][..], &bytes[2..]].concat();
+        assert!(Envelope::decode(&longer).is_err());
+        assert!(Envelope::decode(&[&bytes[..], b"x"].concat()).is_err());
+    }
+}
