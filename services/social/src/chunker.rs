@@ -5,6 +5,9 @@
 //! packed once, into one growing buffer; the position after a block is read back from its last
 //! packed row, so that no value is copied for the cursor's sake.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use schemas::body::{CLOSE_AT, MOST_PLAIN};
 use schemas::column::RowSchema;
@@ -15,6 +18,8 @@ use schemas::total::Total;
 use schemas::value::Value;
 use source::RowSink;
 
+use crate::hold::Withhold;
+
 /// A closed block: the rows of a chunk, without its place in any chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -24,6 +29,8 @@ pub struct Block {
     pub totals: Totals,
     /// Rows that could not be carried.
     pub rejects: Vec<Reject>,
+    /// Rows that holds keep back, by the hold's id. They are in no body.
+    pub withheld: BTreeMap<String, u64>,
     /// The position before its first row.
     pub cursor_before: Option<Cursor>,
     /// The position after its last row.
@@ -38,7 +45,7 @@ pub enum ChunkerError {
     /// The schema lacks a column that the feed names.
     #[error("the feed's {what} column {name:?} is not among its output columns; correct the feed")]
     Column {
-        /// `key`, `cursor`, `money` or `tombstone`.
+        /// `key`, `cursor`, `money`, `tombstone` or `person`.
         what: &'static str,
         /// The name.
         name: String,
@@ -60,7 +67,8 @@ const MOST_CURSOR: usize = 8_192;
 enum Last {
     Nothing,
     Row { start: usize },
-    Reject(Cursor),
+    /// A row that is in no body: rejected, or kept back.
+    Passed(Cursor),
 }
 
 /// Takes rows and closes blocks.
@@ -72,6 +80,8 @@ pub struct Chunker {
     money: Vec<(String, usize, Total)>,
     tombstone: Option<usize>,
     columns: Vec<String>,
+    withhold: Option<(usize, Arc<Withhold>)>,
+    withheld: BTreeMap<String, u64>,
     plain: Vec<u8>,
     rows: u64,
     deleted: u64,
@@ -122,6 +132,8 @@ impl Chunker {
                 .map(|name| place("tombstone", name))
                 .transpose()?,
             columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
+            withhold: None,
+            withheld: BTreeMap::new(),
             plain: Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8),
             rows: 0,
             deleted: 0,
@@ -134,6 +146,27 @@ impl Chunker {
             closed: Vec::new(),
             fault: None,
         })
+    }
+
+    /// The same, keeping rows back.
+    ///
+    /// # Errors
+    /// [`ChunkerError::Column`] when the column that names persons is missing.
+    pub fn withholding(mut self, withhold: Option<Arc<Withhold>>) -> Result<Self, ChunkerError> {
+        let Some(withhold) = withhold else { return Ok(self) };
+        let place = self.columns.iter().position(|name| name == withhold.column());
+        let place = place.ok_or_else(|| ChunkerError::Column {
+            what: "person",
+            name: withhold.column().to_owned(),
+        })?;
+        self.withhold = Some((place, withhold));
+        Ok(self)
+    }
+
+    /// Which rows it keeps back.
+    #[must_use]
+    pub fn withhold(&self) -> Option<&Withhold> {
+        self.withhold.as_ref().map(|(_, withhold)| &**withhold)
     }
 
     /// A quantum begins.
@@ -161,7 +194,7 @@ impl Chunker {
     pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
         match &self.last {
             Last::Nothing => Ok(self.before.clone()),
-            Last::Reject(cursor) => Ok(Some(cursor.clone())),
+            Last::Passed(cursor) => Ok(Some(cursor.clone())),
             Last::Row { start } => self.cursor_of_packed(*start, self.plain.len()).map(Some),
         }
     }
@@ -174,7 +207,7 @@ impl Chunker {
 
     /// Closes the open block, if it holds anything.
     pub fn close(&mut self) {
-        if self.rows == 0 && self.rejects.is_empty() {
+        if self.rows == 0 && self.rejects.is_empty() && self.withheld.is_empty() {
             return;
         }
         let after = match self.position() {
@@ -187,6 +220,7 @@ impl Chunker {
         let mut totals = Totals {
             rows: self.rows,
             deleted: self.deleted,
+            withheld: self.withheld.values().sum(),
             ..Totals::default()
         };
         for (name, _, total) in &mut self.money {
@@ -200,6 +234,7 @@ impl Chunker {
             plain: std::mem::replace(&mut self.plain, Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8)),
             totals,
             rejects: std::mem::take(&mut self.rejects),
+            withheld: std::mem::take(&mut self.withheld),
             cursor_before: self.before.take(),
             cursor_after: after.clone(),
             read_from: self.read_from.take().unwrap_or(self.quantum_from),
@@ -250,6 +285,26 @@ impl Chunker {
             Some(Value::Text(text)) => text.len() <= MOST_CURSOR,
             _ => false,
         })
+    }
+
+    /// Keeps a row back, where a hold names its person. The position moves on behind it.
+    fn keeps_back(&mut self, row: &[Value<'_>]) -> bool {
+        let Some((place, withhold)) = &self.withhold else {
+            return false;
+        };
+        let value = row.get(*place).copied().unwrap_or(Value::Null);
+        let Some(id) = withhold.by(value).map(str::to_owned) else {
+            return false;
+        };
+        match self.cursor_of(row) {
+            Ok(cursor) => {
+                *self.withheld.entry(id).or_default() += 1;
+                self.last = Last::Passed(cursor);
+                self.read_from.get_or_insert(self.quantum_from);
+            }
+            Err(fault) => self.fault = Some(fault),
+        }
+        true
     }
 
     fn add(&mut self, row: &[Value<'_>], start: usize) {
@@ -306,6 +361,9 @@ impl RowSink for Chunker {
             self.fault = self.cursor_of(row).err();
             return;
         }
+        if self.keeps_back(row) {
+            return;
+        }
         let start = self.plain.len();
         if let Err(error) = rows::pack(row, &mut self.plain) {
             self.fault = Some(ChunkerError::Cursor(error.to_string()));
@@ -335,12 +393,26 @@ impl RowSink for Chunker {
         }
     }
 
-    fn reject(&mut self, cursor: Cursor, reject: Reject) {
+    fn reject(&mut self, cursor: Cursor, mut reject: Reject) {
         if self.fault.is_some() {
             return;
         }
+        if self.withhold.is_some() {
+            // Whose row it is cannot be told: its key might name them.
+            reject.key = vec![None; self.key.len()];
+        }
+        // Rejects travel in the manifest, which has to stay small.
+        let long = |value: &Scalar, most: usize| matches!(value, Scalar::Text(text) if text.len() > most);
+        if cursor.0.iter().any(|value| long(value, MOST_CURSOR)) {
+            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
+            self.fault = Some(ChunkerError::Cursor(what));
+            return;
+        }
+        for value in &mut reject.key {
+            value.take_if(|value| long(value, MOST_KEY));
+        }
         self.rejects.push(reject);
-        self.last = Last::Reject(cursor);
+        self.last = Last::Passed(cursor);
         self.read_from.get_or_insert(self.quantum_from);
         if self.rejects.len() >= MOST_REJECTS {
             self.close();

@@ -132,3 +132,22 @@ fn a_missing_column_is_named() {
         .to_string();
     assert!(error.contains("cursor") && error.contains("no_such"), "{error}");
 }
+
+/// Rejects travel in the manifest: hundreds of them with long keys would make a message that nobody takes.
+#[test]
+fn a_rejects_long_key_is_left_out_and_a_long_cursor_is_none() {
+    let mut chunker = chunker(None);
+    let reject = |key: &str| Reject {
+        key: vec![Some(Scalar::Text(key.to_owned())), Some(Scalar::Int(1))],
+        column: None,
+        reason: "bad".into(),
+    };
+    chunker.reject(Cursor(vec![Scalar::Int(1)]), reject(&"k".repeat(MOST_KEY + 1)));
+    chunker.reject(Cursor(vec![Scalar::Int(2)]), reject("short"));
+    chunker.reject(Cursor(vec![Scalar::Text("c".repeat(MOST_CURSOR + 1))]), reject("short"));
+    assert!(chunker.take_fault().is_some());
+    chunker.close();
+    let blocks = chunker.take_closed();
+    let keys: Vec<_> = blocks[0].rejects.iter().map(|reject| reject.key[0].clone()).collect();
+    assert_eq!(keys, [None, Some(Scalar::Text("short".to_owned()))]);
+}
