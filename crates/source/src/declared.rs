@@ -58,14 +58,16 @@ pub fn sqlite(declared: Option<&str>) -> ColumnType {
         ColumnType::Bool
     } else if has("real") || has("floa") || has("doub") {
         ColumnType::Float8
-    } else if has("char") || has("clob") || has("text") {
-        text_of(&sizes)
-    } else if has("blob") || has("binary") {
-        ColumnType::Bytes
     } else if has("uuid") {
         ColumnType::Uuid
     } else if has("json") {
         ColumnType::Json
+    } else if has("duration_text") {
+        ColumnType::Interval
+    } else if has("char") || has("clob") || has("text") {
+        text_of(&sizes)
+    } else if has("blob") || has("binary") {
+        ColumnType::Bytes
     } else {
         ColumnType::Any
     }
@@ -139,5 +141,7 @@ mod tests {
         assert_eq!(sqlite(Some("DATETIME")), ColumnType::Timestamp);
         assert_eq!(sqlite(Some("DOUBLE PRECISION")), ColumnType::Float8);
         assert_eq!(sqlite(None), ColumnType::Any);
+        assert_eq!(sqlite(Some("JSON_TEXT")), ColumnType::Json);
+        assert_eq!(sqlite(Some("DURATION_TEXT")), ColumnType::Interval);
     }
 }

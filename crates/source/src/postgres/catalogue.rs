@@ -201,6 +201,10 @@ pub(super) fn column_type(kind: &Type, modifier: i32, native: &str) -> ColumnTyp
         Type::FLOAT4 => ColumnType::Float4,
         Type::FLOAT8 => ColumnType::Float8,
         Type::NUMERIC => decimal(modifier),
+        Type::MONEY => decimal(-1),
+        Type::MONEY_ARRAY => ColumnType::Other {
+            native: "numeric[]".to_owned(),
+        },
         Type::VARCHAR | Type::BPCHAR => ColumnType::Text { max: length() },
         Type::TEXT | Type::NAME => ColumnType::Text { max: None },
         Type::BYTEA => ColumnType::Bytes,

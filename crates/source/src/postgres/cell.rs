@@ -40,6 +40,19 @@ impl Wire {
     }
 }
 
+/// How a column of the feed is asked for: as it is, or as the text that the type itself prints.
+pub(super) fn asked(kind: &Type, name: &str) -> String {
+    match *kind {
+        // The text of money follows the server's locale, which the store need not share.
+        Type::MONEY => format!("{name}::pg_catalog.numeric::text"),
+        Type::MONEY_ARRAY => format!("{name}::pg_catalog.numeric[]::text"),
+        // The cast to text adds a mask that the address itself does not print.
+        Type::INET => format!("pg_catalog.textin(pg_catalog.inet_out({name}))"),
+        _ if Wire::of(kind).1 => format!("{name}::text"),
+        _ => name.to_owned(),
+    }
+}
+
 /// The bytes of a value as they came.
 pub(super) struct Raw<'a>(&'a [u8]);
 

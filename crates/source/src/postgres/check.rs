@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use schemas::column::{Column, RowSchema};
 
 use super::catalogue::{self, Account, Relation};
-use super::cell::Wire;
+use super::cell::{self, Wire};
 use super::session::{Session, Turn};
 use crate::columns::cursor_places;
 use crate::error::{Error, ErrorKind, Result};
@@ -73,7 +73,10 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     let keyset = Keyset {
         dialect: Dialect::Postgres,
         sql: sql.clone(),
-        select: columns.iter().map(projection).collect(),
+        select: columns
+            .iter()
+            .map(|one| cell::asked(one.type_(), &column(one.name())))
+            .collect(),
         cursor: cursor_columns(feed, columns, &places)?,
         fence_zone: zoned(feed, columns, &places).then(|| zone.clone()),
     };
@@ -176,7 +179,14 @@ fn cursor_columns(
         let kind = one.type_();
         if matches!(
             *kind,
-            Type::BOOL | Type::BYTEA | Type::FLOAT4 | Type::FLOAT8 | Type::JSON | Type::JSONB
+            Type::BOOL
+                | Type::BYTEA
+                | Type::FLOAT4
+                | Type::FLOAT8
+                | Type::JSON
+                | Type::JSONB
+                | Type::XML
+                | Type::MONEY
         ) {
             return Err(refused(
                 format!("cursor column {} is of type {}", one.name(), kind.name()),
@@ -228,16 +238,6 @@ fn resolution(one: &WireColumn) -> Duration {
     match *one.type_() {
         Type::TIMESTAMP | Type::TIMESTAMPTZ => Duration::from_micros(10_u64.pow(6 - digits)),
         _ => Duration::from_micros(1),
-    }
-}
-
-/// Text and the like come as they are, what has a binary form as that, all else as its text.
-fn projection(one: &WireColumn) -> String {
-    let (_, cast) = Wire::of(one.type_());
-    if cast {
-        format!("{}::text", column(one.name()))
-    } else {
-        column(one.name())
     }
 }
 

@@ -37,8 +37,12 @@ pub(super) fn form(
         | (T::Any, _)
         | (T::Bool, ValueRef::Integer(0 | 1))
         | (T::Int8, ValueRef::Integer(_))
-        | (T::Float4 | T::Float8, ValueRef::Real(_) | ValueRef::Integer(_))
+        | (T::Float4 | T::Float8, ValueRef::Real(_))
+        // A text that stands among bytes stays one: the store knows which of the two it can hold.
         | (T::Bytes, ValueRef::Blob(_) | ValueRef::Text(_)) => Ok(Form::Direct),
+        (T::Float4 | T::Float8, ValueRef::Integer(number)) if is_exact(number) => Ok(Form::Direct),
+        // SQLite has no such number; our own store writes it so.
+        (T::Float4 | T::Float8, ValueRef::Text(b"NaN")) => Ok(Form::Direct),
         (T::Int2, ValueRef::Integer(number)) if i16::try_from(number).is_ok() => Ok(Form::Direct),
         (T::Int4, ValueRef::Integer(number)) if i32::try_from(number).is_ok() => Ok(Form::Direct),
         (T::Decimal { .. }, ValueRef::Text(text)) if is_decimal(text) => Ok(Form::Direct),
@@ -78,6 +82,7 @@ pub(super) fn form(
         (T::Bool, _) => Err("neither 0 nor 1 in a column of booleans"),
         (T::Int2 | T::Int4 | T::Int8, _) => Err("no integer of its size in a column of integers"),
         (T::Decimal { .. }, _) => Err("no decimal in a column of decimals"),
+        (T::Float4 | T::Float8, _) => Err("no float in a column of floats"),
         _ => Err("a value of another type than its column's; name its type under types, for example any"),
     }
 }
@@ -92,11 +97,17 @@ pub(super) fn direct<'a>(kind: &ColumnType, value: ValueRef<'a>) -> Value<'a> {
         (_, ValueRef::Null) => Value::Null,
         (ColumnType::Bool, ValueRef::Integer(number)) => Value::Bool(number != 0),
         (ColumnType::Float4 | ColumnType::Float8, ValueRef::Integer(number)) => Value::Float(number as f64),
+        (ColumnType::Float4 | ColumnType::Float8, ValueRef::Text(_)) => Value::Float(f64::NAN),
         (_, ValueRef::Integer(number)) => Value::Int(number),
         (_, ValueRef::Real(number)) => Value::Float(number),
-        (ColumnType::Bytes, ValueRef::Text(bytes)) | (_, ValueRef::Blob(bytes)) => Value::Bytes(bytes),
+        (_, ValueRef::Blob(bytes)) => Value::Bytes(bytes),
         (_, ValueRef::Text(bytes)) => Value::Text(std::str::from_utf8(bytes).unwrap_or_default()),
     }
+}
+
+/// Whether a double holds this integer.
+fn is_exact(number: i64) -> bool {
+    number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
 }
 
 /// The shortest decimal that reads back as the same number: what was written, up to 15 digits.
@@ -148,6 +159,27 @@ mod tests {
         assert_eq!(text(&MONEY, ValueRef::Text(b"0.10")).unwrap(), "0.10");
         assert!(text(&MONEY, ValueRef::Text(b"n/a")).is_err());
         assert!(text(&MONEY, ValueRef::Text(b"1.")).is_err());
+    }
+
+    #[test]
+    fn an_integer_among_floats_goes_only_where_it_is_one() {
+        let real = ColumnType::Float8;
+        assert_eq!(
+            text(&real, ValueRef::Integer(1 << 53)).unwrap(),
+            "Float(9007199254740992.0)"
+        );
+        assert!(text(&real, ValueRef::Integer((1 << 53) + 1)).is_err());
+        assert_eq!(text(&real, ValueRef::Text(b"NaN")).unwrap(), "Float(NaN)");
+        assert!(text(&real, ValueRef::Text(b"1.5")).is_err());
+    }
+
+    #[test]
+    fn a_text_among_bytes_stays_a_text() {
+        assert_eq!(text(&ColumnType::Bytes, ValueRef::Text(b"a")).unwrap(), "a");
+        assert_eq!(
+            text(&ColumnType::Bytes, ValueRef::Blob(b"a")).unwrap(),
+            "Bytes([97])"
+        );
     }
 
     #[test]
