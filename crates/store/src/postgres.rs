@@ -11,14 +11,16 @@
 //! undone and judged anew.
 //!
 //! - `session` connections and their settings
-//! - `tables` our own tables, and the target's columns
+//! - `tables` our own tables, and the target's columns; `native` their types
 //! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target; `cell` their text
+//! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
 //! - `failure` the server's errors by kind
 
 mod cell;
 mod failure;
+mod fit;
+mod native;
 mod quarantine;
 mod records;
 mod rows;

@@ -5,13 +5,15 @@
 //! be checked later. The journal is a WAL and is synced at every commit: what is settled at the
 //! exchange is on the disk here.
 //!
-//! - `tables` our own tables, and the target's columns
+//! - `tables` our own tables, and the target's columns; `native` their types
 //! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target
+//! - `rows` rows into the target; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
 //! - `failure` SQLite's errors by kind
 
+mod cell;
 mod failure;
+mod native;
 mod quarantine;
 mod records;
 mod rows;

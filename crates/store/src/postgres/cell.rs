@@ -2,22 +2,30 @@
 
 use std::io::Write as _;
 
+use schemas::column::ColumnType;
 use schemas::value::Value;
 
-/// Writes a value behind what `out` holds.
-pub(super) fn write(value: Value<'_>, out: &mut Vec<u8>) {
+/// Writes a value of a column behind what `out` holds.
+pub(super) fn write(kind: &ColumnType, value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"\\N"),
         Value::Bool(value) => out.push(if value { b't' } else { b'f' }),
-        // Writing into a vector does not fail.
-        Value::Int(value) => drop(write!(out, "{value}")),
+        Value::Int(value) => number(value, out),
         Value::Float(value) if value.is_infinite() => {
             out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
         }
+        // Writing into a vector does not fail.
         Value::Float(value) => drop(write!(out, "{value}")),
+        // Otherwise its backslashes would be read as escapes of bytes.
+        Value::Text(text) if *kind == ColumnType::Bytes => hex(text.as_bytes(), out),
         Value::Text(text) => escape(text.as_bytes(), out),
         Value::Bytes(bytes) => hex(bytes, out),
     }
+}
+
+/// Writes a number.
+pub(super) fn number(value: i64, out: &mut Vec<u8>) {
+    drop(write!(out, "{value}"));
 }
 
 /// Bytes as `bytea` reads them; the backslash is COPY's own escape.
@@ -59,7 +67,7 @@ mod tests {
     fn what_means_something_to_copy_is_escaped() {
         let text = |value| {
             let mut out = Vec::new();
-            write(value, &mut out);
+            write(&ColumnType::Any, value, &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(text(Value::Null), "\\N");
@@ -69,5 +77,8 @@ mod tests {
         assert_eq!(text(Value::Float(f64::NEG_INFINITY)), "-Infinity");
         assert_eq!(text(Value::Float(0.1)), "0.1");
         assert_eq!(text(Value::Text("")), "");
+        let mut bytes = Vec::new();
+        write(&ColumnType::Bytes, Value::Text("\\n"), &mut bytes);
+        assert_eq!(bytes, b"\\\\x5c6e");
     }
 }

@@ -8,7 +8,7 @@ use schemas::name::Lane;
 use schemas::rows::RowError;
 
 use super::session::Session;
-use super::{cell, failure};
+use super::{cell, failure, fit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::merge::{Fold, Version, fold};
 use crate::port::Arrival;
@@ -206,6 +206,14 @@ impl<'a> Target<'a> {
         versions: &[&Version],
         direct: bool,
     ) -> std::result::Result<(), Stop> {
+        let live = versions.iter().filter(|version| !version.deleted);
+        let unfit = |version: &&Version| fit::unfit(&self.schema.columns, fold.values(version));
+        if let Some(reason) = live.copied().find_map(|version| unfit(&version)) {
+            return Err(Stop::Data {
+                reason,
+                duplicate: false,
+            });
+        }
         session.run("SAVEPOINT bulk").await?;
         let done = if direct {
             self.copy(session, &self.table, false, fold, versions).await
@@ -326,19 +334,13 @@ impl<'a> Target<'a> {
         futures_util::pin_mut!(sink);
         let mut piece = Vec::with_capacity(PIECE + 4_096);
         for version in versions {
-            for value in fold.values(version) {
-                cell::write(*value, &mut piece);
+            for (column, value) in self.schema.columns.iter().zip(fold.values(version)) {
+                cell::write(&column.kind, *value, &mut piece);
                 piece.push(b'\t');
             }
-            cell::write(
-                schemas::value::Value::Int(i64::from(version.place.epoch)),
-                &mut piece,
-            );
+            cell::number(i64::from(version.place.epoch), &mut piece);
             piece.push(b'\t');
-            cell::write(
-                schemas::value::Value::Int(super::records::int(version.place.number)),
-                &mut piece,
-            );
+            cell::number(super::records::int(version.place.number), &mut piece);
             if tombstones {
                 piece.push(b'\t');
                 cell::hex(&version.key, &mut piece);

@@ -1,9 +1,10 @@
 //! Our own tables, and the target's columns. Made under an advisory lock: pollers that start at
 //! the same time make them once.
 
-use schemas::column::{ColumnType, RowSchema};
+use schemas::column::RowSchema;
 use schemas::name::Lane;
 
+use super::native::type_of;
 use super::records;
 use super::session::Session;
 use crate::error::{Error, ErrorKind, Result};
@@ -168,39 +169,4 @@ fn statements(schema: &str, lane: &Lane, first: bool, change: &Change, types: &[
         ));
     }
     sql
-}
-
-/// The type that holds every value of the column. Lengths and precisions are left open: a
-/// `numeric(p,s)` would round what the source's looser type let through.
-async fn type_of(session: &Session, kind: &ColumnType) -> String {
-    let word = match kind {
-        ColumnType::Bool => "boolean",
-        ColumnType::Int2 => "smallint",
-        ColumnType::Int4 => "integer",
-        ColumnType::Int8 => "bigint",
-        ColumnType::Float4 => "real",
-        ColumnType::Float8 => "double precision",
-        ColumnType::Decimal { .. } => "numeric",
-        ColumnType::Text { .. } | ColumnType::Any => "text",
-        ColumnType::Bytes => "bytea",
-        ColumnType::Date => "date",
-        ColumnType::Time => "time",
-        ColumnType::TimeTz => "timetz",
-        ColumnType::Timestamp => "timestamp",
-        ColumnType::TimestampTz => "timestamptz",
-        ColumnType::Interval => "interval",
-        ColumnType::Uuid => "uuid",
-        ColumnType::Json => "json",
-        ColumnType::Jsonb => "jsonb",
-        ColumnType::Other { native } => {
-            // A name that does not even parse is an error here, and means the same: not there.
-            let found = session
-                .client
-                .query_one("SELECT to_regtype($1)::text", &[native])
-                .await;
-            let found: Option<String> = found.ok().and_then(|row| row.try_get(0).ok().flatten());
-            return found.unwrap_or_else(|| "text".to_owned());
-        }
-    };
-    word.to_owned()
 }

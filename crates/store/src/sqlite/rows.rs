@@ -1,12 +1,11 @@
 //! Rows into the target, one prepared statement over and over. A row that a constraint refuses
 //! fails alone: the statement is undone and the transaction goes on.
 
-use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
-use rusqlite::{CachedStatement, OptionalExtension, ToSql, Transaction, params};
-use schemas::column::{ColumnType, RowSchema};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+use schemas::column::RowSchema;
 use schemas::name::Lane;
-use schemas::value::Value;
 
+use super::cell::{Cell, is_text};
 use super::failure;
 use super::records::int;
 use crate::error::{Error, ErrorKind, Result};
@@ -171,36 +170,4 @@ fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
         epoch: row.get(0)?,
         number: u64::try_from(number).unwrap_or(0),
     })
-}
-
-fn is_text(kind: &ColumnType) -> bool {
-    !matches!(
-        kind,
-        ColumnType::Bool
-            | ColumnType::Int2
-            | ColumnType::Int4
-            | ColumnType::Int8
-            | ColumnType::Float4
-            | ColumnType::Float8
-            | ColumnType::Bytes
-            | ColumnType::Any
-    )
-}
-
-/// A value as it is bound; in a text column a float is its shortest exact text, since SQLite's
-/// own conversion keeps 15 digits.
-struct Cell<'a>(Option<&'a Value<'a>>, bool);
-
-impl ToSql for Cell<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match *self.0.unwrap_or(&Value::Null) {
-            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            Value::Bool(value) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(value))),
-            Value::Int(value) => ToSqlOutput::Borrowed(ValueRef::Integer(value)),
-            Value::Float(value) if self.1 => ToSqlOutput::Owned(Owned::Text(value.to_string())),
-            Value::Float(value) => ToSqlOutput::Borrowed(ValueRef::Real(value)),
-            Value::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
-            Value::Bytes(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
-        })
-    }
 }

@@ -1,10 +1,11 @@
 //! Our own tables, and the target's columns.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use schemas::column::{Column, ColumnType};
+use schemas::column::Column;
 use schemas::name::Lane;
 
 use super::failure;
+use super::native::declared;
 use crate::error::Result;
 use crate::table::{Change, EPOCH, NUMBER, listed, quoted};
 
@@ -106,33 +107,4 @@ fn names(tx: &Transaction<'_>, lane: &Lane) -> Result<Vec<String>> {
             .collect::<rusqlite::Result<Vec<String>>>()
     };
     read().map_err(|error| failure::of(&error))
-}
-
-/// The declared type. Whatever is text on the wire has TEXT in its name: otherwise SQLite would
-/// give it a numeric affinity and turn exact decimals into floats.
-fn declared(kind: &ColumnType) -> String {
-    let word = match kind {
-        ColumnType::Bool => "BOOLEAN",
-        ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => "INTEGER",
-        ColumnType::Float4 | ColumnType::Float8 => "REAL",
-        ColumnType::Decimal {
-            precision: Some(precision),
-            scale,
-        } => {
-            return format!("DECIMAL_TEXT({precision},{})", scale.unwrap_or(0));
-        }
-        ColumnType::Decimal { .. } => "DECIMAL_TEXT",
-        ColumnType::Text { max: Some(max) } => return format!("TEXT({max})"),
-        ColumnType::Text { .. } | ColumnType::Other { .. } => "TEXT",
-        ColumnType::Bytes => "BLOB",
-        ColumnType::Date => "DATE_TEXT",
-        ColumnType::Time | ColumnType::TimeTz => "TIME_TEXT",
-        ColumnType::Timestamp => "TIMESTAMP_TEXT",
-        ColumnType::TimestampTz => "TIMESTAMPTZ_TEXT",
-        ColumnType::Interval => "INTERVAL_TEXT",
-        ColumnType::Uuid => "UUID_TEXT",
-        ColumnType::Json | ColumnType::Jsonb => "JSON_TEXT",
-        ColumnType::Any => "",
-    };
-    word.to_owned()
 }
