@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::seal::Sealing;
 
 /// A chunk is closed when its packed rows reach this many bytes. Measured: chunks of 100 to
 /// 250 KB pay signature, acknowledgement and fsync so seldom that they no longer count.
@@ -29,6 +30,9 @@ pub struct BodyForm {
     pub encoding: String,
     /// `zstd` or `none`.
     pub compression: String,
+    /// How the compressed rows are sealed to the recipient; none: they are in clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing: Option<Sealing>,
 }
 
 /// What is wrong with a body.
@@ -85,22 +89,33 @@ pub fn close(plain: &[u8]) -> Result<(BodyForm, Vec<u8>), BodyError> {
         plain_bytes: plain.len() as u64,
         encoding: "messagepack-rows".to_owned(),
         compression: "zstd".to_owned(),
+        sealing: None,
     };
     Ok((form, bytes))
 }
 
-/// Checks the digest and unpacks to exactly the declared size, never more.
+/// Checks the digest of the published bytes.
+///
+/// # Errors
+/// [`BodyError::Digest`].
+pub fn check(form: &BodyForm, bytes: &[u8]) -> Result<(), BodyError> {
+    let given = Digest::of(&[bytes]);
+    if given == form.digest {
+        Ok(())
+    } else {
+        Err(BodyError::Digest {
+            given,
+            expected: form.digest,
+        })
+    }
+}
+
+/// Unpacks compressed rows to exactly the declared size, never more. Their digest was checked,
+/// and what was sealed was opened.
 ///
 /// # Errors
 /// [`BodyError`], each with what differs.
-pub fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
-    let given = Digest::of(&[bytes]);
-    if given != form.digest {
-        return Err(BodyError::Digest {
-            given,
-            expected: form.digest,
-        });
-    }
+pub fn unpack(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
     if form.encoding != "messagepack-rows" {
         return Err(BodyError::Unknown {
             what: "encoding",
@@ -138,6 +153,11 @@ pub fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
 mod tests {
     use super::*;
 
+    fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
+        check(form, bytes)?;
+        unpack(form, bytes)
+    }
+
     #[test]
     fn a_body_comes_back_and_an_altered_one_does_not() {
         let (form, mut bytes) = close(b"rows rows rows rows").unwrap();
@@ -155,6 +175,7 @@ mod tests {
             plain_bytes,
             encoding: "messagepack-rows".into(),
             compression: "zstd".into(),
+            sealing: None,
         };
         assert!(bomb.len() < 10_000);
         assert!(matches!(

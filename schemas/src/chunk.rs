@@ -1,10 +1,11 @@
-//! A chunk: a manifest and its rows, sealed and opened.
+//! A chunk: a manifest and its rows, made and opened.
 
 use crate::body::{self, BodyError};
 use crate::digest::Digest;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::manifest::{Link, Manifest};
 use crate::rows::{RowError, RowReader};
+use crate::seal::{SealError, SealPublicKey, SealRing, parcel};
 use crate::sign::{PublicKey, SigningKey};
 use crate::total::Total;
 use crate::value::Value;
@@ -18,6 +19,9 @@ pub enum ChunkError {
     /// Body.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// The seal of its body.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// Rows.
     #[error(transparent)]
     Rows(#[from] RowError),
@@ -62,9 +66,25 @@ pub struct Sealed {
 ///
 /// # Errors
 /// [`ChunkError`] when the rows are too large or the key cannot sign.
-pub fn seal(mut manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Sealed, ChunkError> {
-    let (form, body) = body::close(plain)?;
+pub fn seal(manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Sealed, ChunkError> {
+    seal_to(manifest, plain, key, None)
+}
+
+/// The same with the body sealed to a recipient's key, where there is one.
+///
+/// # Errors
+/// [`ChunkError`] when the rows are too large, or they cannot be sealed or signed.
+pub fn seal_to(
+    mut manifest: Manifest,
+    plain: &[u8],
+    key: &SigningKey,
+    to: Option<&SealPublicKey>,
+) -> Result<Sealed, ChunkError> {
+    let (form, mut body) = body::close(plain)?;
     manifest.body = form;
+    if let Some(to) = to {
+        body = parcel::seal(&mut manifest, &body, to)?;
+    }
     let envelope = Envelope::seal(&manifest, body, key)?;
     Ok(Sealed {
         digest: envelope.digest(),
@@ -76,7 +96,7 @@ pub fn seal(mut manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Se
 /// A chunk whose signature, body and totals hold.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    /// Signed by a trusted key.
+    /// Signed by a trusted key. What was sealed with the body stands in it as if it were not.
     pub manifest: Manifest,
     /// Of the message.
     pub digest: Digest,
@@ -84,21 +104,99 @@ pub struct Verified {
     pub plain: Vec<u8>,
 }
 
-/// Opens published bytes: frame, trust, signature, body digest, size, every row, every total.
+/// Opens published bytes in clear: frame, trust, signature, body digest, size, every row, every total.
 ///
 /// # Errors
 /// [`ChunkError`] with the first thing that does not hold.
 pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<Verified, ChunkError> {
+    open_with(bytes, trusted, &SealRing::default())
+}
+
+/// The same, and a sealed body is opened with one of these keys.
+///
+/// # Errors
+/// [`ChunkError`] with the first thing that does not hold; [`ChunkError::waits_for_key`] tells
+/// a chunk that only lacks a key here.
+pub fn open_with(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<Verified, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let manifest: Manifest = envelope.verify(trusted)?;
-    let plain = body::open(&manifest.body, &envelope.body)?;
-    let verified = Verified {
+    body::check(&manifest.body, &envelope.body)?;
+    let opened = unseal(&envelope, manifest, ring)?;
+    opened.check_totals()?;
+    Ok(opened)
+}
+
+/// A chunk whose signature and published body hold, opened or not.
+#[derive(Debug, Clone)]
+pub enum Examined {
+    /// Rows and totals hold as well.
+    Opened(Box<Verified>),
+    /// It is sealed to a key that is not here: of its rows and sums nothing is known.
+    Closed {
+        /// Signed by a trusted key.
+        manifest: Box<Manifest>,
+        /// Of the message.
+        digest: Digest,
+    },
+}
+
+/// Checks what can be checked with these keys. For those who audit without being the recipient.
+///
+/// # Errors
+/// [`ChunkError`] with the first thing that does not hold.
+pub fn examine(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<Examined, ChunkError> {
+    let envelope = Envelope::decode(bytes)?;
+    let manifest: Manifest = envelope.verify(trusted)?;
+    body::check(&manifest.body, &envelope.body)?;
+    let sealing = manifest.body.sealing.as_ref();
+    if sealing.is_some_and(|sealing| ring.find(&sealing.recipient_key).is_none()) {
+        return Ok(Examined::Closed {
+            manifest: Box::new(manifest),
+            digest: envelope.digest(),
+        });
+    }
+    let opened = unseal(&envelope, manifest, ring)?;
+    opened.check_totals()?;
+    Ok(Examined::Opened(Box::new(opened)))
+}
+
+/// Reads a chunk whose signature and totals nobody asks for; its body must still be the manifest's.
+///
+/// # Errors
+/// [`ChunkError`] with the first thing that does not hold.
+pub fn read(bytes: &[u8], ring: &SealRing) -> Result<Verified, ChunkError> {
+    let envelope = Envelope::decode(bytes)?;
+    let manifest: Manifest = envelope.read()?;
+    body::check(&manifest.body, &envelope.body)?;
+    unseal(&envelope, manifest, ring)
+}
+
+fn unseal(envelope: &Envelope, mut manifest: Manifest, ring: &SealRing) -> Result<Verified, ChunkError> {
+    let opened;
+    let packed: &[u8] = if manifest.body.sealing.is_some() {
+        opened = parcel::open(&mut manifest, &envelope.body, ring)?;
+        &opened
+    } else {
+        &envelope.body
+    };
+    let plain = body::unpack(&manifest.body, packed)?;
+    Ok(Verified {
         digest: envelope.digest(),
         manifest,
         plain,
-    };
-    verified.check_totals()?;
-    Ok(verified)
+    })
+}
+
+impl ChunkError {
+    /// The key that is missing, when that is all that is wrong: the chunk is good, signed and
+    /// whole, and waits for the seed.
+    #[must_use]
+    pub fn waits_for_key(&self) -> Option<&SealPublicKey> {
+        match self {
+            Self::Seal(SealError::OtherKey { to, .. }) => Some(to),
+            _ => None,
+        }
+    }
 }
 
 /// What can be known of a message that cannot be opened: its place, so that the chain goes on

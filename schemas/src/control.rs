@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::envelope::Payload;
-use crate::name::{PartyName, SourceName};
+use crate::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use crate::person::PersonMark;
 use crate::sign::PublicKey;
 
 /// Orders in force at once, at most: a record stays far below the largest message.
@@ -35,6 +36,33 @@ pub enum Action {
         /// 1 to 1000.
         duty_milli: u32,
     },
+    /// Nothing is published of what it names, until it is released.
+    Hold(Hold),
+    /// The hold of the same scope is taken back.
+    Release,
+}
+
+/// What a hold keeps back. All of its fields are always written, so that an order of another version
+/// with fewer or more of them is not taken for this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// From whom; empty: from everybody.
+    pub recipients: Vec<RecipientName>,
+    /// Of which feeds; empty: of all.
+    pub feeds: Vec<FeedName>,
+    /// Only the rows of this person; none: all rows.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub person: Option<PersonMark>,
+}
+
+impl Hold {
+    /// Whether it is about a lane.
+    #[must_use]
+    pub fn names(&self, lane: &Lane) -> bool {
+        (self.recipients.is_empty() || self.recipients.contains(&lane.recipient))
+            && (self.feeds.is_empty() || self.feeds.contains(&lane.feed))
+    }
 }
 
 /// An action of this version, or of a later one.
@@ -55,6 +83,8 @@ impl AnyAction {
             Self::Known(Action::Pause) => "pause",
             Self::Known(Action::Resume) => "resume",
             Self::Known(Action::Limit { .. }) => "limit",
+            Self::Known(Action::Hold(_)) => "hold",
+            Self::Known(Action::Release) => "release",
             Self::Other(fields) => fields
                 .get("kind")
                 .and_then(serde_json::Value::as_str)
@@ -68,7 +98,7 @@ impl AnyAction {
 pub struct Order {
     /// Tells it from others of this party.
     pub id: String,
-    /// What it is about; `gate.<source>` is the gate of a source.
+    /// What it is about; `gate.<source>` is the gate of a source, `hold.<id>` one hold.
     pub scope: String,
     /// What it does.
     pub action: AnyAction,
@@ -130,21 +160,31 @@ pub fn gate_of(source: &SourceName) -> String {
     format!("gate.{source}")
 }
 
+/// The scope of one hold.
+#[must_use]
+pub fn hold_of(id: &str) -> String {
+    format!("hold.{id}")
+}
+
 /// PURE: the orders of a record that are in force now.
 pub fn fold(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
     control.orders.iter().filter(move |order| order.holds(now))
 }
 
 /// PURE: the orders in force after one more. A pause takes the place of a pause of the same scope,
-/// a limit that of a limit, and a resume that of both. What is over drops out.
+/// a limit that of a limit, and a resume that of both. Each hold has a scope of its own, and a release
+/// ends it. What is over drops out.
 ///
 /// # Errors
 /// [`TooMany`].
 pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooMany> {
-    let is_resume = newest.action == AnyAction::Known(Action::Resume);
+    let is_end = matches!(
+        newest.action,
+        AnyAction::Known(Action::Resume | Action::Release)
+    );
     let ends = |order: &Order| {
         let same_kind = order.action.kind() == newest.action.kind();
-        let taken_back = is_resume && matches!(order.action, AnyAction::Known(_));
+        let taken_back = is_end && matches!(order.action, AnyAction::Known(_));
         order.scope == newest.scope && (same_kind || taken_back)
     };
     let mut kept: Vec<Order> = orders
@@ -152,7 +192,7 @@ pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Ord
         .filter(|order| order.holds(now) && !ends(order))
         .cloned()
         .collect();
-    if !is_resume {
+    if !is_end {
         kept.push(newest.clone());
     }
     if kept.len() > MOST_ORDERS {
@@ -196,6 +236,43 @@ mod tests {
         let four = after(&three, &order("d", "gate.other", PAUSE, None), now)?;
         let five = after(&four, &order("e", "gate.core", RESUME, None), now)?;
         assert_eq!(ids(&five), ["d"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_hold_stays_beside_pauses_and_other_holds_until_its_own_release() -> Result<(), TooMany> {
+        let now = Timestamp::UNIX_EPOCH;
+        let hold = || {
+            AnyAction::Known(Action::Hold(Hold {
+                recipients: Vec::new(),
+                feeds: Vec::new(),
+                person: None,
+            }))
+        };
+        let release = AnyAction::Known(Action::Release);
+        let all = after(&[], &order("a", "hold.a", hold(), None), now)?;
+        let all = after(&all, &order("b", "hold.b", hold(), None), now)?;
+        let all = after(&all, &order("p", "gate.core", PAUSE, None), now)?;
+        assert_eq!(ids(&after(&all, &order("r", "gate.core", RESUME, None), now)?), ["a", "b"]);
+        assert_eq!(ids(&after(&all, &order("r", "hold.a", release, None), now)?), ["b", "p"]);
+        Ok(())
+    }
+
+    /// A hold with a word that is not known here could be narrower or wider than it reads.
+    #[test]
+    fn a_hold_of_another_version_is_kept_as_it_came() -> Result<(), serde_json::Error> {
+        let known = r#"{"kind":"hold","recipients":["insurer-a"],"feeds":[],"person":null}"#;
+        let action: AnyAction = serde_json::from_str(known)?;
+        assert!(matches!(action, AnyAction::Known(Action::Hold(_))));
+        assert_eq!(serde_json::to_string(&action)?, known);
+        for other in [
+            r#"{"feeds":[],"kind":"hold","person":null,"recipients":[],"tables":[]}"#,
+            r#"{"feeds":[],"kind":"hold","recipients":[]}"#,
+        ] {
+            let action: AnyAction = serde_json::from_str(other)?;
+            assert!(matches!(action, AnyAction::Other(_)), "{other}");
+            assert_eq!(serde_json::to_string(&action)?, other);
+        }
         Ok(())
     }
 

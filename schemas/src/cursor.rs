@@ -16,7 +16,11 @@ pub enum Scalar {
     Text(String),
 }
 
-/// The values of the cursor columns, in the feed's order.
+/// What a sealed position begins with; no value of a cursor column may.
+pub const SEALED: &str = "sealed.v1.";
+
+/// The values of the cursor columns, in the feed's order; or one text that only its publisher
+/// can open, see [`crate::seal::position`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Cursor(pub Vec<Scalar>);
@@ -36,6 +40,9 @@ impl Scalar {
     pub fn from_value(value: Value<'_>) -> Result<Self, NotACursor> {
         match value {
             Value::Int(number) => Ok(Self::Int(number)),
+            Value::Text(text) if text.starts_with(SEALED) => {
+                Err(NotACursor("a text that begins like a sealed position"))
+            }
             Value::Text(text) => Ok(Self::Text(text.to_owned())),
             Value::Null => Err(NotACursor("null")),
             Value::Bool(_) => Err(NotACursor("a boolean")),
@@ -52,5 +59,21 @@ impl Scalar {
             (Self::Text(a), Value::Text(b)) => a == b,
             _ => false,
         }
+    }
+}
+
+impl Cursor {
+    /// What stands behind the mark of a sealed position; none when it is in clear.
+    pub(crate) fn sealed(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Scalar::Text(text)] => text.strip_prefix(SEALED),
+            _ => None,
+        }
+    }
+
+    /// Whether only its publisher can read it.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed().is_some()
     }
 }

@@ -6,7 +6,9 @@
 //! - what a row is: [`column`], [`value`], [`rows`], [`cursor`], [`total`]
 //! - one message: [`manifest`] and body make a [`chunk`]; [`envelope`] is the frame that is signed
 //! - what goes back: [`receipt`]; what is asked: [`request`], [`reply`]
-//! - who may act: [`lease`], [`audit`]; what operators order: [`control`]
+//! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
+//!   whom, without their name: [`person`]
+//! - what only its reader can open: [`seal`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]
 //! - the published JSON Schemas: [`catalogue`]
@@ -24,10 +26,12 @@ pub mod lease;
 pub mod load;
 pub mod manifest;
 pub mod name;
+pub mod person;
 pub mod receipt;
 pub mod reply;
 pub mod request;
 pub mod rows;
+pub mod seal;
 pub mod sign;
 pub mod subject;
 pub mod total;

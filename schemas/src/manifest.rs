@@ -117,6 +117,33 @@ pub struct Totals {
     /// Values of money columns that are no finite numbers, where there are any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsummed: BTreeMap<String, u64>,
+    /// Source rows in the range of this chunk that an operator's hold keeps back. They are in no body.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub withheld: u64,
+    /// Where holds began to keep rows back that have not followed since, by the hold's id: said again in every
+    /// chunk of the lane, so that the last one tells where to go back to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_back: BTreeMap<String, HeldBack>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Where a hold began to keep rows of a lane back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldBack {
+    /// The epoch of the first chunk in whose range rows are missing.
+    pub epoch: u32,
+    /// Its number.
+    pub number: u64,
+    /// The chunk before it, which a new epoch that sends the rows can go on from.
+    pub continues: Option<Link>,
+    /// The position before it.
+    pub cursor: Option<Cursor>,
+    /// Rows kept back on the lane so far.
+    pub rows: u64,
 }
 
 /// A source row that could not be carried.

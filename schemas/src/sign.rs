@@ -30,13 +30,14 @@ pub enum KeyError {
     BadSignature(PublicKey),
 }
 
-fn kind(pair: &KeyPairType) -> &'static str {
+pub(crate) fn kind(pair: &KeyPairType) -> &'static str {
     match pair {
         KeyPairType::User => "connection (user)",
         KeyPairType::Account => "signing (account)",
         KeyPairType::Operator => "operator",
         KeyPairType::Server => "server",
         KeyPairType::Cluster => "cluster",
+        KeyPairType::Curve => "sealing (curve)",
         _ => "different",
     }
 }

@@ -108,7 +108,9 @@ fn key() -> SigningKey {
 /// Published messages of every kind.
 fn published() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
         .collect();
@@ -128,7 +130,11 @@ fn payload<P: Payload + DeserializeOwned>(bytes: &[u8], trusted: &[PublicKey]) {
 /// Everything that reads what came from elsewhere.
 fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
     if let Ok(verified) = chunk::open(bytes, trusted) {
-        drain(&verified.plain, verified.manifest.schema.columns.len(), verified.manifest.totals.rows);
+        drain(
+            &verified.plain,
+            verified.manifest.schema.columns.len(),
+            verified.manifest.totals.rows,
+        );
     }
     let _ = chunk::place(bytes);
     payload::<Manifest>(bytes, trusted);
@@ -175,7 +181,10 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     // Heads of MessagePack that promise a lot are worth trying oftener than once in 256.
-    let byte = prop_oneof![any::<u8>(), prop::sample::select(&[0xc6_u8, 0xdb, 0xdd, 0xdf, 0xc9, 0x94, 0xff, 0x00, 0x7b, 0x5b][..])];
+    let byte = prop_oneof![
+        any::<u8>(),
+        prop::sample::select(&[0xc6_u8, 0xdb, 0xdd, 0xdf, 0xc9, 0x94, 0xff, 0x00, 0x7b, 0x5b][..])
+    ];
     prop_oneof![
         4 => (any::<Index>(), byte).prop_map(|(at, byte)| Change::Set(at, byte)),
         4 => (any::<Index>(), 0_u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
@@ -212,11 +221,27 @@ fn json() -> impl Strategy<Value = Json> {
         Just(Json::Null),
         any::<bool>().prop_map(Json::Bool),
         any::<i64>().prop_map(Json::from),
-        prop::sample::select(vec![0_u64, 1, u64::MAX, 1 << 63, 4_294_967_295, 3_000_001]).prop_map(Json::from),
+        prop::sample::select(vec![0_u64, 1, u64::MAX, 1 << 63, 4_294_967_295, 3_000_001])
+            .prop_map(Json::from),
         any::<f64>().prop_map(Json::from),
         ".{0,20}".prop_map(Json::from),
-        prop::sample::select(&["", "id", "zstd", "none", "amount", "gone", "infinity", "2026-01-31T22:15:00Z", "int8", "any", "1e999999999", "-9999-01-01T00:00:00Z"][..])
-            .prop_map(Json::from),
+        prop::sample::select(
+            &[
+                "",
+                "id",
+                "zstd",
+                "none",
+                "amount",
+                "gone",
+                "infinity",
+                "2026-01-31T22:15:00Z",
+                "int8",
+                "any",
+                "1e999999999",
+                "-9999-01-01T00:00:00Z"
+            ][..]
+        )
+        .prop_map(Json::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
@@ -418,8 +443,13 @@ fn a_small_bomb_is_refused_by_its_declared_size() {
         manifest.body.plain_bytes = plain_bytes;
         let payload = serde_json::to_vec(&manifest).unwrap();
         let message = published_as(Manifest::KIND, &payload, bomb.clone(), &key);
-        let opened = bounded(message.len(), || chunk::open(&message, std::slice::from_ref(key.public())));
-        assert!(matches!(opened, Err(chunk::ChunkError::Body(_))), "{plain_bytes}: {opened:?}");
+        let opened = bounded(message.len(), || {
+            chunk::open(&message, std::slice::from_ref(key.public()))
+        });
+        assert!(
+            matches!(opened, Err(chunk::ChunkError::Body(_))),
+            "{plain_bytes}: {opened:?}"
+        );
     }
 }
 
@@ -436,12 +466,18 @@ fn promises_and_depth_take_no_memory() {
         &[0x95, 0xc6, 0x7f, 0xff, 0xff, 0xff, 0xc0],
         &[0xc1],
     ];
-    for bytes in heads.into_iter().chain([deep_json.as_bytes(), deep_maps.as_bytes(), &deep_rmp]) {
+    for bytes in heads
+        .into_iter()
+        .chain([deep_json.as_bytes(), deep_maps.as_bytes(), &deep_rmp])
+    {
         bounded(bytes.len(), || every_decoder(bytes, &[]));
     }
     // A payload of the largest message that is nothing but small parts.
     let key = SigningKey::generate();
-    let flat = format!("{{\"newest\":{{\"action\":{{\"kind\":\"x\",\"of\":[{}0]}}}}}}", "0,".repeat(1_900_000));
+    let flat = format!(
+        "{{\"newest\":{{\"action\":{{\"kind\":\"x\",\"of\":[{}0]}}}}}}",
+        "0,".repeat(1_900_000)
+    );
     let bytes = published_as(Control::KIND, flat.as_bytes(), Vec::new(), &key);
     bounded(bytes.len(), || {
         let _ = Envelope::decode(&bytes).unwrap().read::<Control>();
@@ -454,7 +490,11 @@ fn a_frame_in_another_form_is_not_the_same_message() {
     for bytes in published() {
         let envelope = Envelope::decode(&bytes).unwrap();
         // The kind behind a head of two bytes instead of one: the same four parts to any reader.
-        let longer = [&[0x94, 0xd9, u8::try_from(envelope.kind.len()).unwrap()][..], &bytes[2..]].concat();
+        let longer = [
+            &[0x94, 0xd9, u8::try_from(envelope.kind.len()).unwrap()][..],
+            &bytes[2..],
+        ]
+        .concat();
         assert!(Envelope::decode(&longer).is_err());
         assert!(Envelope::decode(&[&bytes[..], b"x"].concat()).is_err());
     }

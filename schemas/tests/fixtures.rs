@@ -24,12 +24,20 @@ use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, R
 use schemas::receipt::Receipt;
 use schemas::reply::{Outcome, Reply};
 use schemas::request::{Cancel, Request};
+use schemas::seal::{SealKey, SealRing, position};
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::value::Value;
 use serde_json::{Value as Json, json};
 
 /// The fixtures' key: its public half is in them, and its secret half protects nothing.
 const SEED: &str = "SAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// The same for the fixtures' sealing key.
+const SEAL_SEED: &str = "SXAKIYZX2POLIHZ5W5YZEWVTH24NLEUETBW3TKIVYRSS3GNHFXO5D4JJZM";
+
+fn ring() -> SealRing {
+    SealRing::new(vec![SealKey::from_seed(SEAL_SEED).unwrap().into()])
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
@@ -136,6 +144,7 @@ fn manifest(key: &PublicKey) -> Manifest {
             deleted: 1,
             money: [("amount".to_owned(), "46.000000000000005".to_owned())].into(),
             unsummed: [].into(),
+            ..Totals::default()
         },
         load: Load {
             limits: [(
@@ -271,10 +280,30 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         at: at(),
         key: public.clone(),
     };
+    let seal = SealKey::from_seed(SEAL_SEED).unwrap();
+    let lane = manifest(&public).lane();
+    let hidden = |cursor: Option<Cursor>| cursor.map(|c| position::seal(&c, &lane, &seal).unwrap());
+    let mut sealed_manifest = manifest(&public);
+    sealed_manifest.cursor_before = hidden(sealed_manifest.cursor_before);
+    sealed_manifest.cursor_after = hidden(sealed_manifest.cursor_after);
+    let sealed_receipt = Receipt {
+        cursor: hidden(receipt.cursor.clone()),
+        ..receipt.clone()
+    };
     vec![
         (
             "chunk",
             chunk::seal(manifest(&public), &plain, key).unwrap().bytes,
+        ),
+        (
+            "chunk-sealed",
+            chunk::seal_to(sealed_manifest, &plain, key, Some(seal.public()))
+                .unwrap()
+                .bytes,
+        ),
+        (
+            "receipt-sealed",
+            sealed(Envelope::seal(&sealed_receipt, Vec::new(), key)),
         ),
         ("receipt", sealed(Envelope::seal(&receipt, Vec::new(), key))),
         ("lease", sealed(Envelope::seal(&lease, Vec::new(), key))),
@@ -296,12 +325,19 @@ fn read<P: Payload>(bytes: &[u8]) -> Json {
 fn read_chunk(bytes: &[u8]) -> Json {
     let mut said = read::<Manifest>(bytes);
     let key = chunk::place(bytes).unwrap().0.publisher.key;
-    let chunk = chunk::open(bytes, &[key]).unwrap();
+    let chunk = chunk::open_with(bytes, &[key], &ring()).unwrap();
     let (mut reader, mut row, mut rows) = (chunk.rows(), Vec::new(), Vec::new());
     while reader.next_into(&mut row).unwrap() {
         rows.push(Json::String(format!("{row:?}")));
     }
     said["rows"] = Json::Array(rows);
+    if chunk.manifest.body.sealing.is_some() {
+        let place = chunk.manifest.cursor_after.as_ref();
+        let place = place.map(|cursor| position::open(cursor, &chunk.manifest.lane(), &ring()).unwrap());
+        said["unsealed"] = json!({
+            "money": chunk.manifest.totals.money, "rejects": chunk.manifest.rejects, "cursor_after": place,
+        });
+    }
     said
 }
 
@@ -327,7 +363,8 @@ fn golden_bytes_decode_for_ever() {
             let file = folder().join(format!("{name}.bin"));
             if !file.exists() {
                 std::fs::write(&file, &bytes).unwrap();
-                let said = serde_json::to_string_pretty(&meaning(name, &bytes)).unwrap();
+                let kind = name.split('-').next().unwrap();
+                let said = serde_json::to_string_pretty(&meaning(kind, &bytes)).unwrap();
                 std::fs::write(folder().join(format!("{name}.json")), said + "\n").unwrap();
             }
         }
@@ -350,18 +387,21 @@ fn golden_bytes_decode_for_ever() {
         );
         seen += 1;
     }
-    assert!(seen >= 8, "only {seen} fixtures were found");
+    assert!(seen >= 10, "only {seen} fixtures were found");
 }
 
 #[test]
 fn no_byte_of_a_fixture_can_change_unseen() {
-    let bytes = std::fs::read(folder().join("chunk.bin")).unwrap();
-    let key = chunk::place(&bytes).unwrap().0.publisher.key;
-    for place in 0..bytes.len() {
-        let mut altered = bytes.clone();
-        altered[place] ^= 0x20;
-        if let Ok(chunk) = chunk::open(&altered, std::slice::from_ref(&key)) {
-            panic!("byte {place} of chunk {:?} changed unseen", chunk.link());
+    for name in ["chunk.bin", "chunk-sealed.bin"] {
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        let key = chunk::place(&bytes).unwrap().0.publisher.key;
+        assert!(chunk::open_with(&bytes, std::slice::from_ref(&key), &ring()).is_ok());
+        for place in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[place] ^= 0x20;
+            if let Ok(chunk) = chunk::open_with(&altered, std::slice::from_ref(&key), &ring()) {
+                panic!("byte {place} of chunk {:?} changed unseen", chunk.link());
+            }
         }
     }
 }
