@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use schemas::chunk::Verified;
 use schemas::cursor::Cursor;
 use schemas::load::GateState;
 use schemas::manifest::{Link, Manifest};
 use schemas::name::Lane;
+use schemas::seal::position;
 use schemas::total::Total;
 use schemas::value::Value;
 use serde::Serialize;
@@ -43,7 +43,12 @@ pub struct Report {
     pub deleted: u64,
     /// Source rows that could not be carried.
     pub rejects: u64,
-    /// Exact sums of the money columns.
+    /// Chunks whose rows and sums were not checked: they are sealed, and no key was given.
+    pub not_opened: u64,
+    /// Places where it was not told whether one chunk begins where the one before ends: their
+    /// positions are sealed with different keys, or one of them is in clear.
+    pub positions_not_compared: u64,
+    /// Exact sums of the money columns, as far as they were opened.
     pub money: BTreeMap<String, String>,
     /// The last epoch.
     pub epoch: u32,
@@ -86,13 +91,24 @@ pub struct OpeningNote {
 }
 
 impl Chain {
-    /// Takes the lane's next chunk, in the exchange's order. The chunk itself was opened and
-    /// verified before.
+    /// Takes the lane's next chunk, in the exchange's order. Its signature and body were checked
+    /// before, and its rows and totals where it was `opened`.
     ///
     /// # Errors
     /// The rule it breaks, in words.
-    pub fn push(&mut self, lane: &Lane, chunk: &Verified, stored_at: Timestamp) -> Result<(), String> {
-        let manifest = &chunk.manifest;
+    pub fn push(
+        &mut self,
+        lane: &Lane,
+        manifest: &Manifest,
+        digest: schemas::digest::Digest,
+        opened: bool,
+        stored_at: Timestamp,
+    ) -> Result<(), String> {
+        let link = Link {
+            epoch: manifest.epoch,
+            number: manifest.number,
+            digest,
+        };
         if manifest.lane() != *lane {
             return Err(format!(
                 "a chunk of lane {} stands on the subject of lane {lane}",
@@ -100,8 +116,11 @@ impl Chain {
             ));
         }
         match &self.last {
-            None => self.begin(manifest, chunk)?,
-            Some(last) if manifest.epoch == last.link.epoch => follow(last, manifest)?,
+            None => self.begin(manifest, link)?,
+            Some(last) if manifest.epoch == last.link.epoch => {
+                let compared = follow(last, manifest)?;
+                self.report.positions_not_compared += u64::from(!compared);
+            }
             Some(last) if manifest.epoch == last.link.epoch + 1 => self.reopen(manifest)?,
             Some(last) => {
                 return Err(format!(
@@ -110,16 +129,17 @@ impl Chain {
                 ));
             }
         }
-        self.count(chunk, stored_at)
+        self.report.not_opened += u64::from(!opened);
+        self.count(manifest, link, stored_at)
     }
 
-    fn begin(&mut self, manifest: &Manifest, chunk: &Verified) -> Result<(), String> {
+    fn begin(&mut self, manifest: &Manifest, link: Link) -> Result<(), String> {
         let whole = (manifest.epoch, manifest.number) == (1, 1);
         if whole && manifest.previous.is_some() {
             return Err("the first chunk names a chunk before it".to_owned());
         }
         if !whole {
-            self.report.begins_at = Some(chunk.link());
+            self.report.begins_at = Some(link);
         }
         Ok(())
     }
@@ -147,9 +167,7 @@ impl Chain {
         Ok(())
     }
 
-    fn count(&mut self, chunk: &Verified, stored_at: Timestamp) -> Result<(), String> {
-        let Verified { manifest, .. } = chunk;
-        let link = chunk.link();
+    fn count(&mut self, manifest: &Manifest, link: Link, stored_at: Timestamp) -> Result<(), String> {
         for (name, sum) in &manifest.totals.money {
             let mut total = Total::default();
             total.add(Value::Text(sum));
@@ -172,7 +190,8 @@ impl Chain {
         report.chunks += 1;
         report.rows += manifest.totals.rows;
         report.deleted += manifest.totals.deleted;
-        report.rejects += manifest.rejects.len() as u64;
+        let sealed = manifest.body.sealing.as_ref().filter(|_| manifest.rejects.is_empty());
+        report.rejects += sealed.map_or(manifest.rejects.len() as u64, |sealing| sealing.rejects);
         report.read_under_a_shut_gate += u64::from(
             manifest.totals.rows > 0
                 && manifest
@@ -220,7 +239,8 @@ impl Chain {
     }
 }
 
-fn follow(last: &Last, manifest: &Manifest) -> Result<(), String> {
+/// Whether it was told that it begins where the last one ends.
+fn follow(last: &Last, manifest: &Manifest) -> Result<bool, String> {
     if manifest.number != last.link.number + 1 {
         return Err(format!(
             "number {} by {} stands behind number {} by {}",
@@ -236,13 +256,13 @@ fn follow(last: &Last, manifest: &Manifest) -> Result<(), String> {
     if manifest.opening.is_some() {
         return Err("an opening stands in the middle of an epoch".to_owned());
     }
-    if manifest.cursor_before != last.cursor {
-        return Err(format!(
+    match position::same(last.cursor.as_ref(), manifest.cursor_before.as_ref()) {
+        Some(false) => Err(format!(
             "its rows do not begin where those of number {} end",
             last.link.number
-        ));
+        )),
+        same => Ok(same.is_some()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use exchange::{Exchange, Stored};
+use schemas::chunk::{self, Verified};
 use schemas::column::Column;
 use schemas::envelope::Envelope;
 use schemas::rows::RowReader;
+use schemas::seal::SealRing;
 use schemas::value::Value;
 use serde_json::{Map, json};
 
@@ -27,7 +29,7 @@ pub enum Lines {
     Rows,
 }
 
-/// Writes the selection as JSON lines and returns how many messages were read.
+/// Writes the selection as JSON lines, sealed rows opened with these keys, and returns how many messages were read.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or the output.
@@ -35,12 +37,13 @@ pub async fn replay(
     exchange: &dyn Exchange,
     selection: &Selection,
     lines: Lines,
+    ring: &SealRing,
     out: &mut (dyn Write + Send),
 ) -> Result<u64, AuditError> {
     walk(exchange, selection, |message| {
         match lines {
             Lines::Payloads => payload(&message, out)?,
-            Lines::Rows => rows(&message, out)?,
+            Lines::Rows => rows(&message, ring, out)?,
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -68,23 +71,15 @@ fn payload(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
     write_line(&line, out)
 }
 
-fn rows(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
+fn rows(message: &Stored, ring: &SealRing, out: &mut dyn Write) -> Result<(), AuditError> {
     let unreadable = |reason: String, out: &mut dyn Write| {
         let mut line = place(message);
         line.insert("unreadable".into(), json!(reason));
         write_line(&line, out)
     };
-    let opened = Envelope::decode(&message.bytes)
-        .and_then(|envelope| Ok((envelope.read::<schemas::manifest::Manifest>()?, envelope)))
-        .map_err(|error| error.to_string())
-        .and_then(|(manifest, envelope)| {
-            let plain =
-                schemas::body::open(&manifest.body, &envelope.body).map_err(|error| error.to_string())?;
-            Ok((manifest, plain))
-        });
-    let (manifest, plain) = match opened {
+    let Verified { manifest, plain, .. } = match chunk::read(&message.bytes, ring) {
         Ok(opened) => opened,
-        Err(reason) => return unreadable(reason, out),
+        Err(error) => return unreadable(error.to_string(), out),
     };
     let columns = &manifest.schema.columns;
     let mut reader = RowReader::new(&plain, columns.len(), manifest.totals.rows);

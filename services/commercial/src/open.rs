@@ -4,6 +4,7 @@
 use exchange::Delivery;
 use schemas::chunk::{self, ChunkError};
 use schemas::name::Lane;
+use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use store::Arrival;
@@ -14,21 +15,24 @@ use store::port::Unreadable;
 pub enum Opened {
     /// A chunk of this lane whose signature, body and totals hold.
     Chunk(Lane, Box<Arrival>),
+    /// A chunk of this lane, signed and whole, that is sealed to a key that is not here. It waits
+    /// at the exchange until the seed is; nothing is wrong with it.
+    Closed(Lane, String),
     /// A message on a lane's subject that is none. It is kept, with its place.
     Unreadable(Box<Unreadable>),
     /// A message on a subject that is no lane's; there is no place to keep it.
     Foreign(String),
 }
 
-/// Opens a delivery.
+/// Opens a delivery, with one of these keys where it is sealed.
 #[must_use]
-pub fn open(delivery: &Delivery, trusted: &[PublicKey]) -> Opened {
+pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Opened {
     let lane = match delivery.subject.parse::<Subject>() {
         Ok(Subject::Data(lane)) => lane,
         Ok(_) => return Opened::Foreign(format!("{} holds no chunks", delivery.subject)),
         Err(error) => return Opened::Foreign(error.to_string()),
     };
-    let opened = chunk::open(&delivery.bytes, trusted).and_then(|chunk| {
+    let opened = chunk::open_with(&delivery.bytes, trusted, seals).and_then(|chunk| {
         let given = chunk.manifest.lane();
         if given == lane {
             Ok(chunk)
@@ -48,6 +52,7 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey]) -> Opened {
             };
             Opened::Chunk(lane, Box::new(arrival))
         }
+        Err(error) if error.waits_for_key().is_some() => Opened::Closed(lane, error.to_string()),
         Err(error) => Opened::Unreadable(Box::new(Unreadable {
             claims: chunk::place(&delivery.bytes)
                 .filter(|(manifest, _)| manifest.lane() == lane)

@@ -7,6 +7,7 @@ use schemas::cursor::Scalar;
 use schemas::digest::Digest;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Cause, Opening, Publisher, Totals};
+use schemas::seal::SealKey;
 use schemas::sign::SigningKey;
 
 use super::*;
@@ -108,7 +109,7 @@ fn walk(chunks: &[Verified]) -> Result<Report, String> {
     let mut chain = Chain::default();
     chunks
         .iter()
-        .try_for_each(|chunk| chain.push(&lane(), chunk, at()))?;
+        .try_for_each(|chunk| chain.push(&lane(), &chunk.manifest, chunk.digest, true, at()))?;
     Ok(chain.report())
 }
 
@@ -231,4 +232,29 @@ fn a_new_epoch_needs_an_opening_and_says_what_it_continues() {
         }
     });
     assert!(!walk(&chunks).unwrap().openings[0].continues_here);
+}
+
+/// Sealed positions: the same for the same place, so that a gap is found without a key.
+#[test]
+fn sealed_positions_are_compared_without_opening_and_a_change_of_keys_is_said() {
+    let (old, new) = (SealKey::generate().unwrap(), SealKey::generate().unwrap());
+    let seal = |key: &SealKey, cursor: &Option<Cursor>| {
+        cursor
+            .as_ref()
+            .map(|cursor| position::seal(cursor, &lane(), key).unwrap())
+    };
+    let with = |keys: [&SealKey; 3], shift: i64| {
+        sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+            if place == 1 {
+                manifest.cursor_before = Some(Cursor(vec![Scalar::Int(1 + shift)]));
+            }
+            manifest.cursor_before = seal(keys[place], &manifest.cursor_before);
+            manifest.cursor_after = seal(keys[place], &manifest.cursor_after);
+        })
+    };
+    let report = walk(&with([&old, &old, &old], 0)).unwrap();
+    assert_eq!((report.chunks, report.positions_not_compared), (3, 0));
+    assert!(walk(&with([&old, &old, &old], 5)).unwrap_err().contains("do not begin where"));
+    let report = walk(&with([&old, &old, &new], 0)).unwrap();
+    assert_eq!((report.chunks, report.positions_not_compared), (3, 1));
 }

@@ -27,11 +27,12 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             part,
             rows,
         } => {
-            let (_, exchange) = connect(&config.config).await?;
+            let (loaded, exchange) = connect(&config.config).await?;
+            let ring = loaded.value.sealing.ring(loaded.folder())?;
             let selection = selection(stream, &part)?;
             let lines = if rows { Lines::Rows } else { Lines::Payloads };
             let mut out = std::io::BufWriter::new(std::io::stdout());
-            replay(&exchange, &selection, lines, &mut out)
+            replay(&exchange, &selection, lines, &ring, &mut out)
                 .await
                 .map_err(failed)?;
             out.flush().map_err(|error| Failure::internal(&error))?;
@@ -39,6 +40,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
         }
         AuditCommand::Verify { config, part, json } => {
             let (loaded, exchange) = connect(&config.config).await?;
+            let seals = loaded.value.sealing.ring(loaded.folder())?;
             let trust = loaded.value.trust;
             if trust.chunks.is_empty() {
                 return Err(Failure::usage(format!(
@@ -50,6 +52,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
                 chunks: trust.chunks,
                 receipts: trust.receipts,
                 entries: trust.entries,
+                seals,
             };
             let findings = verify(&exchange, &trust, &selection(StreamName::Data, &part)?)
                 .await
@@ -78,6 +81,13 @@ fn tell(findings: &Findings, json: bool) -> Result<(), Failure> {
         "{} of {} chunks, {} receipts and {} audit entries hold",
         findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
     ));
+    if findings.chunks_not_opened > 0 {
+        output::line(&format!(
+            "NOT CHECKED: rows, rejects and sums of money of {} sealed chunks; their signatures, links, numbers and \
+             bodies hold. To check them too, give [sealing] a seed of the recipient",
+            findings.chunks_not_opened
+        ));
+    }
     for fault in &findings.faults {
         output::line(&format!("FAULT {fault}"));
     }

@@ -186,6 +186,7 @@ async fn audit(workshop: &Workshop) -> Result<Findings, Failure> {
         chunks: trust.chunks,
         receipts: trust.receipts,
         entries: trust.entries,
+        ..Trust::default()
     };
     verify(&exchange, &trust, &Selection::all(Stream::Data))
         .await

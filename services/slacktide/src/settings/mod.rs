@@ -6,7 +6,7 @@
 //!
 //! - [`file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
-//! - [`exchange`], [`key`], [`database`] tables that several kinds share
+//! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
 //! - [`social`] with [`feed`] and [`priority`]; [`commercial`]; [`party`] the administrator's and the auditor's
 
 pub(crate) mod commercial;
@@ -18,6 +18,7 @@ pub(crate) mod key;
 pub(crate) mod party;
 pub(crate) mod priority;
 pub(crate) mod rule;
+pub(crate) mod sealing;
 pub(crate) mod social;
 
 pub(crate) use commercial::CommercialFile;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::ExchangeTable;
 use super::file::Checked;
 use super::rule::Broken;
+use super::sealing::SealingTable;
 
 /// A file without an agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub(crate) struct PartyFile {
     /// Whose signatures count; for `audit verify`.
     #[serde(default)]
     pub(crate) trust: PartyTrust,
+    /// What opens sealed chunks, where the auditor may.
+    #[serde(default)]
+    pub(crate) sealing: SealingTable,
 }
 
 /// The `[trust]` table of an auditor.
