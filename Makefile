@@ -21,6 +21,7 @@ demo: tools ## a core under load, the exchange and the store, in about a minute;
 	$(CARGO) run --quiet --release --locked --package slacktide -- demo $(DEMO_ARGS)
 
 test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
+	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked $(TEST_ARGS)
 
 lint: ## format, clippy with warnings denied, licences and sources of the dependencies

@@ -157,10 +157,7 @@ impl Harm {
     #[must_use]
     pub fn estimate(&self) -> Estimate {
         let (work, rest) = (&self.working, &self.resting);
-        let both = [
-            work.stretch.over(&rest.stretch),
-            work.turn.over(&rest.turn),
-        ];
+        let both = [work.stretch.over(&rest.stretch), work.turn.over(&rest.turn)];
         let surely = |(harm, error): &(f64, f64)| harm - SURE * error;
         let known = self.is_known().then_some(both).and_then(|both| {
             both.into_iter()
