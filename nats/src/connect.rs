@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::connection::{Connection, Signals};
 use crate::options::Options;
+use crate::trust::Fault;
 use crate::wire::Wire;
 
 /// An exchange over JetStream. Clones share one connection.
@@ -28,6 +29,7 @@ impl JetStream {
     pub async fn connect(options: Options) -> Result<Self> {
         check_seed(&options)?;
         let addresses = addresses(&options)?;
+        readable(&options)?;
         let signals = Arc::new(Signals::new());
         let first = client_options(&options, &signals).connect(&addresses).await;
         let client = match first {
@@ -65,6 +67,19 @@ impl JetStream {
     }
 }
 
+/// A file that is missing is said at once: the client would try again for ever.
+fn readable(options: &Options) -> Result<()> {
+    let Some(tls) = &options.tls else { return Ok(()) };
+    let client = tls.client.iter().flat_map(|(cert, key)| [cert, key]);
+    for path in client.chain([&tls.ca]) {
+        if let Err(error) = std::fs::metadata(path) {
+            let text = format!("{}: {error}; check [exchange] tls", path.display());
+            return Err(Error::new(ErrorKind::Certificate, text));
+        }
+    }
+    Ok(())
+}
+
 fn check_seed(options: &Options) -> Result<()> {
     let Some(seed) = &options.seed else { return Ok(()) };
     let wrong = |what: &str| {
@@ -95,6 +110,10 @@ fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
 }
 
 fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
+    if let Some(fault) = Fault::of(&error.to_string()) {
+        let text = format!("the exchange at {}, user {:?}: {fault}", options.url, options.user);
+        return Error::new(ErrorKind::Certificate, text);
+    }
     let (kind, what) = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             (ErrorKind::Unauthenticated, "refused the credential of user")
@@ -124,9 +143,16 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
             let signals = Arc::clone(&signals);
             async move { signals.take(&event) }
         });
-    match &options.seed {
+    let keyed = match &options.seed {
         Some(seed) => plain.nkey(seed.trim().to_owned()),
         None => plain,
+    };
+    let Some(tls) = &options.tls else { return keyed };
+    // The client reads the files at every connection.
+    let trusting = keyed.require_tls(true).add_root_certificates(tls.ca.clone());
+    match &tls.client {
+        Some((cert, key)) => trusting.add_client_certificate(cert.clone(), key.clone()),
+        None => trusting,
     }
 }
 

@@ -10,6 +10,8 @@ use async_nats::{ClientError, Event, ServerError};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
+use crate::trust::Fault;
+
 /// Whether the exchange is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
@@ -64,6 +66,8 @@ pub(crate) struct Signals {
     /// A denied inbox is told once, when the client first listens; later questions would time out.
     deaf: Mutex<Option<Denial>>,
     closed: watch::Sender<bool>,
+    /// What was wrong with a certificate at the last attempt.
+    fault: Mutex<Option<String>>,
 }
 
 impl Signals {
@@ -77,6 +81,7 @@ impl Signals {
             denials: broadcast::Sender::new(256),
             deaf: Mutex::new(None),
             closed: watch::Sender::new(false),
+            fault: Mutex::new(None),
         }
     }
 
@@ -96,6 +101,11 @@ impl Signals {
         self.deaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What was wrong with a certificate at the last attempt to connect.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn set_deaf(&self, denial: Option<Denial>) {
         *self.deaf.lock().unwrap_or_else(PoisonError::into_inner) = denial;
     }
@@ -109,6 +119,11 @@ impl Signals {
             Event::ClientError(ClientError::Other(text))
                 if text.contains("authorization violation") || text.contains("failed signing nonce") =>
             {
+                self.lost(true);
+            }
+            Event::ClientError(ClientError::Other(text)) if Fault::of(text).is_some() => {
+                let fault = Fault::of(text).map(|fault| fault.to_string());
+                *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
                 self.lost(true);
             }
             Event::ServerError(ServerError::Other(text)) => {
@@ -129,6 +144,7 @@ impl Signals {
 
     pub(crate) fn connected(&self) {
         self.set_deaf(None);
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let before = self.state.send_replace(Connection::Connected);
         if let Connection::Disconnected { since, .. } = before {
             let waited_ms = Timestamp::now().duration_since(since).as_millis();

@@ -2,7 +2,8 @@
 //!
 //! The only crate that names the NATS client. The map:
 //!
-//! - reaching it: [`options`] what a connection needs, [`connection`] whether there is one, `connect`
+//! - reaching it: [`options`] what a connection needs, [`connection`] whether there is one, `connect`;
+//!   `trust` what is wrong with a certificate
 //! - asking it: `wire` one question and its answer, with a denial told as a denial; `refusal` what an
 //!   error answer means
 //! - the verbs: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
@@ -25,8 +26,9 @@ mod read;
 mod refusal;
 mod requests;
 mod streams;
+mod trust;
 mod wire;
 
 pub use connect::JetStream;
 pub use connection::Connection;
-pub use options::Options;
+pub use options::{Options, Tls};

@@ -1,7 +1,18 @@
 //! What a connection needs.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// The files of a connection over TLS, all PEM. They are read anew for every connection, so a
+/// renewed certificate is used from the next one on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The authorities that may have signed the exchange's certificate.
+    pub ca: PathBuf,
+    /// Our certificate and its private key, for an exchange that asks for one.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
 
 /// Where the exchange is and who we are there.
 #[derive(Clone)]
@@ -13,6 +24,8 @@ pub struct Options {
     pub user: String,
     /// The seed (`SU…`) of the connection key; none only for a server without accounts.
     pub seed: Option<String>,
+    /// TLS by these files, and never without; none: as the address and the exchange say.
+    pub tls: Option<Tls>,
     /// How long a question may take before it counts as unanswered.
     pub timeout: Duration,
     /// How long one attempt to connect may take.
@@ -29,6 +42,7 @@ impl Options {
             url: url.into(),
             user: user.into(),
             seed: Some(seed.into()),
+            tls: None,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             wait: true,
@@ -43,6 +57,13 @@ impl Options {
         }
     }
 
+    /// The same over TLS.
+    #[must_use]
+    pub fn over(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// What every inbox of this user begins with.
     pub(crate) fn inbox(&self) -> String {
         format!("_INBOX_{}", self.user)
@@ -55,6 +76,7 @@ impl fmt::Debug for Options {
             .field("url", &self.url)
             .field("user", &self.user)
             .field("seed", &self.seed.as_ref().map(|_| "(hidden)"))
+            .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("wait", &self.wait)

@@ -158,13 +158,19 @@ impl Wire {
         }
         let known = *watch.state.borrow();
         Err(match known {
-            Connection::Disconnected { refused: true, since } => Error::new(
-                ErrorKind::Unauthenticated,
-                format!(
-                    "the exchange at {} refuses the credential of user {:?} since {since:.0}",
-                    self.options.url, self.options.user
-                ),
-            ),
+            Connection::Disconnected { refused: true, since } => {
+                let (url, user) = (&self.options.url, &self.options.user);
+                match self.signals.fault() {
+                    Some(fault) => Error::new(
+                        ErrorKind::Certificate,
+                        format!("no connection to the exchange at {url} since {since:.0}: {fault}"),
+                    ),
+                    None => Error::new(
+                        ErrorKind::Unauthenticated,
+                        format!("the exchange at {url} refuses the credential of user {user:?} since {since:.0}"),
+                    ),
+                }
+            }
             Connection::Disconnected { since, .. } => {
                 let text = format!(
                     "no connection to the exchange at {} since {since:.0}; {subject} was not asked",

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Unknown,
     /// The credential was refused. Stop: only an operator can help.
     Unauthenticated,
+    /// A certificate of one of the sides is not taken by the other. Stop: only an operator can help.
+    Certificate,
     /// The credential may not do this. Stop: only an operator can help.
     Denied,
     /// The stream is full and refuses. Wait; tell the operator.
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Unauthenticated => {
                 "compare the public key of the connection seed with the exchange's account file"
             }
+            Self::Certificate => "`slacktide doctor` tells names and dates of the certificates",
             Self::Denied => {
                 "grant this subject to the credential in the exchange's account file, or use the right credential"
             }

@@ -10,15 +10,34 @@ const SERVER: &str = include_str!("../../server.conf");
 const ADMIN: &str = include_str!("../../accounts/admin.conf");
 const BUREAU: &str = include_str!("../../accounts/bureau.conf");
 const AUDITOR: &str = include_str!("../../accounts/auditor.conf");
+const TLS: &str = include_str!("../../tls.conf");
+const AT_REST: &str = include_str!("../../at-rest.conf");
 const RECIPIENT: &str = include_str!("../../accounts/insurer-a.conf");
 
-/// What marks the two lines of `server.conf` that are repeated for each recipient.
+/// What the server has beyond its accounts. Both are off as shipped: a trial on one machine needs neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hardening {
+    /// Mutual TLS; the server's environment then names its files, see `tls.conf`.
+    pub tls: bool,
+    /// Streams encrypted on disk; the environment then holds the key, see `at-rest.conf`.
+    pub at_rest: bool,
+}
+
+/// What marks the lines of `server.conf` that are repeated for each recipient.
 const MARK: &str = "(recipients)";
 
-/// The configuration's files, as relative path and text: `server.conf` and its accounts.
+/// The configuration's files, as relative path and text: `server.conf` and what it includes.
 #[must_use]
 pub fn files(recipients: &[RecipientName]) -> Vec<(String, String)> {
+    hardened(recipients, Hardening::default())
+}
+
+/// The same with TLS or encryption at rest switched on.
+#[must_use]
+pub fn hardened(recipients: &[RecipientName], with: Hardening) -> Vec<(String, String)> {
     let mut files = vec![
+        ("tls.conf".to_owned(), TLS.to_owned()),
+        ("at-rest.conf".to_owned(), AT_REST.to_owned()),
         ("accounts/admin.conf".to_owned(), ADMIN.to_owned()),
         ("accounts/bureau.conf".to_owned(), BUREAU.to_owned()),
         ("accounts/auditor.conf".to_owned(), AUDITOR.to_owned()),
@@ -32,7 +51,10 @@ pub fn files(recipients: &[RecipientName]) -> Vec<(String, String)> {
     let mut server = String::new();
     for line in SERVER.lines() {
         let repeated = line.contains(MARK) && !line.starts_with('#');
-        let lines: Vec<String> = if repeated {
+        let switched = (with.tls && line.ends_with("# (tls)")) || (with.at_rest && line.ends_with("# (at-rest)"));
+        let lines: Vec<String> = if switched {
+            vec![line.replacen("#include", "include", 1)]
+        } else if repeated {
             recipients
                 .iter()
                 .map(|recipient| for_recipient(line, recipient))
@@ -102,6 +124,20 @@ mod tests {
         let files = named(&["insurer-a"]);
         let server = &files.iter().find(|(path, _)| path == "server.conf").unwrap().1;
         assert_eq!(server, SERVER);
+    }
+
+    #[test]
+    fn tls_and_encryption_are_off_as_shipped_and_each_can_be_switched_on() {
+        let server = |tls, at_rest| {
+            let files = hardened(&[], Hardening { tls, at_rest });
+            let text = files.into_iter().find(|(path, _)| path == "server.conf").unwrap().1;
+            let on = |file: &str| text.lines().any(|line| line.trim_start().starts_with(&format!("include {file}")));
+            (on("tls.conf"), on("at-rest.conf"))
+        };
+        assert_eq!(server(false, false), (false, false));
+        assert_eq!(server(true, false), (true, false));
+        assert_eq!(server(false, true), (false, true));
+        assert_eq!(server(true, true), (true, true));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl std::error::Error for Failure {}
 impl From<exchange::Error> for Failure {
     fn from(error: exchange::Error) -> Self {
         let exit = match error.kind {
-            ErrorKind::Unauthenticated | ErrorKind::Denied => Exit::Denied,
+            ErrorKind::Unauthenticated | ErrorKind::Certificate | ErrorKind::Denied => Exit::Denied,
             _ => Exit::Exchange,
         };
         Self::new(exit, error.to_string())

@@ -1,6 +1,6 @@
 //! How to reach the exchange.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use runtime::config::Secret;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,40 @@ pub(crate) struct ExchangeTable {
     pub(crate) user: String,
     /// The seed of the connection key, `SU…`.
     pub(crate) seed: Secret,
+    /// Mutual TLS; none: as the address and the exchange say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+/// The `[exchange.tls]` table: PEM files, read anew at every connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsTable {
+    /// The authorities that may have signed the exchange's certificate.
+    pub(crate) ca: PathBuf,
+    /// Our certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, in a file that only its owner reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl TlsTable {
+    /// The files; relative ones are meant from `folder`. The private key's must not be open to all.
+    pub(crate) fn files(&self, folder: &Path) -> Result<nats::Tls, Failure> {
+        let client = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                Secret::File(key.clone()).read(folder)?;
+                Some((folder.join(cert), folder.join(key)))
+            }
+            _ => None,
+        };
+        Ok(nats::Tls {
+            ca: folder.join(&self.ca),
+            client,
+        })
+    }
 }
 
 impl ExchangeTable {
@@ -36,6 +70,13 @@ impl ExchangeTable {
                 "write \"nats://host:port\", several separated by commas",
             ));
         }
+        if self.tls.as_ref().is_some_and(|tls| tls.cert.is_some() != tls.key.is_some()) {
+            broken.push(Broken::new(
+                "exchange.tls",
+                "has a certificate without a key, or the reverse",
+                "give both cert and key, or neither",
+            ));
+        }
         if schemas::name::PartyName::new(self.user.as_str()).is_err() {
             broken.push(Broken::new(
                 "exchange.user",
@@ -48,12 +89,16 @@ impl ExchangeTable {
 
     /// For an agent, which waits for the exchange.
     pub(crate) fn agent(&self, folder: &Path) -> Result<nats::Options, Failure> {
-        Ok(nats::Options::agent(&self.url, &self.user, self.seed(folder)?))
+        Ok(nats::Options::agent(&self.url, &self.user, self.seed(folder)?).over(self.tls(folder)?))
     }
 
     /// For a command, which fails at once.
     pub(crate) fn command(&self, folder: &Path) -> Result<nats::Options, Failure> {
-        Ok(nats::Options::command(&self.url, &self.user, self.seed(folder)?))
+        Ok(nats::Options::command(&self.url, &self.user, self.seed(folder)?).over(self.tls(folder)?))
+    }
+
+    fn tls(&self, folder: &Path) -> Result<Option<nats::Tls>, Failure> {
+        self.tls.as_ref().map(|tls| tls.files(folder)).transpose()
     }
 
     fn seed(&self, folder: &Path) -> Result<String, Failure> {
