@@ -163,6 +163,7 @@ impl Store {
             quarantined: frontier.quarantined,
             pending: pending as u64,
             stopped: self.state.stopped.clone(),
+            waits: None,
         })
     }
 

@@ -5,12 +5,15 @@
 //!
 //! - [`chunks`] storing: once, in any order, newest wins, deletes
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
+//! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 
 pub mod chain;
+pub mod changes;
 pub mod chunks;
 pub mod columns;
+pub mod layouts;
 pub mod quarantine;
 
 use std::fmt;
@@ -24,7 +27,8 @@ use schemas::manifest::Link;
 use schemas::value::Value;
 
 use crate::error::Error;
-use crate::port::{Arrival, LaneReport, Outcome as Stored, Store};
+use crate::layout::Options;
+use crate::port::{Arrival, Changes, LaneReport, Outcome as Stored, Store};
 use crate::samples::{lane, schema};
 
 /// An empty database, and eyes on it that are not the store's.
@@ -32,6 +36,8 @@ use crate::samples::{lane, schema};
 pub trait Receiver: Send + Sync {
     /// One more store over it, as another process would have.
     fn store(&self) -> Arc<dyn Store>;
+    /// The same with an operator's options.
+    fn with(&self, options: Options) -> Arc<dyn Changes>;
     /// Our own table of this name, in SQL: `ledger`, `lanes`, `quarantine`, `tombstones`.
     fn own(&self, table: &str) -> String;
     /// Runs statements.
@@ -104,6 +110,36 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(columns::values(r))
     }),
     ("a key of several columns", |r| Box::pin(columns::composite(r))),
+    ("types that became wider are followed", |r| {
+        Box::pin(changes::wider_types(r))
+    }),
+    ("pollers at once follow types and columns", |r| {
+        Box::pin(changes::wider_at_once(r))
+    }),
+    ("another type is asked and set aside", |r| Box::pin(changes::retyped(r))),
+    ("a dropped column is asked and kept", |r| Box::pin(changes::dropped(r))),
+    ("another key is asked and begins anew", |r| {
+        Box::pin(changes::another_key(r))
+    }),
+    ("other lanes go on while one waits", |r| {
+        Box::pin(changes::other_lanes_go_on(r))
+    }),
+    ("a history has every version once", |r| Box::pin(layouts::history(r))),
+    ("a history says what was superseded", |r| {
+        Box::pin(layouts::superseded(r))
+    }),
+    ("a row is in all tables or in none", |r| {
+        Box::pin(layouts::refused_by_one(r))
+    }),
+    ("a table of others, with names and constraints of its own", |r| {
+        Box::pin(layouts::of_others(r))
+    }),
+    ("a table without a key is refused", |r| {
+        Box::pin(layouts::without_key(r))
+    }),
+    ("a mode that changes later", |r| Box::pin(layouts::another_mode(r))),
+    ("names that change later", |r| Box::pin(layouts::another_name(r))),
+    ("our own names are refused", |r| Box::pin(layouts::our_own_name(r))),
 ];
 
 /// Runs all checks, each on what `make` gives, and tells every failure by its name.

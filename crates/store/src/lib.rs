@@ -5,7 +5,8 @@
 //! - [`lineage`] PURE: a lane's epochs, and which chunks of an old one count
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
-//! - [`table`] PURE: the target's shape, from what chunks say of their columns
+//! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
+//! - [`layout`] PURE: which tables a feed's rows go to, and what is kept of them
 //! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
@@ -14,6 +15,7 @@
 pub mod conformance;
 pub mod error;
 pub mod frontier;
+pub mod layout;
 pub mod ledger;
 pub mod lineage;
 pub mod merge;
@@ -26,7 +28,8 @@ pub mod sqlite;
 pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
-pub use port::{Arrival, LaneReport, Outcome, Store, Unreadable};
+pub use layout::{FeedOptions, Layout, Mode, Options};
+pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 pub use postgres::PostgresStore;
 pub use quarantine::Quarantine;
 pub use sqlite::SqliteStore;

@@ -9,6 +9,7 @@
 //! their locks in the same order.
 
 use schemas::column::RowSchema;
+use schemas::manifest::Manifest;
 use schemas::rows::{RowError, pack};
 use schemas::value::Value;
 use serde::{Deserialize, Serialize};
@@ -91,10 +92,10 @@ pub struct Version {
     at: usize,
 }
 
-/// Rows of one schema, each key once, sorted by key.
+/// Rows of one schema: each key once and sorted by key, or every version in its order.
 #[derive(Debug, Clone, Default)]
 pub struct Fold<'a> {
-    /// The winning versions, sorted by key.
+    /// The versions.
     pub versions: Vec<Version>,
     values: Vec<Value<'a>>,
     width: usize,
@@ -116,6 +117,15 @@ impl<'a> Fold<'a> {
 /// # Errors
 /// [`RowError`] when a body does not read, which a verified chunk's does.
 pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result<Fold<'a>, RowError> {
+    Ok(every(schema, arrivals)?.newest(|_| true))
+}
+
+/// Every version of arrivals that share a schema, in the order of their places, and within a
+/// chunk in its order.
+///
+/// # Errors
+/// [`RowError`] when a body does not read, which a verified chunk's does.
+pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result<Fold<'a>, RowError> {
     let keys = schema.key_indices().unwrap_or_default();
     let tombstone = schema.tombstone_index();
     let width = schema.columns.len();
@@ -143,13 +153,7 @@ pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result
             ordinal += 1;
         }
     }
-    // The newest of a key comes first and stays.
-    versions.sort_unstable_by(|a, b| {
-        a.key
-            .cmp(&b.key)
-            .then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
-    });
-    versions.dedup_by(|later, first| later.key == first.key);
+    versions.sort_by_key(|version| version.place);
     Ok(Fold {
         versions,
         values,
@@ -157,13 +161,35 @@ pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result
     })
 }
 
+impl<'a> Fold<'a> {
+    /// Of each key the newest of the versions that are wanted, sorted by key.
+    #[must_use]
+    pub fn newest(mut self, wanted: impl Fn(&Version) -> bool) -> Self {
+        self.versions.retain(wanted);
+        // The newest of a key comes first and stays.
+        self.versions.sort_unstable_by(|a, b| {
+            a.key
+                .cmp(&b.key)
+                .then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
+        });
+        self.versions.dedup_by(|later, first| later.key == first.key);
+        self
+    }
+}
+
 impl Place {
     /// The place of an arrival.
     #[must_use]
     pub fn of(arrival: &Arrival) -> Self {
+        Self::of_manifest(&arrival.chunk.manifest)
+    }
+
+    /// The place that a manifest names.
+    #[must_use]
+    pub fn of_manifest(manifest: &Manifest) -> Self {
         Self {
-            epoch: arrival.chunk.manifest.epoch,
-            number: arrival.chunk.manifest.number,
+            epoch: manifest.epoch,
+            number: manifest.number,
         }
     }
 }

@@ -9,6 +9,7 @@ use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
 use crate::error::Result;
+use crate::table::asked::Question;
 
 /// A chunk as it arrived.
 #[derive(Debug, Clone)]
@@ -52,7 +53,8 @@ pub enum Outcome {
     Already,
     /// It belongs to the lost end of an epoch that a later one replaced; noted, not stored.
     Superseded,
-    /// The lane is stopped (this chunk may be why); nothing was stored. Deliver it again later.
+    /// The lane is stopped (this chunk may be why), or the chunk's columns changed and an operator
+    /// has to be asked; nothing was stored. Deliver it again later.
     Stopped {
         /// Why, for people.
         reason: String,
@@ -88,6 +90,37 @@ pub struct LaneReport {
     pub pending: u64,
     /// Set while the lane is stopped.
     pub stopped: Option<String>,
+    /// Set while chunks wait for an operator's word: their columns changed in a way that is not
+    /// followed by itself. Names feed, column, old and new, and what to do.
+    pub waits: Option<String>,
+}
+
+impl LaneReport {
+    /// Why the lane does not go on, where somebody has to act.
+    #[must_use]
+    pub fn held_up(&self) -> Option<&str> {
+        self.stopped.as_deref().or(self.waits.as_deref())
+    }
+}
+
+/// Who answers a lane's question, and why. Kept for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The person who decided.
+    pub actor: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// What a lane waits for, and the way on.
+#[async_trait]
+pub trait Changes: Store {
+    /// Every lane that waits, with what it waits for.
+    async fn asked(&self) -> Result<Vec<(Lane, Question)>>;
+
+    /// Accepts what a lane waits for; the tables change when the next chunk is stored. None:
+    /// it waits for nothing. The answer is kept with who gave it.
+    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>>;
 }
 
 /// A receiver. Every verb is one transaction, or several that each change nothing when repeated.

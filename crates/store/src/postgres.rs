@@ -11,7 +11,7 @@
 //! undone and judged anew.
 //!
 //! - `session` connections and their settings
-//! - `tables` our own tables, and the target's columns; `native` their types
+//! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
@@ -25,6 +25,7 @@ mod quarantine;
 mod records;
 mod rows;
 mod session;
+mod steps;
 mod tables;
 mod verbs;
 
@@ -33,11 +34,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use schemas::column::RowSchema;
 use schemas::name::Lane;
 
 use crate::error::{ErrorKind, Result};
-use crate::port::{Arrival, LaneReport, Outcome, Store, Unreadable};
+use crate::layout::Options;
+use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::table::asked::Question;
+use crate::table::shape::Shape;
 use session::{Pool, Session};
 use verbs::Step;
 
@@ -48,15 +51,15 @@ const TRIES: u32 = 8;
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
-    schema: String,
+    options: Options,
     lanes: Mutex<HashMap<Lane, Known>>,
 }
 
 /// What is remembered of a lane. It may be forgotten at any time.
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// The columns that the target is known to have.
-    columns: Option<RowSchema>,
+    /// What the tables look like.
+    shape: Option<Shape>,
     /// For so many more calls rows go by staging: there was a conflict.
     staged: u32,
 }
@@ -70,7 +73,10 @@ impl PostgresStore {
     pub fn new(url: &str, schema: &str) -> Result<Self> {
         Ok(Self {
             pool: Pool::new(url)?,
-            schema: schema.to_owned(),
+            options: Options {
+                schema: Some(schema.to_owned()),
+                ..Options::default()
+            },
             lanes: Mutex::default(),
         })
     }
@@ -80,6 +86,15 @@ impl PostgresStore {
     #[must_use]
     pub fn with_statement_timeout(mut self, timeout: Duration) -> Self {
         self.pool.statement_timeout = timeout;
+        self
+    }
+
+    /// With tables, names and modes as an operator has them. Where they name no schema, the one
+    /// given before holds.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        let schema = options.schema.clone().or_else(|| self.options.schema.take());
+        self.options = Options { schema, ..options };
         self
     }
 
@@ -100,11 +115,12 @@ impl PostgresStore {
         let mut alone = arrivals
             .iter()
             .any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
+        let layout = self.options.layout(&lane.feed);
         let mut lost = 0;
         loop {
             let known = self.known(lane);
             let job = verbs::Job {
-                schema: &self.schema,
+                layout: &layout,
                 lane,
                 arrivals,
                 known: &known,
@@ -126,8 +142,12 @@ impl PostgresStore {
                     return Ok(outcomes);
                 }
                 Ok(Step::Widen) => {
-                    let columns = tables::ensure(session, &self.schema, lane, arrivals).await?;
-                    self.lanes().entry(lane.clone()).or_default().columns = Some(columns);
+                    let shape = tables::ensure(session, &layout, lane, arrivals).await?;
+                    self.lanes().entry(lane.clone()).or_default().shape = shape;
+                }
+                Ok(Step::Learn(shape)) => {
+                    self.lanes().entry(lane.clone()).or_default().shape = shape;
+                    lost += 1;
                 }
                 Ok(Step::Alone) => alone = true,
                 Ok(Step::Lost) => lost += 1,
@@ -161,7 +181,7 @@ fn jitter(tries: u32) -> Duration {
 impl Store for PostgresStore {
     async fn prepare(&self) -> Result<()> {
         let mut session = self.pool.take().await?;
-        let done = tables::prepare(&mut session, &self.schema).await;
+        let done = tables::prepare(&mut session, &self.options.schemas()).await;
         self.pool.give_back(session, &done).await;
         done
     }
@@ -189,5 +209,25 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.pool.close();
+    }
+}
+
+#[async_trait]
+impl Changes for PostgresStore {
+    async fn asked(&self) -> Result<Vec<(Lane, Question)>> {
+        let session = self.pool.take().await?;
+        let done = verbs::asked(&session).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
+        let session = self.pool.take().await?;
+        let done = verbs::accept(&session, lane, answer).await;
+        if done.is_err() {
+            session.rollback().await;
+        }
+        self.pool.give_back(session, &done).await;
+        done
     }
 }

@@ -300,6 +300,10 @@ pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> A
     }
 }
 
+/// Why a row finds no place any more.
+pub(crate) const NO_PLACE: &str = "its columns have no place in the tables any more: they changed since, or the \
+     configuration did; discard it, and ask for the row to be sent again";
+
 /// The id of a source's reject.
 #[must_use]
 pub fn reject_id(chunk: schemas::digest::Digest, ordinal: u64) -> String {

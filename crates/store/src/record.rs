@@ -1,7 +1,6 @@
 //! What both stores keep of a lane and of a chunk.
 
 use jiff::Timestamp;
-use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::manifest::Manifest;
@@ -12,15 +11,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frontier::Frontier;
 use crate::ledger::{EntryState, Judgement, LaneState};
 use crate::merge::Place;
+use crate::layout::Layout;
 use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
+use crate::table::asked::{Asked, Question};
+use crate::table::intake::Given;
+use crate::table::shape::Shape;
 
 /// A lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaneRecord {
     pub(crate) state: LaneState,
     pub(crate) frontier: Frontier,
-    /// All columns seen so far; none before the target table is made.
-    pub(crate) columns: Option<RowSchema>,
+    /// What its tables look like; none before they are made.
+    pub(crate) shape: Option<Shape>,
+    /// What it waits for.
+    pub(crate) asked: Option<Question>,
 }
 
 /// Its parts that are kept as JSON.
@@ -28,6 +33,7 @@ pub(crate) struct Texts {
     pub(crate) openings: String,
     pub(crate) frontier: String,
     pub(crate) columns: Option<String>,
+    pub(crate) asked: Option<String>,
 }
 
 impl LaneRecord {
@@ -35,7 +41,8 @@ impl LaneRecord {
         Ok(Texts {
             openings: text(&self.state.openings)?,
             frontier: text(&self.frontier)?,
-            columns: self.columns.as_ref().map(text).transpose()?,
+            columns: self.shape.as_ref().map(text).transpose()?,
+            asked: self.asked.as_ref().map(text).transpose()?,
         })
     }
 
@@ -52,7 +59,42 @@ impl LaneRecord {
             quarantined: frontier.quarantined.clone(),
             pending,
             stopped: self.state.stopped.clone(),
+            waits: self.asked.as_ref().map(|asked| asked.told(lane)),
         }
+    }
+
+    /// As it is judged.
+    pub(crate) fn given<'a>(&'a self, lane: &'a Lane, layout: &'a Layout) -> Given<'a> {
+        Given {
+            lane,
+            state: &self.state,
+            frontier: &self.frontier,
+            shape: self.shape.as_ref(),
+            asked: self.asked.as_ref(),
+            layout,
+        }
+    }
+
+    /// Notes what somebody has to be asked.
+    pub(crate) fn ask(&mut self, place: Place, changes: Vec<Asked>, since: Timestamp) {
+        self.asked = Some(Question {
+            place,
+            changes,
+            since,
+        });
+    }
+
+    /// Takes the operator's word: what was asked may be done when a chunk brings it.
+    pub(crate) fn accept(&mut self) -> Option<Question> {
+        let question = self.asked.take()?;
+        if let Some(shape) = &mut self.shape {
+            for asked in &question.changes {
+                if !shape.accepted.contains(asked) {
+                    shape.accepted.push(asked.clone());
+                }
+            }
+        }
+        Some(question)
     }
 }
 

@@ -162,6 +162,7 @@ impl Chain {
                 plain_bytes: plain.len() as u64,
                 encoding: "messagepack-rows".to_owned(),
                 compression: "none".to_owned(),
+                sealing: None,
             },
             read_from: jiff::Timestamp::UNIX_EPOCH,
             read_to: jiff::Timestamp::UNIX_EPOCH,

@@ -5,7 +5,7 @@
 //! be checked later. The journal is a WAL and is synced at every commit: what is settled at the
 //! exchange is on the disk here.
 //!
-//! - `tables` our own tables, and the target's columns; `native` their types
+//! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
@@ -17,6 +17,7 @@ mod native;
 mod quarantine;
 mod records;
 mod rows;
+mod steps;
 mod tables;
 mod verbs;
 
@@ -29,7 +30,9 @@ use rusqlite::Connection;
 use schemas::name::Lane;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::port::{Arrival, LaneReport, Outcome, Store, Unreadable};
+use crate::layout::Options;
+use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::table::asked::Question;
 
 /// How long a transaction of another process is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -38,6 +41,7 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     path: PathBuf,
+    options: Options,
     connection: Arc<Mutex<Option<Connection>>>,
 }
 
@@ -47,8 +51,19 @@ impl SqliteStore {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            options: Options::default(),
             connection: Arc::default(),
         }
+    }
+
+    /// With tables, names and modes as an operator has them.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = Options {
+            schema: None,
+            ..options
+        };
+        self
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>
@@ -122,7 +137,8 @@ impl Store for SqliteStore {
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let (lane, arrivals) = (lane.clone(), arrivals.to_vec());
-        self.run(move |connection| verbs::store(connection, &lane, &arrivals))
+        let layout = self.options.layout(&lane.feed);
+        self.run(move |connection| verbs::store(connection, &layout, &lane, &arrivals))
             .await
     }
 
@@ -142,5 +158,18 @@ impl Store for SqliteStore {
         let _ =
             tokio::task::spawn_blocking(move || slot.lock().unwrap_or_else(PoisonError::into_inner).take())
                 .await;
+    }
+}
+
+#[async_trait]
+impl Changes for SqliteStore {
+    async fn asked(&self) -> Result<Vec<(Lane, Question)>> {
+        self.run(verbs::asked).await
+    }
+
+    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
+        let (lane, answer) = (lane.clone(), answer.clone());
+        self.run(move |connection| verbs::accept(connection, &lane, &answer))
+            .await
     }
 }

@@ -19,6 +19,10 @@ impl Receiver for Database {
         Arc::new(PostgresStore::new(&self.0.url, "public").unwrap())
     }
 
+    fn with(&self, options: store::Options) -> Arc<dyn store::Changes> {
+        Arc::new(PostgresStore::new(&self.0.url, "public").unwrap().with_options(options))
+    }
+
     fn own(&self, table: &str) -> String {
         format!("slacktide.{table}")
     }

@@ -32,6 +32,10 @@ impl Receiver for File {
         Arc::new(SqliteStore::new(self.path()))
     }
 
+    fn with(&self, options: store::Options) -> Arc<dyn store::Changes> {
+        Arc::new(SqliteStore::new(self.path()).with_options(options))
+    }
+
     fn own(&self, table: &str) -> String {
         format!("slacktide_{table}")
     }

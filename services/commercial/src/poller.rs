@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use runtime::backoff::Backoff;
 use runtime::said::Said;
 use schemas::name::{Lane, RecipientName};
+use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
 use store::{Arrival, Store};
@@ -62,6 +63,8 @@ pub struct CommercialParts {
     pub recipient: RecipientName,
     /// Keys whose chunks are stored.
     pub trusted: Vec<PublicKey>,
+    /// What opens sealed chunks.
+    pub seals: SealRing,
     /// Signs receipts.
     pub key: Arc<SigningKey>,
     /// What an operator may set.
@@ -98,6 +101,9 @@ pub struct Poller {
 
 /// How long to wait beyond the next tick after rounds that met trouble.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+
+/// How long a chunk waits before it is looked at again when the key that opens it is not here.
+const FOR_A_KEY: Duration = Duration::from_secs(10);
 
 /// Receipts are written at least this often during a long drain.
 const RECEIPT_EVERY: Duration = Duration::from_secs(1);
@@ -244,6 +250,7 @@ impl Poller {
     fn fetch(&self) -> Fetched {
         let exchange = Arc::clone(&self.parts.exchange);
         let (recipient, trusted) = (self.parts.recipient.clone(), self.parts.trusted.clone());
+        let seals = self.parts.seals.clone();
         let (max, board) = (self.parts.options.max_messages, self.parts.board.clone());
         tokio::spawn(async move {
             let deliveries = exchange.fetch_chunks(&recipient, max).await?;
@@ -253,7 +260,7 @@ impl Poller {
             }
             let opening = tokio::task::spawn_blocking(move || {
                 let open_one = |delivery: Delivery| {
-                    let opened = open(&delivery, &trusted);
+                    let opened = open(&delivery, &trusted, &seals);
                     (delivery, opened)
                 };
                 deliveries.into_iter().map(open_one).collect::<Vec<_>>()
@@ -272,6 +279,13 @@ impl Poller {
         for (delivery, opened) in batch {
             match opened {
                 Opened::Chunk(lane, arrival) => chunks.push((lane, delivery, arrival)),
+                Opened::Closed(lane, why) => {
+                    if self.said_of.entry(lane.clone()).or_default().is_news(&why) {
+                        tracing::error!(%lane, why, "chunks wait at the exchange for their key");
+                    }
+                    self.parts.board.lane(&lane, |status| status.waits_for_key = Some(why));
+                    self.settle(&[delivery], Settlement::Later(FOR_A_KEY)).await;
+                }
                 Opened::Unreadable(message) => self.quarantine(&delivery, &message).await,
                 Opened::Foreign(what) => {
                     tracing::error!(
@@ -367,7 +381,8 @@ impl Poller {
         for report in &reports {
             self.parts.board.lane(&report.lane, |status| {
                 (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
-                status.stopped.clone_from(&report.stopped);
+                status.stopped = report.held_up().map(str::to_owned);
+                status.waits.clone_from(&report.waits);
             });
         }
         let exchange = Arc::clone(&self.parts.exchange);

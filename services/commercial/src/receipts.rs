@@ -132,7 +132,7 @@ fn receipt(report: &LaneReport, key: &SigningKey) -> Receipt {
         cursor: report.cursor.clone(),
         rows: report.rows,
         quarantined: report.quarantined.clone(),
-        stopped: report.stopped.clone(),
+        stopped: report.held_up().map(str::to_owned),
         at: Timestamp::now(),
         key: key.public().clone(),
     }

@@ -24,12 +24,23 @@ pub struct CommercialStatus {
     pub fetched: u64,
     /// Messages quarantined whole.
     pub quarantined: u64,
+    /// What the store has in quarantine now, by lane and kind.
+    pub held: BTreeMap<String, BTreeMap<&'static str, HeldStatus>>,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
     /// The error that was no lane's, while it lasts.
     pub last_error: Option<String>,
     /// Why the last settlement failed; what it concerned is delivered again.
     pub unsettled: Option<String>,
+}
+
+/// One kind of one lane's quarantine, whoever put it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldStatus {
+    /// How many.
+    pub count: u64,
+    /// Since when the oldest is there.
+    pub oldest: Timestamp,
 }
 
 /// One lane.
@@ -55,8 +66,12 @@ pub struct LaneStatus {
     pub pending: u64,
     /// The frontier, as the last receipt says it.
     pub receipted: u64,
-    /// Why the lane is stopped.
+    /// Why the lane does not go on, where somebody has to act.
     pub stopped: Option<String>,
+    /// The same where its columns changed and an operator here has to be asked.
+    pub waits: Option<String>,
+    /// Chunks that are sealed to a key that is not here, and which; they wait at the exchange.
+    pub waits_for_key: Option<String>,
     /// Transactions that failed in a row.
     pub failures: u32,
     /// The last error.

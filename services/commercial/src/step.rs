@@ -120,9 +120,9 @@ pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
     let (now, then) = ((report.epoch, report.to), (last.epoch, last.to));
     if now != then {
         // A lane of which nothing is stored says nothing, unless that it is stopped.
-        return now > then && (report.to > 0 || report.stopped.is_some());
+        return now > then && (report.to > 0 || report.held_up().is_some());
     }
-    report.stopped != last.stopped
+    report.held_up() != last.stopped.as_deref()
         || report.quarantined != last.quarantined
         || report.from != last.from
         || report.head != last.head
@@ -165,6 +165,7 @@ mod tests {
             quarantined: vec![],
             pending: 0,
             stopped: None,
+            waits: None,
         }
     }
 
@@ -236,6 +237,11 @@ mod tests {
             ..report(1, 5)
         };
         assert!(receipt_due(&stopped, &receipt(1, 5)));
+        let waits = LaneReport {
+            waits: Some("a column changed".into()),
+            ..report(1, 5)
+        };
+        assert!(receipt_due(&waits, &receipt(1, 5)));
         assert!(receipt_due(
             &LaneReport {
                 quarantined: vec![3],

@@ -140,7 +140,7 @@ impl Quarantine for PostgresStore {
 
     async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
         let mut session = self.pool.take().await?;
-        let done = verbs::retry_rows(&mut session, &self.schema, lane, ids, by).await;
+        let done = verbs::retry_rows(&mut session, &self.options.layout(&lane.feed), lane, ids, by).await;
         let done = Self::ended(&session, done).await;
         self.pool.give_back(session, &done).await;
         done

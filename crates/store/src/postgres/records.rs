@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::name::{FeedName, Lane, RecipientName};
 use serde::de::DeserializeOwned;
@@ -15,6 +14,8 @@ use crate::frontier::{Frontier, Noted};
 use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::Place;
 use crate::record::{LaneRecord, LedgerRow, broken};
+use crate::table::asked::Question;
+use crate::table::shape::Shape;
 
 /// How a lane's row is held until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,8 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
     pg(session
         .client
         .execute(
-            "INSERT INTO slacktide.lanes VALUES ($1, $2, $3, $4, NULL, $5, 1, 0, NULL) ON CONFLICT DO NOTHING",
+            "INSERT INTO slacktide.lanes (recipient, feed, epoch, openings, stopped, frontier, frontier_epoch, frontier_number, \
+             columns) VALUES ($1, $2, $3, $4, NULL, $5, 1, 0, NULL) ON CONFLICT DO NOTHING",
             &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(fresh.state.epoch), &text.openings, &text.frontier],
         )
         .await)
@@ -91,7 +93,7 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
 
 /// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
 pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
-    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
+    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
     let sql = match hold {
         Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
         Hold::Alone => format!("{SELECT} FOR UPDATE"),
@@ -104,7 +106,7 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
         .await)?;
     let Some(row) = found else { return Ok(None) };
     let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
-    let columns: Option<String> = pg(row.try_get(4))?;
+    let (columns, asked): (Option<String>, Option<String>) = (pg(row.try_get(4))?, pg(row.try_get(5))?);
     Ok(Some(LaneRecord {
         state: LaneState {
             epoch: epoch_of(pg(row.try_get(0))?),
@@ -112,38 +114,40 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
             stopped: pg(row.try_get(2))?,
         },
         frontier: json::<Frontier>(&frontier)?,
-        columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
+        shape: columns.as_deref().map(json::<Shape>).transpose()?,
+        asked: asked.as_deref().map(json::<Question>).transpose()?,
     }))
 }
 
-/// Writes the lane's epoch and stop; the row must be held alone.
+/// Writes the lane's epoch, its stop and what it waits for; the row must be held alone.
 pub(super) async fn save_state(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     pg(session
         .client
         .execute(
-            "UPDATE slacktide.lanes SET epoch = $3, openings = $4, stopped = $5 WHERE recipient = $1 AND feed = $2",
+            "UPDATE slacktide.lanes SET epoch = $3, openings = $4, stopped = $5, asked = $6 WHERE recipient = $1 AND feed = $2",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &small(record.state.epoch),
                 &text.openings,
                 &record.state.stopped,
+                &text.asked,
             ],
         )
         .await)
     .map(|_| ())
 }
 
-/// Writes the columns; the row must be held alone.
+/// Writes what the tables look like and what the lane waits for; the row must be held alone.
 pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
-    let sql = "UPDATE slacktide.lanes SET columns = $3 WHERE recipient = $1 AND feed = $2";
+    let sql = "UPDATE slacktide.lanes SET columns = $3, asked = $4 WHERE recipient = $1 AND feed = $2";
     pg(session
         .client
         .execute(
             sql,
-            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns],
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns, &text.asked],
         )
         .await)
     .map(|_| ())

@@ -1,18 +1,22 @@
 //! Rows into the target: bulk first, and when the server refuses the bulk, halves of it, down
 //! to the rows at fault.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures_util::SinkExt;
 use schemas::column::RowSchema;
 use schemas::name::Lane;
 use schemas::rows::RowError;
 
-use super::session::Session;
+use super::session::{Session, Staged};
 use super::{cell, failure, fit};
 use crate::error::{Error, ErrorKind, Result};
-use crate::merge::{Fold, Version, fold};
+use crate::layout::Layout;
+use crate::merge::{Fold, Version, every};
 use crate::port::Arrival;
-use crate::table::{EPOCH, NUMBER, listed, quoted};
+use crate::table::shape::{Routes, Shape};
+use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, listed, quoted};
 
 /// COPY data is sent in pieces of about this size.
 const PIECE: usize = 128 << 10;
@@ -32,9 +36,34 @@ pub(super) struct Refused {
 pub(super) struct Target<'a> {
     lane: &'a Lane,
     schema: &'a RowSchema,
+    /// The store's names of the columns, in their order.
+    names: Vec<String>,
+    /// Columns of the tables that do not come.
+    missing: Vec<String>,
+    /// The store's names of the key.
+    key: Vec<String>,
+    current: Option<Current>,
+    history: Option<String>,
+    /// Whether rows of this lane may be deleted.
+    tombstones: bool,
+    /// The ordinal of a chunk's first row: above 0 where the chunk is a single row of one.
+    first: u64,
+}
+
+struct Current {
     table: String,
     stage: String,
-    tombstones: bool,
+}
+
+/// Which way a bulk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By COPY into the table of newest versions.
+    Direct,
+    /// By a staging table, and from there where nothing newer stands.
+    Staged,
+    /// By COPY into the history.
+    History,
 }
 
 /// Why a bulk was not stored.
@@ -55,11 +84,14 @@ impl From<Error> for Stop {
 /// transaction: undoing it would undo the table.
 pub(super) async fn stage(
     session: &mut Session,
-    schema_name: &str,
+    layout: &Layout,
     lane: &Lane,
+    shape: &Shape,
     schema: &RowSchema,
+    routes: &Routes,
 ) -> Result<()> {
-    if session.stage(lane, schema).is_some() {
+    let staged = staged(shape, schema, routes);
+    if session.stage(lane, &staged).is_some() {
         return Ok(());
     }
     if session
@@ -75,12 +107,8 @@ pub(super) async fn stage(
     }
     session.made += 1;
     let name = format!("slacktide_stage_{}", session.made);
-    let names = schema
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .chain([EPOCH, NUMBER]);
-    let extra = if schema.tombstone.is_some() {
+    let names = routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
+    let extra = if has_tombstones(shape, schema) {
         ", NULL::bytea AS _slacktide_key, false AS _slacktide_deleted"
     } else {
         ""
@@ -89,65 +117,129 @@ pub(super) async fn stage(
         .run(&format!(
             "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}{extra} FROM {} WITH NO DATA",
             listed(names),
-            target(schema_name, lane),
+            layout.sql(&layout.table),
         ))
         .await?;
     session
         .stages
         .entry(lane.clone())
         .or_default()
-        .push((schema.clone(), name));
+        .push((staged, name));
     Ok(())
 }
 
-fn target(schema_name: &str, lane: &Lane) -> String {
-    format!("{}.{}", quoted(schema_name), quoted(lane.feed.as_str()))
+/// What a staging table was made for: the tables as they were, and the columns of it.
+fn staged(shape: &Shape, schema: &RowSchema, routes: &Routes) -> Staged {
+    (shape.clone(), routes.names.clone(), has_tombstones(shape, schema))
+}
+
+/// Whether rows of the lane may be deleted. A chunk from before the feed had a tombstone column
+/// must not pass by the tombstones of later ones.
+fn has_tombstones(shape: &Shape, schema: &RowSchema) -> bool {
+    shape.known.tombstone.is_some() || schema.tombstone.is_some()
 }
 
 impl<'a> Target<'a> {
     /// Over a staging table that was made.
     pub(super) fn new(
         session: &Session,
-        schema_name: &str,
+        layout: &Layout,
         lane: &'a Lane,
+        shape: &Shape,
         schema: &'a RowSchema,
+        routes: Routes,
     ) -> Result<Self> {
-        let stage = session.stage(lane, schema).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Database,
-                format!("lane {lane} has no staging table"),
-                "it is tried again",
-            )
-        })?;
-        let (table, stage) = (target(schema_name, lane), format!("pg_temp.{stage}"));
+        let current = match layout.mode.keeps_current() {
+            false => None,
+            true => {
+                let stage = session.stage(lane, &staged(shape, schema, &routes)).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Database,
+                        format!("lane {lane} has no staging table"),
+                        "it is tried again",
+                    )
+                })?;
+                Some(Current {
+                    table: layout.sql(&layout.table),
+                    stage: format!("pg_temp.{stage}"),
+                })
+            }
+        };
         Ok(Self {
             lane,
             schema,
-            table,
-            stage,
-            tombstones: schema.tombstone.is_some(),
+            key: schema.key.iter().map(|name| layout.column(name).to_owned()).collect(),
+            names: routes.names,
+            missing: routes.missing,
+            current,
+            history: layout.mode.keeps_history().then(|| layout.sql(&layout.history)),
+            tombstones: has_tombstones(shape, schema),
+            first: 0,
         })
+    }
+
+    /// For a single row, which stood in this place of its chunk.
+    pub(super) fn row_at(self, ordinal: u64) -> Self {
+        Self {
+            first: ordinal,
+            ..self
+        }
     }
 
     /// Stores arrivals; `direct` tries COPY into the target first. Says what was refused, and
     /// whether `direct` met a row that was there.
+    ///
+    /// A row is in all tables or in none: what one of them refuses is taken back from the other.
     pub(super) async fn store(
         &self,
         session: &Session,
         arrivals: &[(usize, &Arrival)],
         direct: bool,
     ) -> Result<(Vec<Refused>, bool)> {
-        let all = fold(self.schema, arrivals).map_err(|error| unread(&error))?;
+        let mut refused = Vec::new();
+        if self.history.is_some() {
+            let all = every(self.schema, arrivals).map_err(|error| unread(&error))?;
+            let versions: Vec<&Version> = all.versions.iter().collect();
+            self.halve(session, &all, &versions, Way::History, &mut refused)
+                .await?;
+        }
+        if self.current.is_none() {
+            return Ok((refused, false));
+        }
+        let out: BTreeSet<(usize, u64)> = refused.iter().map(|row| (row.arrival, row.ordinal)).collect();
+        let (more, conflict) = self.store_current(session, arrivals, direct, &out).await?;
+        if let Some(history) = &self.history {
+            for row in &more {
+                take_back(session, history, arrivals, row).await?;
+            }
+        }
+        refused.extend(more);
+        Ok((refused, conflict))
+    }
+
+    async fn store_current(
+        &self,
+        session: &Session,
+        arrivals: &[(usize, &Arrival)],
+        direct: bool,
+        out: &BTreeSet<(usize, u64)>,
+    ) -> Result<(Vec<Refused>, bool)> {
+        let wanted = |version: &Version| !out.contains(&(version.arrival, self.first + version.ordinal));
+        let all = every(self.schema, arrivals)
+            .map_err(|error| unread(&error))?
+            .newest(wanted);
         let versions: Vec<&Version> = all.versions.iter().collect();
         let mut conflict = false;
-        if direct {
-            match self.attempt(session, &all, &versions, true).await {
+        // A row that goes in directly passes by the tombstones, and leaves defaults where
+        // nothing comes.
+        if direct && !self.tombstones && self.missing.is_empty() {
+            match self.attempt(session, &all, &versions, Way::Direct).await {
                 Ok(()) => return Ok((Vec::new(), false)),
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Data { duplicate, .. }) => conflict = duplicate,
             }
         }
-        match self.attempt(session, &all, &versions, false).await {
+        match self.attempt(session, &all, &versions, Way::Staged).await {
             Ok(()) => return Ok((Vec::new(), conflict)),
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Data { .. }) => {}
@@ -156,9 +248,12 @@ impl<'a> Target<'a> {
         // standing, whichever chunks came in the same call.
         let mut refused = Vec::new();
         for one in arrivals {
-            let chunk = fold(self.schema, &[*one]).map_err(|error| unread(&error))?;
+            let chunk = every(self.schema, &[*one])
+                .map_err(|error| unread(&error))?
+                .newest(wanted);
             let versions: Vec<&Version> = chunk.versions.iter().collect();
-            self.halve(session, &chunk, &versions, &mut refused).await?;
+            self.halve(session, &chunk, &versions, Way::Staged, &mut refused)
+                .await?;
         }
         Ok((refused, conflict))
     }
@@ -169,6 +264,7 @@ impl<'a> Target<'a> {
         session: &Session,
         fold: &Fold<'_>,
         versions: &[&Version],
+        way: Way,
         refused: &mut Vec<Refused>,
     ) -> Result<()> {
         let mut open = vec![versions];
@@ -176,7 +272,7 @@ impl<'a> Target<'a> {
             if part.is_empty() {
                 continue;
             }
-            match (self.attempt(session, fold, part, false).await, part) {
+            match (self.attempt(session, fold, part, way).await, part) {
                 (Ok(()), _) => {}
                 (Err(Stop::Failed(error)), _) => return Err(error),
                 (Err(Stop::Data { reason, .. }), [version]) => {
@@ -184,7 +280,7 @@ impl<'a> Target<'a> {
                     schemas::rows::pack(fold.values(version), &mut bytes).map_err(|error| unread(&error))?;
                     refused.push(Refused {
                         arrival: version.arrival,
-                        ordinal: version.ordinal,
+                        ordinal: self.first + version.ordinal,
                         reason,
                         bytes,
                     });
@@ -204,7 +300,7 @@ impl<'a> Target<'a> {
         session: &Session,
         fold: &Fold<'_>,
         versions: &[&Version],
-        direct: bool,
+        way: Way,
     ) -> std::result::Result<(), Stop> {
         let live = versions.iter().filter(|version| !version.deleted);
         let unfit = |version: &&Version| fit::unfit(&self.schema.columns, fold.values(version));
@@ -215,20 +311,20 @@ impl<'a> Target<'a> {
             });
         }
         session.run("SAVEPOINT bulk").await?;
-        let done = if direct {
-            self.copy(session, &self.table, false, fold, versions).await
-        } else {
-            self.staged(session, fold, versions).await
+        let done = match (way, &self.current, &self.history) {
+            (Way::Direct, Some(current), _) => {
+                self.copy(session, &current.table, More::Nothing, fold, versions).await
+            }
+            (Way::Staged, Some(current), _) => self.staged(session, current, fold, versions).await,
+            (Way::History, _, Some(history)) => {
+                self.copy(session, history, More::Version, fold, versions).await
+            }
+            _ => Ok(()),
         };
         match done {
             Ok(()) => Ok(session.run("RELEASE SAVEPOINT bulk").await?),
             Err(error) => {
-                let columns: Vec<&str> = self
-                    .schema
-                    .columns
-                    .iter()
-                    .map(|column| column.name.as_str())
-                    .collect();
+                let columns: Vec<&str> = self.names.iter().map(String::as_str).collect();
                 let Some(reason) = failure::of_row(&error, &columns) else {
                     return Err(Stop::Failed(failure::of(&error)));
                 };
@@ -246,28 +342,25 @@ impl<'a> Target<'a> {
     async fn staged(
         &self,
         session: &Session,
+        Current { table, stage }: &Current,
         fold: &Fold<'_>,
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
         // Rows of the bulk before, in the same transaction.
-        session
-            .client
-            .batch_execute(&format!("DELETE FROM {}", self.stage))
-            .await?;
-        self.copy(session, &self.stage, self.tombstones, fold, versions)
-            .await?;
+        session.client.batch_execute(&format!("DELETE FROM {stage}")).await?;
+        let more = if self.tombstones { More::Tombstone } else { More::Nothing };
+        self.copy(session, stage, more, fold, versions).await?;
+        let upsert = |only: &str| self.upsert(table, stage, only);
         if !self.tombstones {
-            return session.client.batch_execute(&self.upsert("")).await;
+            return session.client.batch_execute(&upsert("")).await;
         }
-        let Self { table, stage, .. } = self;
         let (recipient, feed) = (self.lane.recipient.as_str(), self.lane.feed.as_str());
         let same: Vec<String> = self
-            .schema
             .key
             .iter()
             .map(|name| format!("t.{0} = s.{0}", quoted(name)))
             .collect();
-        let upsert = self.upsert(&format!(
+        let upsert = upsert(&format!(
             "WHERE NOT s._slacktide_deleted AND NOT EXISTS (SELECT FROM slacktide.tombstones x \
              WHERE x.recipient = '{recipient}' AND x.feed = '{feed}' AND x.key = s._slacktide_key \
              AND (x.epoch, x.number) >= (s.{EPOCH}, s.{NUMBER}))"
@@ -287,26 +380,22 @@ impl<'a> Target<'a> {
             .await
     }
 
-    fn upsert(&self, only: &str) -> String {
-        let names: Vec<&str> = self
-            .schema
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .chain([EPOCH, NUMBER])
-            .collect();
-        let sets: Vec<String> = names
-            .iter()
-            .filter(|name| !self.schema.key.iter().any(|key| key == *name))
+    /// What does not come is NULL afterwards: a version is whole, whatever stood there before.
+    fn upsert(&self, table: &str, stage: &str, only: &str) -> String {
+        let names = || self.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
+        let missing = || self.missing.iter().map(String::as_str);
+        let sets: Vec<String> = names()
+            .chain(missing())
+            .filter(|name| !self.key.iter().any(|key| key == name))
             .map(|name| format!("{0} = excluded.{0}", quoted(name)))
             .collect();
-        let columns = listed(names.iter().copied());
+        let nulls = ", NULL".repeat(self.missing.len());
         format!(
-            "INSERT INTO {} AS t ({columns}) SELECT {columns} FROM {} s {only} ON CONFLICT ({}) DO UPDATE SET {} \
+            "INSERT INTO {table} AS t ({}) SELECT {}{nulls} FROM {stage} s {only} ON CONFLICT ({}) DO UPDATE SET {} \
              WHERE (t.{EPOCH}, t.{NUMBER}) < (excluded.{EPOCH}, excluded.{NUMBER})",
-            self.table,
-            self.stage,
-            listed(self.schema.key.iter().map(String::as_str)),
+            listed(names().chain(missing())),
+            listed(names()),
+            listed(self.key.iter().map(String::as_str)),
             sets.join(", "),
         )
     }
@@ -315,19 +404,15 @@ impl<'a> Target<'a> {
         &self,
         session: &Session,
         into: &str,
-        tombstones: bool,
+        more: More,
         fold: &Fold<'_>,
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
-        let mut names: Vec<&str> = self
-            .schema
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .chain([EPOCH, NUMBER])
-            .collect();
-        if tombstones {
-            names.extend(["_slacktide_key", "_slacktide_deleted"]);
+        let mut names: Vec<&str> = self.names.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
+        match more {
+            More::Nothing => {}
+            More::Tombstone => names.extend(["_slacktide_key", "_slacktide_deleted"]),
+            More::Version => names.extend([ORDINAL, DELETED]),
         }
         let sql = format!("COPY {into} ({}) FROM STDIN", listed(names));
         let sink = session.client.copy_in::<_, Bytes>(&sql).await?;
@@ -341,10 +426,18 @@ impl<'a> Target<'a> {
             cell::number(i64::from(version.place.epoch), &mut piece);
             piece.push(b'\t');
             cell::number(super::records::int(version.place.number), &mut piece);
-            if tombstones {
-                piece.push(b'\t');
-                cell::hex(&version.key, &mut piece);
-                piece.extend_from_slice(if version.deleted { b"\tt" } else { b"\tf" });
+            match more {
+                More::Nothing => {}
+                More::Tombstone => {
+                    piece.push(b'\t');
+                    cell::hex(&version.key, &mut piece);
+                    piece.extend_from_slice(flag(version.deleted));
+                }
+                More::Version => {
+                    piece.push(b'\t');
+                    cell::number(super::records::int(self.first + version.ordinal), &mut piece);
+                    piece.extend_from_slice(flag(version.deleted));
+                }
             }
             piece.push(b'\n');
             if piece.len() >= PIECE {
@@ -360,6 +453,45 @@ impl<'a> Target<'a> {
         }
         sink.finish().await.map(|_| ())
     }
+}
+
+/// What goes behind a row's columns and its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Nothing,
+    /// Its key as tombstones keep it, and whether it deletes.
+    Tombstone,
+    /// Its place in the chunk, and whether it deletes.
+    Version,
+}
+
+fn flag(deleted: bool) -> &'static [u8] {
+    if deleted { b"\tt" } else { b"\tf" }
+}
+
+async fn take_back(
+    session: &Session,
+    history: &str,
+    arrivals: &[(usize, &Arrival)],
+    row: &Refused,
+) -> Result<()> {
+    let Some((_, arrival)) = arrivals.iter().find(|(index, _)| *index == row.arrival) else {
+        return Ok(());
+    };
+    let place = crate::merge::Place::of(arrival);
+    session
+        .client
+        .execute(
+            &format!("DELETE FROM {history} WHERE {EPOCH} = $1 AND {NUMBER} = $2 AND {ORDINAL} = $3"),
+            &[
+                &super::records::small(place.epoch),
+                &super::records::int(place.number),
+                &super::records::int(row.ordinal),
+            ],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|error| failure::of(&error))
 }
 
 fn unread(error: &RowError) -> Error {

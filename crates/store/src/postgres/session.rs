@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use schemas::column::RowSchema;
 use schemas::name::Lane;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -13,6 +12,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::shape::Shape;
 
 /// Lanes are stored side by side, but a receiver has few cores for us.
 const MOST: usize = 4;
@@ -28,12 +28,16 @@ const SETTINGS: &str = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET In
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'warning'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
+/// What a staging table is for: the tables as they were, its columns, and whether it marks
+/// deletes.
+pub(super) type Staged = (Shape, Vec<String>, bool);
+
 /// A connection.
 pub(super) struct Session {
     pub(super) client: Client,
     connection: JoinHandle<()>,
-    /// Staging tables of this connection, by lane, with the columns they were made for.
-    pub(super) stages: HashMap<Lane, Vec<(RowSchema, String)>>,
+    /// Staging tables of this connection, by lane, with what they were made for.
+    pub(super) stages: HashMap<Lane, Vec<(Staged, String)>>,
     /// How many were made: their names are counted.
     pub(super) made: u32,
 }
@@ -45,11 +49,11 @@ impl Session {
     }
 
     /// The staging table for these columns.
-    pub(super) fn stage(&self, lane: &Lane, schema: &RowSchema) -> Option<&str> {
+    pub(super) fn stage(&self, lane: &Lane, wanted: &Staged) -> Option<&str> {
         let stages = self.stages.get(lane)?;
         stages
             .iter()
-            .find(|(made_for, _)| made_for == schema)
+            .find(|(made_for, _)| made_for == wanted)
             .map(|(_, name)| name.as_str())
     }
 

@@ -1,15 +1,17 @@
-//! Our own tables, and the target's columns. Made under an advisory lock: pollers that start at
-//! the same time make them once.
+//! Our own tables, and when the feeds' tables change. Made under an advisory lock: pollers that
+//! start at the same time make them once.
 
-use schemas::column::RowSchema;
 use schemas::name::Lane;
 
-use super::native::type_of;
-use super::records;
 use super::session::Session;
+use super::{records, steps};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, needed};
 use crate::port::Arrival;
-use crate::table::{Change, EPOCH, NUMBER, listed, quoted, widen};
+use crate::table::intake::intake;
+use crate::table::quoted;
+use crate::table::shape::Shape;
 
 /// Number of the advisory lock, `slacktid` in ASCII.
 pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
@@ -46,7 +48,18 @@ CREATE TABLE IF NOT EXISTS slacktide.tombstones (
 const THERE: &str = "SELECT count(*) = 4 FROM unnest(ARRAY['lanes', 'ledger', 'quarantine', 'tombstones']) name \
      WHERE to_regclass('slacktide.' || name) IS NOT NULL";
 
-pub(super) async fn prepare(session: &mut Session, schema: &str) -> Result<()> {
+/// What has joined them since: what a lane waits for, and who answered.
+const MORE: &str = "
+ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS asked text;
+CREATE TABLE IF NOT EXISTS slacktide.changes (
+    recipient text NOT NULL, feed text NOT NULL, accepted_at timestamptz NOT NULL,
+    epoch integer NOT NULL, number bigint NOT NULL, asked text NOT NULL, actor text NOT NULL, reason text NOT NULL);
+";
+
+const MORE_THERE: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL AND EXISTS (SELECT FROM pg_catalog.pg_attribute \
+     WHERE attrelid = to_regclass('slacktide.lanes') AND attname = 'asked')";
+
+pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<()> {
     let fail = |error: tokio_postgres::Error| super::failure::of(&error);
     let row = session.client.query_one(THERE, &[]).await.map_err(fail)?;
     if !row.try_get::<_, bool>(0).map_err(fail)? {
@@ -56,36 +69,47 @@ pub(super) async fn prepare(session: &mut Session, schema: &str) -> Result<()> {
             ))
             .await?;
     }
-    super::quarantine::prepare(session).await?;
-    let row = session
-        .client
-        .query_one(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)",
-            &[&schema],
-        )
-        .await
-        .map_err(fail)?;
-    if row.try_get::<_, bool>(0).map_err(fail)? {
-        return Ok(());
+    let row = session.client.query_one(MORE_THERE, &[]).await.map_err(fail)?;
+    if !row.try_get::<_, bool>(0).map_err(fail)? {
+        session
+            .run(&format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {MORE} COMMIT"
+            ))
+            .await?;
     }
-    Err(Error::new(
-        ErrorKind::Refused,
-        format!("the store has no schema {schema:?} for the feeds' tables"),
-        format!(
-            "run CREATE SCHEMA {}, or name another one in [store]",
-            quoted(schema)
-        ),
-    ))
+    super::quarantine::prepare(session).await?;
+    for schema in schemas {
+        let row = session
+            .client
+            .query_one(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)",
+                &[schema],
+            )
+            .await
+            .map_err(fail)?;
+        if !row.try_get::<_, bool>(0).map_err(fail)? {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("the store has no schema {schema:?} for the feeds' tables"),
+                format!(
+                    "run CREATE SCHEMA {}, or name another one in [store]",
+                    quoted(schema)
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
-/// Makes or widens the lane's target for these arrivals, and says which columns it has then.
+/// Makes or changes the lane's tables as far as these arrivals ask for it, or notes what somebody
+/// has to be asked. Says what the tables look like then.
 pub(super) async fn ensure(
     session: &mut Session,
-    schema: &str,
+    layout: &Layout,
     lane: &Lane,
     arrivals: &[Arrival],
-) -> Result<RowSchema> {
-    let ensured = ensure_within(session, schema, lane, arrivals).await;
+) -> Result<Option<Shape>> {
+    let ensured = ensure_within(session, layout, lane, arrivals).await;
     if ensured.is_err() {
         session.rollback().await;
     }
@@ -94,79 +118,39 @@ pub(super) async fn ensure(
 
 async fn ensure_within(
     session: &mut Session,
-    schema: &str,
+    layout: &Layout,
     lane: &Lane,
     arrivals: &[Arrival],
-) -> Result<RowSchema> {
-    let mut types = Vec::new();
-    for column in arrivals
-        .iter()
-        .flat_map(|arrival| &arrival.chunk.manifest.schema.columns)
-    {
-        if !types.iter().any(|(name, _)| *name == column.name) {
-            types.push((column.name.clone(), type_of(session, &column.kind).await));
-        }
-    }
+) -> Result<Option<Shape>> {
+    // A type that becomes wider may have a large table written anew.
     session
-        .run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))
+        .run(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); SET LOCAL statement_timeout = 0"
+        ))
         .await?;
     records::make(session, lane).await?;
     let mut record = records::lane(session, lane, records::Hold::Alone)
         .await?
         .unwrap_or_default();
-    for arrival in arrivals {
-        let change = widen(lane, record.columns.as_ref(), &arrival.chunk.manifest.schema)?;
-        if record.columns.as_ref() != Some(&change.known) {
-            session
-                .run(&statements(
-                    schema,
-                    lane,
-                    record.columns.is_none(),
-                    &change,
-                    &types,
-                ))
-                .await?;
-            record.columns = Some(change.known);
+    let links: Vec<ChunkLinks> = arrivals
+        .iter()
+        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
+        .collect();
+    let entries = records::entries(session, lane, &needed(&links)).await?;
+    loop {
+        let intake = intake(&record.given(lane, layout), &entries, arrivals);
+        if let Some(change) = intake.change {
+            let before = record.shape.take();
+            steps::apply(session, layout, lane, before.as_ref(), &change).await?;
+            record.shape = Some(change.shape);
+            continue;
         }
+        if let Some((place, changes)) = intake.asks {
+            record.ask(place, changes, jiff::Timestamp::now());
+        }
+        break;
     }
     records::save_columns(session, lane, &record).await?;
     session.run("COMMIT").await?;
-    record
-        .columns
-        .ok_or_else(|| crate::record::broken("slacktide.lanes"))
-}
-
-fn statements(schema: &str, lane: &Lane, first: bool, change: &Change, types: &[(String, String)]) -> String {
-    let table = format!("{}.{}", quoted(schema), quoted(lane.feed.as_str()));
-    let typed = |name: &str| {
-        let found = types.iter().find(|(known, _)| known == name);
-        format!(
-            "{} {}",
-            quoted(name),
-            found.map_or("text", |(_, kind)| kind.as_str())
-        )
-    };
-    let mut sql = String::new();
-    if first {
-        let columns: Vec<String> = change
-            .known
-            .columns
-            .iter()
-            .map(|column| typed(&column.name))
-            .collect();
-        sql = format!(
-            "CREATE TABLE IF NOT EXISTS {table} ({}, {EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL, PRIMARY KEY ({})); \
-             ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {EPOCH} integer NOT NULL DEFAULT 0, \
-             ADD COLUMN IF NOT EXISTS {NUMBER} bigint NOT NULL DEFAULT 0; ",
-            columns.join(", "),
-            listed(change.known.key.iter().map(String::as_str)),
-        );
-    }
-    for column in &change.add {
-        sql.push_str(&format!(
-            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {}; ",
-            typed(&column.name)
-        ));
-    }
-    sql
+    Ok(record.shape)
 }

@@ -10,18 +10,22 @@ use super::session::Session;
 use super::{Known, failure, quarantine};
 use crate::error::Result;
 use crate::frontier::advance;
-use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
+use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, EntryState, LaneState, needed};
 use crate::merge::{Place, last_passed};
-use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
-use crate::record::{LaneRecord, LedgerRow, message_id, outcome, row_id};
-use crate::table::{groups, widen};
+use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
+use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::table::asked::Question;
+use crate::table::intake::{Verdict, intake};
+use crate::table::shape::{Fit, Shape, fit};
+use crate::table::{EPOCH, NUMBER, SUPERSEDED, groups};
 
 /// Entries that the frontier takes at a time.
 const STRIDE: i64 = 2_000;
 
 /// What is to be stored.
 pub(super) struct Job<'a> {
-    pub(super) schema: &'a str,
+    pub(super) layout: &'a Layout,
     pub(super) lane: &'a Lane,
     pub(super) arrivals: &'a [Arrival],
     pub(super) known: &'a Known,
@@ -37,8 +41,10 @@ pub(super) enum Step {
         /// Whether a COPY into the target met a row that was there.
         conflict: bool,
     },
-    /// The target, or the lane's row, has to be made or widened first.
+    /// The tables, or the lane's row, have to be made or changed first.
     Widen,
+    /// The tables are not what was remembered of them, but this.
+    Learn(Option<Shape>),
     /// The lane's row has to be held alone.
     Alone,
     /// Another poller stored one of the chunks meanwhile.
@@ -46,23 +52,14 @@ pub(super) enum Step {
 }
 
 pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> {
-    let Job { lane, arrivals, .. } = *job;
+    let Job { lane, arrivals, layout, .. } = *job;
     let sorted = {
         let mut sorted: Vec<(usize, &Arrival)> = arrivals.iter().enumerate().collect();
         sorted.sort_by_key(|(_, arrival)| Place::of(arrival));
         sorted
     };
-    for arrival in arrivals {
-        let change = widen(lane, job.known.columns.as_ref(), &arrival.chunk.manifest.schema)?;
-        if job.known.columns.as_ref() != Some(&change.known) {
-            return Ok(Step::Widen);
-        }
-    }
-    for arrival in arrivals
-        .iter()
-        .filter(|arrival| arrival.chunk.manifest.totals.rows > 0)
-    {
-        stage(session, job.schema, lane, &arrival.chunk.manifest.schema).await?;
+    if let Some(shape) = &job.known.shape {
+        stage_all(session, layout, lane, shape, &sorted).await?;
     }
     let hold = if job.alone { Hold::Alone } else { Hold::Shared };
     session
@@ -71,30 +68,31 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     let Some(before) = records::lane(session, lane, hold).await? else {
         return Ok(Step::Widen);
     };
+    if before.shape != job.known.shape {
+        return Ok(Step::Learn(before.shape));
+    }
     let links: Vec<ChunkLinks> = arrivals
         .iter()
         .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
         .collect();
-    let plan = plan(
-        &before.state,
-        &records::entries(session, lane, &needed(&links)).await?,
-        &links,
-    );
-    if plan.lane != before.state && !job.alone {
+    let entries = records::entries(session, lane, &needed(&links)).await?;
+    let intake = intake(&before.given(lane, layout), &entries, arrivals);
+    if intake.change.is_some() || intake.asks.is_some() {
+        return Ok(Step::Widen);
+    }
+    if intake.state != before.state && !job.alone {
         return Ok(Step::Alone);
     }
-    let stores = |index: &usize| {
-        matches!(
-            plan.judgements.get(*index),
-            Some(Judgement::Store | Judgement::OpenEpoch { .. })
-        )
-    };
+    let is = |index: usize, of: fn(&Verdict) -> bool| intake.verdicts.get(index).is_some_and(of);
     let new: Vec<(usize, &Arrival)> = sorted
         .iter()
         .copied()
-        .filter(|(index, _)| stores(index))
+        .filter(|(index, _)| is(*index, Verdict::stores))
         .collect();
-    let (refused, conflict) = store_rows(session, job, &new).await?;
+    let (refused, conflict) = match &before.shape {
+        Some(shape) => store_rows(session, job, shape, &new).await?,
+        None => Default::default(),
+    };
     let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
     for row in &refused {
         *counts.entry(row.arrival).or_default() += 1;
@@ -111,56 +109,102 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     quarantine::keep_rejects(session, lane, &new).await?;
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
-        if matches!(plan.judgements.get(*index), Some(Judgement::Superseded)) {
+        if is(*index, Verdict::is_superseded) {
             superseded
                 .entry(Place::of(arrival))
                 .or_insert_with(|| LedgerRow::of(arrival, EntryState::Superseded, 0));
         }
     }
     records::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
-    if plan.lane != before.state {
-        records::save_state(
-            session,
-            lane,
-            &LaneRecord {
-                state: plan.lane,
-                ..before
-            },
-        )
-        .await?;
+    if intake.state != before.state {
+        let after = after(session, before, intake.state.clone()).await?;
+        records::save_state(session, lane, &after).await?;
     }
     session.run("COMMIT").await?;
-    let outcomes = plan
-        .judgements
+    let outcomes = intake
+        .verdicts
         .iter()
         .zip(arrivals)
         .enumerate()
-        .map(|(index, (judgement, arrival))| {
-            outcome(judgement, arrival.chunk.manifest.totals.rows, count(index))
+        .map(|(index, (verdict, arrival))| {
+            verdict.outcome(arrival.chunk.manifest.totals.rows, count(index))
         })
         .collect();
     Ok(Step::Done { outcomes, conflict })
 }
 
+/// Staging tables are made outside of the transaction, which could undo them.
+async fn stage_all(
+    session: &mut Session,
+    layout: &Layout,
+    lane: &Lane,
+    shape: &Shape,
+    sorted: &[(usize, &Arrival)],
+) -> Result<()> {
+    if !layout.mode.keeps_current() {
+        return Ok(());
+    }
+    let fits = |arrival: &Arrival| {
+        let manifest = &arrival.chunk.manifest;
+        let place = Place::of(arrival);
+        manifest.totals.rows > 0 && fit(Some(shape), &manifest.schema, place, layout, place) == Fit::Fits
+    };
+    let fitting: Vec<(usize, &Arrival)> = sorted.iter().copied().filter(|(_, arrival)| fits(arrival)).collect();
+    for group in groups(shape, layout, &fitting) {
+        if let Some((_, first)) = group.arrivals.first() {
+            let schema = &first.chunk.manifest.schema;
+            stage(session, layout, lane, shape, schema, &group.routes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The lane once its state has changed. A new epoch lifts what an old one's chunks asked, and
+/// leaves versions behind that stay in a history, marked.
+async fn after(session: &Session, before: LaneRecord, state: LaneState) -> Result<LaneRecord> {
+    let mut after = LaneRecord { state, ..before };
+    let opened = after.state.openings.get(&after.state.epoch).copied();
+    after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
+    let made = after.shape.as_ref().and_then(|shape| shape.layout.as_ref());
+    let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
+        return Ok(after);
+    };
+    let (epoch, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
+    session
+        .client
+        .execute(
+            &format!(
+                "UPDATE {} SET {SUPERSEDED} = true WHERE ({EPOCH}, {NUMBER}) > ($1, $2) AND {EPOCH} < $3 AND NOT {SUPERSEDED}",
+                layout.sql(&layout.history)
+            ),
+            &[
+                &records::small(epoch),
+                &records::int(number),
+                &records::small(after.state.epoch),
+            ],
+        )
+        .await
+        .map_err(|error| failure::of(&error))?;
+    Ok(after)
+}
+
 async fn store_rows(
     session: &mut Session,
     job: &Job<'_>,
+    shape: &Shape,
     new: &[(usize, &Arrival)],
 ) -> Result<(Vec<Refused>, bool)> {
+    let with_rows: Vec<(usize, &Arrival)> = new
+        .iter()
+        .copied()
+        .filter(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
+        .collect();
     let (mut refused, mut conflict) = (Vec::new(), false);
-    for group in groups(new) {
-        let Some((_, first)) = group.first() else { continue };
-        if group
-            .iter()
-            .all(|(_, arrival)| arrival.chunk.manifest.totals.rows == 0)
-        {
-            continue;
-        }
+    for group in groups(shape, job.layout, &with_rows) {
+        let Some((_, first)) = group.arrivals.first() else { continue };
         let schema = &first.chunk.manifest.schema;
-        let target = Target::new(session, job.schema, job.lane, schema)?;
-        // A row that goes in directly passes by the tombstones.
-        let direct = job.known.staged == 0 && schema.tombstone.is_none();
-        let (more, met) = target.store(session, &group, direct).await?;
+        let target = Target::new(session, job.layout, job.lane, shape, schema, group.routes)?;
+        let (more, met) = target.store(session, &group.arrivals, job.known.staged == 0).await?;
         refused.extend(more);
         conflict |= met;
     }
@@ -269,4 +313,45 @@ async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
     }
     let pending = records::pending(session, lane, record.frontier.place()).await?;
     Ok(Some(record.report(lane, pending)))
+}
+
+/// Every lane that waits for an operator's word.
+pub(super) async fn asked(session: &Session) -> Result<Vec<(Lane, Question)>> {
+    let mut waiting = Vec::new();
+    for lane in records::lanes(session).await? {
+        let record = records::lane(session, &lane, Hold::Free).await?;
+        if let Some(question) = record.and_then(|record| record.asked) {
+            waiting.push((lane, question));
+        }
+    }
+    Ok(waiting)
+}
+
+/// Takes an operator's word.
+pub(super) async fn accept(session: &Session, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
+    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let mut record = records::lane(session, lane, Hold::Alone).await?.unwrap_or_default();
+    let accepted = record.accept();
+    if let Some(question) = &accepted {
+        session
+            .client
+            .execute(
+                "INSERT INTO slacktide.changes (recipient, feed, accepted_at, epoch, number, asked, actor, reason) \
+                 VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7)",
+                &[
+                    &lane.recipient.as_str(),
+                    &lane.feed.as_str(),
+                    &records::small(question.place.epoch),
+                    &records::int(question.place.number),
+                    &text(&question.changes)?,
+                    &answer.actor,
+                    &answer.reason,
+                ],
+            )
+            .await
+            .map_err(|error| failure::of(&error))?;
+        records::save_columns(session, lane, &record).await?;
+    }
+    session.run("COMMIT").await?;
+    Ok(accepted)
 }

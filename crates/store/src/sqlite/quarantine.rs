@@ -128,7 +128,8 @@ impl Quarantine for SqliteStore {
 
     async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
         let (lane, ids, by) = (lane.clone(), ids.to_vec(), by.clone());
-        self.run(move |connection| verbs::retry_rows(connection, &lane, &ids, &by))
+        let layout = self.options.layout(&lane.feed);
+        self.run(move |connection| verbs::retry_rows(connection, &layout, &lane, &ids, &by))
             .await
     }
 

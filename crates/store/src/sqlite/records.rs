@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::name::{FeedName, Lane, RecipientName};
 use serde::de::DeserializeOwned;
@@ -14,6 +13,8 @@ use crate::frontier::{Frontier, Noted};
 use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::Place;
 use crate::record::{LaneRecord, LedgerRow, broken};
+use crate::table::asked::Question;
+use crate::table::shape::Shape;
 
 use super::failure;
 
@@ -57,17 +58,17 @@ pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
 pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
     let found = tx
         .prepare_cached(
-            "SELECT epoch, openings, stopped, frontier, columns FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
+            "SELECT epoch, openings, stopped, frontier, columns, asked FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
         )
         .and_then(|mut statement| {
             statement
                 .query_row(params![lane.recipient.as_str(), lane.feed.as_str()], |row| {
-                    let columns: Option<String> = row.get(4)?;
-                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, columns))
+                    let (columns, asked): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
+                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, columns, asked))
                 })
                 .optional()
         });
-    let Some((epoch, openings, stopped, frontier, columns)) = sql(found)? else {
+    let Some((epoch, openings, stopped, frontier, columns, asked)) = sql(found)? else {
         return Ok(LaneRecord::default());
     };
     Ok(LaneRecord {
@@ -77,7 +78,8 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
             stopped,
         },
         frontier: json::<Frontier>(&frontier)?,
-        columns: columns.as_deref().map(json::<RowSchema>).transpose()?,
+        shape: columns.as_deref().map(json::<Shape>).transpose()?,
+        asked: asked.as_deref().map(json::<Question>).transpose()?,
     })
 }
 
@@ -85,7 +87,10 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
 pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     let done = tx
-        .prepare_cached("INSERT OR REPLACE INTO slacktide_lanes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+        .prepare_cached(
+            "INSERT OR REPLACE INTO slacktide_lanes (recipient, feed, epoch, openings, stopped, frontier, frontier_epoch, \
+             frontier_number, columns, asked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )
         .and_then(|mut statement| {
             statement.execute(params![
                 lane.recipient.as_str(),
@@ -97,6 +102,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
                 record.frontier.epoch,
                 int(record.frontier.number),
                 text.columns,
+                text.asked,
             ])
         });
     sql(done).map(|_| ())

@@ -1,17 +1,23 @@
 //! Rows into the target, one prepared statement over and over. A row that a constraint refuses
 //! fails alone: the statement is undone and the transaction goes on.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
-use schemas::column::RowSchema;
+use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::name::Lane;
+use schemas::value::Value;
 
 use super::cell::{Cell, is_text};
 use super::failure;
 use super::records::int;
 use crate::error::{Error, ErrorKind, Result};
-use crate::merge::{Effect, Fold, Place, Version, effect, fold};
+use crate::layout::Layout;
+use crate::merge::{Effect, Fold, Place, Version, effect, every};
 use crate::port::Arrival;
-use crate::table::{EPOCH, NUMBER, listed, quoted};
+use crate::table::shape::{Routes, Shape};
+use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, listed, quoted};
 
 /// A row that was refused.
 pub(super) struct Refused {
@@ -20,93 +26,224 @@ pub(super) struct Refused {
     pub(super) bytes: Vec<u8>,
 }
 
+/// Where a chunk's rows go.
+pub(super) struct Tables<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) shape: &'a Shape,
+    /// The ordinal of the chunk's first row: above 0 where the chunk is a single row of one.
+    pub(super) first: u64,
+}
+
 struct Target<'tx> {
     tx: &'tx Transaction<'tx>,
     lane: &'tx Lane,
     upsert: CachedStatement<'tx>,
     with_tombstones: Option<(CachedStatement<'tx>, CachedStatement<'tx>)>,
     keys: Vec<usize>,
-    text: Vec<bool>,
+    cells: Vec<Form>,
+}
+
+/// How a column's values are written.
+#[derive(Clone, Copy)]
+struct Form {
+    text: bool,
+    /// A date in a column of times.
+    midnight: bool,
 }
 
 /// Stores the rows of one chunk. Each chunk by itself: a row that is refused must leave the
-/// older version of its key standing, whichever chunks came in the same call.
-pub(super) fn store(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Result<Vec<Refused>> {
+/// older version of its key standing, whichever chunks came in the same call. A row is in all
+/// tables or in none: what one of them refuses is taken back from the other.
+pub(super) fn store(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    to: &Tables<'_>,
+    arrival: &Arrival,
+) -> Result<Vec<Refused>> {
     let schema = &arrival.chunk.manifest.schema;
-    let fold = fold(schema, &[(0, arrival)]).map_err(|error| {
-        Error::new(
-            ErrorKind::Database,
-            format!("a verified chunk does not read: {error}"),
-            "report it",
-        )
-    })?;
+    let routes = to.shape.routes(schema, Place::of(arrival), to.layout);
+    let read = || {
+        every(schema, &[(0, arrival)]).map_err(|error| {
+            Error::new(
+                ErrorKind::Database,
+                format!("a verified chunk does not read: {error}"),
+                "report it",
+            )
+        })
+    };
     let fail = |error: rusqlite::Error| failure::of(&error);
-    let mut target = Target::new(tx, lane, schema).map_err(fail)?;
     let mut refused = Vec::new();
-    for version in &fold.versions {
-        match target.put(&fold, version) {
-            Ok(()) => {}
-            Err(error) => {
-                let reason = failure::of_row(&error).ok_or_else(|| failure::of(&error))?;
-                let mut bytes = Vec::new();
-                // Rows that were unpacked can be packed.
-                let _ = schemas::rows::pack(fold.values(version), &mut bytes);
-                refused.push(Refused {
-                    ordinal: version.ordinal,
-                    reason,
-                    bytes,
-                });
+    let mut history = match to.layout.mode.keeps_history() {
+        true => Some(History::new(tx, to, &routes, schema).map_err(fail)?),
+        false => None,
+    };
+    if let Some(history) = &mut history {
+        let all = read()?;
+        for version in &all.versions {
+            if let Err(error) = history.put(&all, version) {
+                refused.push(refusal(&all, version, to.first, &error)?);
+            }
+        }
+    }
+    if !to.layout.mode.keeps_current() {
+        return Ok(refused);
+    }
+    let out: BTreeSet<u64> = refused.iter().map(|row| row.ordinal).collect();
+    let all = read()?.newest(|version| !out.contains(&(to.first + version.ordinal)));
+    let mut target = Target::new(tx, lane, to, &routes, schema).map_err(fail)?;
+    for version in &all.versions {
+        if let Err(error) = target.put(&all, version) {
+            refused.push(refusal(&all, version, to.first, &error)?);
+            if let Some(history) = &mut history {
+                history.take_back(version).map_err(fail)?;
             }
         }
     }
     Ok(refused)
 }
 
+/// A row that was refused by its own fault.
+fn refusal(fold: &Fold<'_>, version: &Version, first: u64, error: &rusqlite::Error) -> Result<Refused> {
+    let reason = failure::of_row(error).ok_or_else(|| failure::of(error))?;
+    let mut bytes = Vec::new();
+    // Rows that were unpacked can be packed.
+    let _ = schemas::rows::pack(fold.values(version), &mut bytes);
+    Ok(Refused {
+        ordinal: first + version.ordinal,
+        reason,
+        bytes,
+    })
+}
+
+fn forms(schema: &RowSchema, routes: &Routes) -> Vec<Form> {
+    let form = |(column, kind): (&Column, &ColumnType)| Form {
+        text: is_text(kind),
+        midnight: column.kind == ColumnType::Date && *kind == ColumnType::Timestamp,
+    };
+    schema.columns.iter().zip(&routes.kinds).map(form).collect()
+}
+
+/// Binds the values of a row from the first parameter on, and says how many they were.
+fn bind(statement: &mut CachedStatement<'_>, values: &[Value<'_>], forms: &[Form]) -> rusqlite::Result<usize> {
+    for (index, (value, form)) in values.iter().zip(forms).enumerate() {
+        match value {
+            Value::Text(date) if form.midnight => {
+                statement.raw_bind_parameter(index + 1, midnight(date))?;
+            }
+            value => statement.raw_bind_parameter(index + 1, Cell(Some(value), form.text))?,
+        }
+    }
+    Ok(values.len())
+}
+
+/// A date as the time that it begins with, as databases convert it.
+fn midnight(date: &str) -> String {
+    match date.strip_suffix(" BC") {
+        _ if date.ends_with("infinity") || date.contains(':') => date.to_owned(),
+        Some(day) => format!("{day} 00:00:00 BC"),
+        None => format!("{date} 00:00:00"),
+    }
+}
+
+/// Every version, as it came.
+struct History<'tx> {
+    insert: CachedStatement<'tx>,
+    delete: CachedStatement<'tx>,
+    cells: Vec<Form>,
+    first: u64,
+    now: String,
+}
+
+impl<'tx> History<'tx> {
+    fn new(
+        tx: &'tx Transaction<'tx>,
+        to: &Tables<'_>,
+        routes: &Routes,
+        schema: &RowSchema,
+    ) -> rusqlite::Result<Self> {
+        let table = quoted(&to.layout.history);
+        let own = [EPOCH, NUMBER, ORDINAL, DELETED, STORED_AT];
+        let names: Vec<&str> = routes.names.iter().map(String::as_str).chain(own).collect();
+        Ok(Self {
+            insert: tx.prepare_cached(&format!(
+                "INSERT INTO {table} ({}) VALUES ({})",
+                listed(names.iter().copied()),
+                vec!["?"; names.len()].join(", ")
+            ))?,
+            delete: tx.prepare_cached(&format!(
+                "DELETE FROM {table} WHERE {EPOCH} = ?1 AND {NUMBER} = ?2 AND {ORDINAL} = ?3"
+            ))?,
+            cells: forms(schema, routes),
+            first: to.first,
+            now: Timestamp::now().to_string(),
+        })
+    }
+
+    fn put(&mut self, fold: &Fold<'_>, version: &Version) -> rusqlite::Result<()> {
+        let bound = bind(&mut self.insert, fold.values(version), &self.cells)?;
+        self.insert.raw_bind_parameter(bound + 1, version.place.epoch)?;
+        self.insert.raw_bind_parameter(bound + 2, int(version.place.number))?;
+        self.insert
+            .raw_bind_parameter(bound + 3, int(self.first + version.ordinal))?;
+        self.insert.raw_bind_parameter(bound + 4, version.deleted)?;
+        self.insert.raw_bind_parameter(bound + 5, &self.now)?;
+        self.insert.raw_execute().map(|_| ())
+    }
+
+    fn take_back(&mut self, version: &Version) -> rusqlite::Result<()> {
+        let ordinal = int(self.first + version.ordinal);
+        self.delete
+            .execute(params![version.place.epoch, int(version.place.number), ordinal])
+            .map(|_| ())
+    }
+}
+
 impl<'tx> Target<'tx> {
-    fn new(tx: &'tx Transaction<'tx>, lane: &'tx Lane, schema: &RowSchema) -> rusqlite::Result<Self> {
-        let table = quoted(lane.feed.as_str());
-        let names: Vec<&str> = schema
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .chain([EPOCH, NUMBER])
-            .collect();
-        let key: Vec<&str> = schema.key.iter().map(String::as_str).collect();
+    fn new(
+        tx: &'tx Transaction<'tx>,
+        lane: &'tx Lane,
+        to: &Tables<'_>,
+        routes: &Routes,
+        schema: &RowSchema,
+    ) -> rusqlite::Result<Self> {
+        let table = quoted(&to.layout.table);
+        let bound = || routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
+        // What does not come is NULL afterwards: a version is whole, whatever stood there before.
+        let names: Vec<&str> = bound().chain(routes.missing.iter().map(String::as_str)).collect();
+        let key: Vec<&str> = schema.key.iter().map(|name| to.layout.column(name)).collect();
         let sets: Vec<String> = names
             .iter()
             .filter(|name| !key.contains(name))
             .map(|name| format!("{0} = excluded.{0}", quoted(name)))
             .collect();
         let upsert = tx.prepare_cached(&format!(
-            "INSERT INTO {table} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {} \
+            "INSERT INTO {table} ({}) VALUES ({}{}) ON CONFLICT ({}) DO UPDATE SET {} \
              WHERE ({table}.{EPOCH}, {table}.{NUMBER}) < (excluded.{EPOCH}, excluded.{NUMBER})",
             listed(names.iter().copied()),
-            vec!["?"; names.len()].join(", "),
+            vec!["?"; bound().count()].join(", "),
+            ", NULL".repeat(routes.missing.len()),
             listed(key.iter().copied()),
             sets.join(", "),
         ))?;
         let matches: Vec<String> = key.iter().map(|name| format!("{} IS ?", quoted(name))).collect();
         let matches = matches.join(" AND ");
-        let with_tombstones = match schema.tombstone {
-            Some(_) => Some((
+        // A chunk from before the feed had a tombstone column must not pass by the tombstones of
+        // later ones.
+        let deletes = schema.tombstone.is_some() || to.shape.known.tombstone.is_some();
+        let with_tombstones = match deletes {
+            true => Some((
                 tx.prepare_cached(&format!("SELECT {EPOCH}, {NUMBER} FROM {table} WHERE {matches}"))?,
                 tx.prepare_cached(&format!("DELETE FROM {table} WHERE {matches}"))?,
             )),
-            None => None,
+            false => None,
         };
-        let keys = schema.key_indices().unwrap_or_default();
-        let text = schema
-            .columns
-            .iter()
-            .map(|column| is_text(&column.kind))
-            .collect();
         Ok(Self {
             tx,
             lane,
             upsert,
             with_tombstones,
-            keys,
-            text,
+            keys: schema.key_indices().unwrap_or_default(),
+            cells: forms(schema, routes),
         })
     }
 
@@ -115,7 +252,7 @@ impl<'tx> Target<'tx> {
         if let Some((find, delete)) = &mut self.with_tombstones {
             let key = |statement: &mut CachedStatement<'_>| -> rusqlite::Result<()> {
                 for (parameter, index) in self.keys.iter().enumerate() {
-                    let text = self.text.get(*index).copied().unwrap_or_default();
+                    let text = self.cells.get(*index).is_some_and(|form| form.text);
                     statement.raw_bind_parameter(parameter + 1, Cell(values.get(*index), text))?;
                 }
                 Ok(())
@@ -149,17 +286,9 @@ impl<'tx> Target<'tx> {
                 }
             }
         }
-        let mut parameter = 0;
-        for (index, value) in values.iter().enumerate() {
-            parameter = index + 1;
-            let text = self.text.get(index).copied().unwrap_or_default();
-            self.upsert
-                .raw_bind_parameter(parameter, Cell(Some(value), text))?;
-        }
-        self.upsert
-            .raw_bind_parameter(parameter + 1, version.place.epoch)?;
-        self.upsert
-            .raw_bind_parameter(parameter + 2, int(version.place.number))?;
+        let bound = bind(&mut self.upsert, values, &self.cells)?;
+        self.upsert.raw_bind_parameter(bound + 1, version.place.epoch)?;
+        self.upsert.raw_bind_parameter(bound + 2, int(version.place.number))?;
         self.upsert.raw_execute().map(|_| ())
     }
 }

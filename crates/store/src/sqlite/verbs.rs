@@ -5,69 +5,149 @@ use rusqlite::{Connection, Transaction, params};
 use schemas::name::Lane;
 
 use super::records::{self, int};
-use super::tables::{begin, change, commit};
-use super::{failure, quarantine, rows};
+use super::rows::Tables;
+use super::tables::{begin, commit};
+use super::{failure, quarantine, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
+use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, EntryState, needed};
 use crate::merge::last_passed;
-use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
-use crate::record::{LedgerRow, message_id, outcome, row_id};
-use crate::table::widen;
+use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
+use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::table::asked::Question;
+use crate::table::intake::intake;
+use crate::table::shape::Shape;
+use crate::table::{EPOCH, NUMBER, SUPERSEDED, quoted};
 
 /// Entries that the frontier takes at a time.
 const STRIDE: u32 = 2_000;
 
-pub(super) fn store(connection: &mut Connection, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+pub(super) fn store(
+    connection: &mut Connection,
+    layout: &Layout,
+    lane: &Lane,
+    arrivals: &[Arrival],
+) -> Result<Vec<Outcome>> {
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
     let links: Vec<ChunkLinks> = arrivals
         .iter()
         .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
         .collect();
-    let plan = plan(
-        &before.state,
-        &records::entries(&tx, lane, &needed(&links))?,
-        &links,
-    );
+    let entries = records::entries(&tx, lane, &needed(&links))?;
     let mut record = before.clone();
-    record.state = plan.lane;
+    let intake = loop {
+        let intake = intake(&record.given(lane, layout), &entries, arrivals);
+        let Some(change) = intake.change else { break intake };
+        steps::apply(&tx, layout, lane, record.shape.as_ref(), &change)?;
+        record.shape = Some(change.shape);
+    };
+    if let Some((place, changes)) = intake.asks {
+        record.ask(place, changes, Timestamp::now());
+    }
+    if intake.state != before.state {
+        record.state = intake.state;
+        open(&tx, &mut record)?;
+    }
     let mut outcomes = Vec::with_capacity(arrivals.len());
-    for (arrival, judgement) in arrivals.iter().zip(&plan.judgements) {
+    for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
-        match judgement {
-            Judgement::Store | Judgement::OpenEpoch { .. } => {
-                let widened = widen(lane, record.columns.as_ref(), &arrival.chunk.manifest.schema)?;
-                if record.columns.as_ref() != Some(&widened.known) {
-                    change(&tx, lane, record.columns.is_none(), &widened)?;
-                    record.columns = Some(widened.known);
-                }
-                let refused = rows::store(&tx, lane, arrival)?;
-                quarantined = refused.len() as u64;
-                for row in &refused {
-                    keep_row(&tx, lane, arrival, row)?;
-                }
-                records::note(
-                    &tx,
-                    lane,
-                    &LedgerRow::of(arrival, EntryState::Stored, quarantined),
-                )?;
-                quarantine::keep_rejects(&tx, lane, arrival)?;
-            }
-            Judgement::Superseded => {
-                records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
-            }
-            _ => {}
+        if verdict.stores() {
+            quarantined = store_chunk(&tx, layout, lane, record.shape.as_ref(), arrival)?;
+        } else if verdict.is_superseded() {
+            records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
-        outcomes.push(outcome(
-            judgement,
-            arrival.chunk.manifest.totals.rows,
-            quarantined,
-        ));
+        outcomes.push(verdict.outcome(arrival.chunk.manifest.totals.rows, quarantined));
     }
     records::save(&tx, lane, &record)?;
     commit(tx)?;
     Ok(outcomes)
+}
+
+/// Stores a chunk's rows and its entry; says how many rows were refused.
+fn store_chunk(
+    tx: &Transaction<'_>,
+    layout: &Layout,
+    lane: &Lane,
+    shape: Option<&Shape>,
+    arrival: &Arrival,
+) -> Result<u64> {
+    let refused = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
+        Some(shape) => {
+            let first = 0;
+            rows::store(tx, lane, &Tables { layout, shape, first }, arrival)?
+        }
+        None => Vec::new(),
+    };
+    let quarantined = refused.len() as u64;
+    for row in &refused {
+        keep_row(tx, lane, arrival, row)?;
+    }
+    records::note(tx, lane, &LedgerRow::of(arrival, EntryState::Stored, quarantined))?;
+    quarantine::keep_rejects(tx, lane, arrival)?;
+    Ok(quarantined)
+}
+
+/// A new epoch lifts what an old one's chunks asked, and leaves versions behind that stay in a
+/// history, marked.
+fn open(tx: &Transaction<'_>, record: &mut LaneRecord) -> Result<()> {
+    let epoch = record.state.epoch;
+    record.asked = record.asked.take().filter(|asked| asked.place.epoch >= epoch);
+    let opened = record.state.openings.get(&epoch).copied();
+    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
+    let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
+        return Ok(());
+    };
+    let (from, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
+    tx.execute(
+        &format!(
+            "UPDATE {} SET {SUPERSEDED} = 1 WHERE ({EPOCH}, {NUMBER}) > (?1, ?2) AND {EPOCH} < ?3 AND NOT {SUPERSEDED}",
+            quoted(&layout.history)
+        ),
+        params![from, int(number), epoch],
+    )
+    .map(|_| ())
+    .map_err(|error| failure::of(&error))
+}
+
+/// Every lane that waits for an operator's word.
+pub(super) fn asked(connection: &mut Connection) -> Result<Vec<(Lane, Question)>> {
+    let tx = begin(connection)?;
+    let mut waiting = Vec::new();
+    for lane in records::lanes(&tx)? {
+        if let Some(question) = records::lane(&tx, &lane)?.asked {
+            waiting.push((lane, question));
+        }
+    }
+    commit(tx)?;
+    Ok(waiting)
+}
+
+/// Takes an operator's word.
+pub(super) fn accept(connection: &mut Connection, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
+    let tx = begin(connection)?;
+    let mut record = records::lane(&tx, lane)?;
+    let accepted = record.accept();
+    if let Some(question) = &accepted {
+        tx.execute(
+            "INSERT INTO slacktide_changes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                lane.recipient.as_str(),
+                lane.feed.as_str(),
+                Timestamp::now().to_string(),
+                question.place.epoch,
+                int(question.place.number),
+                text(&question.changes)?,
+                answer.actor,
+                answer.reason,
+            ],
+        )
+        .map_err(|error| failure::of(&error))?;
+        records::save(&tx, lane, &record)?;
+    }
+    commit(tx)?;
+    Ok(accepted)
 }
 
 fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Refused) -> Result<()> {

@@ -12,11 +12,13 @@ use super::super::session::Session;
 use super::found;
 use crate::error::Result;
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
-use crate::merge::{Place, fold};
+use crate::layout::Layout;
+use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
-use crate::quarantine::{Became, By, Ending, Entry, chunk_of_row};
+use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row};
 use crate::record::{LaneRecord, broken};
+use crate::table::shape::{Fit, fit};
 
 fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
@@ -52,16 +54,27 @@ struct Tried {
 
 pub(super) async fn retry_rows(
     session: &mut Session,
-    schema: &str,
+    layout: &Layout,
     lane: &Lane,
     ids: &[String],
     by: &By,
 ) -> Result<Vec<Became>> {
     // Staging tables are made outside of the transaction, which could undo them.
+    let shape = records::lane(session, lane, Hold::Free)
+        .await?
+        .and_then(|record| record.shape);
     for id in ids {
         let content = found::content(session, lane, id).await?;
-        if let Some(manifest) = content.and_then(|content| content.manifest) {
-            stage(session, schema, lane, &manifest.schema).await?;
+        if let (Some(manifest), Some(shape), true) = (
+            content.and_then(|content| content.manifest),
+            &shape,
+            layout.mode.keeps_current(),
+        ) {
+            let (schema, place) = (&manifest.schema, Place::of_manifest(&manifest));
+            if fit(Some(shape), schema, place, layout, place) == Fit::Fits {
+                let routes = shape.routes(schema, place, layout);
+                stage(session, layout, lane, shape, schema, &routes).await?;
+            }
         }
     }
     session.run(BEGIN).await?;
@@ -78,7 +91,7 @@ pub(super) async fn retry_rows(
                 }
                 answer
             }
-            Ok(tried) => retry_row(session, schema, lane, tried, by).await?,
+            Ok(tried) => retry_row(session, layout, lane, &record, tried, by).await?,
         });
     }
     save_recount(session, lane, &record).await?;
@@ -113,32 +126,38 @@ async fn tried(
     })
 }
 
-async fn retry_row(session: &Session, schema: &str, lane: &Lane, tried: Tried, by: &By) -> Result<Became> {
+async fn retry_row(
+    session: &Session,
+    layout: &Layout,
+    lane: &Lane,
+    record: &LaneRecord,
+    tried: Tried,
+    by: &By,
+) -> Result<Became> {
     let Tried {
         entry,
         manifest,
         bytes,
     } = tried;
     let arrival = chunk_of_row(&entry, manifest, bytes);
-    let columns = &arrival.chunk.manifest.schema;
-    let folded = fold(columns, &[(0, &arrival)]).map_err(|_| broken("slacktide.quarantine"))?;
-    let key = folded
-        .versions
-        .first()
-        .map(|version| version.key.clone())
-        .unwrap_or_default();
-    // A chunk from before the feed had a tombstone column passes by the tombstones, which this
-    // row must not.
-    if columns.tombstone.is_some() || !buried(session, lane, &key, Place::of(&arrival)).await? {
-        let target = Target::new(session, schema, lane, columns)?;
-        let (refused, _) = target.store(session, &[(0, &arrival)], false).await?;
-        if let Some(row) = refused.into_iter().next() {
-            stays(session, lane, &entry.id, &row.reason).await?;
-            return Ok(Became::Stays { reason: row.reason });
-        }
+    let (columns, place) = (&arrival.chunk.manifest.schema, Place::of(&arrival));
+    let shape = record
+        .shape
+        .as_ref()
+        .filter(|shape| fit(Some(shape), columns, place, layout, place) == Fit::Fits);
+    let Some(shape) = shape else {
+        return Ok(Became::Never {
+            reason: NO_PLACE.to_owned(),
+        });
+    };
+    let routes = shape.routes(columns, place, layout);
+    let target = Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));
+    let (refused, _) = target.store(session, &[(0, &arrival)], false).await?;
+    if let Some(row) = refused.into_iter().next() {
+        stays(session, lane, &entry.id, &row.reason).await?;
+        return Ok(Became::Stays { reason: row.reason });
     }
     end(session, lane, &entry.id, Ending::Released, by).await?;
-    let place = Place::of(&arrival);
     pg(session
         .client
         .execute(
@@ -153,24 +172,6 @@ async fn retry_row(session: &Session, schema: &str, lane: &Lane, tried: Tried, b
         )
         .await)?;
     Ok(Became::Released { rows: 1, refused: 0 })
-}
-
-async fn buried(session: &Session, lane: &Lane, key: &[u8], place: Place) -> Result<bool> {
-    let row = pg(session
-        .client
-        .query_one(
-            "SELECT EXISTS (SELECT FROM slacktide.tombstones WHERE recipient = $1 AND feed = $2 AND key = $3 \
-             AND (epoch, number) >= ($4, $5))",
-            &[
-                &lane.recipient.as_str(),
-                &lane.feed.as_str(),
-                &key,
-                &small(place.epoch),
-                &int(place.number),
-            ],
-        )
-        .await)?;
-    pg(row.try_get(0))
 }
 
 pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {

@@ -7,15 +7,18 @@ use schemas::name::Lane;
 
 use super::super::records::{self, int};
 use super::super::tables::{begin, commit};
+use super::super::rows::Tables;
 use super::super::{failure, rows};
 use super::found;
 use crate::error::Result;
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
-use crate::merge::{Place, fold};
+use crate::layout::Layout;
+use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
-use crate::quarantine::{Became, By, Ending, Entry, chunk_of_row};
+use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row};
 use crate::record::{LaneRecord, broken};
+use crate::table::shape::{Fit, fit};
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
@@ -41,6 +44,7 @@ pub(super) fn judged(connection: &mut Connection, arrival: &Arrival) -> Result<J
 
 pub(super) fn retry_rows(
     connection: &mut Connection,
+    layout: &Layout,
     lane: &Lane,
     ids: &[String],
     by: &By,
@@ -49,14 +53,21 @@ pub(super) fn retry_rows(
     let record = records::lane(&tx, lane)?;
     let mut became = Vec::with_capacity(ids.len());
     for id in ids {
-        became.push(retry_row(&tx, lane, id, &record, by)?);
+        became.push(retry_row(&tx, layout, lane, id, &record, by)?);
     }
     save_recount(&tx, lane, record)?;
     commit(tx)?;
     Ok(became)
 }
 
-fn retry_row(tx: &Transaction<'_>, lane: &Lane, id: &str, record: &LaneRecord, by: &By) -> Result<Became> {
+fn retry_row(
+    tx: &Transaction<'_>,
+    layout: &Layout,
+    lane: &Lane,
+    id: &str,
+    record: &LaneRecord,
+    by: &By,
+) -> Result<Became> {
     let Some(entry) = found::one(tx, lane, id)? else {
         return Ok(Became::Unknown);
     };
@@ -77,19 +88,23 @@ fn retry_row(tx: &Transaction<'_>, lane: &Lane, id: &str, record: &LaneRecord, b
     let arrival = chunk_of_row(&entry, manifest, bytes);
     let place = Place::of(&arrival);
     let columns = &arrival.chunk.manifest.schema;
-    let folded = fold(columns, &[(0, &arrival)]).map_err(|_| broken("slacktide_quarantine"))?;
-    let key = folded
-        .versions
-        .first()
-        .map(|version| version.key.clone())
-        .unwrap_or_default();
-    // A chunk from before the feed had a tombstone column passes by the tombstones, which this
-    // row must not.
-    if columns.tombstone.is_some() || !buried(tx, lane, &key, place)? {
-        if let Some(row) = rows::store(tx, lane, &arrival)?.into_iter().next() {
-            note_reason(tx, lane, id, &row.reason)?;
-            return Ok(Became::Stays { reason: row.reason });
-        }
+    let shape = record
+        .shape
+        .as_ref()
+        .filter(|shape| fit(Some(shape), columns, place, layout, place) == Fit::Fits);
+    let Some(shape) = shape else {
+        return Ok(Became::Never {
+            reason: NO_PLACE.to_owned(),
+        });
+    };
+    let tables = Tables {
+        layout,
+        shape,
+        first: entry.ordinal.unwrap_or(0),
+    };
+    if let Some(row) = rows::store(tx, lane, &tables, &arrival)?.into_iter().next() {
+        note_reason(tx, lane, id, &row.reason)?;
+        return Ok(Became::Stays { reason: row.reason });
     }
     end(tx, lane, id, Ending::Released, by)?;
     sql(tx.execute(
@@ -103,21 +118,6 @@ fn retry_row(tx: &Transaction<'_>, lane: &Lane, id: &str, record: &LaneRecord, b
         ],
     ))?;
     Ok(Became::Released { rows: 1, refused: 0 })
-}
-
-fn buried(tx: &Transaction<'_>, lane: &Lane, key: &[u8], place: Place) -> Result<bool> {
-    sql(tx.query_row(
-        "SELECT EXISTS (SELECT 1 FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND key = ?3 \
-         AND (epoch, number) >= (?4, ?5))",
-        params![
-            lane.recipient.as_str(),
-            lane.feed.as_str(),
-            key,
-            place.epoch,
-            int(place.number)
-        ],
-        |row| row.get(0),
-    ))
 }
 
 pub(super) fn finish(connection: &mut Connection, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {

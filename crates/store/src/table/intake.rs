@@ -1,0 +1,171 @@
+//! PURE: the chunks of one call against ledger and tables: which are stored, which wait for an
+//! operator's word, and how the tables have to change first.
+//!
+//! The ledger is asked first: what is known, superseded or a fork asks nothing of the tables.
+
+use std::collections::BTreeMap;
+
+use schemas::name::Lane;
+
+use super::asked::{Asked, Question};
+use super::shape::{Change, Fit, Shape, fit};
+use crate::frontier::Frontier;
+use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, plan};
+use crate::merge::Place;
+use crate::port::{Arrival, Outcome};
+
+/// What a lane's record says.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// The lane.
+    pub lane: &'a Lane,
+    /// Its epochs and its stop.
+    pub state: &'a LaneState,
+    /// How far it is stored.
+    pub frontier: &'a Frontier,
+    /// What its tables look like.
+    pub shape: Option<&'a Shape>,
+    /// What it waits for.
+    pub asked: Option<&'a Question>,
+    /// Where its rows go.
+    pub layout: &'a Layout,
+}
+
+/// What to do with the chunks of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    /// One for each chunk, in order.
+    pub verdicts: Vec<Verdict>,
+    /// The lane afterwards.
+    pub state: LaneState,
+    /// How the tables have to change before any of it is done.
+    pub change: Option<Box<Change>>,
+    /// What somebody has to be asked, where the record does not say so yet.
+    pub asks: Option<(Place, Vec<Asked>)>,
+}
+
+/// What to do with one chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As the ledger says.
+    Judged(Judgement),
+    /// It waits: why.
+    Waits(String),
+}
+
+impl Verdict {
+    /// Whether its rows are stored.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        matches!(self, Self::Judged(Judgement::Store | Judgement::OpenEpoch { .. }))
+    }
+
+    /// Whether it is noted as left behind.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::Judged(Judgement::Superseded))
+    }
+
+    /// What a caller is told once it was carried out.
+    #[must_use]
+    pub fn outcome(&self, rows: u64, quarantined: u64) -> Outcome {
+        match self {
+            Self::Judged(judgement) => crate::record::outcome(judgement, rows, quarantined),
+            Self::Waits(reason) => Outcome::Stopped {
+                reason: reason.clone(),
+            },
+        }
+    }
+}
+
+/// Judges the chunks of one call. `entries` holds what the ledger has of them and their
+/// neighbours.
+#[must_use]
+pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[Arrival]) -> Intake {
+    let links: Vec<ChunkLinks> = arrivals
+        .iter()
+        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
+        .collect();
+    let mut order: Vec<usize> = (0..arrivals.len()).collect();
+    order.sort_by_key(|index| links.get(*index).map(|link| link.place));
+    let mut waits: BTreeMap<usize, String> = BTreeMap::new();
+    let mut asks: Option<(Place, Vec<Asked>)> = None;
+    'judged: loop {
+        let going: Vec<usize> = (0..arrivals.len()).filter(|index| !waits.contains_key(index)).collect();
+        let chosen: Vec<ChunkLinks> = going.iter().filter_map(|index| links.get(*index).cloned()).collect();
+        let Plan { judgements, lane: state } = plan(given.state, entries, &chosen);
+        let judged: BTreeMap<usize, Judgement> = going.into_iter().zip(judgements).collect();
+        for index in &order {
+            let (Some(Judgement::Store | Judgement::OpenEpoch { .. }), Some(arrival)) =
+                (judged.get(index), arrivals.get(*index))
+            else {
+                continue;
+            };
+            match fit_of(given, arrival) {
+                Fit::Fits => {}
+                Fit::Change(change) => {
+                    return Intake {
+                        verdicts: Vec::new(),
+                        state,
+                        change: Some(change),
+                        asks: None,
+                    };
+                }
+                Fit::Asks(changes) => {
+                    let place = Place::of(arrival);
+                    waits.insert(*index, told(given, place, &changes));
+                    if given.asked.is_none_or(|asked| place < asked.place)
+                        && asks.as_ref().is_none_or(|(first, _)| place < *first)
+                    {
+                        asks = Some((place, changes));
+                    }
+                    continue 'judged;
+                }
+                Fit::Waits => {
+                    let why = "its change of key was accepted, and waits until every chunk before it is stored";
+                    waits.insert(*index, why.to_owned());
+                    continue 'judged;
+                }
+                Fit::Never(why) => {
+                    waits.insert(*index, format!("feed {}: {why}", given.lane.feed));
+                    continue 'judged;
+                }
+            }
+        }
+        let mut judged = judged;
+        let verdict = |index| match (waits.remove(&index), judged.remove(&index)) {
+            (None, Some(judgement)) => Verdict::Judged(judgement),
+            (why, _) => Verdict::Waits(why.unwrap_or_default()),
+        };
+        return Intake {
+            verdicts: (0..arrivals.len()).map(verdict).collect(),
+            state,
+            change: None,
+            asks,
+        };
+    }
+}
+
+/// A chunk without rows asks nothing of the tables.
+fn fit_of(given: &Given<'_>, arrival: &Arrival) -> Fit {
+    if arrival.chunk.manifest.totals.rows == 0 {
+        return Fit::Fits;
+    }
+    fit(
+        given.shape,
+        &arrival.chunk.manifest.schema,
+        Place::of(arrival),
+        given.layout,
+        given.frontier.place(),
+    )
+}
+
+fn told(given: &Given<'_>, place: Place, changes: &[Asked]) -> String {
+    let question = Question {
+        place,
+        changes: changes.to_vec(),
+        since: jiff::Timestamp::UNIX_EPOCH,
+    };
+    given.asked.unwrap_or(&question).told(given.lane)
+}
