@@ -16,11 +16,11 @@ use crate::sign::kind;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealKeyError {
     /// The text is no nkey.
-    #[error("not an nkey: {0}; make one with `slacktide keys seal`")]
+    #[error("not an nkey: {0}; make one with `slacktide keys new`")]
     Malformed(String),
     /// An nkey of another kind.
     #[error(
-        "this is a {given} key, but a sealing key (seed SX…, public X…) is needed; `slacktide keys seal` writes it as seal.seed"
+        "this is a {given} key, but a sealing key (seed SX…, public X…) is needed; `slacktide keys new` writes it as seal.seed"
     )]
     WrongKind {
         /// The kind it is.

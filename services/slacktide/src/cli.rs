@@ -73,9 +73,9 @@ pub(crate) enum Command {
     /// Looks at a configuration file without using it.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Connection and signing keys.
+    /// Keys and certificates: a party's, or a whole test site's.
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(crate::commands::keys::KeysCommand),
     /// Says what is wrong before anything is touched, and how to mend it.
     #[command(after_help = "Example:\n  slacktide doctor --config config/social.toml")]
     Doctor {
@@ -90,9 +90,18 @@ pub(crate) enum Command {
     },
     /// Asks the agent of a configuration whether it does its work: exit code 0 when it does.
     Health(Config),
-    /// The operator's way on after a stop.
+    /// Both agents and the exchange in one screen: which side is behind, what is stopped, what to do.
+    #[command(after_help = crate::commands::status::EXIT_CODES)]
+    Status(crate::commands::status::StatusArgs),
+    /// Looks at feeds, and the operator's way on after a stop.
     #[command(subcommand)]
-    Feed(FeedCommand),
+    Feed(crate::commands::feed::FeedCommand),
+    /// Keeps a recipient's, a feed's or a person's rows back, until it is released. Signed and audited.
+    #[command(subcommand)]
+    Hold(crate::commands::hold::HoldCommand),
+    /// What could not be opened, stored or carried: looks at it, retries it, gives it up.
+    #[command(subcommand)]
+    Quarantine(crate::commands::quarantine::QuarantineCommand),
     /// When the core may be read: looks at the gate, and orders it.
     #[command(subcommand)]
     Gate(GateCommand),
@@ -185,58 +194,6 @@ pub(crate) enum ConfigCommand {
         #[command(flatten)]
         config: Config,
         /// Prints them as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Writes connect.seed, connect.pub, sign.seed and sign.pub; refuses to overwrite.
-    #[command(after_help = "Example:\n  slacktide keys new --out keys/")]
-    New {
-        /// The folder; it is made if it is not there.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Prints the public halves as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Where a new epoch goes on from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RewindFrom {
-    /// The receiver's last receipt.
-    Receipt,
-    /// The beginning: everything is sent again.
-    Beginning,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum FeedCommand {
-    /// Opens a new epoch of a feed for one recipient. Signed, chained, with actor and reason.
-    #[command(
-        after_help = "Example, after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml"
-    )]
-    Rewind {
-        /// The feed.
-        name: String,
-        /// For whom.
-        #[arg(long, value_name = "NAME")]
-        recipient: String,
-        /// Where it goes on from.
-        #[arg(long, value_enum)]
-        from: RewindFrom,
-        /// Who decides.
-        #[arg(long)]
-        actor: String,
-        /// Why.
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        config: Config,
-        /// Prints what was done as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -429,6 +386,8 @@ mod tests {
         ];
         assert!(Cli::try_parse_from(words).is_err());
         let whole = words.iter().chain(&["--actor", "a", "--reason", "b"]);
-        assert!(Cli::try_parse_from(whole).is_ok());
+        assert!(Cli::try_parse_from(whole.clone()).is_ok());
+        // From somewhere, or accepting where it stands; not both.
+        assert!(Cli::try_parse_from(whole.chain(&["--accept"])).is_err());
     }
 }

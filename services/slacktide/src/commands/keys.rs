@@ -1,80 +1,107 @@
-//! `slacktide keys new`.
+//! `slacktide keys new|site|renew`.
+//!
+//! - `arguments` what may be said
+//! - `files` writing a key or a certificate so that only its owner reads it
+//! - `certificates` the authority of a test site, and what it signs
+//! - `site` everything that a test site needs, wired together; `samples` its configuration files
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+mod arguments;
+mod certificates;
+mod files;
+mod samples;
+mod site;
+
 use std::path::Path;
 
 use runtime::exit::Exit;
+use schemas::seal::SealKey;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 
+use arguments::KeyKind;
+pub(crate) use arguments::KeysCommand;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// The public halves of a party's keys.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Public {
     /// For the exchange's account file, `U…`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) connect: String,
     /// For the other parties' `[trust]`, `A…`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) sign: String,
+    /// For the bureau's `[sealing]`, `X…`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) seal: String,
+}
+
+/// Runs one of them.
+pub(crate) fn run(command: KeysCommand) -> Outcome {
+    match command {
+        KeysCommand::New { out, only, json } => new(&out, &only, json),
+        KeysCommand::Site(args) => site::make(&args),
+        KeysCommand::Renew { site, days } => site::renew(&site, days),
+    }
 }
 
 /// Makes a party's keys and says where the public halves go.
-pub(crate) fn new(out: &Path, json: bool) -> Outcome {
-    let public = write_keys(out)?;
+fn new(out: &Path, only: &[KeyKind], json: bool) -> Outcome {
+    let public = write(out, only)?;
     if json {
         output::json(&public)?;
-    } else {
-        let out = out.display();
-        output::line(&format!(
-            "{out}/connect.seed, {out}/sign.seed   secret: keep them on this machine, mode 0600\n\
-             {out}/connect.pub   {}   for the exchange's account file\n\
-             {out}/sign.pub      {}   for the other parties' [trust]",
-            public.connect, public.sign
-        ));
+        return Ok(Exit::Done);
+    }
+    let shown = out.display();
+    for (name, key, goes) in [
+        ("connect", &public.connect, "for the exchange's account file"),
+        ("sign", &public.sign, "for the other parties' [trust]"),
+        ("seal", &public.seal, "a recipient's: for the bureau's [sealing] recipients"),
+    ] {
+        if !key.is_empty() {
+            output::line(&format!("{shown}/{name}.seed   secret: keep it on this machine, mode 0600"));
+            output::line(&format!("{shown}/{name}.pub    {key}   {goes}"));
+        }
     }
     Ok(Exit::Done)
 }
 
-/// Makes a connection key and a signing key in a folder. Nothing is ever overwritten.
+/// Makes all keys of a party in a folder. Nothing is ever overwritten.
 pub(crate) fn write_keys(out: &Path) -> Result<Public, Failure> {
-    let failed = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::usage(format!(
-            "{}: {error}; give a folder that you may write to and that holds no keys yet",
-            path.display()
-        ))
-    };
-    std::fs::create_dir_all(out).map_err(|error| failed(out, &error))?;
-    let names = ["connect.seed", "connect.pub", "sign.seed", "sign.pub"];
-    if let Some(path) = names.iter().map(|name| out.join(name)).find(|path| path.exists()) {
-        return Err(failed(&path, &"exists already, and a key is never overwritten"));
+    write(out, &[])
+}
+
+fn write(out: &Path, only: &[KeyKind]) -> Result<Public, Failure> {
+    let wanted = |kind| only.is_empty() || only.contains(&kind);
+    let internal = |error: &dyn std::fmt::Display| Failure::internal(&error);
+    let mut public = Public::default();
+    let mut texts = Vec::new();
+    if wanted(KeyKind::Connect) {
+        let key = nkeys::KeyPair::new_user();
+        public.connect = key.public_key();
+        texts.push(("connect", key.seed().map_err(|e| internal(&e))?, public.connect.clone()));
     }
-    let connect = nkeys::KeyPair::new_user();
-    let sign = SigningKey::generate();
-    let connect_seed = connect.seed().map_err(|error| Failure::internal(&error))?;
-    let sign_seed = sign.seed().map_err(|error| Failure::internal(&error))?;
-    let public = Public {
-        connect: connect.public_key(),
-        sign: sign.public().to_string(),
-    };
-    let texts = [
-        connect_seed,
-        public.connect.clone(),
-        sign_seed,
-        public.sign.clone(),
-    ];
-    for (name, text) in names.iter().zip(texts) {
-        let mode = if name.ends_with(".seed") { 0o600 } else { 0o644 };
-        let path = out.join(name);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&path)
-            .map_err(|error| failed(&path, &error))?;
-        writeln!(file, "{text}").map_err(|error| failed(&path, &error))?;
+    if wanted(KeyKind::Sign) {
+        let key = SigningKey::generate();
+        public.sign = key.public().to_string();
+        texts.push(("sign", key.seed().map_err(|e| internal(&e))?, public.sign.clone()));
     }
+    if wanted(KeyKind::Seal) {
+        let key = SealKey::generate().map_err(|e| internal(&e))?;
+        public.seal = key.public().to_string();
+        texts.push(("seal", key.seed().map_err(|e| internal(&e))?, public.seal.clone()));
+    }
+    let texts: Vec<(String, String)> = texts
+        .into_iter()
+        .flat_map(|(name, seed, public)| {
+            [
+                (format!("{name}.seed"), seed + "\n"),
+                (format!("{name}.pub"), public + "\n"),
+            ]
+        })
+        .collect();
+    files::write_new(out, &texts)?;
     Ok(public)
 }
 
@@ -85,11 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_files_seeds_for_the_owner_only_and_never_overwritten() -> Result<(), Box<dyn std::error::Error>> {
+    fn two_files_a_key_seeds_for_the_owner_only_and_never_overwritten() -> Result<(), Box<dyn std::error::Error>>
+    {
         let folder = tempfile::tempdir()?;
         let public = write_keys(folder.path())?;
-        assert!(public.connect.starts_with('U') && public.sign.starts_with('A'));
-        for (name, first) in [("connect.seed", "SU"), ("sign.seed", "SA")] {
+        assert!(public.connect.starts_with('U') && public.sign.starts_with('A') && public.seal.starts_with('X'));
+        for (name, first) in [("connect.seed", "SU"), ("sign.seed", "SA"), ("seal.seed", "SX")] {
             let path = folder.path().join(name);
             assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
             assert!(std::fs::read_to_string(path)?.starts_with(first));
@@ -99,6 +127,14 @@ mod tests {
             .map(|error| error.to_string())
             .unwrap_or_default();
         assert!(again.contains("connect.seed: exists already"), "{again}");
+        Ok(())
+    }
+
+    #[test]
+    fn one_kind_alone_for_a_change_of_keys() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        write(folder.path(), &[KeyKind::Seal])?;
+        assert!(folder.path().join("seal.seed").exists() && !folder.path().join("sign.seed").exists());
         Ok(())
     }
 }

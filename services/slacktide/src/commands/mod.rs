@@ -5,18 +5,21 @@ mod audit;
 mod commercial;
 mod config;
 mod exchange;
-mod feed;
+pub(crate) mod feed;
 pub(crate) mod gate;
 mod health;
+pub(crate) mod hold;
 mod idle_helper;
-mod keys;
+pub(crate) mod keys;
+pub(crate) mod quarantine;
 mod social;
+pub(crate) mod status;
 
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
 use crate::cli::HelperCommand;
-use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, FeedCommand, KeysCommand};
+use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand};
 use crate::failure::{Failure, Outcome};
 use crate::{demo, doctor};
 
@@ -57,32 +60,17 @@ pub(crate) fn run(command: Command) -> Outcome {
         }
         Command::Config(ConfigCommand::Check(at)) => config::check(&at.config),
         Command::Config(ConfigCommand::Show { config, json }) => config::show(&config.config, json),
-        Command::Keys(KeysCommand::New { out, json }) => keys::new(&out, json),
+        Command::Keys(command) => keys::run(command),
         Command::Doctor {
             config,
             offline,
             json,
         } => block_on(doctor::run(config.config, offline, json)),
-        Command::Feed(FeedCommand::Rewind {
-            name,
-            recipient,
-            from,
-            actor,
-            reason,
-            config,
-            json,
-        }) => {
-            let wish = feed::Wish {
-                name,
-                recipient,
-                from,
-                actor,
-                reason,
-                json,
-            };
-            block_on(feed::rewind(config.config, wish))
-        }
+        Command::Status(args) => block_on(status::run(args)),
+        Command::Feed(command) => block_on(feed::run(command)),
+        Command::Hold(command) => block_on(hold::run(command)),
         Command::Health(at) => block_on(health::run(at.config)),
+        Command::Quarantine(command) => block_on(quarantine::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),

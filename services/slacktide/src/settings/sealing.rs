@@ -62,7 +62,7 @@ impl SocialSealing {
             broken.push(Broken::new(
                 "sealing.seed",
                 "is missing, and without it positions would stand in clear beside sealed bodies",
-                "make a key with `slacktide keys seal` and name it: seed = { file = \"keys/seal.seed\" }",
+                "make a key with `slacktide keys new --only seal` and name it: seed = { file = \"keys/seal.seed\" }",
             ));
         }
         broken
