@@ -9,7 +9,7 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::Store;
+use store::{Quarantine, Store};
 
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
@@ -65,6 +65,11 @@ fn must_exist(path: &Path) -> Result<(), Failure> {
 
 /// The receiver; opens nothing yet.
 pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, Failure> {
+    Ok(quarantine(loaded)?)
+}
+
+/// The same with its quarantine.
+pub(crate) fn quarantine(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Quarantine>, Failure> {
     let table = &loaded.value.store;
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
@@ -107,6 +112,14 @@ pub(crate) fn plans(file: &SocialFile) -> Vec<FeedPlan> {
         recipients: feed.recipients.clone(),
     };
     file.feeds.iter().map(plan).collect()
+}
+
+/// By feed: the column that names a person.
+pub(crate) fn persons(file: &SocialFile) -> std::collections::BTreeMap<schemas::name::FeedName, String> {
+    let feeds = file.feeds.iter();
+    feeds
+        .filter_map(|feed| Some((feed.name.clone(), feed.person.clone()?)))
+        .collect()
 }
 
 /// Host and process, for people.

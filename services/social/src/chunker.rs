@@ -66,7 +66,9 @@ const MOST_CURSOR: usize = 8_192;
 #[derive(Debug, Clone)]
 enum Last {
     Nothing,
-    Row { start: usize },
+    Row {
+        start: usize,
+    },
     /// A row that is in no body: rejected, or kept back.
     Passed(Cursor),
 }

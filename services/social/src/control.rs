@@ -1,4 +1,4 @@
-//! Obeys the orders of operators: reads them each second, verifies, folds, and tells the gate.
+//! Obeys the orders of operators: reads them each second, verifies, folds, and tells the gate and the lanes.
 //!
 //! The gate stays shut until they were read once, for it might be paused. Afterwards the orders
 //! last known stay in force while the exchange cannot be reached or holds something that no
@@ -14,12 +14,14 @@ use jiff::Timestamp;
 use schemas::control::{self, Action, AnyAction, Control, Order};
 use schemas::name::{PartyName, SourceName};
 use schemas::sign::{PublicKey, SigningKey};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::{Act, append};
 use crate::epoch::Signatory;
+use crate::hold::Holds;
 use crate::order::{act_of, verified};
 
 /// How often orders are looked for.
@@ -35,6 +37,8 @@ pub struct ControlParts {
     pub exchange: Arc<dyn Exchange>,
     /// What obeys.
     pub gate: Gate,
+    /// Where lanes learn of holds; see [`Holds`].
+    pub holds: watch::Sender<Holds>,
     /// Whose orders count.
     pub party: PartyName,
     /// The source that the gate stands before.
@@ -108,7 +112,13 @@ impl Known {
         Ok(())
     }
 
-    /// The orders about this scope now, and what changed since the last call.
+    /// The holds now.
+    fn holds(&self, now: Timestamp) -> Holds {
+        let record = self.last.as_ref().map(|(_, control)| control);
+        Holds::of(record.into_iter().flat_map(|control| control::fold(control, now)))
+    }
+
+    /// The orders about this scope now, and what changed since the last call in them and in the holds.
     fn fold(&mut self, scope: &str, now: Timestamp) -> (Orders, Vec<Act>) {
         let mut orders = Orders::default();
         let mut in_force = BTreeMap::new();
@@ -117,14 +127,15 @@ impl Known {
         for order in record
             .into_iter()
             .flat_map(|control| control::fold(control, now))
-            .filter(|order| order.scope == scope)
+            .filter(|order| order.scope == scope || is_hold(order))
         {
             match order.action {
                 AnyAction::Known(Action::Pause) => orders.pause = Some(standing(order)),
                 AnyAction::Known(Action::Limit { duty_milli }) => {
                     orders.most = Some((f64::from(duty_milli.clamp(1, 1_000)) / 1e3, standing(order)));
                 }
-                AnyAction::Known(Action::Resume) | AnyAction::Other(_) => continue,
+                AnyAction::Known(Action::Hold(_)) => {}
+                AnyAction::Known(Action::Resume | Action::Release) | AnyAction::Other(_) => continue,
             }
             in_force.insert(order.id.clone(), order.clone());
         }
@@ -138,7 +149,9 @@ impl Known {
             if !order.holds(now) {
                 act.detail
                     .insert("cause".to_owned(), "its time is over".to_owned());
-            } else if let Some(newest) = newest {
+            } else if let Some(newest) =
+                newest.filter(|newest| newest.scope == order.scope || !is_hold(order))
+            {
                 act.actor.clone_from(&newest.actor);
                 act.reason.clone_from(&newest.reason);
                 act.detail
@@ -155,6 +168,10 @@ impl Known {
         self.in_force = in_force;
         (orders, acts)
     }
+}
+
+fn is_hold(order: &Order) -> bool {
+    matches!(order.action, AnyAction::Known(Action::Hold(_)))
 }
 
 fn standing(order: &Order) -> Standing {
@@ -231,10 +248,15 @@ impl Keeper {
             }
         };
         if !self.known.is_read {
-            self.parts.gate.give(Orders::unread(&trouble.unwrap_or_default()));
+            let why = trouble.unwrap_or_default();
+            self.tell(Holds::Unread(why.clone()));
+            self.parts.gate.give(Orders::unread(&why));
             return;
         }
-        let (orders, acts) = self.known.fold(&self.scope, Timestamp::now());
+        let now = Timestamp::now();
+        // First, so that a lane is held before the gate opens.
+        self.tell(self.known.holds(now));
+        let (orders, acts) = self.known.fold(&self.scope, now);
         self.parts.gate.give(orders);
         for act in acts {
             tracing::info!(
@@ -247,6 +269,14 @@ impl Keeper {
         }
         self.relief();
         self.write().await;
+    }
+
+    fn tell(&self, holds: Holds) {
+        self.parts.holds.send_if_modified(|before| {
+            let is_new = *before != holds;
+            *before = holds;
+            is_new
+        });
     }
 
     /// A trickle or a deadline window that begins or ends is an act with a name, too.

@@ -2,8 +2,8 @@
 //!
 //! It begins with an opening: a chunk without rows that names the chunk it goes on from, who
 //! decided it and why. It is made from the last receipt, which is what the receiver vouches
-//! for, and published by compare-and-set behind whatever the lane's tail is now. The running
-//! publisher loses one race by it, adopts it and reads on from the receipt's cursor.
+//! for, or from another place ([`From`]), and published by compare-and-set behind whatever the lane's
+//! tail is now. The running publisher loses one race by it, adopts it and reads on from its cursor.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Totals};
+use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Publisher, Totals};
 use schemas::name::{Lane, PartyName};
 use schemas::sign::SigningKey;
 
@@ -37,9 +37,31 @@ pub struct Order {
     pub definition: Digest,
     /// The columns, for a lane whose last chunk is gone from the exchange.
     pub schema: Option<RowSchema>,
-    /// Send everything again from the beginning instead of from the last receipt. Allowed
-    /// where there is no receipt; the receiver replaces its rows as they come.
-    pub from_start: bool,
+    /// Where it goes on from.
+    pub from: From,
+    /// The tail that the operator gives up, whoever signed it: SHA-256 of the message. The epoch
+    /// is opened behind it.
+    pub gives_up: Option<Digest>,
+}
+
+/// Where a new epoch goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// The receiver's last receipt.
+    Receipt,
+    /// The beginning: everything is sent again. Allowed where there is no receipt; the receiver replaces
+    /// its rows as they come.
+    Beginning,
+    /// Where the lane stands, with the definition as it is configured now.
+    Tail,
+    /// The position before this chunk: what was read since is sent again. Known for the lane's last chunk,
+    /// and for those where holds began to keep rows back.
+    Chunk {
+        /// Its epoch.
+        epoch: u32,
+        /// Its number.
+        number: u64,
+    },
 }
 
 /// Who signs, and for whom the audit entry stands.
@@ -103,6 +125,44 @@ pub enum EpochError {
         /// The lane.
         lane: Lane,
     },
+    /// The exchange holds less than the receiver signed for.
+    #[error(
+        "lane {lane}: the exchange's last chunk is behind the last receipt: it was restored or rewritten; find out what happened, then use --from receipt"
+    )]
+    Behind {
+        /// The lane.
+        lane: Lane,
+    },
+    /// Nothing changed, so there is nothing to accept.
+    #[error(
+        "lane {lane}: its last chunk was read by the definition as it is configured; there is nothing to accept"
+    )]
+    Unchanged {
+        /// The lane.
+        lane: Lane,
+    },
+    /// The new definition cannot go on where the old one stood.
+    #[error("lane {lane}: {what}; send everything again with --from beginning")]
+    NoWayOn {
+        /// The lane.
+        lane: Lane,
+        /// Why not.
+        what: String,
+    },
+    /// The position before a chunk is not known any more.
+    #[error(
+        "lane {lane}: the position before chunk {epoch}.{number} is not told by the lane's last chunk; {known}"
+    )]
+    NoChunk {
+        /// The lane.
+        lane: Lane,
+        /// Its epoch.
+        epoch: u32,
+        /// Its number.
+        number: u64,
+        /// What is.
+        known: String,
+    },
     /// Sealing failed.
     #[error("the opening could not be sealed: {0}")]
     Seal(String),
@@ -159,12 +219,12 @@ pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Optio
 /// How often a lost race is run again.
 const RACES: usize = 16;
 
-/// Opens a new epoch from the last receipt, and notes it in the audit chain first, so that
+/// Opens a new epoch, and notes it in the audit chain first, so that
 /// nothing is ever done that nobody answers for.
 ///
 /// # Errors
 /// [`EpochError`], each with what to do.
-pub async fn open_from_receipt(
+pub async fn open_epoch(
     exchange: &dyn Exchange,
     order: &Order,
     trust: &Trust,
@@ -180,13 +240,18 @@ pub async fn open_from_receipt(
             Some(stored) => Some(trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?),
             None => None,
         };
+        let mut passed_over = 0;
         let (expected, tail) = match exchange.last_chunk(lane).await? {
+            Some(stored) if order.gives_up == Some(Digest::of(&[&stored.bytes])) => {
+                passed_over = claimed_epoch(&stored.bytes);
+                (stored.sequence, None)
+            }
             // Nothing that could be a chunk: it has no place in any epoch, so there is nothing
             // of it to go on from. What reads as a chunk must be trusted, for its epoch counts.
             Some(stored) if chunk::place(&stored.bytes).is_none() => (stored.sequence, None),
             Some(stored) => {
-                let (manifest, _) = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
-                (stored.sequence, Some(manifest))
+                let tail = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
+                (stored.sequence, Some(tail))
             }
             None => (0, None),
         };
@@ -196,13 +261,23 @@ pub async fn open_from_receipt(
             head: receipt.head,
             cursor: receipt.cursor.clone(),
         });
-        let tail_epoch = tail.as_ref().map_or(0, |manifest| manifest.epoch);
+        let tail_epoch = tail.as_ref().map_or(passed_over, |(manifest, _)| manifest.epoch);
         let Plan {
             epoch,
             continues,
             cursor,
-        } = plan(signed.as_ref(), tail_epoch, order.from_start)
-            .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?;
+        } = match (order.from, &tail) {
+            (From::Receipt | From::Beginning, _) => {
+                plan(signed.as_ref(), tail_epoch, order.from == From::Beginning)
+                    .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?
+            }
+            (_, None) => return Err(EpochError::NoSchema { lane: lane.clone() }),
+            (from, Some((manifest, link))) => behind(order, from, manifest, *link, signed.as_ref())?,
+        };
+        let held_back = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
+            still_held_back(&manifest.totals.held_back, continues)
+        });
+        let tail = tail.map(|(manifest, _)| manifest);
         // What stopped the lane is seen here, and signed as it was: a definition that changed must
         // not read as a restored exchange for ever after.
         let changed = tail
@@ -224,6 +299,10 @@ pub async fn open_from_receipt(
                 reason: order.reason.clone(),
                 continues,
             }),
+            totals: Totals {
+                held_back,
+                ..Totals::default()
+            },
             ..opening(order, who, epoch, continues, cursor.clone(), schema)
         };
         let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
@@ -243,6 +322,88 @@ pub async fn open_from_receipt(
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
+}
+
+/// PURE: the plan of an epoch that goes on behind the tail, or from the position before a chunk.
+fn behind(
+    order: &Order,
+    from: From,
+    tail: &Manifest,
+    link: Link,
+    receipt: Option<&Basis>,
+) -> Result<Plan, EpochError> {
+    let lane = order.lane.clone();
+    if receipt.is_some_and(|receipt| (receipt.epoch, receipt.to) > (link.epoch, link.number)) {
+        return Err(EpochError::Behind { lane });
+    }
+    let plan = |continues, cursor| Plan {
+        epoch: link.epoch + 1,
+        continues,
+        cursor,
+    };
+    let is_changed = tail.definition != order.definition;
+    let From::Chunk { epoch, number } = from else {
+        return if is_changed {
+            Ok(plan(Some(link), tail.cursor_after.clone()))
+        } else {
+            Err(EpochError::Unchanged { lane })
+        };
+    };
+    if is_changed {
+        let what = "its definition changed since, and must be accepted first".to_owned();
+        return Err(EpochError::NoWayOn { lane, what });
+    }
+    let held = tail.totals.held_back.values();
+    if let Some(back) = held
+        .clone()
+        .find(|back| (back.epoch, back.number) == (epoch, number))
+    {
+        return Ok(plan(back.continues, back.cursor.clone()));
+    }
+    let previous = tail.previous.filter(|_| number > 1);
+    if let (true, Some(digest)) = ((link.epoch, link.number) == (epoch, number), previous) {
+        let before = Link {
+            epoch,
+            number: number - 1,
+            digest,
+        };
+        return Ok(plan(Some(before), tail.cursor_before.clone()));
+    }
+    let mut known: Vec<String> = held
+        .map(|back| format!("chunk:{}.{}", back.epoch, back.number))
+        .collect();
+    known.push(format!("chunk:{}.{}", link.epoch, link.number));
+    known.dedup();
+    let known = format!("give one of {}, or receipt, or beginning", known.join(", "));
+    Err(EpochError::NoChunk {
+        lane,
+        epoch,
+        number,
+        known,
+    })
+}
+
+/// PURE: what is still kept back when an epoch goes on from a chunk: what began after it is read again.
+fn still_held_back(
+    held_back: &BTreeMap<String, HeldBack>,
+    continues: Option<Link>,
+) -> BTreeMap<String, HeldBack> {
+    let Some(link) = continues else {
+        return BTreeMap::new();
+    };
+    held_back
+        .iter()
+        .filter(|(_, back)| (back.epoch, back.number) <= (link.epoch, link.number))
+        .map(|(id, back)| (id.clone(), back.clone()))
+        .collect()
+}
+
+/// The epoch that a given-up tail claims: whoever trusts it has that epoch, so it is not taken
+/// again. A forger must not use the numbers up.
+fn claimed_epoch(bytes: &[u8]) -> u32 {
+    const MOST: u32 = 1 << 20;
+    let claims = chunk::place(bytes).map_or(0, |(manifest, _)| manifest.epoch);
+    if claims < MOST { claims } else { 0 }
 }
 
 fn opening(
@@ -279,6 +440,7 @@ fn opening(
             plain_bytes: 0,
             encoding: String::new(),
             compression: String::new(),
+            sealing: None,
         },
         read_from: now,
         read_to: now,
@@ -302,6 +464,10 @@ async fn note(
         ("continues".to_owned(), from),
         ("definition".to_owned(), order.definition.to_string()),
     ]);
+    let gives_up = order
+        .gives_up
+        .map(|digest| ("gives_up".to_owned(), digest.to_string()));
+    let detail = detail.into_iter().chain(gives_up).collect();
     let act = Act {
         actor: order.actor.clone(),
         action: "epoch.open".to_owned(),
@@ -316,3 +482,6 @@ async fn note(
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 //! Recipients at equal cursors share one read of the core. One that lags is read for alone
 //! until it has caught up; as all groups read within the same fence in a round, the last round
 //! of the one that lagged ends where the others stand, and they go on together. The order of
-//! cursors is the database's, so only equality is ever asked.
+//! cursors is the database's, so only equality is ever asked. Lanes for which other rows are kept
+//! back never share.
 
 use schemas::cursor::Cursor;
 use schemas::load::Load;
@@ -55,7 +56,10 @@ pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, ChunkerError> {
             None => Some(group.chunker.position()?),
             Some(_) => None,
         };
-        match joined.iter_mut().find(|(other, _)| at.is_some() && *other == at) {
+        let fits = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
+            at.is_some() && *other == at && there.chunker.withhold() == group.chunker.withhold()
+        };
+        match joined.iter_mut().find(fits) {
             Some((_, other)) => {
                 other.members.extend(group.members);
                 other.drained &= group.drained;

@@ -4,6 +4,7 @@
 //! it, and the one after that is read. Whatever was prepared is dropped when the lane has to go
 //! on from elsewhere: the generation tells the reader, and tells old parcels from new ones.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,17 +15,23 @@ use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use runtime::said::Said;
 use schemas::cursor::Cursor;
+use schemas::manifest::HeldBack;
 use schemas::name::Lane;
+use schemas::person::PersonKey;
+use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::changed;
+use crate::hold::{self, HoldWatch, LaneHold, Withhold};
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
-use crate::seal::{Packed, SealedChunk};
+use crate::seal::{LaneSeal, Packed, SealedChunk};
 use crate::status::Board;
 use crate::step::{self, Action, Event, step};
-use crate::tail::{self, Trust};
+use crate::stop::StopReason;
+use crate::tail::{self, Beside, Trust};
 
 /// A block for a lane, read for this generation of it.
 #[derive(Debug, Clone)]
@@ -45,9 +52,12 @@ pub struct Position {
     /// Whether the exchange was read, whatever came of it: before that, a reader that is about
     /// to begin waits for this lane, so that lanes at equal cursors begin together.
     pub known: bool,
+    /// Which rows are to be kept back.
+    pub withhold: Option<Arc<Withhold>>,
 }
 
-type Call = Pin<Box<dyn Future<Output = Event> + Send>>;
+type Answer = (Event, Option<Beside>);
+type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
 type Sealing = JoinHandle<Result<SealedChunk, String>>;
 
 /// What a lane's executor is made of.
@@ -60,12 +70,24 @@ pub struct LaneParts {
     pub key: Arc<SigningKey>,
     /// Whose tail and receipts count.
     pub trust: Trust,
+    /// How chunks are sealed to the recipient; none: their bodies are in clear.
+    pub seal: Option<LaneSeal>,
+    /// What opens the lane's sealed positions.
+    pub own: SealRing,
     /// This life of this process.
     pub instance: String,
     /// The digest of the feed's definition.
     pub definition: schemas::digest::Digest,
     /// The lease.
     pub lease: LeaseWatch,
+    /// What operators hold.
+    pub holds: HoldWatch,
+    /// The column that names a person, where the feed says so.
+    pub person: Option<String>,
+    /// Tells persons by their marks.
+    pub person_key: Option<Arc<PersonKey>>,
+    /// What the feed is now, for people: see [`changed`].
+    pub now: changed::Now,
     /// Where it shows what it does.
     pub board: Board,
     /// How long between looks at a stopped lane.
@@ -87,6 +109,13 @@ pub struct LaneWorker {
     flight: Option<SealedChunk>,
     sealing: Option<Sealing>,
     sealed: Option<SealedChunk>,
+    /// What holds mean for it, while it works.
+    hold: LaneHold,
+    /// Where holds began to keep rows back, as the last chunk sealed here says, or the tail.
+    held_back: BTreeMap<String, HeldBack>,
+    /// What stood beside the tail that was read last.
+    beside: Beside,
+    receipts_said: Said,
     failures: u32,
     /// What was said of reading, and of publishing and stops: a lane that may not publish can be read all the same.
     said: [Said; 2],
@@ -110,6 +139,10 @@ impl LaneWorker {
             flight: None,
             sealing: None,
             sealed: None,
+            hold: LaneHold::Free(None),
+            held_back: BTreeMap::new(),
+            beside: Beside::default(),
+            receipts_said: Said::default(),
             failures: 0,
             said: Default::default(),
         };
@@ -119,20 +152,59 @@ impl LaneWorker {
     /// Runs until the reader has closed its end and everything it sent is published or void.
     pub async fn run(mut self) {
         let mut lease = self.parts.lease.clone();
+        let mut holds = self.parts.holds.clone();
+        let mut rested = false;
         while !self.closed {
+            let judging = self.judging();
+            let hold = judging.judge(&self.parts.holds);
+            self.hold = hold.clone();
+            if let LaneHold::Held(why) = &hold {
+                // Once: each void tells the reader to look again.
+                if !std::mem::replace(&mut rested, true) {
+                    self.void(None);
+                }
+                self.show_held(why);
+                tokio::select! {
+                    () = otherwise_than(&hold, &judging, &mut holds) => {}
+                    parcel = self.inbox.recv() => self.closed |= parcel.is_none(),
+                }
+                continue;
+            }
+            rested = false;
             let term = tokio::select! {
                 term = lease.held() => term,
+                () = otherwise_than(&hold, &judging, &mut holds) => continue,
                 parcel = self.inbox.recv() => { self.closed |= parcel.is_none(); continue }
             };
             self.decide(Event::Begin);
             tokio::select! {
                 () = lease.over(term) => {}
+                // What was read and not published is void, even where its publish is under way:
+                // the exchange is read anew before anything else is published.
+                () = otherwise_than(&hold, &judging, &mut holds) => {}
                 () = self.work() => return,
             }
             self.decide(Event::LeaseLost);
             self.void(None);
             self.position.send_modify(|position| position.known = false);
         }
+    }
+
+    fn judging(&self) -> Judging {
+        Judging {
+            lane: self.parts.lane.clone(),
+            person: self.parts.person.clone(),
+            key: self.parts.person_key.clone(),
+        }
+    }
+
+    fn show_held(&self, why: &str) {
+        self.parts.board.lane(&self.parts.lane, |status| {
+            if status.held.as_deref() != Some(why) {
+                status.state = format!("held: {why}");
+                (status.held, status.stopped, status.stopped_by) = (Some(why.to_owned()), false, None);
+            }
+        });
     }
 
     /// Everything while the lease is held.
@@ -149,7 +221,14 @@ impl LaneWorker {
                 return;
             }
             tokio::select! {
-                event = answer(&mut self.call) => { self.call = None; self.decide(event); self.offer(); }
+                (event, beside) = answer(&mut self.call) => {
+                    self.call = None;
+                    if let Some(beside) = beside {
+                        self.beside(beside);
+                    }
+                    self.decide(event);
+                    self.offer();
+                }
                 sealed = ended(&mut self.sealing) => { self.sealing = None; self.take_sealed(sealed); }
                 parcel = self.inbox.recv(), if wants => match parcel {
                     None => self.closed = true,
@@ -181,11 +260,12 @@ impl LaneWorker {
             status.unpublished_since.get_or_insert(since);
         });
         let (lane, key) = (self.parts.lane.clone(), Arc::clone(&self.parts.key));
-        let instance = self.parts.instance.clone();
+        let (instance, seal) = (self.parts.instance.clone(), self.parts.seal.clone());
+        let held_back = self.held_back.clone();
         self.sealing = Some(tokio::task::spawn_blocking(move || {
             parcel
                 .packed
-                .seal(&lane, place, &instance, &key)
+                .seal_to(&lane, place, &instance, &key, seal.as_ref(), &held_back)
                 .map_err(|error| error.to_string())
         }));
     }
@@ -193,6 +273,7 @@ impl LaneWorker {
     fn take_sealed(&mut self, sealed: Result<SealedChunk, String>) {
         match sealed {
             Ok(chunk) => {
+                self.held_back.clone_from(&chunk.held_back);
                 self.sealed = Some(chunk);
                 self.offer();
             }
@@ -224,14 +305,50 @@ impl LaneWorker {
             self.act(action);
         }
         let (text, stopped) = match self.state.stopped() {
-            Some(reason) => (reason.to_string(), true),
-            None => (self.state.state().to_owned(), false),
+            Some(reason) => (self.told(reason), Some(reason.kind())),
+            None => (self.state.state().to_owned(), None),
         };
         let last = self.state.last();
         self.parts.board.lane(&self.parts.lane, |status| {
-            (status.state, status.stopped) = (text, stopped);
+            (status.state, status.stopped, status.stopped_by) = (text, stopped.is_some(), stopped);
+            status.held = None;
             (status.epoch, status.number) = last.map_or((0, 0), |link| (link.epoch, link.number));
         });
+    }
+
+    /// A stop in the operator's words.
+    fn told(&self, reason: &StopReason) -> String {
+        match (reason, &self.beside.schema) {
+            (StopReason::DefinitionChanged, Some(before)) => {
+                let columns = self.parts.board.columns(&self.parts.lane.feed);
+                changed::told(
+                    &self.parts.lane,
+                    (before, self.beside.definition),
+                    (&self.parts.now, self.parts.definition),
+                    columns.as_ref(),
+                )
+            }
+            _ => reason.to_string(),
+        }
+    }
+
+    fn beside(&mut self, beside: Beside) {
+        match &beside.receipt_trouble {
+            Some(error) if self.receipts_said.is_news(error) => {
+                tracing::warn!(lane = %self.parts.lane, error, "the lane's last receipt is not used");
+            }
+            Some(_) => {}
+            None => {
+                if self.receipts_said.over().is_some() {
+                    tracing::info!(lane = %self.parts.lane, "the lane's receipts are used again");
+                }
+            }
+        }
+        self.parts.board.lane(&self.parts.lane, |status| {
+            status.receiver_stopped.clone_from(&beside.receiver_stopped);
+            status.held_back.clone_from(&beside.held_back);
+        });
+        self.beside = beside;
     }
 
     fn note(&mut self, event: &Event) {
@@ -270,9 +387,12 @@ impl LaneWorker {
             Action::ReadTail { backed_off } => {
                 let (exchange, lane) = (Arc::clone(&self.parts.exchange), self.parts.lane.clone());
                 let (trust, wait) = (self.parts.trust.clone(), self.wait(backed_off));
+                let own = self.parts.own.clone();
                 self.call = Some(Box::pin(async move {
                     tokio::time::sleep(wait).await;
-                    tail::read(exchange.as_ref(), &lane, &trust).await
+                    let (event, beside) = tail::read(exchange.as_ref(), &lane, &trust, &own).await;
+                    let is_read = matches!(event, Event::TailRead { .. });
+                    (event, is_read.then_some(beside))
                 }));
             }
             Action::Publish { expect, backed_off } => {
@@ -283,7 +403,10 @@ impl LaneWorker {
                 let (lease, wait) = (self.parts.lease.clone(), self.wait(backed_off));
                 self.call = Some(Box::pin(async move {
                     tokio::time::sleep(wait).await;
-                    publish(exchange.as_ref(), &lane, bytes, expect, &lease).await
+                    (
+                        publish(exchange.as_ref(), &lane, bytes, expect, &lease).await,
+                        None,
+                    )
                 }));
             }
             Action::Stored => {
@@ -295,11 +418,13 @@ impl LaneWorker {
                 self.parts
                     .board
                     .lane(&self.parts.lane, |status| status.adoptions += 1);
+                self.held_back.clone_from(&self.beside.held_back);
                 self.void(Some(cursor));
             }
             Action::Stop(reason) => {
-                if self.said[1].is_news(&reason.to_string()) {
-                    tracing::error!(lane = %self.parts.lane, %reason, "lane stopped");
+                let reason = self.told(&reason);
+                if self.said[1].is_news(&reason) {
+                    tracing::error!(lane = %self.parts.lane, reason, "lane stopped");
                 }
                 self.void(None);
             }
@@ -313,6 +438,9 @@ impl LaneWorker {
             status.chunks += 1;
             status.rows += chunk.rows;
             status.bytes += chunk.bytes.len() as u64;
+            status.withheld += chunk.withheld;
+            status.rejects += chunk.rejects;
+            status.held_back = chunk.held_back;
             status.published_at = Some(Timestamp::now());
             status.unpublished_since = None;
             status.last_error = None;
@@ -329,7 +457,12 @@ impl LaneWorker {
             .board
             .lane(&self.parts.lane, |status| status.unpublished_since = None);
         self.follows = from.clone().flatten();
+        let withhold = match &self.hold {
+            LaneHold::Free(withhold) => withhold.clone(),
+            LaneHold::Held(_) => None,
+        };
         self.position.send_modify(|position| {
+            position.withhold = withhold;
             position.generation += 1;
             position.from = from;
             position.known = true;
@@ -341,6 +474,38 @@ impl LaneWorker {
             retry::after(self.failures)
         } else {
             Duration::ZERO
+        }
+    }
+}
+
+/// What it takes to judge holds.
+struct Judging {
+    lane: Lane,
+    person: Option<String>,
+    key: Option<Arc<PersonKey>>,
+}
+
+impl Judging {
+    fn judge(&self, holds: &HoldWatch) -> LaneHold {
+        hold::judge(
+            &holds.borrow(),
+            &self.lane,
+            self.person.as_deref(),
+            self.key.as_ref(),
+        )
+    }
+}
+
+/// Waits until holds mean something else.
+async fn otherwise_than(hold: &LaneHold, judging: &Judging, holds: &mut HoldWatch) {
+    loop {
+        holds.mark_unchanged();
+        if judging.judge(holds) != *hold {
+            return;
+        }
+        // Whoever told of them has ended: what was told last stays.
+        if holds.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -362,7 +527,7 @@ async fn publish(
     }
 }
 
-async fn answer(call: &mut Option<Call>) -> Event {
+async fn answer(call: &mut Option<Call>) -> Answer {
     match call {
         Some(call) => call.await,
         None => std::future::pending().await,

@@ -2,25 +2,30 @@
 //!
 //! What decides is pure; what acts carries it out:
 //!
-//! - one lane: [`step`] PURE, with [`stop`] why it stands still; [`lane`] its executor, which
+//! - one lane: [`step`] PURE, with [`stop`] why it stands still and [`changed`] what a changed
+//!   definition changed; [`lane`] its executor, which
 //!   reads the exchange back with [`tail`] and makes chunks with [`seal`]
 //! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor, which
 //!   holds the [`lane_end`]s
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
-//!   [`control`] obeys; [`act`] writes it into an audit chain
+//!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
+//!   [`notice`] tells each recipient why its lanes stand still
 //! - all of it: [`run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
 //!   wait before trying again
 
 pub mod act;
+pub mod changed;
 pub mod chunker;
 pub mod control;
 pub mod epoch;
 pub mod group;
+pub mod hold;
 pub mod lane;
 pub mod lane_end;
 pub mod lease;
 pub mod lease_keeper;
+pub mod notice;
 pub mod options;
 pub mod order;
 pub mod publisher;
@@ -34,5 +39,5 @@ pub mod stop;
 pub mod tail;
 
 pub use options::{PublisherOptions, SocialOptions};
-pub use run::{FeedPlan, Social, SocialError, SocialParts, SocialView, new_instance, run};
+pub use run::{FeedPlan, Holding, Social, SocialError, SocialParts, SocialView, new_instance, run};
 pub use status::SocialStatus;

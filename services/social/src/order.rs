@@ -19,7 +19,7 @@ use crate::epoch::Signatory;
 /// What the operator wants.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// What it is about; see [`control::gate_of`].
+    /// What it is about; see [`control::gate_of`] and [`control::hold_of`]. A new hold makes its own.
     pub scope: String,
     /// What it does.
     pub action: Action,
@@ -43,9 +43,9 @@ pub enum OrderError {
     /// Something said is missing or out of bounds.
     #[error("{0}")]
     Wrong(String),
-    /// The record at the exchange does not verify, and a limit alone cannot take its place.
+    /// The record at the exchange does not verify, and only a pause can take its place.
     #[error(
-        "the orders at the exchange cannot be verified ({0}), so nobody knows what a limit would be added to: pause or resume first"
+        "the orders at the exchange cannot be verified ({0}), so nobody knows what this would be added to: `slacktide gate pause` first, give holds and limits again, then resume"
     )]
     Unverifiable(String),
     /// Too many at once.
@@ -98,11 +98,12 @@ pub async fn give(
             None => (1, None, Vec::new()),
             Some(stored) => match verified(stored, who.party, trusted) {
                 Ok((control, digest)) => (control.number + 1, Some(digest), control.orders),
-                Err(why) if matches!(wish.action, Action::Limit { .. }) => {
+                // Whatever else is ordered would silently drop a pause or a hold.
+                Err(why) if wish.action != Action::Pause => {
                     return Err(OrderError::Unverifiable(why));
                 }
                 Err(why) => {
-                    tracing::warn!(%why, "the orders at the exchange cannot be verified; this one takes the place of all");
+                    tracing::warn!(%why, "the orders at the exchange cannot be verified; this one takes the place of all: give holds and limits again before `gate resume`");
                     (after_unknown(stored), None, Vec::new())
                 }
             },
@@ -160,9 +161,14 @@ fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
                 .map_err(|_| OrderError::Wrong("it would hold for longer than time goes".to_owned()))?,
         ),
     };
+    let id = format!("{:016x}", rand::random::<u64>());
     Ok(Order {
-        id: format!("{:016x}", rand::random::<u64>()),
-        scope: wish.scope.clone(),
+        scope: match wish.action {
+            // Each hold is one of its own.
+            Action::Hold(_) => control::hold_of(&id),
+            _ => wish.scope.clone(),
+        },
+        id,
         action: AnyAction::Known(wish.action.clone()),
         actor: said("the actor", &wish.actor, MOST_ACTOR)?,
         reason: said("the reason", &wish.reason, MOST_REASON)?,
@@ -183,9 +189,27 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
     if let AnyAction::Known(Action::Limit { duty_milli }) = order.action {
         detail.insert("duty_milli".to_owned(), duty_milli.to_string());
     }
+    if let AnyAction::Known(Action::Hold(hold)) = &order.action {
+        let names = |names: Vec<&str>| match names.as_slice() {
+            [] => "all".to_owned(),
+            names => names.join(", "),
+        };
+        let recipients = hold.recipients.iter().map(|name| name.as_str()).collect();
+        let feeds = hold.feeds.iter().map(|name| name.as_str()).collect();
+        detail.insert("recipients".to_owned(), names(recipients));
+        detail.insert("feeds".to_owned(), names(feeds));
+        if let Some(mark) = &hold.person {
+            detail.insert("person".to_owned(), mark.digest.to_string());
+        }
+    }
+    let action = match &order.action {
+        AnyAction::Known(Action::Hold(_)) => action.to_owned(),
+        AnyAction::Known(Action::Release) => format!("hold.{action}"),
+        _ => format!("gate.{action}"),
+    };
     Act {
         actor: order.actor.clone(),
-        action: format!("gate.{action}"),
+        action,
         reason: order.reason.clone(),
         detail,
     }

@@ -135,7 +135,11 @@ impl Publisher {
             return Turn::Rest(LANES_TOGETHER);
         }
         if self.follow_lanes().is_none() {
-            self.state("waiting for the exchange");
+            // What a changed definition changed is told by the columns, too.
+            if self.schema.is_none() && self.parts.board.is_changed(&self.parts.definition.name) {
+                return self.open(stop).await;
+            }
+            self.state("waiting for the lanes");
             return Turn::Rest(Duration::from_secs(1));
         }
         if self.reader.is_none() {
@@ -215,7 +219,9 @@ impl Publisher {
                 continue;
             };
             let feed = &self.parts.definition;
-            match Chunker::new(schema, &feed.cursor, &feed.money, from) {
+            let made = Chunker::new(schema, &feed.cursor, &feed.money, from)
+                .and_then(|chunker| chunker.withholding(position.withhold));
+            match made {
                 Ok(chunker) => self.groups.push(Group {
                     members: vec![Member {
                         lane,
@@ -287,6 +293,10 @@ impl Publisher {
         match self.parts.source.open_feed(&self.parts.definition, &permit).await {
             Ok(reader) => {
                 self.schema = Some(Arc::new(reader.schema().clone()));
+                let columns = reader.schema().clone();
+                self.parts
+                    .board
+                    .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
                 self.reader = Some(reader);
                 self.failures = 0;
                 Turn::Go

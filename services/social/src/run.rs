@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use exchange::Exchange;
 use gate::Gate;
-use schemas::name::{Lane, RecipientName, SourceName};
+use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use schemas::person::PersonKey;
 use schemas::sign::{PublicKey, SigningKey};
 use source::{FeedDefinition, Source};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::changed;
+use crate::hold::{self, HoldWatch};
 use crate::lane::{LaneParts, LaneWorker};
 use crate::lane_end::LaneEnd;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
+use crate::notice;
 use crate::options::SocialOptions;
 use crate::publisher::{FeedParts, Publisher};
+use crate::seal::SealingKeys;
 use crate::status::{Board, LeaseStatus, SocialStatus};
 use crate::tail::Trust;
 
@@ -63,9 +68,21 @@ pub fn new_instance() -> String {
 /// The agent, ready to run.
 pub struct Social {
     parts: SocialParts,
+    sealing: SealingKeys,
+    holding: Holding,
+    party: Option<PartyName>,
     board: Board,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
+}
+
+/// What operators hold, and how persons are told.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The holds; see [`crate::control`].
+    pub holds: HoldWatch,
+    /// By feed: the column that names a person.
+    pub persons: BTreeMap<FeedName, String>,
 }
 
 /// The agent as others may look at it while it runs.
@@ -123,10 +140,37 @@ impl Social {
         );
         Ok(Self {
             parts,
+            sealing: SealingKeys::default(),
+            holding: Holding {
+                holds: hold::none(),
+                persons: BTreeMap::new(),
+            },
+            party: None,
             board,
             lease,
             keeper,
         })
+    }
+
+    /// The same with bodies sealed to recipients.
+    #[must_use]
+    pub fn sealing(mut self, keys: SealingKeys) -> Self {
+        self.sealing = keys;
+        self
+    }
+
+    /// The same obeying holds.
+    #[must_use]
+    pub fn holding(mut self, holding: Holding) -> Self {
+        self.holding = holding;
+        self
+    }
+
+    /// The same telling each recipient, in the audit chain of this party, why its lanes stand still.
+    #[must_use]
+    pub fn telling(mut self, party: PartyName) -> Self {
+        self.party = Some(party);
+        self
     }
 
     /// A look at it that outlives the call of [`Social::run`].
@@ -149,10 +193,14 @@ impl Social {
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
         let Self {
             parts,
+            sealing,
+            holding,
+            party,
             board,
             lease,
             keeper,
         } = self;
+        let person_key = PersonKey::of(&parts.key).ok().map(Arc::new);
         let release = CancellationToken::new();
         let mut keepers = JoinSet::new();
         keepers.spawn(keeper.run(release.clone()));
@@ -161,8 +209,10 @@ impl Social {
         for plan in &parts.feeds {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
-                let (worker, outbox, position) =
-                    LaneWorker::new(lane_parts(&parts, plan, recipient, &lease, &board));
+                let (worker, outbox, position) = LaneWorker::new(LaneParts {
+                    person_key: person_key.clone(),
+                    ..lane_parts(&parts, plan, recipient, &sealing, &holding, &lease, &board)
+                });
                 lanes.spawn(worker.run());
                 ends.push(LaneEnd { position, outbox });
             }
@@ -177,6 +227,26 @@ impl Social {
             });
             readers.spawn(publisher.run(reading.clone()));
         }
+        let telling = party.map(|party| {
+            tokio::spawn(notice::keep(notice::NoticeParts {
+                exchange: Arc::clone(&parts.exchange),
+                party,
+                key: Arc::clone(&parts.key),
+                instance: parts.instance.clone(),
+                lease: lease.clone(),
+                board: board.clone(),
+                lanes: parts
+                    .feeds
+                    .iter()
+                    .flat_map(|plan| {
+                        plan.recipients.iter().map(|recipient| Lane {
+                            recipient: recipient.clone(),
+                            feed: plan.definition.name.clone(),
+                        })
+                    })
+                    .collect(),
+            }))
+        });
         let dropping = tokio::spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
         // A part that ends while nobody asked for it has panicked: stop the rest in order.
         let mut result = Ok(());
@@ -187,6 +257,9 @@ impl Social {
             Some(end) = lanes.join_next() => result = Err(unexpected(end)),
         }
         dropping.abort();
+        if let Some(telling) = telling {
+            telling.abort();
+        }
         reading.cancel();
         let in_order = async {
             while readers.join_next().await.is_some() {}
@@ -230,6 +303,8 @@ fn lane_parts(
     parts: &SocialParts,
     plan: &FeedPlan,
     recipient: &RecipientName,
+    sealing: &SealingKeys,
+    holding: &Holding,
     lease: &LeaseWatch,
     board: &Board,
 ) -> LaneParts {
@@ -244,9 +319,15 @@ fn lane_parts(
         exchange: Arc::clone(&parts.exchange),
         key: Arc::clone(&parts.key),
         trust: Trust { chunks, receipts },
+        seal: sealing.lane(recipient),
+        own: sealing.own.clone(),
         instance: parts.instance.clone(),
         definition: plan.definition.digest(),
         lease: lease.clone(),
+        holds: holding.holds.clone(),
+        person: holding.persons.get(&plan.definition.name).cloned(),
+        person_key: None,
+        now: changed::Now::of(&plan.definition),
         board: board.clone(),
         recheck: parts.options.publisher.recheck,
         check: parts.options.publisher.check,

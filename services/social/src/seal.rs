@@ -1,9 +1,10 @@
 //! PURE but for its cost: a read block becomes a signed chunk in a place of a chain.
 //!
-//! The recipients of a feed share one read and one compression; only manifest and signature
-//! are each lane's own. Compressing and signing take milliseconds of CPU, so callers do it off
+//! The recipients of a feed share one read and one compression; only manifest, seal and
+//! signature are each lane's own. Compressing and signing take milliseconds of CPU, so callers do it off
 //! the asynchronous threads.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,14 +12,17 @@ use jiff::Timestamp;
 use schemas::body::{self, BodyError, BodyForm};
 use schemas::chunk::ChunkError;
 use schemas::column::RowSchema;
+use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Link, Manifest, Publisher};
-use schemas::name::Lane;
+use schemas::manifest::{Algorithms, HeldBack, Link, Manifest, Publisher};
+use schemas::name::{Lane, RecipientName};
+use schemas::seal::{SealKey, SealPublicKey, SealRing, parcel, position};
 use schemas::sign::SigningKey;
 
 use crate::chunker::Block;
+use crate::hold;
 use crate::step::{Offer, Place};
 
 /// A block with everything that is the same for all recipients.
@@ -44,8 +48,45 @@ pub struct SealedChunk {
     pub offer: Offer,
     /// Rows in it.
     pub rows: u64,
+    /// Rows that could not be carried.
+    pub rejects: u64,
+    /// Rows in its range that holds keep back.
+    pub withheld: u64,
+    /// Where holds began to keep rows of the lane back, this chunk included.
+    pub held_back: BTreeMap<String, HeldBack>,
     /// The published bytes.
     pub bytes: Bytes,
+}
+
+/// To whom bodies are sealed, and what opens our own positions.
+#[derive(Debug, Clone, Default)]
+pub struct SealingKeys {
+    /// The recipients whose chunks are sealed.
+    pub recipients: BTreeMap<RecipientName, SealPublicKey>,
+    /// The bureau's own keys, the one in use first: positions are sealed with it and opened
+    /// with any of them, so that an agent that takes over reads on.
+    pub own: SealRing,
+}
+
+/// How one lane is sealed.
+#[derive(Debug, Clone)]
+pub struct LaneSeal {
+    /// The recipient's key.
+    pub to: SealPublicKey,
+    /// The bureau's own key, for positions.
+    pub own: Arc<SealKey>,
+}
+
+impl SealingKeys {
+    /// How this recipient's lanes are sealed; none: in clear.
+    #[must_use]
+    pub fn lane(&self, recipient: &RecipientName) -> Option<LaneSeal> {
+        let (to, own) = (self.recipients.get(recipient)?, self.own.current()?);
+        Some(LaneSeal {
+            to: to.clone(),
+            own: Arc::clone(own),
+        })
+    }
 }
 
 impl Packed {
@@ -68,7 +109,7 @@ impl Packed {
         }
     }
 
-    /// Seals it for a lane.
+    /// Makes it a chunk of a lane, its body in clear.
     ///
     /// # Errors
     /// [`ChunkError`] when it is too large or the key cannot sign.
@@ -79,8 +120,29 @@ impl Packed {
         instance: &str,
         key: &SigningKey,
     ) -> Result<SealedChunk, ChunkError> {
-        let (form, body) = self.body.get_or_init(|| body::close(&self.block.plain)).clone()?;
-        let manifest = Manifest {
+        self.seal_to(lane, place, instance, key, None, &BTreeMap::new())
+    }
+
+    /// Makes it a chunk of a lane, its body and position sealed where that is given. `held_back` is
+    /// where holds began to keep rows back, as the chunk before it says.
+    ///
+    /// # Errors
+    /// [`ChunkError`] when it is too large, or cannot be sealed or signed.
+    pub fn seal_to(
+        &self,
+        lane: &Lane,
+        place: Place,
+        instance: &str,
+        key: &SigningKey,
+        seal: Option<&LaneSeal>,
+        held_back: &BTreeMap<String, HeldBack>,
+    ) -> Result<SealedChunk, ChunkError> {
+        let (form, mut body) = self.body.get_or_init(|| body::close(&self.block.plain)).clone()?;
+        let shown = |cursor: &Option<Cursor>| match (cursor, seal) {
+            (Some(cursor), Some(seal)) => position::seal(cursor, lane, &seal.own).map(Some),
+            (cursor, _) => Ok(cursor.clone()),
+        };
+        let mut manifest = Manifest {
             recipient: lane.recipient.clone(),
             feed: lane.feed.clone(),
             epoch: place.epoch,
@@ -91,8 +153,8 @@ impl Packed {
                 instance: instance.to_owned(),
                 key: key.public().clone(),
             },
-            cursor_before: self.block.cursor_before.clone(),
-            cursor_after: self.block.cursor_after.clone(),
+            cursor_before: shown(&self.block.cursor_before)?,
+            cursor_after: shown(&self.block.cursor_after)?,
             schema: (*self.schema).clone(),
             definition: self.definition,
             totals: self.block.totals.clone(),
@@ -103,6 +165,16 @@ impl Packed {
             read_to: self.read_to.max(self.block.read_from),
             algorithms: Algorithms::default(),
         };
+        // With the position as it is published: it may be nobody else's to read.
+        manifest.totals.held_back = hold::carry(
+            held_back,
+            &self.block.withheld,
+            place,
+            manifest.cursor_before.as_ref(),
+        );
+        if let Some(seal) = seal {
+            body = parcel::seal(&mut manifest, &body, &seal.to)?;
+        }
         let envelope = Envelope::seal(&manifest, body, key)?;
         let link = Link {
             epoch: place.epoch,
@@ -112,9 +184,12 @@ impl Packed {
         Ok(SealedChunk {
             offer: Offer {
                 link,
-                cursor: manifest.cursor_after,
+                cursor: self.block.cursor_after.clone(),
             },
             rows: manifest.totals.rows,
+            rejects: self.block.rejects.len() as u64,
+            withheld: manifest.totals.withheld,
+            held_back: manifest.totals.held_back,
             bytes: Bytes::from(envelope.encode()?),
         })
     }

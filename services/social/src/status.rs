@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::tally::GateStatus;
 use jiff::Timestamp;
+use schemas::column::RowSchema;
+use schemas::manifest::HeldBack;
 use schemas::name::{FeedName, Lane};
 use serde::Serialize;
 use source::Holder;
@@ -50,6 +52,8 @@ pub struct FeedStatus {
     pub quanta: u64,
     /// Rows read, for all recipients at once.
     pub rows_read: u64,
+    /// The columns that the source tells, since the feed was opened.
+    pub columns: Option<RowSchema>,
     /// Rows of the next quantum at most.
     pub quantum_rows: usize,
     /// Who keeps the fence from moving, and since when.
@@ -67,6 +71,12 @@ pub struct LaneStatus {
     pub state: String,
     /// Whether an operator has to act.
     pub stopped: bool,
+    /// Which kind of stop it is: `restored`, `definition`, `tail`, `exchange` or `source`.
+    pub stopped_by: Option<&'static str>,
+    /// Which hold keeps it from publishing.
+    pub held: Option<String>,
+    /// Why the receiver has stopped it.
+    pub receiver_stopped: Option<String>,
     /// The epoch of the last chunk.
     pub epoch: u32,
     /// The number of the last chunk.
@@ -77,6 +87,12 @@ pub struct LaneStatus {
     pub rows: u64,
     /// Bytes published by this process.
     pub bytes: u64,
+    /// Rows that holds kept back in what this process published.
+    pub withheld: u64,
+    /// Where holds began to keep rows back that have not followed since, by the hold's id.
+    pub held_back: BTreeMap<String, HeldBack>,
+    /// Rows that could not be carried, in what this process published.
+    pub rejects: u64,
     /// When the last chunk was stored, by this process's clock.
     pub published_at: Option<Timestamp>,
     /// When the rows were read of the oldest chunk that waits to be published.
@@ -105,6 +121,23 @@ impl Board {
     pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         change(lanes.entry(lane.to_string()).or_default());
+    }
+
+    /// The columns of a feed, once they are known.
+    #[must_use]
+    pub fn columns(&self, name: &FeedName) -> Option<RowSchema> {
+        let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.get(name.as_str())?.columns.clone()
+    }
+
+    /// Whether a lane of this feed stands still because the feed's definition changed.
+    #[must_use]
+    pub fn is_changed(&self, name: &FeedName) -> bool {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = format!(".{name}");
+        lanes
+            .iter()
+            .any(|(lane, status)| lane.ends_with(&of) && status.stopped_by == Some("definition"))
     }
 
     /// All feeds.

@@ -18,6 +18,18 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Its kind, for labels and programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::DefinitionChanged => "definition",
+            Self::TailUnreadable(_) => "tail",
+            Self::Exchange(_) => "exchange",
+            Self::Source(_) => "source",
+        }
+    }
+
     /// Whether only a new epoch lifts it.
     #[must_use]
     pub fn needs_epoch(&self) -> bool {

@@ -1,10 +1,15 @@
 //! Reads a lane's state back from the exchange: the receipt first, then the last chunk.
 
+use std::collections::BTreeMap;
+
 use exchange::{Exchange, Stored};
+use schemas::column::RowSchema;
+use schemas::digest::Digest;
 use schemas::envelope::Envelope;
-use schemas::manifest::{Link, Manifest};
+use schemas::manifest::{HeldBack, Link, Manifest};
 use schemas::name::Lane;
 use schemas::receipt::Receipt;
+use schemas::seal::{SealRing, position};
 use schemas::sign::PublicKey;
 
 use crate::step::{Event, Signed, Tail};
@@ -18,32 +23,68 @@ pub struct Trust {
     pub receipts: Vec<PublicKey>,
 }
 
-/// Reads and judges; never fails, for a failure is an event too.
-pub async fn read(exchange: &dyn Exchange, lane: &Lane, trust: &Trust) -> Event {
-    // This order, see `crate::step`.
-    let receipt = match exchange.last_receipt(lane).await {
-        Ok(receipt) => receipt,
-        Err(error) => return Event::Failed(error.kind, error.to_string()),
-    };
-    let chunk = match exchange.last_chunk(lane).await {
-        Ok(chunk) => chunk,
-        Err(error) => return Event::Failed(error.kind, error.to_string()),
-    };
-    let receipt = receipt.and_then(|stored| signed(&stored, lane, trust));
-    match chunk.map(|stored| tail(&stored, lane, trust)).transpose() {
-        Ok(tail) => Event::TailRead { tail, receipt },
-        Err(what) => Event::TailUnreadable(what),
-    }
+/// What else stands beside the lane's state; it decides nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// The columns of the last chunk.
+    pub schema: Option<RowSchema>,
+    /// The digest of the definition that it was read by.
+    pub definition: Option<Digest>,
+    /// Where holds began to keep rows back, by the hold's id.
+    pub held_back: BTreeMap<String, HeldBack>,
+    /// Why the receiver has stopped the lane.
+    pub receiver_stopped: Option<String>,
+    /// Why the last receipt is not used.
+    pub receipt_trouble: Option<String>,
 }
 
-fn tail(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Tail, String> {
+/// Reads and judges; never fails, for a failure is an event too.
+///
+/// A sealed position is opened with one of `own`.
+pub async fn read(exchange: &dyn Exchange, lane: &Lane, trust: &Trust, own: &SealRing) -> (Event, Beside) {
+    let mut beside = Beside::default();
+    let (receipt, chunk) = match both(exchange, lane).await {
+        Ok(both) => both,
+        Err(error) => return (Event::Failed(error.kind, error.to_string()), beside),
+    };
+    let receipt = receipt.and_then(|stored| signed(&stored, lane, trust, &mut beside));
+    let tail = chunk
+        .map(|stored| tail(&stored, lane, trust, own, &mut beside))
+        .transpose();
+    let event = match tail {
+        Ok(tail) => Event::TailRead { tail, receipt },
+        Err(what) => Event::TailUnreadable(what),
+    };
+    (event, beside)
+}
+
+async fn both(exchange: &dyn Exchange, lane: &Lane) -> exchange::Result<(Option<Stored>, Option<Stored>)> {
+    // This order, see `crate::step`.
+    let receipt = exchange.last_receipt(lane).await?;
+    Ok((receipt, exchange.last_chunk(lane).await?))
+}
+
+fn tail(
+    stored: &Stored,
+    lane: &Lane,
+    trust: &Trust,
+    own: &SealRing,
+    beside: &mut Beside,
+) -> Result<Tail, String> {
     let (manifest, link) = trusted_manifest(stored, lane, &trust.chunks)?;
+    beside.held_back = manifest.totals.held_back;
+    beside.definition = Some(manifest.definition);
+    beside.schema = Some(manifest.schema);
+    let cursor = manifest.cursor_after.map(|cursor| {
+        position::open(&cursor, lane, own)
+            .map_err(|error| format!("the position of the lane's last chunk cannot be read: {error}"))
+    });
     Ok(Tail {
         sequence: stored.sequence,
         link,
         instance: manifest.publisher.instance,
         definition: manifest.definition,
-        cursor: manifest.cursor_after,
+        cursor: cursor.transpose()?,
     })
 }
 
@@ -74,15 +115,18 @@ pub fn trusted_manifest(
 
 /// A receipt that cannot be trusted is none: it must not be able to stop a feed, and the
 /// receiver's own ledger finds a fork without it.
-fn signed(stored: &Stored, lane: &Lane, trust: &Trust) -> Option<Signed> {
+fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> Option<Signed> {
     match trusted_receipt(stored, lane, &trust.receipts) {
-        Ok(receipt) => Some(Signed {
-            epoch: receipt.epoch,
-            to: receipt.to,
-            head: receipt.head,
-        }),
+        Ok(receipt) => {
+            beside.receiver_stopped = receipt.stopped;
+            Some(Signed {
+                epoch: receipt.epoch,
+                to: receipt.to,
+                head: receipt.head,
+            })
+        }
         Err(error) => {
-            tracing::warn!(%lane, error, "the lane's last receipt is not used");
+            beside.receipt_trouble = Some(error);
             None
         }
     }

@@ -12,7 +12,8 @@ use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
 use social::control::ControlParts;
-use social::{Social, SocialParts, SocialView};
+use social::hold::Holds;
+use social::{Holding, Social, SocialParts, SocialView};
 
 use super::agent;
 use crate::compose;
@@ -43,6 +44,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
     let options = file.exchange.agent(folder)?;
+    let sealing = file.sealing.keys(folder)?;
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
@@ -71,10 +73,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let connection = exchange.connection();
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
+    let (holds_sender, holds) =
+        tokio::sync::watch::channel(Holds::Unread("the exchange was not reached yet".to_owned()));
     let obeying = social::control::keep(
         ControlParts {
             exchange: Arc::clone(&exchange),
             gate: gate.clone(),
+            holds: holds_sender,
             party: file.social.name.clone(),
             source: file.social.source.clone(),
             operators: file.trust.operators.clone(),
@@ -96,7 +101,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         holder: compose::holder(),
         options: compose::social_options(file),
     })
-    .map_err(|error| Failure::usage(error.to_string()))?;
+    .map_err(|error| Failure::usage(error.to_string()))?
+    .sealing(sealing)
+    .holding(Holding {
+        holds,
+        persons: compose::persons(file),
+    })
+    .telling(file.social.name.clone());
     let view = agent.view();
     let alarming = never_idle::watch(
         gate,
@@ -141,6 +152,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<SocialFile> = load(path)?;
     loaded.value.signing.key(loaded.folder())?;
     loaded.value.exchange.agent(loaded.folder())?;
+    loaded.value.sealing.keys(loaded.folder())?;
     if let Some(url) = &loaded.value.source.url {
         url.read(loaded.folder())?;
     }

@@ -36,6 +36,9 @@ pub(crate) struct FeedTable {
     /// The column that marks a deleted row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tombstone: Option<String>,
+    /// The output column that names a person, so that their rows can be kept back. No part of the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) person: Option<String>,
     /// Who it is for.
     pub(crate) recipients: Vec<RecipientName>,
     /// Types by column, where the source declares none.

@@ -144,10 +144,17 @@ fn a_rejects_long_key_is_left_out_and_a_long_cursor_is_none() {
     };
     chunker.reject(Cursor(vec![Scalar::Int(1)]), reject(&"k".repeat(MOST_KEY + 1)));
     chunker.reject(Cursor(vec![Scalar::Int(2)]), reject("short"));
-    chunker.reject(Cursor(vec![Scalar::Text("c".repeat(MOST_CURSOR + 1))]), reject("short"));
+    chunker.reject(
+        Cursor(vec![Scalar::Text("c".repeat(MOST_CURSOR + 1))]),
+        reject("short"),
+    );
     assert!(chunker.take_fault().is_some());
     chunker.close();
     let blocks = chunker.take_closed();
-    let keys: Vec<_> = blocks[0].rejects.iter().map(|reject| reject.key[0].clone()).collect();
+    let keys: Vec<_> = blocks[0]
+        .rejects
+        .iter()
+        .map(|reject| reject.key[0].clone())
+        .collect();
     assert_eq!(keys, [None, Some(Scalar::Text("short".to_owned()))]);
 }

@@ -21,6 +21,8 @@ use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 
 use super::*;
 
+mod held;
+
 #[derive(Default)]
 struct Memory {
     lanes: Mutex<BTreeMap<Lane, Vec<Stored>>>,

@@ -120,6 +120,8 @@ fn sentence(order: &Order) -> String {
         AnyAction::Known(Action::Limit { duty_milli }) => {
             format!("limited to {}.{} % of the time", duty_milli / 10, duty_milli % 10)
         }
+        AnyAction::Known(Action::Hold(_)) => "held".to_owned(),
+        AnyAction::Known(Action::Release) => "released".to_owned(),
         AnyAction::Other(_) => format!("{} (not known to this version)", order.action.kind()),
     };
     let until = order
@@ -129,12 +131,12 @@ fn sentence(order: &Order) -> String {
 }
 
 /// The name that this process's user has in the system, and not what a variable says.
-fn login() -> Option<String> {
+pub(crate) fn login() -> Option<String> {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
     Some(user.name)
 }
 
-fn failed(error: OrderError) -> Failure {
+pub(crate) fn failed(error: OrderError) -> Failure {
     match error {
         OrderError::Exchange(error) | OrderError::Act(social::act::ActError::Exchange(error)) => error.into(),
         OrderError::Wrong(_) => Failure::usage(error.to_string()),

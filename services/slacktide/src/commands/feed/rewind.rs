@@ -1,8 +1,9 @@
 //! `slacktide feed rewind`.
 
-use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use clap::Args;
 use gate::Gate;
 use nats::JetStream;
 use runtime::config::Loaded;
@@ -10,34 +11,94 @@ use runtime::exit::Exit;
 use schemas::column::RowSchema;
 use schemas::manifest::Cause;
 use schemas::name::{Lane, PartyName, RecipientName};
-use social::epoch::{EpochError, Order, Signatory, open_from_receipt};
+use social::epoch::{EpochError, From, Order, Signatory, open_epoch};
 use social::tail::Trust;
 
-use crate::cli::RewindFrom;
+use crate::cli::Config;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::feed::FeedTable;
 use crate::settings::{SocialFile, load};
 
-/// What the operator orders.
-pub(crate) struct Wish {
+/// Where a new epoch goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RewindFrom {
+    /// The receiver's last receipt.
+    Receipt,
+    /// The beginning: everything is sent again.
+    Beginning,
+    /// The position before a chunk.
+    Chunk {
+        /// Its epoch.
+        epoch: u32,
+        /// Its number.
+        number: u64,
+    },
+}
+
+impl FromStr for RewindFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let chunk = || {
+            let (epoch, number) = text.strip_prefix("chunk:")?.split_once('.')?;
+            Some(Self::Chunk {
+                epoch: epoch.parse().ok().filter(|epoch| *epoch > 0)?,
+                number: number.parse().ok().filter(|number| *number > 0)?,
+            })
+        };
+        match text {
+            "receipt" => Ok(Self::Receipt),
+            "beginning" => Ok(Self::Beginning),
+            _ => chunk().ok_or_else(|| "give receipt, beginning, or chunk:EPOCH.NUMBER".to_owned()),
+        }
+    }
+}
+
+/// Its words.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["from", "accept"])))]
+pub(crate) struct RewindArgs {
     /// The feed.
-    pub(crate) name: String,
+    name: String,
     /// For whom.
-    pub(crate) recipient: String,
-    /// Where it goes on from.
-    pub(crate) from: RewindFrom,
+    #[arg(long, value_name = "NAME")]
+    recipient: String,
+    /// Where it goes on from: `receipt`, the receiver's last; `beginning`, everything is sent again; or
+    /// `chunk:EPOCH.NUMBER`, the position before it.
+    #[arg(long, value_name = "WHERE")]
+    from: Option<RewindFrom>,
+    /// Accepts the changed definition of the feed: it goes on where the lane stands.
+    #[arg(long)]
+    accept: bool,
     /// Who decides.
-    pub(crate) actor: String,
+    #[arg(long)]
+    actor: String,
     /// Why.
-    pub(crate) reason: String,
-    /// As data.
-    pub(crate) json: bool,
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    config: Config,
+    /// Prints what was done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RewindArgs {
+    fn place(&self) -> (From, Cause) {
+        match self.from {
+            None => (From::Tail, Cause::DefinitionAccepted),
+            Some(RewindFrom::Receipt) => (From::Receipt, Cause::ExchangeRestored),
+            Some(RewindFrom::Beginning) => (From::Beginning, Cause::Rewind),
+            Some(RewindFrom::Chunk { epoch, number }) => (From::Chunk { epoch, number }, Cause::Rewind),
+        }
+    }
 }
 
 /// Opens a new epoch.
-pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
+pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
+    let (path, (from, cause)) = (wish.config.config.clone(), wish.place());
     let loaded: Loaded<SocialFile> = load(&path)?;
     let file = &loaded.value;
     let recipient = RecipientName::new(wish.recipient).map_err(|error| Failure::usage(error.to_string()))?;
@@ -63,16 +124,13 @@ pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
             recipient: recipient.clone(),
             feed: feed.name.clone(),
         },
-        cause: if wish.from == RewindFrom::Receipt {
-            Cause::ExchangeRestored
-        } else {
-            Cause::Rewind
-        },
+        cause,
         actor: wish.actor,
         reason: wish.reason,
         definition: feed.definition().digest(),
         schema: None,
-        from_start: wish.from == RewindFrom::Beginning,
+        from,
+        gives_up: None,
     };
     let mut chunks = file.trust.chunks.clone();
     chunks.push(key.public().clone());
@@ -88,11 +146,11 @@ pub(crate) async fn rewind(path: PathBuf, wish: Wish) -> Outcome {
         party: &file.social.name,
         writer: &writer,
     };
-    let mut opened = open_from_receipt(&exchange, &order, &trust, &who).await;
-    if matches!(opened, Err(EpochError::NoSchema { .. })) {
+    let mut opened = open_epoch(&exchange, &order, &trust, &who).await;
+    if matches!(opened, Err(EpochError::NoSchema { .. })) && matches!(from, From::Receipt | From::Beginning) {
         // The exchange holds no chunk that tells the columns: the source does.
         order.schema = Some(columns(&loaded, feed).await?);
-        opened = open_from_receipt(&exchange, &order, &trust, &who).await;
+        opened = open_epoch(&exchange, &order, &trust, &who).await;
     }
     let opened = opened.map_err(failed)?;
     let from = opened.continues.map_or("the beginning".to_owned(), |link| {
@@ -128,5 +186,22 @@ fn failed(error: EpochError) -> Failure {
         EpochError::Exchange(error) => error.into(),
         EpochError::Untrusted { .. } => Failure::new(Exit::Evidence, error.to_string()),
         other => Failure::new(Exit::Unfinished, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_receipt_the_beginning_or_a_chunk() {
+        assert_eq!("receipt".parse(), Ok(RewindFrom::Receipt));
+        assert_eq!(
+            "chunk:2.17".parse(),
+            Ok(RewindFrom::Chunk { epoch: 2, number: 17 })
+        );
+        for wrong in ["chunk:2", "chunk:0.1", "chunk:1.0", "chunk:a.b", "2.17", ""] {
+            assert!(wrong.parse::<RewindFrom>().is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,0 +1,36 @@
+//! `slacktide feed list|show|rewind`.
+//!
+//! - `rewind` the operator's way on: a new epoch
+//! - `list` and `show` each feed as the configuration, the exchange and the agent tell it
+
+pub(crate) mod rewind;
+mod show;
+
+use clap::Subcommand;
+
+use crate::failure::Outcome;
+
+/// The feed commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FeedCommand {
+    /// Shows each feed with its recipients and how each lane stands.
+    #[command(after_help = "Example:\n  slacktide feed list --config config/social.toml")]
+    List(show::ListArgs),
+    /// Shows one feed: definition, columns, position, recipients, what was withheld and rejected.
+    #[command(after_help = "Example:\n  slacktide feed show setl --config config/social.toml")]
+    Show(show::ShowArgs),
+    /// Opens a new epoch of a feed for one recipient. Signed, chained, with actor and reason.
+    #[command(
+        after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
+    )]
+    Rewind(rewind::RewindArgs),
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: FeedCommand) -> Outcome {
+    match command {
+        FeedCommand::List(args) => show::list(args).await,
+        FeedCommand::Show(args) => show::show(args).await,
+        FeedCommand::Rewind(args) => rewind::rewind(args).await,
+    }
+}

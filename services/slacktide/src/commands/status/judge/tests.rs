@@ -1,0 +1,302 @@
+//! Facts on the left, the state on the right.
+
+use schemas::column::RowSchema;
+use schemas::control::{Hold, Order};
+use schemas::digest::Digest;
+use serde_json::json;
+
+use super::super::facts::{AgentFacts, ChunkFacts, ExchangeFacts, LeaseFacts, ReceiptFacts};
+use super::*;
+
+const NOW: i64 = 100_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn definition() -> Digest {
+    Digest::of(&[b"definition"])
+}
+
+/// A lane of which chunk and receipt are equal, an hour old.
+fn lane() -> LaneFacts {
+    LaneFacts {
+        recipient: "a".parse().unwrap(),
+        feed: "f".parse().unwrap(),
+        definition: Some(definition()),
+        chunk: Some(ChunkFacts {
+            epoch: 1,
+            number: 7,
+            stored_at: at(NOW - 3_600),
+            rows: 1,
+            withheld: 0,
+            rejects: 0,
+            held_back: [].into(),
+            definition: definition(),
+            schema: RowSchema {
+                name: "f".into(),
+                version: 1,
+                columns: Vec::new(),
+                key: Vec::new(),
+                tombstone: None,
+            },
+            has_cursor: true,
+        }),
+        receipt: Some(ReceiptFacts {
+            epoch: 1,
+            to: 7,
+            stored_at: at(NOW - 3_600),
+            rows: 7,
+            quarantined: Vec::new(),
+            stopped: None,
+        }),
+        bureau_says: None,
+        trouble: None,
+    }
+}
+
+fn facts(side: Side, page: Option<Value>) -> Facts {
+    Facts {
+        side,
+        user: "u".into(),
+        at: at(NOW),
+        exchange: ExchangeFacts::default(),
+        agent: AgentFacts {
+            address: Some("127.0.0.1:1".into()),
+            page,
+        },
+        lease: None,
+        orders: Vec::new(),
+        orders_trouble: None,
+        lanes: Vec::new(),
+    }
+}
+
+fn bureau(feed: &str, gate: &str) -> Option<Value> {
+    Some(json!({
+        "gate": { "state": gate, "reason": "host_cpu 91 %" }, "feeds": { "f": { "state": feed } },
+        "lanes": { "a.f": { "state": "ready", "stopped": false, "held": null, "unpublished_since": null } },
+        "exchange": { "state": "connected" },
+    }))
+}
+
+fn insurer() -> Option<Value> {
+    Some(json!({ "lanes": { "a.f": { "stopped": null } }, "exchange": { "state": "connected" } }))
+}
+
+#[test]
+fn each_set_of_facts_has_one_state() {
+    type Change = fn(&mut Facts, &mut LaneFacts);
+    let fresh: Change = |_, lane| lane.chunk.as_mut().unwrap().stored_at = at(NOW - 2);
+    let unsigned: Change = |_, lane| lane.chunk.as_mut().unwrap().number = 9;
+    let table: Vec<(&str, Side, Option<Value>, Change, State, &str)> = vec![
+        (
+            "quiet",
+            Side::Bureau,
+            bureau("caught up", "open"),
+            |_, _| {},
+            State::CaughtUp,
+            "",
+        ),
+        ("fresh", Side::Insurer, insurer(), fresh, State::Flowing, ""),
+        (
+            "quiet there",
+            Side::Insurer,
+            insurer(),
+            |_, _| {},
+            State::CaughtUp,
+            "last chunk 1 h ago",
+        ),
+        (
+            "shut",
+            Side::Bureau,
+            bureau("waiting for the gate", "shut"),
+            |_, _| {},
+            State::WaitingForSlack,
+            "host_cpu",
+        ),
+        (
+            "not signed for",
+            Side::Bureau,
+            bureau("caught up", "open"),
+            unsigned,
+            State::OtherSideBehind,
+            "2 chunks",
+        ),
+        (
+            "not signed for, there",
+            Side::Insurer,
+            insurer(),
+            unsigned,
+            State::Behind,
+            "2 chunks",
+        ),
+        (
+            "not signed for, to an auditor",
+            Side::Other,
+            None,
+            unsigned,
+            State::OtherSideBehind,
+            "2 chunks",
+        ),
+        (
+            "just published",
+            Side::Bureau,
+            bureau("reading", "open"),
+            |_, lane| {
+                let chunk = lane.chunk.as_mut().unwrap();
+                (chunk.number, chunk.stored_at) = (9, at(NOW - 2));
+            },
+            State::Flowing,
+            "",
+        ),
+        (
+            "stopped at the receiver",
+            Side::Bureau,
+            bureau("caught up", "open"),
+            |_, lane| lane.receipt.as_mut().unwrap().stopped = Some("exchange restored or rewritten".into()),
+            State::Stopped,
+            "at the receiver: exchange restored",
+        ),
+        (
+            "stopped at the bureau, seen there",
+            Side::Bureau,
+            bureau("reading", "open"),
+            |facts, _| {
+                let page = facts.agent.page.as_mut().unwrap();
+                page["lanes"]["a.f"] = json!({ "stopped": true, "state": "definition changed; accept it" });
+            },
+            State::Stopped,
+            "at the bureau: definition changed",
+        ),
+        (
+            "stopped at the bureau, seen by the insurer",
+            Side::Insurer,
+            insurer(),
+            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            State::Stopped,
+            "at the bureau",
+        ),
+        (
+            "another definition, and no agent runs",
+            Side::Bureau,
+            None,
+            |_, lane| lane.definition = Some(Digest::of(&[b"other"])),
+            State::Stopped,
+            "definition changed",
+        ),
+        (
+            "held, seen by the insurer",
+            Side::Insurer,
+            insurer(),
+            |_, lane| lane.bureau_says = Some("held by the bureau".into()),
+            State::Held,
+            "held by the bureau",
+        ),
+        (
+            "held by order, and no agent runs",
+            Side::Bureau,
+            None,
+            |facts, _| {
+                facts.orders.push(Order {
+                    id: "h1".into(),
+                    scope: "hold.h1".into(),
+                    action: AnyAction::Known(Action::Hold(Hold {
+                        recipients: vec!["a".parse().unwrap()],
+                        feeds: Vec::new(),
+                        person: None,
+                    })),
+                    actor: "li.na".into(),
+                    reason: "why".into(),
+                    given_at: at(0),
+                    expires: None,
+                });
+            },
+            State::Held,
+            "hold h1 by li.na: why",
+        ),
+        (
+            "no agent",
+            Side::Bureau,
+            None,
+            |_, _| {},
+            State::NotRunning,
+            "127.0.0.1:1",
+        ),
+        (
+            "no agent there",
+            Side::Insurer,
+            None,
+            |_, _| {},
+            State::NotRunning,
+            "127.0.0.1:1",
+        ),
+        (
+            "another agent holds the lease",
+            Side::Bureau,
+            None,
+            |facts, _| {
+                facts.lease = Some(LeaseFacts {
+                    holder: "h".into(),
+                    released: false,
+                    age_s: 1,
+                    ttl_ms: 3_000,
+                });
+            },
+            State::CaughtUp,
+            "",
+        ),
+        (
+            "the exchange is away",
+            Side::Bureau,
+            bureau("reading", "open"),
+            |facts, _| facts.exchange.trouble = Some("no".into()),
+            State::Unknown,
+            "exchange",
+        ),
+        (
+            "the source is away",
+            Side::Bureau,
+            bureau("waiting for the source", "open"),
+            |_, _| {},
+            State::Behind,
+            "source",
+        ),
+        (
+            "cut off",
+            Side::Insurer,
+            Some(json!({ "lanes": {}, "exchange": { "state": "disconnected" } })),
+            |_, _| {},
+            State::Behind,
+            "disconnected",
+        ),
+    ];
+    for (name, side, page, change, state, why) in table {
+        let (mut facts, mut lane) = (facts(side, page), lane());
+        change(&mut facts, &mut lane);
+        let judged = one(&facts, &lane);
+        assert_eq!(judged.state, state, "{name}: {judged:?}");
+        assert!(judged.why.contains(why), "{name}: {judged:?}");
+        assert!(
+            state.is_well() || !judged.to_do.is_empty(),
+            "{name}: nothing to do? {judged:?}"
+        );
+    }
+}
+
+#[test]
+fn a_lag_counts_within_an_epoch_and_never_below_nothing() {
+    let lags = |epoch, to| {
+        let mut lane = lane();
+        let receipt = lane.receipt.as_mut().unwrap();
+        (receipt.epoch, receipt.to) = (epoch, to);
+        lag(&lane, at(NOW)).0
+    };
+    assert_eq!(
+        [lags(1, 7), lags(1, 5), lags(1, 9), lags(2, 1)],
+        [Some(0), Some(2), Some(0), Some(0)]
+    );
+    let mut none = lane();
+    none.receipt = None;
+    assert_eq!(lag(&none, at(NOW)), (Some(7), Some(3_600)));
+}

@@ -1,0 +1,144 @@
+//! Where an epoch may go on from, and what is still kept back afterwards.
+
+use super::*;
+use schemas::cursor::Scalar;
+
+fn link(epoch: u32, number: u64) -> Link {
+    Link {
+        epoch,
+        number,
+        digest: Digest::of(&[&number.to_be_bytes()]),
+    }
+}
+
+fn cursor(at: i64) -> Option<Cursor> {
+    Some(Cursor(vec![Scalar::Int(at)]))
+}
+
+fn order(from: From, definition: &[u8]) -> Order {
+    Order {
+        lane: Lane {
+            recipient: "a".parse().unwrap(),
+            feed: "f".parse().unwrap(),
+        },
+        cause: Cause::Rewind,
+        actor: "li.na".into(),
+        reason: "why".into(),
+        definition: Digest::of(&[definition]),
+        schema: None,
+        from,
+        gives_up: None,
+    }
+}
+
+/// Chunk 2.9 with rows kept back since 2.7 and 2.9, read by the definition `old`.
+fn tail() -> Manifest {
+    let key = SigningKey::generate();
+    let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
+    let who = Signatory {
+        key: &key,
+        instance: "i",
+        party: &party,
+        writer: &writer,
+    };
+    let schema = RowSchema {
+        name: "f".into(),
+        version: 1,
+        columns: Vec::new(),
+        key: Vec::new(),
+        tombstone: None,
+    };
+    let back = |number: u64| HeldBack {
+        epoch: 2,
+        number,
+        continues: Some(link(2, number - 1)),
+        cursor: cursor(i64::try_from(number).unwrap() * 10),
+        rows: 1,
+    };
+    Manifest {
+        number: 9,
+        previous: Some(link(2, 8).digest),
+        cursor_before: cursor(90),
+        cursor_after: cursor(99),
+        totals: Totals {
+            held_back: [("h7".to_owned(), back(7)), ("h9".to_owned(), back(9))].into(),
+            ..Totals::default()
+        },
+        ..opening(&order(From::Tail, b"old"), &who, 2, None, None, schema)
+    }
+}
+
+fn receipt(epoch: u32, to: u64) -> Basis {
+    Basis {
+        epoch,
+        to,
+        head: Some(link(epoch, to).digest),
+        cursor: cursor(0),
+    }
+}
+
+#[test]
+fn a_changed_definition_is_accepted_where_the_lane_stands() {
+    let tail = tail();
+    let planned = behind(
+        &order(From::Tail, b"new"),
+        From::Tail,
+        &tail,
+        link(2, 9),
+        Some(&receipt(2, 5)),
+    )
+    .unwrap();
+    assert_eq!(
+        (planned.epoch, planned.continues, planned.cursor),
+        (3, Some(link(2, 9)), cursor(99))
+    );
+    assert_eq!(
+        still_held_back(&tail.totals.held_back, planned.continues).len(),
+        2
+    );
+    assert!(matches!(
+        behind(&order(From::Tail, b"old"), From::Tail, &tail, link(2, 9), None),
+        Err(EpochError::Unchanged { .. })
+    ));
+    assert!(matches!(
+        behind(
+            &order(From::Tail, b"new"),
+            From::Tail,
+            &tail,
+            link(2, 9),
+            Some(&receipt(2, 10))
+        ),
+        Err(EpochError::Behind { .. })
+    ));
+}
+
+#[test]
+fn what_was_kept_back_is_sent_again_from_before_it_began() {
+    let tail = tail();
+    let from = |number| From::Chunk { epoch: 2, number };
+    let plan = |number, definition: &[u8]| {
+        behind(
+            &order(from(number), definition),
+            from(number),
+            &tail,
+            link(2, 9),
+            None,
+        )
+    };
+    let seven = plan(7, b"old").unwrap();
+    assert_eq!(
+        (seven.continues, seven.cursor.clone()),
+        (Some(link(2, 6)), cursor(70))
+    );
+    assert!(still_held_back(&tail.totals.held_back, seven.continues).is_empty());
+    let nine = plan(9, b"old").unwrap();
+    assert_eq!(
+        (nine.continues, nine.cursor.clone()),
+        (Some(link(2, 8)), cursor(90))
+    );
+    let left = still_held_back(&tail.totals.held_back, nine.continues);
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["h7"]);
+    let unknown = plan(8, b"old").unwrap_err().to_string();
+    assert!(unknown.contains("chunk:2.7, chunk:2.9"), "{unknown}");
+    assert!(matches!(plan(7, b"new"), Err(EpochError::NoWayOn { .. })));
+}

@@ -1,0 +1,300 @@
+//! PURE: what operators' holds mean for a lane.
+//!
+//! A hold of a recipient or a feed keeps a lane from publishing: its cursor stays, and it goes on from
+//! there. A hold of a person keeps rows back and lets the others pass: they are counted in the manifest, and
+//! where it began is said again in every chunk that follows ([`carry`]), so that they can be sent afterwards
+//! whichever process reads on, and whatever was killed in between.
+//!
+//! What cannot be told is held: orders that nobody could read yet, a mark made under another key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemas::control::{Action, AnyAction, Hold, Order};
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::manifest::{HeldBack, Link};
+use schemas::name::Lane;
+use schemas::person::PersonKey;
+use schemas::value::Value;
+use tokio::sync::watch;
+
+use crate::step::Place;
+
+/// One hold in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The order's id.
+    pub id: String,
+    /// What it names.
+    pub hold: Hold,
+    /// Who decided.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// All holds as an agent knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// They were never read: there might be one, so nothing is published.
+    Unread(String),
+    /// Those in force.
+    Known(Vec<InForce>),
+}
+
+/// Where lanes learn of them.
+pub type HoldWatch = watch::Receiver<Holds>;
+
+/// A watch that never tells of any, for an agent that takes no orders.
+#[must_use]
+pub fn none() -> HoldWatch {
+    watch::channel(Holds::Known(Vec::new())).1
+}
+
+impl Holds {
+    /// The holds among orders.
+    pub fn of<'a>(orders: impl Iterator<Item = &'a Order>) -> Self {
+        let hold = |order: &Order| match &order.action {
+            AnyAction::Known(Action::Hold(hold)) => Some(InForce {
+                id: order.id.clone(),
+                hold: hold.clone(),
+                actor: order.actor.clone(),
+                reason: order.reason.clone(),
+                until: order.expires,
+            }),
+            _ => None,
+        };
+        Self::Known(orders.filter_map(hold).collect())
+    }
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hold {} by {}: {}", self.id, self.actor, self.reason)?;
+        match self.until {
+            Some(until) => write!(f, " (until {until:.0})"),
+            None => write!(f, " (until it is released)"),
+        }
+    }
+}
+
+/// Which rows are kept back, and by which hold.
+#[derive(Clone)]
+pub struct Withhold {
+    column: String,
+    marks: BTreeMap<Digest, String>,
+    key: Arc<PersonKey>,
+}
+
+impl Withhold {
+    /// The column that names the person.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// The id of the hold that keeps a row with this value back.
+    #[must_use]
+    pub fn by(&self, value: Value<'_>) -> Option<&str> {
+        let digest = self.key.digest_of(value)?;
+        self.marks.get(&digest).map(String::as_str)
+    }
+}
+
+impl PartialEq for Withhold {
+    fn eq(&self, other: &Self) -> bool {
+        self.column == other.column && self.marks == other.marks
+    }
+}
+
+impl Eq for Withhold {}
+
+impl fmt::Debug for Withhold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Withhold({}, {} marks)", self.column, self.marks.len())
+    }
+}
+
+/// What a lane may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaneHold {
+    /// Publish everything, or everything but some rows.
+    Free(Option<Arc<Withhold>>),
+    /// Publish nothing; why.
+    Held(String),
+}
+
+/// What holds mean for a lane whose feed names a person in this column.
+#[must_use]
+pub fn judge(holds: &Holds, lane: &Lane, column: Option<&str>, key: Option<&Arc<PersonKey>>) -> LaneHold {
+    let known = match holds {
+        Holds::Unread(why) => {
+            return LaneHold::Held(format!("the operators' orders could not be read yet: {why}"));
+        }
+        Holds::Known(known) => known,
+    };
+    let mut marks = BTreeMap::new();
+    for one in known.iter().filter(|one| one.hold.names(lane)) {
+        let Some(mark) = &one.hold.person else {
+            return LaneHold::Held(one.to_string());
+        };
+        match (column, key) {
+            (Some(_), Some(key)) if *key.public() == mark.key => {
+                marks.insert(mark.digest, one.id.clone());
+            }
+            (Some(_), _) => {
+                return LaneHold::Held(format!(
+                    "{one}: it marks a person under another signing key than this agent's, so nobody can tell whose rows \
+                     it means; add it again with this agent's file, then release the old one"
+                ));
+            }
+            (None, _) if one.hold.feeds.contains(&lane.feed) => {
+                return LaneHold::Held(format!(
+                    "{one}: it names a person, and the feed does not say which column does; write `person = \"…\"` there"
+                ));
+            }
+            // A hold of all feeds is about those that name persons.
+            (None, _) => {}
+        }
+    }
+    LaneHold::Free(match (column, key) {
+        (Some(column), Some(key)) if !marks.is_empty() => Some(Arc::new(Withhold {
+            column: column.to_owned(),
+            marks,
+            key: Arc::clone(key),
+        })),
+        _ => None,
+    })
+}
+
+/// Entries at most; what is beyond stands together under [`MORE`].
+const MOST: usize = 256;
+const MORE: &str = "more";
+
+/// Where holds began to keep rows back, after a chunk more.
+#[must_use]
+pub fn carry(
+    before: &BTreeMap<String, HeldBack>,
+    withheld: &BTreeMap<String, u64>,
+    place: Place,
+    cursor: Option<&Cursor>,
+) -> BTreeMap<String, HeldBack> {
+    let mut carried = before.clone();
+    for (id, rows) in withheld {
+        let id = if carried.contains_key(id) || carried.len() < MOST {
+            id
+        } else {
+            MORE
+        };
+        let entry = carried.entry(id.to_owned()).or_insert_with(|| HeldBack {
+            epoch: place.epoch,
+            number: place.number,
+            continues: place.previous.map(|digest| Link {
+                epoch: place.epoch,
+                number: place.number.saturating_sub(1),
+                digest,
+            }),
+            cursor: cursor.cloned(),
+            rows: 0,
+        });
+        entry.rows += rows;
+    }
+    carried
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::sign::SigningKey;
+
+    use super::*;
+
+    fn lane(recipient: &str, feed: &str) -> Lane {
+        Lane {
+            recipient: recipient.parse().unwrap(),
+            feed: feed.parse().unwrap(),
+        }
+    }
+
+    fn hold(recipients: &[&str], feeds: &[&str], person: Option<&PersonKey>) -> Holds {
+        Holds::Known(vec![InForce {
+            id: "h1".into(),
+            hold: Hold {
+                recipients: recipients.iter().map(|name| name.parse().unwrap()).collect(),
+                feeds: feeds.iter().map(|name| name.parse().unwrap()).collect(),
+                person: person.map(|key| key.mark("4711")),
+            },
+            actor: "li.na".into(),
+            reason: "court order".into(),
+            until: None,
+        }])
+    }
+
+    #[test]
+    fn a_hold_names_recipients_feeds_or_all() {
+        let is_held =
+            |holds: &Holds, lane: &Lane| matches!(judge(holds, lane, None, None), LaneHold::Held(_));
+        let table = [
+            (hold(&["a"], &[], None), [true, true, false]),
+            (hold(&[], &["f"], None), [true, false, true]),
+            (hold(&["a"], &["f"], None), [true, false, false]),
+            (hold(&[], &[], None), [true, true, true]),
+            (Holds::Known(Vec::new()), [false, false, false]),
+            (Holds::Unread("away".into()), [true, true, true]),
+        ];
+        for (holds, wanted) in table {
+            let found = [lane("a", "f"), lane("a", "g"), lane("b", "f")].map(|lane| is_held(&holds, &lane));
+            assert_eq!(found, wanted, "{holds:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_withheld_and_what_cannot_be_told_is_held() {
+        let key = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
+        let other = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
+        let all = hold(&[], &[], Some(&key));
+        let LaneHold::Free(Some(withhold)) = judge(&all, &lane("a", "f"), Some("psn_no"), Some(&key)) else {
+            panic!("nothing is withheld");
+        };
+        assert_eq!(withhold.by(Value::Int(4711)), Some("h1"));
+        assert_eq!(withhold.by(Value::Int(4712)), None);
+        assert_eq!(
+            judge(&all, &lane("a", "f"), None, Some(&key)),
+            LaneHold::Free(None)
+        );
+        for holds in [
+            judge(&all, &lane("a", "f"), Some("psn_no"), Some(&other)),
+            judge(&hold(&[], &["f"], Some(&key)), &lane("a", "f"), None, Some(&key)),
+        ] {
+            assert!(
+                matches!(&holds, LaneHold::Held(why) if !why.contains("4711")),
+                "{holds:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_a_hold_began_is_carried_on_and_counted() {
+        let place = |number| Place {
+            epoch: 2,
+            number,
+            previous: Some(Digest::of(&[b"x"])),
+        };
+        let rows = |rows| BTreeMap::from([("h1".to_owned(), rows)]);
+        let one = carry(&BTreeMap::new(), &rows(3), place(7), None);
+        let two = carry(&one, &BTreeMap::new(), place(8), None);
+        assert_eq!(one, two);
+        let three = carry(&two, &rows(2), place(9), None);
+        let entry = &three["h1"];
+        assert_eq!((entry.epoch, entry.number, entry.rows), (2, 7, 5));
+        assert_eq!(entry.continues.map(|link| link.number), Some(6));
+        let many = (0..300).map(|n| (format!("h{n:03}"), 1)).collect();
+        let many = carry(&BTreeMap::new(), &many, place(3), None);
+        assert_eq!(many.len(), MOST + 1);
+        assert_eq!(many.values().map(|entry| entry.rows).sum::<u64>(), 300);
+    }
+}

@@ -1,0 +1,187 @@
+//! Tells each recipient, over the exchange, why its lanes stand still.
+//!
+//! A chunk that does not come tells nothing. So the agent that holds the lease notes in an audit chain of
+//! its own for each recipient, `audit.<party>.<recipient>`, which of its lanes are stopped or held, and when
+//! none is any more. The recipient's credential reads the last entry of that chain and no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange::Exchange;
+use schemas::name::{Lane, PartyName, RecipientName};
+use schemas::sign::SigningKey;
+use tokio::time::MissedTickBehavior;
+
+use crate::act::{Act, append};
+use crate::epoch::Signatory;
+use crate::lease_keeper::LeaseWatch;
+use crate::status::{Board, LaneStatus};
+
+/// The action of these entries.
+pub const ACTION: &str = "lanes.state";
+
+const EACH: Duration = Duration::from_secs(1);
+const BOUND: Duration = Duration::from_secs(2);
+
+/// What telling needs.
+pub struct NoticeParts {
+    /// Where it is told.
+    pub exchange: Arc<dyn Exchange>,
+    /// Who tells.
+    pub party: PartyName,
+    /// Signs entries.
+    pub key: Arc<SigningKey>,
+    /// One life of one process.
+    pub instance: String,
+    /// Only its holder knows.
+    pub lease: LeaseWatch,
+    /// What lanes say of themselves.
+    pub board: Board,
+    /// All lanes.
+    pub lanes: Vec<Lane>,
+}
+
+/// PURE: what a recipient is told of its lanes that stand still, by feed. No reason of an operator: that may
+/// name what is not the recipient's to know.
+#[must_use]
+pub fn standing_still(
+    recipient: &RecipientName,
+    lanes: &[Lane],
+    status: &BTreeMap<String, LaneStatus>,
+) -> BTreeMap<String, String> {
+    let told = |lane: &Lane| {
+        let one = status.get(&lane.to_string())?;
+        let what = match (one.stopped_by, &one.held) {
+            (Some("restored"), _) => "stopped: exchange restored or rewritten",
+            (Some("definition"), _) => "stopped: the feed's definition changed",
+            (Some(_), _) => "stopped: the bureau's operator has to act",
+            (None, Some(_)) => "held by the bureau",
+            (None, None) => return None,
+        };
+        Some((lane.feed.to_string(), what.to_owned()))
+    };
+    lanes
+        .iter()
+        .filter(|lane| lane.recipient == *recipient)
+        .filter_map(told)
+        .collect()
+}
+
+/// Tells until it is dropped.
+pub async fn keep(parts: NoticeParts) {
+    let recipients: Vec<&RecipientName> = {
+        let mut names: Vec<&RecipientName> = parts.lanes.iter().map(|lane| &lane.recipient).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let mut told: BTreeMap<&RecipientName, BTreeMap<String, String>> = BTreeMap::new();
+    let mut tick = tokio::time::interval(EACH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if parts.lease.term().is_none() {
+            // Whoever holds it now may have told something else.
+            told.clear();
+            continue;
+        }
+        let status = parts.board.lanes();
+        // Before every lane has a state nothing is known of it.
+        if parts
+            .lanes
+            .iter()
+            .any(|lane| !status.contains_key(&lane.to_string()))
+        {
+            continue;
+        }
+        for recipient in &recipients {
+            let now = standing_still(recipient, &parts.lanes, &status);
+            if told.get(recipient) == Some(&now) {
+                continue;
+            }
+            let noted =
+                tokio::time::timeout(BOUND, note(&parts, recipient, &now, told.contains_key(recipient)));
+            if noted.await.unwrap_or(false) {
+                told.insert(recipient, now);
+            }
+        }
+    }
+}
+
+/// Appends an entry, but none that says what the last one does; whether it is told now.
+async fn note(
+    parts: &NoticeParts,
+    recipient: &RecipientName,
+    now: &BTreeMap<String, String>,
+    is_known: bool,
+) -> bool {
+    let Ok(writer) = PartyName::new(recipient.as_str()) else {
+        return true;
+    };
+    if !is_known {
+        match parts.exchange.last_audit(&parts.party, &writer).await {
+            Ok(None) if now.is_empty() => return true,
+            Ok(Some(stored)) => {
+                let last = schemas::envelope::Envelope::decode(&stored.bytes)
+                    .and_then(|envelope| envelope.read::<schemas::audit::AuditEntry>());
+                if last.is_ok_and(|last| last.detail == *now) {
+                    return true;
+                }
+            }
+            Ok(None) => {}
+            Err(_) => return false,
+        }
+    }
+    let act = Act {
+        actor: "agent".to_owned(),
+        action: ACTION.to_owned(),
+        reason: if now.is_empty() {
+            "no lane stands still".to_owned()
+        } else {
+            "lanes stand still".to_owned()
+        },
+        detail: now.clone(),
+    };
+    let who = Signatory {
+        key: &parts.key,
+        instance: &parts.instance,
+        party: &parts.party,
+        writer: &writer,
+    };
+    append(&*parts.exchange, &who, &act).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_recipient_is_told_of_its_own_lanes_and_of_no_reason() {
+        let lane = |recipient: &str, feed: &str| Lane {
+            recipient: recipient.parse().unwrap(),
+            feed: feed.parse().unwrap(),
+        };
+        let lanes = [lane("a", "f"), lane("a", "g"), lane("b", "f")];
+        let state = |held: Option<&str>, stopped_by| LaneStatus {
+            held: held.map(str::to_owned),
+            stopped_by,
+            ..LaneStatus::default()
+        };
+        let status = BTreeMap::from([
+            (
+                "a.f".to_owned(),
+                state(Some("hold 1 by li.na: court order"), None),
+            ),
+            ("a.g".to_owned(), state(None, None)),
+            ("b.f".to_owned(), state(None, Some("definition"))),
+        ]);
+        let a = standing_still(&lanes[0].recipient, &lanes, &status);
+        assert_eq!(
+            a,
+            BTreeMap::from([("f".to_owned(), "held by the bureau".to_owned())])
+        );
+        let b = standing_still(&lanes[2].recipient, &lanes, &status);
+        assert_eq!(b["f"], "stopped: the feed's definition changed");
+    }
+}
