@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use harness::Postgres;
 use store::conformance::quarantine::{Keeper, run};
+use store::layout::Options;
 use store::{PostgresStore, Quarantine, SqliteStore};
 
 use crate::postgres::Database;
 use crate::sqlite::File;
 
 impl Keeper for Database {
-    fn quarantine(&self) -> Arc<dyn Quarantine> {
-        Arc::new(PostgresStore::new(&self.0.url, "public").unwrap())
+    fn keeping(&self, options: Options) -> Arc<dyn Quarantine> {
+        let store = PostgresStore::new(&self.0.url, "public").unwrap();
+        Arc::new(store.with_options(options))
     }
 }
 
 impl Keeper for File {
-    fn quarantine(&self) -> Arc<dyn Quarantine> {
-        Arc::new(SqliteStore::new(self.path()))
+    fn keeping(&self, options: Options) -> Arc<dyn Quarantine> {
+        Arc::new(SqliteStore::new(self.path()).with_options(options))
     }
 }
 

@@ -9,13 +9,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{Failure, Outcome, Receiver, ensure};
+use crate::layout::Options;
 use crate::port::Store;
 use crate::quarantine::{Became, By, Entry, Quarantine, Wanted};
 
 /// A receiver whose quarantine can be reached.
 pub trait Keeper: Receiver {
     /// One more over it, as another process would have.
-    fn quarantine(&self) -> Arc<dyn Quarantine>;
+    fn quarantine(&self) -> Arc<dyn Quarantine> {
+        self.keeping(Options::default())
+    }
+    /// The same, with tables as an operator has them.
+    fn keeping(&self, options: Options) -> Arc<dyn Quarantine>;
 }
 
 /// A check of the suite.
@@ -34,6 +39,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     }),
     ("a retried row does not resurrect a deleted one", |k| {
         Box::pin(rows::no_resurrection(k))
+    }),
+    ("a retried row takes its place in the history", |k| {
+        Box::pin(rows::versions(k))
     }),
     ("rows retried at once are stored once", |k| {
         Box::pin(rows::at_once(k))

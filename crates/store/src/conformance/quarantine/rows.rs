@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::changes::lines;
 use super::super::{
     Failure, Outcome, all_stored, claims, claims_with_tombstone, count, ensure, report, row,
     row_or_tombstone, same, table, texts,
 };
 use super::{Keeper, NOT_UNIQUE, UNIQUE, by, counted, execute, ids, kept, only, open, store_of};
+use crate::layout::{Mode, Options};
 use crate::quarantine::{Became, Ending, Kind, Quarantine, Wanted};
 use crate::samples::{Chain, lane};
 
@@ -155,6 +157,56 @@ pub(super) async fn no_resurrection(keeper: &dyn Keeper) -> Outcome {
         &count(keeper, "tombstones").await?,
         &"0".to_owned(),
     )
+}
+
+/// In the order of its chunk among the versions, and not over a newer one in the table.
+pub(super) async fn versions(keeper: &dyn Keeper) -> Outcome {
+    for (mode, at) in [(Mode::Both, "setl"), (Mode::History, "setl_history")] {
+        let options = Options {
+            mode,
+            ..Options::default()
+        };
+        let quarantine = keeper.keeping(options);
+        quarantine.prepare().await?;
+        let store = store_of(&quarantine);
+        let mut chain = Chain::new(lane(), claims(), 0);
+        all_stored(store, &[chain.next(&[row(0, "taken")])]).await?;
+        execute(keeper, &format!("CREATE UNIQUE INDEX setl_name ON {at} (name)")).await?;
+        let second = chain.next(&[row(1, "good"), row(2, "taken")]);
+        quarantine.store(&lane(), &[second]).await?;
+        all_stored(store, &[chain.next(&[row(2, "newest")])]).await?;
+        execute(keeper, NOT_UNIQUE).await?;
+        let id = only(quarantine.as_ref()).await?.id;
+        for _ in 0..2 {
+            quarantine.retry_rows(&lane(), &[id.clone()], &by()).await?;
+            let versions = "SELECT CAST(_slacktide_number AS TEXT), CAST(_slacktide_ordinal AS TEXT), CAST(id AS TEXT), \
+                 name FROM setl_history ORDER BY 1, 2";
+            same(
+                "the history",
+                &lines(keeper, versions).await?,
+                &texts(&["1|0|0|taken", "2|0|1|good", "2|1|2|taken", "3|0|2|newest"]),
+            )?;
+        }
+        if mode == Mode::Both {
+            same(
+                "the table",
+                &table(keeper).await?,
+                &texts(&["0:taken@1.1", "1:good@1.2", "2:newest@1.3"]),
+            )?;
+        }
+        same("listed", &report(store).await?.quarantined, &vec![])?;
+        let own = ["ledger", "lanes", "quarantine", "quarantine_manifests"];
+        let own = own
+            .map(|table| format!("DELETE FROM {};", keeper.own(table)))
+            .concat();
+        let tables = if mode == Mode::Both {
+            "DROP TABLE setl;"
+        } else {
+            ""
+        };
+        execute(keeper, &format!("{own} {tables} DROP TABLE setl_history;")).await?;
+    }
+    Ok(())
 }
 
 /// Four operators, the same rows.
