@@ -6,6 +6,7 @@
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `law` | which crate may depend on which |
 //! | `path` | the main path as real processes, and what is done to it |
+//! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
 //! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
@@ -20,4 +21,5 @@ mod faults;
 mod law;
 mod model;
 mod path;
+mod samples;
 mod scenarios;

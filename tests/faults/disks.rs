@@ -34,7 +34,7 @@ async fn a_full_disk_and_a_slow_one_at_a_postgres_store_are_waited_out() {
     shim.fill_disk("/pg_wal/");
     scene.work().await;
     poller
-        .shows("the store to be down", "/last_error", says("the store cannot"))
+        .shows("the store to be down", "/last_error", says("the store "))
         .await;
     shim.empty_disk();
     scene.store.restart().await;

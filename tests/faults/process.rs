@@ -62,7 +62,8 @@ async fn out_of_memory_an_agent_ends_and_its_successor_goes_on() {
     let (mut social, mut poller) = (site.social("social"), site.poller("poller"));
     site.agree().await;
     for (agent, round) in [(&mut social, 1), (&mut poller, 2)] {
-        agent.process.limit(Limit::Memory, agent.process.address_space());
+        // What it has it keeps; more it does not get.
+        agent.process.limit(Limit::Memory, 0);
         site.core
             .execute(&format!(
                 "INSERT INTO claim (id, name, memo) SELECT {round} * 1000000 + g, 'large', repeat(md5(g::text), 12000)
@@ -91,10 +92,9 @@ async fn a_wall_clock_that_jumps_shuts_the_gate_for_a_while_and_moves_no_lease()
     let (social, poller) = (site.social("social"), site.poller("poller"));
     site.agree().await;
     let term = social.status().await.unwrap()["lease"]["term"].clone();
-    let mut shuts = 0;
     for (round, seconds) in [3_600, -86_400, 0].into_iter().enumerate() {
         shim.shift_clock(seconds);
-        shuts += 1;
+        let shuts = u64::try_from(round + 1).unwrap();
         social
             .shows(
                 "the gate to have shut for the clock",

@@ -65,7 +65,7 @@ impl Scene {
                 "kind = \"postgres\"\nurl = {{ value = \"{}\" }}\nstatement_timeout = \"2s\"",
                 site.store.url_by(to_store.port(), &writer)
             )),
-            env: Vec::new(),
+            ..Links::default()
         };
         Self {
             site,

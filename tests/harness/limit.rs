@@ -8,7 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 pub enum Limit {
     /// Open files and sockets, by their highest number.
     Files,
-    /// Bytes of address space.
+    /// Bytes of memory that it may write to.
     Memory,
 }
 
@@ -43,16 +43,6 @@ impl Process {
         open.map(Iterator::count).unwrap_or_default()
     }
 
-    /// Its address space in bytes.
-    #[must_use]
-    pub fn address_space(&self) -> u64 {
-        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.pid()));
-        let pages = pages
-            .ok()
-            .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
-        pages.unwrap_or_default() * 4096
-    }
-
     /// Whether it handles SIGTERM itself: before that, the signal ends it.
     #[must_use]
     pub fn handles_sigterm(&self) -> bool {
@@ -68,7 +58,7 @@ impl Process {
 fn resource(what: Limit) -> Resource {
     match what {
         Limit::Files => Resource::Nofile,
-        Limit::Memory => Resource::As,
+        Limit::Memory => Resource::Data,
     }
 }
 
@@ -95,7 +85,7 @@ mod tests {
             .await;
         };
         says("it to open files", "ok").await;
-        assert!(process.open_files() >= 3 && process.address_space() > 0);
+        assert!(process.open_files() >= 3);
         process.limit(Limit::Files, 0);
         says("it to fail for want of files", "no").await;
         process.unlimit(Limit::Files);

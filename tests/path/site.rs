@@ -25,6 +25,11 @@ const TABLE: &str = "CREATE TABLE claim (
     name text, amount numeric(16,2), memo text);
     CREATE INDEX ON claim (updated_at, id);";
 
+/// The feed over it.
+const FEED: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo FROM claim\"\n\
+     cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
+     money = [\"amount\"]\ntombstone = \"deleted\"\nrecipients = [\"insurer-a\"]\n";
+
 /// One line that is the same on both sides only if every column of every row is.
 const SUM: &str = "SELECT count(*) || ' rows, ' || coalesce(sum(amount), 0) || ' in all, ' || coalesce(sum(hashtextextended(
     concat_ws('|', id, updated_at, name, amount, memo), 0)), 0) FROM claim";
@@ -48,6 +53,8 @@ pub(crate) struct Links {
     pub(crate) source: Option<String>,
     /// The whole `[store]`, for the insurer's.
     pub(crate) store: Option<String>,
+    /// The bureau's feeds.
+    pub(crate) feeds: Option<String>,
     /// What agents are started with.
     pub(crate) env: Vec<(OsString, OsString)>,
 }
@@ -165,7 +172,7 @@ impl Site {
         match user {
             "auditor" => write!(
                 text,
-                "[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\nentries = [\"{bureau}\"]\n"
+                "[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\nentries = [\"{bureau}\", \"{insurer}\"]\n"
             ),
             "admin" => Ok(()),
             _ => write!(text, "[signing]\nseed = {{ file = \"keys/{user}/sign.seed\" }}\n"),
@@ -182,7 +189,7 @@ impl Site {
         (done.status.success(), done.stdout + &done.stderr)
     }
 
-    fn agent(&self, name: &str, kind: &str, text: &str, port: u16) -> Agent {
+    pub(crate) fn agent(&self, name: &str, kind: &str, text: &str, port: u16) -> Agent {
         let file = self.file(&format!("{name}.toml"));
         fs::write(&file, text).unwrap();
         let mut command: Command = slacktide();
@@ -195,15 +202,17 @@ impl Site {
     }
 
     pub(crate) fn social(&self, name: &str) -> Agent {
+        self.social_with(name, |text| text)
+    }
+
+    /// The same with a change to its configuration.
+    pub(crate) fn social_with(&self, name: &str, change: impl Fn(String) -> String) -> Agent {
         let port = free_port();
         let text = format!(
             "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust.receipts]\ninsurer-a = [\"{}\"]\n\
              [source]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n[gate]\n{}\n\
              [publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"\n\
-             [health]\nlisten = \"127.0.0.1:{port}\"\n\
-             [[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo FROM claim\"\n\
-             cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
-             money = [\"amount\"]\ntombstone = \"deleted\"\nrecipients = [\"insurer-a\"]\n",
+             [health]\nlisten = \"127.0.0.1:{port}\"\n{}",
             self.party("bureau"),
             self.sign_pub("insurer-a"),
             self.links
@@ -211,8 +220,9 @@ impl Site {
                 .clone()
                 .unwrap_or_else(|| self.core.url_as(&self.reader)),
             self.gate,
+            self.links.feeds.as_deref().unwrap_or(FEED),
         );
-        self.agent(name, "social", &text, port)
+        self.agent(name, "social", &change(text), port)
     }
 
     pub(crate) fn poller(&self, name: &str) -> Agent {
@@ -293,6 +303,12 @@ impl Site {
 }
 
 impl Agent {
+    /// A page of its health server, as text with the status line's code; none while it does not answer.
+    pub(crate) async fn page(&self, path: &str) -> Option<(u16, String)> {
+        let answer = http_get(&format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
+        Some((answer.status, answer.body))
+    }
+
     /// Its status now; none while it does not answer.
     pub(crate) async fn status(&self) -> Option<Value> {
         http_get(&format!("http://127.0.0.1:{}/status", self.port))

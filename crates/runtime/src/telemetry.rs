@@ -51,7 +51,7 @@ pub enum Voice {
 impl Voice {
     fn filter(self) -> &'static str {
         match self {
-            Self::Agent => "info,async_nats=warn",
+            Self::Agent => "info,async_nats=warn,async_nats::connector=off",
             Self::Command => "warn,async_nats=error",
             Self::Display => "off",
         }

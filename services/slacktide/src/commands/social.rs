@@ -275,8 +275,12 @@ impl Report for Page {
     }
 
     fn healthy(&self) -> Result<(), String> {
-        match self.view.status().lanes.iter().find(|(_, lane)| lane.stopped) {
-            Some((name, lane)) => Err(format!("lane {name}: {}", lane.state)),
+        let status = self.view.status();
+        if let Some((name, lane)) = status.lanes.iter().find(|(_, lane)| lane.stopped) {
+            return Err(format!("lane {name}: {}", lane.state));
+        }
+        match status.feeds.iter().find(|(_, feed)| feed.state.starts_with("stopped")) {
+            Some((name, feed)) => Err(format!("feed {name} is {}", feed.state)),
             None => Ok(()),
         }
     }

@@ -28,26 +28,71 @@ pub(crate) use social::SocialFile;
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
-    #[test]
-    fn every_shipped_sample_is_read_and_breaks_no_rule() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-        let mut kinds = Vec::new();
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn samples(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                kinds.push(match load_any(&path)? {
-                    Kind::Social(_) => "social",
-                    Kind::Commercial(_) => "commercial",
-                    Kind::Party(_) => "party",
-                });
+            if path.is_dir() {
+                samples(&path, found)?;
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                found.push(path);
             }
         }
-        kinds.sort_unstable();
-        assert_eq!(kinds, ["commercial", "party", "party", "social"]);
+        Ok(())
+    }
+
+    fn config() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
+    }
+
+    #[test]
+    fn every_shipped_sample_is_read_and_breaks_no_rule() -> Outcome {
+        let mut paths = Vec::new();
+        samples(&config(), &mut paths)?;
+        paths.retain(|path| !path.parent().is_some_and(|folder| folder.ends_with("feeds")));
+        let (mut social, mut commercial, mut party) = (0, 0, 0);
+        for path in &paths {
+            match load_any(path)? {
+                Kind::Social(_) => social += 1,
+                Kind::Commercial(_) => commercial += 1,
+                Kind::Party(_) => party += 1,
+            }
+        }
+        // The reference, one machine, two networks, two insurers.
+        assert_eq!((social, commercial), (4, 5), "{paths:?}");
+        assert!(party >= 7, "{paths:?}");
+        Ok(())
+    }
+
+    /// As a user would do it: appended to the file of the agent.
+    #[test]
+    fn every_shipped_feed_can_be_appended_to_the_sample() -> Outcome {
+        let mut paths = Vec::new();
+        samples(&config().join("feeds"), &mut paths)?;
+        assert_eq!(paths.len(), 16, "{paths:?}");
+        let sample = std::fs::read_to_string(config().join("social.toml"))?;
+        let (head, _) = sample.split_once("[[feed]]").ok_or("the sample has a feed")?;
+        let mut text = head.to_owned();
+        for path in &paths {
+            text.push_str(&std::fs::read_to_string(path)?);
+        }
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("social.toml");
+        std::fs::write(&path, text)?;
+        let loaded = load::<SocialFile>(&path)?;
+        assert_eq!(loaded.value.feeds.len(), paths.len());
+        for (feed, path) in loaded.value.feeds.iter().zip(&paths) {
+            let name = feed.definition().name.to_string();
+            assert!(
+                path.file_stem().is_some_and(|stem| stem.to_string_lossy() == name),
+                "{path:?} holds {name}"
+            );
+        }
         Ok(())
     }
 }

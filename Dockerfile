@@ -1,0 +1,28 @@
+# Two images: `slacktide` (both agents and all commands) and `exchange` (nats-server with a place for its streams).
+#   docker build --target slacktide --tag slacktide .
+# compose.yml builds and uses both.
+
+FROM rust:1.95-slim-trixie AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package slacktide --bin slacktide \
+    && cp target/release/slacktide /usr/local/bin/slacktide
+
+FROM debian:13.2-slim AS slacktide
+# For signals that ask other systems over HTTPS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /usr/local/bin/slacktide /usr/local/bin/slacktide
+# Nobody in particular: compose.yml names the user who owns the secrets.
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/slacktide"]
+CMD ["--help"]
+
+FROM nats:2.15.1-alpine AS exchange
+# A fresh volume takes over who may write here.
+RUN mkdir /data && chmod 1777 /data
+USER 65532:65532
+VOLUME /data
+ENTRYPOINT ["/usr/local/bin/nats-server"]
+CMD ["--config", "/etc/nats/server.conf"]

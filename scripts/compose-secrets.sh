@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Makes what compose.yml needs: keys and passwords into secrets/, public keys and the user into .env.
+# Nothing that is there already is overwritten. SLACKTIDE names another way to run the program than Docker.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+folder=${1:-.}
+mkdir -p "$folder/secrets"
+folder=$(cd "$folder" && pwd)
+umask 077
+
+if [ -z "${SLACKTIDE:-}" ]; then
+    docker build --quiet --target slacktide --tag slacktide . >/dev/null
+    SLACKTIDE="docker run --rm --user $(id -u):$(id -g) --volume $folder:$folder slacktide"
+fi
+
+for party in admin bureau auditor insurer-a; do
+    [ -e "$folder/secrets/$party/connect.seed" ] || $SLACKTIDE keys new --out "$folder/secrets/$party" >/dev/null
+done
+
+password() {
+    [ -s "$1" ] || head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$1"
+}
+for name in core core-reader insurer insurer-writer; do
+    password "$folder/secrets/$name.password"
+done
+url() {
+    printf 'postgres://%s:%s@%s\n' "$1" "$(cat "$folder/secrets/$2.password")" "$3"
+}
+url slacktide_reader core-reader core:5432/core >"$folder/secrets/core.url"
+url slacktide_writer insurer-writer insurer:5432/insurer >"$folder/secrets/store.url"
+
+public() {
+    cat "$folder/secrets/$1"
+}
+cat >"$folder/.env" <<ENV
+# Made by scripts/compose-secrets.sh; no secret is in it.
+SLACKTIDE_USER=$(id -u):$(id -g)
+SLACKTIDE_ADMIN_NKEY=$(public admin/connect.pub)
+SLACKTIDE_BUREAU_NKEY=$(public bureau/connect.pub)
+SLACKTIDE_AUDITOR_NKEY=$(public auditor/connect.pub)
+SLACKTIDE_INSURER_A_NKEY=$(public insurer-a/connect.pub)
+BUREAU_SIGN=$(public bureau/sign.pub)
+INSURER_A_SIGN=$(public insurer-a/sign.pub)
+ENV
+echo "made $folder/secrets and $folder/.env"

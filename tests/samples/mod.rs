@@ -1,0 +1,12 @@
+//! What ships for others to copy: compose.yml and its image, the ready-made feeds, the install guide. It is used as they
+//! would use it, so that it cannot rot.
+//!
+//! - `compose` compose.yml, the Dockerfile and the script beside them; the services run without Docker
+//! - `yaml` compose.yml read, variables filled in
+//! - `feeds` the feeds of the record kinds, from tables of those names into a store
+//! - `guide` every command of docs/install.md
+
+mod compose;
+mod feeds;
+mod guide;
+mod yaml;
