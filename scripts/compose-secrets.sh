@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes what compose.yml needs: keys and passwords into secrets/, public keys and the user into .env.
-# Nothing that is there already is overwritten. SLACKTIDE names another way to run the program than Docker.
+# Nothing that is there already is overwritten. Containers run as whoever calls this; root's run as nobody in particular,
+# who is given the secrets. SLACKTIDE names another way to run the program than Docker.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=${1:-.}
@@ -29,12 +30,18 @@ url() {
 url slacktide_reader core-reader core:5432/core >"$folder/secrets/core.url"
 url slacktide_writer insurer-writer insurer:5432/insurer >"$folder/secrets/store.url"
 
+user=$(id -u):$(id -g)
+if [ "$(id -u)" = 0 ]; then
+    user=65532:65532
+    chown -R "$user" "$folder/secrets"
+fi
+
 public() {
     cat "$folder/secrets/$1"
 }
 cat >"$folder/.env" <<ENV
 # Made by scripts/compose-secrets.sh; no secret is in it.
-SLACKTIDE_USER=$(id -u):$(id -g)
+SLACKTIDE_USER=$user
 SLACKTIDE_ADMIN_NKEY=$(public admin/connect.pub)
 SLACKTIDE_BUREAU_NKEY=$(public bureau/connect.pub)
 SLACKTIDE_AUDITOR_NKEY=$(public auditor/connect.pub)

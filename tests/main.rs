@@ -6,8 +6,10 @@
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `law` | which crate may depend on which |
 //! | `path` | the main path as real processes, and what is done to it |
+//! | `quarantine` | what is kept aside, and its way out |
 //! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
 //! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
+//! | `types` | every type that a core would hold, out of generated tables, in every pair |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
 #![allow(
@@ -21,5 +23,7 @@ mod faults;
 mod law;
 mod model;
 mod path;
+mod quarantine;
 mod samples;
 mod scenarios;
+mod types;

@@ -111,7 +111,10 @@ fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
 
 fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
     if let Some(fault) = Fault::of(&error.to_string()) {
-        let text = format!("the exchange at {}, user {:?}: {fault}", options.url, options.user);
+        let text = format!(
+            "the exchange at {}, user {:?}: {fault}",
+            options.url, options.user
+        );
         return Error::new(ErrorKind::Certificate, text);
     }
     let (kind, what) = match error.kind() {

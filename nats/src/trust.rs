@@ -35,7 +35,11 @@ impl Fault {
     pub(crate) fn of(text: &str) -> Option<Self> {
         let has = |part: &str| text.contains(part);
         let fault = if has("received fatal alert") {
-            let alert = text.split("received fatal alert").nth(1).unwrap_or_default().to_lowercase();
+            let alert = text
+                .split("received fatal alert")
+                .nth(1)
+                .unwrap_or_default()
+                .to_lowercase();
             let says = |word: &str| alert.replace([' ', '_'], "").contains(word);
             match () {
                 () if says("certificateexpired") => Self::OursExpired,
@@ -51,7 +55,10 @@ impl Fault {
                 () if has("NotValidForName") || has("not valid for name") => Self::ServerName,
                 () => Self::ServerUntrusted,
             }
-        } else if has("could not load") || has("could not add certificate") || has("found certificate, but no key") {
+        } else if has("could not load")
+            || has("could not add certificate")
+            || has("found certificate, but no key")
+        {
             Self::File
         } else if has("tls not supported") || has("InvalidContentType") || has("corrupt message") {
             Self::NotTls
@@ -92,21 +99,39 @@ mod tests {
     #[test]
     fn each_fault_is_told_by_the_librarys_words() {
         for (text, fault) in [
-            ("IO error: invalid peer certificate: Expired", Fault::ServerExpired),
+            (
+                "IO error: invalid peer certificate: Expired",
+                Fault::ServerExpired,
+            ),
             (
                 "IO error: invalid peer certificate: certificate expired: verification time 5 (UNIX), but certificate is not valid after 4 (1 seconds ago)",
                 Fault::ServerExpired,
             ),
-            ("IO error: invalid peer certificate: UnknownIssuer", Fault::ServerUntrusted),
+            (
+                "IO error: invalid peer certificate: UnknownIssuer",
+                Fault::ServerUntrusted,
+            ),
             (
                 "IO error: invalid peer certificate: certificate not valid for name \"localhost\"; certificate is only valid for DnsName(\"a\")",
                 Fault::ServerName,
             ),
-            ("IO error: received fatal alert: CertificateExpired", Fault::OursExpired),
+            (
+                "IO error: received fatal alert: CertificateExpired",
+                Fault::OursExpired,
+            ),
             ("IO error: received fatal alert: UnknownCA", Fault::OursUntrusted),
-            ("IO error: received fatal alert: the server sent certificate_required", Fault::OursMissing),
-            ("IO error: received fatal alert: BadCertificate", Fault::OursRefused),
-            ("TLS error: could not load private key: no items found", Fault::File),
+            (
+                "IO error: received fatal alert: the server sent certificate_required",
+                Fault::OursMissing,
+            ),
+            (
+                "IO error: received fatal alert: BadCertificate",
+                Fault::OursRefused,
+            ),
+            (
+                "TLS error: could not load private key: no items found",
+                Fault::File,
+            ),
         ] {
             assert_eq!(Fault::of(text), Some(fault), "{text}");
         }

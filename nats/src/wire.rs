@@ -167,7 +167,9 @@ impl Wire {
                     ),
                     None => Error::new(
                         ErrorKind::Unauthenticated,
-                        format!("the exchange at {url} refuses the credential of user {user:?} since {since:.0}"),
+                        format!(
+                            "the exchange at {url} refuses the credential of user {user:?} since {since:.0}"
+                        ),
                     ),
                 }
             }

@@ -158,6 +158,18 @@ async fn a_recipient_does_its_part_and_no_more() {
         .await
         .unwrap();
     assert!(insurer.last_chunk(&lane("insurer-a")).await.unwrap().is_some());
+    // What the bureau tells this recipient, and nothing that it notes for others or for itself.
+    insurer
+        .last_audit(&party("bureau"), &party("to-insurer-a"))
+        .await
+        .unwrap();
+    for writer in ["to-insurer-b", "operator"] {
+        denied(
+            &format!("$JS.API.DIRECT.GET.AUDIT.audit.bureau.{writer}"),
+            insurer.last_audit(&party("bureau"), &party(writer)),
+        )
+        .await;
+    }
     insurer.request_status(&own, &id()).await.unwrap();
     insurer.fetch_replies(&own, 10).await.unwrap();
 

@@ -178,10 +178,7 @@ pub fn fold(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
 /// # Errors
 /// [`TooMany`].
 pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooMany> {
-    let is_end = matches!(
-        newest.action,
-        AnyAction::Known(Action::Resume | Action::Release)
-    );
+    let is_end = matches!(newest.action, AnyAction::Known(Action::Resume | Action::Release));
     let ends = |order: &Order| {
         let same_kind = order.action.kind() == newest.action.kind();
         let taken_back = is_end && matches!(order.action, AnyAction::Known(_));
@@ -253,8 +250,14 @@ mod tests {
         let all = after(&[], &order("a", "hold.a", hold(), None), now)?;
         let all = after(&all, &order("b", "hold.b", hold(), None), now)?;
         let all = after(&all, &order("p", "gate.core", PAUSE, None), now)?;
-        assert_eq!(ids(&after(&all, &order("r", "gate.core", RESUME, None), now)?), ["a", "b"]);
-        assert_eq!(ids(&after(&all, &order("r", "hold.a", release, None), now)?), ["b", "p"]);
+        assert_eq!(
+            ids(&after(&all, &order("r", "gate.core", RESUME, None), now)?),
+            ["a", "b"]
+        );
+        assert_eq!(
+            ids(&after(&all, &order("r", "hold.a", release, None), now)?),
+            ["b", "p"]
+        );
         Ok(())
     }
 

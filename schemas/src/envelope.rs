@@ -119,7 +119,9 @@ impl Envelope {
         let frame = |what: String| EnvelopeError::Frame(what);
         let read: Self = rmp_serde::from_slice(bytes).map_err(|e| frame(e.to_string()))?;
         if read.encode()? != bytes {
-            return Err(frame("its frame is not written as every publisher writes it".to_owned()));
+            return Err(frame(
+                "its frame is not written as every publisher writes it".to_owned(),
+            ));
         }
         Ok(read)
     }

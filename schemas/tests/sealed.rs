@@ -127,7 +127,9 @@ fn nothing_of_a_row_stands_in_the_message_and_all_of_it_comes_back() {
         assert!(!holds(&bytes, mark), "{mark} stands in clear");
     }
     // The counter-check: without a seal the same search finds it.
-    let clear = chunk::seal(manifest(&parties, 1), &plain(), &parties.sign).unwrap().bytes;
+    let clear = chunk::seal(manifest(&parties, 1), &plain(), &parties.sign)
+        .unwrap()
+        .bytes;
     assert!(holds(&clear, "777.31") && holds(&clear, "too large"));
 
     let trusted = [parties.sign.public().clone()];
@@ -136,7 +138,10 @@ fn nothing_of_a_row_stands_in_the_message_and_all_of_it_comes_back() {
     assert_eq!(opened.manifest.totals.money["amount"], "777.31");
     assert_eq!(opened.manifest.rejects, manifest(&parties, 1).rejects);
     let place = opened.manifest.cursor_after.unwrap();
-    assert_eq!(position::open(&place, &lane(), &ring(&parties.bureau)).unwrap(), cursor());
+    assert_eq!(
+        position::open(&place, &lane(), &ring(&parties.bureau)).unwrap(),
+        cursor()
+    );
 }
 
 #[test]
@@ -212,11 +217,15 @@ fn a_position_is_the_same_text_for_the_same_place_and_opens_in_its_lane_only() {
         position::open(&once, &elsewhere, &ring),
         Err(SealError::Broken { .. })
     ));
-    let [Scalar::Text(text)] = once.0.as_slice() else { panic!("one text") };
+    let [Scalar::Text(text)] = once.0.as_slice() else {
+        panic!("one text")
+    };
     assert!(!text.contains("Zhang"));
     // A longer value of the same padded length does not show.
     let longer = Cursor(vec![Scalar::Text(format!("{MARK}x")), Scalar::Int(7)]);
-    let [Scalar::Text(other)] = &seal(&longer, &lane()).0[..] else { panic!("one text") };
+    let [Scalar::Text(other)] = &seal(&longer, &lane()).0[..] else {
+        panic!("one text")
+    };
     assert_eq!(text.len(), other.len());
     for place in text.len() - 40..text.len() {
         let mut altered = text.clone().into_bytes();

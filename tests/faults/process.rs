@@ -63,7 +63,7 @@ async fn out_of_memory_an_agent_ends_and_its_successor_goes_on() {
     site.agree().await;
     for (agent, round) in [(&mut social, 1), (&mut poller, 2)] {
         // What it has it keeps; more it does not get.
-        agent.process.limit(Limit::Memory, 0);
+        agent.process.limit(Limit::Memory, 4096);
         site.core
             .execute(&format!(
                 "INSERT INTO claim (id, name, memo) SELECT {round} * 1000000 + g, 'large', repeat(md5(g::text), 12000)

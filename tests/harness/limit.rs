@@ -8,7 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 pub enum Limit {
     /// Open files and sockets, by their highest number.
     Files,
-    /// Bytes of memory that it may write to.
+    /// Bytes of memory that it may write to. The kernel takes 0 for none at all; say a page.
     Memory,
 }
 

@@ -33,6 +33,12 @@ struct Tx {
     writes: BTreeMap<i64, Row>,
 }
 
+/// First a wider type, then another one, then one that is wider than that.
+pub(super) const LAST_GENERATION: usize = 3;
+
+/// More than a `smallint` holds.
+pub(super) const WIDE: i64 = 100_000;
+
 pub(super) struct Core {
     pub(super) mode: Mode,
     rows: BTreeMap<i64, Row>,
@@ -40,6 +46,8 @@ pub(super) struct Core {
     versions: i64,
     sequence: i64,
     ids: i32,
+    /// Which types the columns have; counted up by each change.
+    pub(super) generation: usize,
 }
 
 pub(super) fn time(ms: i64) -> Timestamp {
@@ -55,7 +63,13 @@ impl Core {
             versions: 0,
             sequence: 0,
             ids: 0,
+            generation: 0,
         }
+    }
+
+    /// The columns get other types, as by ALTER TABLE.
+    pub(super) fn alter(&mut self) {
+        self.generation = (self.generation + 1).min(LAST_GENERATION);
     }
 
     /// One act of the business.
@@ -97,6 +111,8 @@ impl Core {
             return;
         };
         self.versions += 1;
+        // What a narrower type could not hold.
+        let version = self.versions + if self.generation > 0 { WIDE } else { 0 };
         self.sequence += 1;
         let at = match self.mode {
             Mode::Transaction => tx.began,
@@ -108,7 +124,7 @@ impl Core {
             Row {
                 key,
                 at,
-                version: self.versions,
+                version,
                 gone: rng.percent(40),
             },
         );

@@ -22,6 +22,8 @@ pub(super) struct Chunk {
     pub(super) before: Option<Cursor>,
     pub(super) after: Option<Cursor>,
     pub(super) rows: Rc<Vec<Row>>,
+    /// Which types its columns have.
+    pub(super) generation: usize,
 }
 
 impl Chunk {

@@ -14,6 +14,16 @@ pub(super) struct Env {
     pub(super) tombstones: bool,
     /// The exchange may be restored from an older copy.
     pub(super) restores: bool,
+    /// The core's columns change, and the operator sends everything again, at any time.
+    pub(super) changes: bool,
+    /// A type that became wider is followed.
+    pub(super) widening: bool,
+    /// Another type is asked before it is stored.
+    pub(super) asking: bool,
+    /// What is older than a change goes to the column that was its own.
+    pub(super) aside: bool,
+    /// A chunk's rows and its entry in the ledger are one transaction.
+    pub(super) one_transaction: bool,
 }
 
 impl Env {
@@ -23,5 +33,10 @@ impl Env {
         guard: true,
         tombstones: true,
         restores: false,
+        changes: false,
+        widening: true,
+        asking: true,
+        aside: true,
+        one_transaction: true,
     };
 }

@@ -57,11 +57,13 @@ fn all_hold(env: Env) -> Vec<Count> {
 fn tell(counts: &[Count]) {
     let sum = |of: fn(&Count) -> usize| counts.iter().map(of).sum::<usize>();
     eprintln!(
-        "{} schedules: {} rows, {} restores, {} epochs opened, {} with a takeover",
+        "{} schedules: {} rows, {} restores, {} epochs opened, {} sent again, {} changes accepted, {} with a takeover",
         counts.len(),
         sum(|count| count.rows),
         sum(|count| count.restores as usize),
         sum(|count| count.epochs as usize),
+        sum(|count| count.resent as usize),
+        sum(|count| count.accepted as usize),
         sum(|count| usize::from(count.publishers > 1)),
     );
 }
@@ -153,5 +155,76 @@ fn without_the_tombstone_rule_the_oracle_turns_red() {
             ..Env::WHOLE
         },
         |v| v.contains("surplus [") && !v.contains("surplus []"),
+    );
+}
+
+const CHANGING: Env = Env {
+    changes: true,
+    ..Env::WHOLE
+};
+
+/// A widened table, a change that is asked, everything sent again and a takeover at once, under
+/// kills: with history and newest rows side by side.
+#[test]
+fn nothing_is_lost_or_doubled_while_columns_change_and_everything_is_sent_again() {
+    let counts = all_hold(CHANGING);
+    if counts.len() > 1 {
+        assert!(
+            counts.iter().filter(|count| count.accepted > 0).count() > counts.len() / 10,
+            "too few changes are accepted"
+        );
+        assert!(
+            counts.iter().filter(|count| count.resent > 0).count() > counts.len() / 10,
+            "too little is sent again"
+        );
+        let at_once = |count: &&Count| count.accepted > 0 && count.resent > 0 && count.publishers > 1;
+        assert!(
+            counts.iter().filter(at_once).count() > counts.len() / 50,
+            "too rarely all of it at once"
+        );
+    }
+}
+
+#[test]
+fn without_widening_the_oracle_turns_red() {
+    turns_red(
+        Env {
+            widening: false,
+            ..CHANGING
+        },
+        |v| v.contains("does not fit"),
+    );
+}
+
+#[test]
+fn without_asking_the_oracle_turns_red() {
+    turns_red(
+        Env {
+            asking: false,
+            ..CHANGING
+        },
+        |v| v.contains("does not fit"),
+    );
+}
+
+#[test]
+fn without_a_column_of_its_own_for_what_is_older_the_oracle_turns_red() {
+    turns_red(
+        Env {
+            aside: false,
+            ..CHANGING
+        },
+        |v| v.contains("does not fit"),
+    );
+}
+
+#[test]
+fn without_one_transaction_for_history_and_ledger_the_oracle_turns_red() {
+    turns_red(
+        Env {
+            one_transaction: false,
+            ..CHANGING
+        },
+        |v| v.contains("twice in the history"),
     );
 }

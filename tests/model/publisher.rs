@@ -61,7 +61,9 @@ pub(super) struct Publisher {
     call: Option<Call>,
     flight: Option<Chunk>,
     chunker: Option<Chunker>,
-    blocks: VecDeque<Block>,
+    /// Each with the types that it was read under.
+    blocks: VecDeque<(usize, Block)>,
+    generation: usize,
     follows: Option<Cursor>,
     time_fence: TimeFence,
     water: HighWater,
@@ -74,7 +76,14 @@ pub(super) fn definition() -> Digest {
     Digest::of(&[b"the feed"])
 }
 
-fn schema() -> RowSchema {
+/// The columns, by generation of their types.
+pub(super) fn schema(generation: usize) -> RowSchema {
+    let version = match generation {
+        0 => ColumnType::Int2,
+        1 => ColumnType::Int8,
+        2 => ColumnType::Text { max: Some(20) },
+        _ => ColumnType::Text { max: None },
+    };
     let column = |name: &str, kind| Column {
         name: name.into(),
         kind,
@@ -86,7 +95,7 @@ fn schema() -> RowSchema {
         columns: vec![
             column("at", ColumnType::Int8),
             column("id", ColumnType::Int8),
-            column("version", ColumnType::Int8),
+            column("version", version),
             column("gone", ColumnType::Bool),
         ],
         key: vec!["id".into()],
@@ -117,6 +126,7 @@ impl Publisher {
             flight: None,
             chunker: None,
             blocks: VecDeque::new(),
+            generation: 0,
             follows: None,
             time_fence: TimeFence::new(Duration::ZERO, Duration::from_millis(1)),
             water: HighWater::by_transactions(),
@@ -331,6 +341,15 @@ impl Publisher {
         let (Some(fence), Some(chunker)) = (self.fence.clone(), self.chunker.as_mut()) else {
             return;
         };
+        if core.generation != self.generation {
+            // The statement does not fit any more: the feed is opened anew, what was read goes out.
+            chunker.close();
+            let old = self.generation;
+            self.blocks
+                .extend(chunker.take_closed().into_iter().map(|block| (old, block)));
+            self.generation = core.generation;
+            return;
+        }
         let limit = 1 + rng.below(6);
         let after = chunker.position().unwrap();
         chunker.begin_quantum(time(now));
@@ -347,7 +366,9 @@ impl Publisher {
         if self.drained || rng.percent(60) {
             chunker.close();
         }
-        self.blocks.extend(chunker.take_closed());
+        let generation = self.generation;
+        self.blocks
+            .extend(chunker.take_closed().into_iter().map(|block| (generation, block)));
         if self.drained || rng.percent(20) {
             self.fence = None;
         }
@@ -405,7 +426,7 @@ impl Publisher {
         let Some(place) = self.lane.next_place() else {
             return;
         };
-        let Some(block) = self.blocks.pop_front() else {
+        let Some((generation, block)) = self.blocks.pop_front() else {
             return;
         };
         assert_eq!(
@@ -418,7 +439,7 @@ impl Publisher {
             place.number,
             place.previous,
             &self.instance,
-            &block.plain,
+            &[block.plain.as_slice(), &[u8::try_from(generation).unwrap()]].concat(),
         );
         let link = schemas::manifest::Link {
             epoch: place.epoch,
@@ -433,6 +454,7 @@ impl Publisher {
             before: block.cursor_before.clone(),
             after: block.cursor_after.clone(),
             rows: Rc::new(rows(&block)),
+            generation,
         });
         self.decide(Event::Ready(Offer {
             link,
@@ -458,8 +480,9 @@ impl Publisher {
         (self.call, self.flight, self.look, self.fence, self.drained) = (None, None, None, None, false);
         self.blocks.clear();
         self.follows = from.clone().flatten();
-        self.chunker =
-            from.map(|from| Chunker::new(&schema(), &["at".into(), "id".into()], &[], from).unwrap());
+        self.chunker = from.map(|from| {
+            Chunker::new(&schema(self.generation), &["at".into(), "id".into()], &[], from).unwrap()
+        });
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct World {
     violation: Option<String>,
     pub(super) restores: u32,
     pub(super) epochs: u32,
+    accepted: u32,
+    resent: u32,
 }
 
 /// What a schedule came to, for counting that the simulation does something.
@@ -49,6 +51,10 @@ pub(super) struct Count {
     pub(super) restores: u32,
     pub(super) epochs: u32,
     pub(super) publishers: usize,
+    /// How often a change was accepted.
+    pub(super) accepted: u32,
+    /// How often everything was sent again.
+    pub(super) resent: u32,
 }
 
 /// Runs a schedule.
@@ -72,6 +78,8 @@ pub(super) fn run(seed: u64, env: Env) -> Result<Count, String> {
         violation: None,
         restores: 0,
         epochs: 0,
+        accepted: 0,
+        resent: 0,
         rng,
     };
     for _ in 0..=world.rng.below(3) {
@@ -111,9 +119,14 @@ impl World {
         self.now += self.rng.span(0, 9);
         match self.rng.below(100) {
             0..=17 if chaos => self.core.act(&mut self.rng, self.now),
-            18..=19 if chaos => self.fault(),
+            18..=19 if chaos => {
+                if self.env.changes && self.rng.percent(8) {
+                    self.core.alter();
+                }
+                self.fault();
+            }
             20..=34 => self.network(chaos),
-            35..=36 => self.operator(),
+            35..=36 => self.operator(chaos),
             37..=82 => self.publish(chaos),
             _ => self.poll(chaos),
         }
@@ -243,7 +256,12 @@ impl World {
     }
 
     /// Sees a stopped lane and opens a new epoch, as `slacktide feed rewind` does.
-    fn operator(&mut self) {
+    fn operator(&mut self, chaos: bool) {
+        if self.env.changes && self.store.asked() && self.rng.percent(30) {
+            self.store.accept();
+            self.accepted += 1;
+        }
+        let resend = self.env.changes && chaos && self.resent < 2 && self.rng.percent(4);
         let receiver = self.store.stopped().is_some();
         let sender = self
             .publishers
@@ -253,7 +271,7 @@ impl World {
             .exchange
             .tail()
             .map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
-        if !(receiver || sender) || tail_epoch > self.store.epoch() {
+        if !(receiver || sender || resend) || tail_epoch > self.store.epoch() {
             return;
         }
         let receipt = self
@@ -263,9 +281,9 @@ impl World {
             .as_ref()
             .map(|receipt| receipt.basis.clone());
         let owes = owes_receipt(&self.exchange, &self.store);
-        let from_start = !owes && receipt.as_ref().is_none_or(|receipt| receipt.to == 0);
+        let from_start = resend || !owes && receipt.as_ref().is_none_or(|receipt| receipt.to == 0);
         // What stopped may have been seen before the opening that lifts it.
-        if !receiver && tail_epoch > 1 && self.rng.percent(50) {
+        if !resend && !receiver && tail_epoch > 1 && self.rng.percent(50) {
             return;
         }
         let Some(plan) = plan(receipt.as_ref(), tail_epoch, from_start) else {
@@ -285,9 +303,11 @@ impl World {
             before: plan.cursor.clone(),
             after: plan.cursor,
             rows: Rc::new(Vec::new()),
+            generation: 0,
         };
         self.exchange.publish(opening, expect, true, self.now);
         self.epochs += 1;
+        self.resent += u32::from(resend);
     }
 
     /// Business and faults end; whatever was down comes back.
@@ -356,6 +376,7 @@ impl World {
                 "missing {missing:?}, surplus {surplus:?}, differing {differing:?}"
             ));
         }
+        self.store.judge(&core)?;
         for pair in self.exchange.held.log.windows(2) {
             let [before, after] = pair else { continue };
             follows(&before.chunk, &after.chunk)?;
@@ -375,6 +396,8 @@ impl World {
             rows: log.iter().map(|entry| entry.chunk.rows.len()).sum(),
             restores: self.restores,
             epochs: self.epochs,
+            accepted: self.accepted,
+            resent: self.resent,
             publishers: publishers.len(),
         }
     }

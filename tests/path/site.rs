@@ -303,12 +303,6 @@ impl Site {
 }
 
 impl Agent {
-    /// A page of its health server, as text with the status line's code; none while it does not answer.
-    pub(crate) async fn page(&self, path: &str) -> Option<(u16, String)> {
-        let answer = http_get(&format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
-        Some((answer.status, answer.body))
-    }
-
     /// Its status now; none while it does not answer.
     pub(crate) async fn status(&self) -> Option<Value> {
         http_get(&format!("http://127.0.0.1:{}/status", self.port))

@@ -17,7 +17,9 @@ async fn made() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let mut script = Command::new(workspace().join("scripts/compose-secrets.sh"));
-        script.arg(folder.path()).env("SLACKTIDE", slacktide().get_program());
+        script
+            .arg(folder.path())
+            .env("SLACKTIDE", slacktide().get_program());
         let done = run("compose-secrets.sh", &mut script, PATIENCE).await;
         assert!(done.status.success(), "{}", done.stderr);
     }
@@ -31,13 +33,25 @@ async fn every_file_and_account_that_compose_names_is_there() {
     let services = &compose["services"];
     let mut found = names(services);
     found.sort_unstable();
-    assert_eq!(found, ["apply", "commercial", "core", "exchange", "insurer", "social"]);
+    assert_eq!(
+        found,
+        ["apply", "commercial", "core", "exchange", "insurer", "social"]
+    );
     for name in &found {
         let service = &services[name.as_str()];
-        assert!(!text(&service["user"]).starts_with("0"), "{name} runs as root or as whoever");
+        assert!(
+            !text(&service["user"]).starts_with("0"),
+            "{name} runs as root or as whoever"
+        );
         assert_eq!(list(&service["cap_drop"]), ["ALL"], "{name}");
-        assert!(service["healthcheck"].is_mapping() || name == "apply", "{name} has no health check");
-        assert!(service["container_name"].is_null() && service["ports"].is_null(), "{name} could not be scaled");
+        assert!(
+            service["healthcheck"].is_mapping() || name == "apply",
+            "{name} has no health check"
+        );
+        assert!(
+            service["container_name"].is_null() && service["ports"].is_null(),
+            "{name} could not be scaled"
+        );
         for other in names(&service["depends_on"]) {
             assert!(found.contains(&other), "{name} waits for {other}");
         }
@@ -50,18 +64,34 @@ async fn every_file_and_account_that_compose_names_is_there() {
             assert!(there, "{name} mounts {mount}");
         }
         for secret in list(&service["secrets"]) {
-            let file = folder.path().join(text(&compose["secrets"][secret.as_str()]["file"]));
+            let file = folder
+                .path()
+                .join(text(&compose["secrets"][secret.as_str()]["file"]));
             let mode = fs::metadata(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            assert_eq!(mode.permissions().mode() & 0o077, 0, "{} is open to others", file.display());
+            assert_eq!(
+                mode.permissions().mode() & 0o077,
+                0,
+                "{} is open to others",
+                file.display()
+            );
         }
     }
     // What the server's configuration reads from its environment.
     let given = env(&compose, "exchange", folder.path());
-    for file in ["server.conf", "accounts/admin.conf", "accounts/bureau.conf", "accounts/auditor.conf", "accounts/insurer-a.conf"] {
+    for file in [
+        "server.conf",
+        "accounts/admin.conf",
+        "accounts/bureau.conf",
+        "accounts/auditor.conf",
+        "accounts/insurer-a.conf",
+    ] {
         let text = fs::read_to_string(workspace().join("nats").join(file)).unwrap();
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
             for word in line.split_inclusive('$').skip(1) {
-                let name: String = word.chars().take_while(|sign| sign.is_ascii_alphanumeric() || *sign == '_').collect();
+                let name: String = word
+                    .chars()
+                    .take_while(|sign| sign.is_ascii_alphanumeric() || *sign == '_')
+                    .collect();
                 assert!(
                     !name.starts_with("SLACKTIDE_") || given.contains_key(&name),
                     "{file} needs {name}, which compose.yml does not give"
@@ -85,7 +115,9 @@ async fn every_command_that_compose_names_is_understood() {
         }
         for mut words in commands {
             let config = words.last_mut().unwrap();
-            let file = config.strip_prefix("/etc/slacktide/").unwrap_or_else(|| panic!("{config} is not mounted"));
+            let file = config
+                .strip_prefix("/etc/slacktide/")
+                .unwrap_or_else(|| panic!("{config} is not mounted"));
             assert!(workspace().join("config").join(file).exists(), "{config}");
             // Everything before it is read first; an unknown word is an error all the same.
             let told = run("help", slacktide().args(&words).arg("--help"), PATIENCE).await;
@@ -130,11 +162,17 @@ async fn the_images_are_pinned_small_and_of_nobody() {
         }
     }
     let program = binary();
-    assert!(text.contains(&format!("--from=build {program} {program}")), "{program} is not copied");
+    assert!(
+        text.contains(&format!("--from=build {program} {program}")),
+        "{program} is not copied"
+    );
     for service in ["exchange", "apply", "social", "commercial"] {
         let target = yaml::text(&compose["services"][service]["build"]["target"]);
         let (_, user) = stages.iter().find(|(stage, _)| *stage == target).unwrap();
-        assert!(!user.is_empty() && !user.starts_with('0'), "{target} runs as {user:?}");
+        assert!(
+            !user.is_empty() && !user.starts_with('0'),
+            "{target} runs as {user:?}"
+        );
     }
     for service in ["core", "insurer"] {
         pinned(&yaml::text(&compose["services"][service]["image"]));
@@ -142,13 +180,19 @@ async fn the_images_are_pinned_small_and_of_nobody() {
     // What must not go into a build.
     let ignored = fs::read_to_string(workspace().join(".dockerignore")).unwrap();
     for path in ["secrets", ".env", "target", ".git"] {
-        assert!(ignored.lines().any(|line| line == path), "{path} would be sent to the build");
+        assert!(
+            ignored.lines().any(|line| line == path),
+            "{path} would be sent to the build"
+        );
     }
 }
 
 fn pinned(image: &str) {
     let tag = image.split_once(':').map(|(_, tag)| tag).unwrap_or_default();
-    assert!(tag.contains('.') && tag.starts_with(|sign: char| sign.is_ascii_digit()), "{image} is not pinned");
+    assert!(
+        tag.contains('.') && tag.starts_with(|sign: char| sign.is_ascii_digit()),
+        "{image} is not pinned"
+    );
 }
 
 /// The services as compose.yml starts them, without Docker: same files, same variables, same commands.
@@ -165,11 +209,28 @@ async fn the_services_of_compose_work_together() {
     let nats = NatsServer::with_config(&workspace().join("nats/server.conf"), &given).await;
     let cluster = Postgres::private(harness::PostgresOptions::default()).await;
     let (core, insurer) = (cluster.database("core").await, cluster.database("insurer").await);
-    initial(&core, "core.sql", &folder.path().join("secrets/core-reader.password")).await;
-    initial(&insurer, "insurer.sql", &folder.path().join("secrets/insurer-writer.password")).await;
-    for (file, db, role) in [("core.url", &core, "slacktide_reader"), ("store.url", &insurer, "slacktide_writer")] {
+    initial(
+        &core,
+        "core.sql",
+        &folder.path().join("secrets/core-reader.password"),
+    )
+    .await;
+    initial(
+        &insurer,
+        "insurer.sql",
+        &folder.path().join("secrets/insurer-writer.password"),
+    )
+    .await;
+    for (file, db, role) in [
+        ("core.url", &core, "slacktide_reader"),
+        ("store.url", &insurer, "slacktide_writer"),
+    ] {
         let path = folder.path().join("secrets").join(file);
-        assert!(fs::read_to_string(&path).unwrap().starts_with(&format!("postgres://{role}:")));
+        assert!(
+            fs::read_to_string(&path)
+                .unwrap()
+                .starts_with(&format!("postgres://{role}:"))
+        );
         fs::write(path, db.url_as(role)).unwrap();
     }
     let start = |service: &str, health: u16| {
@@ -196,11 +257,23 @@ async fn the_services_of_compose_work_together() {
     for (service, port) in ["social", "commercial", "commercial"].into_iter().zip(ports) {
         running.push(Process::spawn(service, &mut start(service, port)));
     }
-    until("all settlements in the insurer's database", PATIENCE, async || {
-        let counted = insurer.connect().await.query_one("SELECT count(*) FROM setl", &[]).await;
-        let stored: i64 = counted.map_err(|error| error.to_string())?.get(0);
-        if stored == 20_000 { Ok(()) } else { Err(format!("{stored} stored; {}", running[0].stderr())) }
-    })
+    until(
+        "all settlements in the insurer's database",
+        PATIENCE,
+        async || {
+            let counted = insurer
+                .connect()
+                .await
+                .query_one("SELECT count(*) FROM setl", &[])
+                .await;
+            let stored: i64 = counted.map_err(|error| error.to_string())?.get(0);
+            if stored == 20_000 {
+                Ok(())
+            } else {
+                Err(format!("{stored} stored; {}", running[0].stderr()))
+            }
+        },
+    )
     .await;
     // The health check of the service, against the agent that runs.
     let mut words = list(&compose["services"]["social"]["healthcheck"]["test"]).split_off(2);
@@ -208,7 +281,11 @@ async fn the_services_of_compose_work_together() {
     let mut check = start("social", ports[0]);
     let mut health = slacktide();
     health.args(words).arg(workspace().join("config/social.toml"));
-    health.envs(check.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))));
+    health.envs(
+        check
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
+    );
     let told = run("health", &mut health, PATIENCE).await;
     assert!(told.status.success(), "{}", told.stderr);
     let _ = &mut check;
@@ -219,7 +296,11 @@ async fn the_services_of_compose_work_together() {
     }
     // And nobody there: the check says so.
     let told = run("health", &mut health, PATIENCE).await;
-    assert!(!told.status.success() && told.stderr.contains("no agent answers"), "{}", told.stderr);
+    assert!(
+        !told.status.success() && told.stderr.contains("no agent answers"),
+        "{}",
+        told.stderr
+    );
 }
 
 /// A file of config/compose as `psql` would run it: the password comes from its secret.
@@ -229,8 +310,11 @@ async fn initial(db: &Db, file: &str, password: &Path) {
     let line = format!("\\set password `cat /run/secrets/{name}_password`\n");
     assert!(text.contains(&line), "{file} does not read {line}");
     let secret = fs::read_to_string(password).unwrap();
-    let sql = text.replace(&line, "").replace(":'password'", &format!("'{}'", secret.trim()));
-    db.execute(&sql.replace("ON DATABASE insurer", &format!("ON DATABASE {}", db.name()))).await;
+    let sql = text
+        .replace(&line, "")
+        .replace(":'password'", &format!("'{}'", secret.trim()));
+    db.execute(&sql.replace("ON DATABASE insurer", &format!("ON DATABASE {}", db.name())))
+        .await;
 }
 
 /// Nothing in the file may name an argument with a secret in it.
@@ -240,7 +324,9 @@ async fn no_secret_is_in_a_command_or_a_variable() {
     let compose: Value = yaml::read(folder.path());
     let shown = serde_yaml_ng::to_string(&compose["services"]).unwrap();
     for secret in names(&compose["secrets"]) {
-        let file = folder.path().join(text(&compose["secrets"][secret.as_str()]["file"]));
+        let file = folder
+            .path()
+            .join(text(&compose["secrets"][secret.as_str()]["file"]));
         let value = fs::read_to_string(file).unwrap();
         assert!(!shown.contains(value.trim()), "{secret} stands in compose.yml");
     }

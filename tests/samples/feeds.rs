@@ -18,18 +18,34 @@ fn feed(text: &str) -> Feed {
     let table: toml::Table = text.parse().unwrap();
     let feed = &table["feed"][0];
     let strings = |key: &str| -> Vec<String> {
-        let list = feed.get(key).and_then(|list| list.as_array()).cloned().unwrap_or_default();
+        let list = feed
+            .get(key)
+            .and_then(|list| list.as_array())
+            .cloned()
+            .unwrap_or_default();
         list.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     };
-    let (name, sql) = (feed["name"].as_str().unwrap().to_owned(), feed["sql"].as_str().unwrap());
-    let (select, from) = sql.trim().strip_prefix("SELECT").unwrap().split_once("FROM").unwrap();
+    let (name, sql) = (
+        feed["name"].as_str().unwrap().to_owned(),
+        feed["sql"].as_str().unwrap(),
+    );
+    let (select, from) = sql
+        .trim()
+        .strip_prefix("SELECT")
+        .unwrap()
+        .split_once("FROM")
+        .unwrap();
     assert_eq!(from.trim(), name, "the table is named as the kind");
     let columns: Vec<String> = select.split(',').map(|column| column.trim().to_owned()).collect();
     let (key, money, cursor) = (strings("key"), strings("money"), strings("cursor"));
     for column in key.iter().chain(&money).chain(&cursor) {
         assert!(columns.contains(column), "{name}: {column} is not selected");
     }
-    assert_eq!(cursor, [vec!["updt_time".to_owned()], key.clone()].concat(), "{name}");
+    assert_eq!(
+        cursor,
+        [vec!["updt_time".to_owned()], key.clone()].concat(),
+        "{name}"
+    );
     let declared = |column: &String| {
         let kind = match column.as_str() {
             "updt_time" => "timestamptz NOT NULL DEFAULT now()",
@@ -84,7 +100,9 @@ async fn the_ready_made_feeds_move_tables_of_their_names() {
         assert!(core.starts_with("3 "));
         until(&format!("{} in the store", feed.name), PATIENCE, async || {
             let stored = site.store.connect().await.query_one(&sum, &[]).await;
-            let stored: String = stored.map_err(|error| format!("{error}; {}", social.process.stderr()))?.get(0);
+            let stored: String = stored
+                .map_err(|error| format!("{error}; {}", social.process.stderr()))?
+                .get(0);
             if stored == core { Ok(()) } else { Err(stored) }
         })
         .await;

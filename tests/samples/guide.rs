@@ -55,7 +55,10 @@ fn programs(folder: &Path) -> PathBuf {
     program(
         &bin,
         "nats-server",
-        &format!("#!/bin/sh\nexec setpriv --pdeathsig KILL {} \"$@\"\n", nats_server_binary().display()),
+        &format!(
+            "#!/bin/sh\nexec setpriv --pdeathsig KILL {} \"$@\"\n",
+            nats_server_binary().display()
+        ),
     );
     // Asks by a file, and waits for the answer.
     program(
@@ -73,7 +76,9 @@ async fn answer(spool: PathBuf) {
     loop {
         for entry in fs::read_dir(&spool).unwrap().flatten() {
             let folder = entry.path();
-            let Ok(query) = fs::read_to_string(folder.join("query")) else { continue };
+            let Ok(query) = fs::read_to_string(folder.join("query")) else {
+                continue;
+            };
             fs::remove_file(folder.join("query")).unwrap();
             let (url, sql) = query.split_once('\n').unwrap();
             let (code, text) = match ask(url, sql).await {
@@ -114,7 +119,12 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
     // A checkout, as far as the guide takes from it.
     let checkout = home.path().join("checkout");
     fs::create_dir(&checkout).unwrap();
-    let copied = Command::new("cp").arg("-r").arg(workspace().join("nats")).arg(&checkout).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(workspace().join("nats"))
+        .arg(&checkout)
+        .status()
+        .unwrap();
     assert!(copied.success());
 
     let mut script = commands(&fs::read_to_string(workspace().join("docs/install.md")).unwrap());
@@ -125,7 +135,10 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
         ("9101", free_port()),
         ("9102", free_port()),
     ] {
-        assert!(script.contains(&format!("127.0.0.1:{port}")), "the guide has no port {port}");
+        assert!(
+            script.contains(&format!("127.0.0.1:{port}")),
+            "the guide has no port {port}"
+        );
         script = script.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{own}"));
     }
     fs::write(home.path().join("guide.sh"), script).unwrap();
@@ -137,15 +150,32 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
         .current_dir(&checkout)
         .env("HOME", home.path())
         .env("SPOOL", &spool)
-        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+        .env(
+            "PATH",
+            format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()),
+        );
     let mut guide = Process::spawn("the install guide", &mut command);
     let ended = tokio::select! {
         ended = guide.wait_exit(PATIENCE) => ended,
         () = answer(spool) => unreachable!("it answers for ever"),
     };
-    assert!(ended.success(), "{ended}:\n{}\n{}", guide.stdout(), guide.stderr());
-    for said in ["GRANT SELECT ON", "pg_read_all_stats", "as expected: SELECT is missing"] {
-        assert!(guide.stdout().contains(said), "nothing said {said:?}:\n{}\n{}", guide.stdout(), guide.stderr());
+    assert!(
+        ended.success(),
+        "{ended}:\n{}\n{}",
+        guide.stdout(),
+        guide.stderr()
+    );
+    for said in [
+        "GRANT SELECT ON",
+        "pg_read_all_stats",
+        "as expected: SELECT is missing",
+    ] {
+        assert!(
+            guide.stdout().contains(said),
+            "nothing said {said:?}:\n{}\n{}",
+            guide.stdout(),
+            guide.stderr()
+        );
     }
 }
 

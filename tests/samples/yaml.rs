@@ -23,7 +23,10 @@ pub(super) fn read(folder: &Path) -> Value {
     while let Some((before, after)) = rest.split_once("${") {
         let (inside, behind) = after.split_once('}').unwrap();
         let (name, message) = inside.split_once(":?").unwrap_or((inside, ""));
-        assert!(!message.is_empty(), "{name} may be missing without a word: write ${{{name}:?…}}");
+        assert!(
+            !message.is_empty(),
+            "{name} may be missing without a word: write ${{{name}:?…}}"
+        );
         filled.push_str(before);
         filled.push_str(known.get(name).unwrap_or_else(|| panic!("{name} is not in .env")));
         rest = behind;
@@ -47,7 +50,12 @@ pub(super) fn list(value: &Value) -> Vec<String> {
 }
 
 pub(super) fn names(value: &Value) -> Vec<String> {
-    value.as_mapping().into_iter().flatten().map(|(name, _)| text(name)).collect()
+    value
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| text(name))
+        .collect()
 }
 
 /// The environment of a service; files of secrets are where `folder` has them.
@@ -65,7 +73,10 @@ pub(super) fn env(compose: &Value, service: &str, folder: &Path) -> Env {
                     &format!("\"{}\"", file.display()),
                 );
             }
-            assert!(!value.contains("/run/secrets/") || name.ends_with("_FILE"), "{service}: {value} is no secret of it");
+            assert!(
+                !value.contains("/run/secrets/") || name.ends_with("_FILE"),
+                "{service}: {value} is no secret of it"
+            );
             (name, value)
         })
         .collect()

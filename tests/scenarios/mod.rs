@@ -6,10 +6,12 @@
 //! | `files` | the text of the configuration |
 //! | `claims` | the core's table, and the comparison with the store |
 //! | `pairs` | every kind of source to every kind of store, column by column |
+//! | `every_type` | a table with every type, and what cannot be carried |
 //! | `stops` | order to stop, exchange away, full stream |
 //! | `wrong` | errors of configuration, before anything is touched |
 
 mod claims;
+mod every_type;
 mod files;
 mod pairs;
 mod site;

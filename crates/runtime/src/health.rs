@@ -1,4 +1,8 @@
-//! The small HTTP server that tells how a process is: `/healthz`, `/status`, `/metrics`.
+//! The small HTTP server that tells how a process is: `/health/live`, `/health/ready`, `/healthz`, `/status`,
+//! `/metrics`.
+//!
+//! `live`: its tasks run; a probe that fails is a reason to restart it. `ready`: it could do its work now,
+//! whether or not there is any; no reason to restart it. `healthz`: nobody has to act.
 //!
 //! Only on a loopback address: it has no authentication, and what it tells is for the host.
 
@@ -35,6 +39,14 @@ pub trait Report: Send + Sync + 'static {
 
     /// The metrics as Prometheus text; see [`MetricsText`](crate::metrics::MetricsText).
     fn metrics(&self) -> String;
+
+    /// Whether the process could do its work now: what it needs has answered.
+    ///
+    /// # Errors
+    /// Why not, in a sentence.
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Whether the process does its work.
     ///
@@ -88,6 +100,8 @@ pub async fn serve(
     }
     tracing::info!(%addr, "health server listens");
     let routes = Router::new()
+        .route("/health/live", get(async || "ok\n"))
+        .route("/health/ready", get(ready))
         .route("/healthz", get(healthz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
@@ -114,8 +128,16 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
+async fn ready(State(report): State<Arc<dyn Report>>) -> Response {
+    told(report.ready())
+}
+
 async fn healthz(State(report): State<Arc<dyn Report>>) -> Response {
-    match report.healthy() {
+    told(report.healthy())
+}
+
+fn told(outcome: Result<(), String>) -> Response {
+    match outcome {
         Ok(()) => "ok\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
@@ -153,6 +175,10 @@ mod tests {
             "slacktide_up 1\n".to_owned()
         }
 
+        fn ready(&self) -> Result<(), String> {
+            Err("no orders".to_owned())
+        }
+
         fn healthy(&self) -> Result<(), String> {
             if self.0 {
                 Ok(())
@@ -185,6 +211,17 @@ mod tests {
         let serving = serve(&config, Arc::new(Fixed(true)), stop.clone()).await?;
         assert_eq!(std::fs::read_to_string(addr_file)?, serving.addr.to_string());
         assert!(ask(serving.addr, "/healthz").await?.starts_with("HTTP/1.1 200"));
+        // A process may be well, alive, and not ready.
+        assert!(
+            ask(serving.addr, "/health/live")
+                .await?
+                .starts_with("HTTP/1.1 200")
+        );
+        let ready = ask(serving.addr, "/health/ready").await?;
+        assert!(
+            ready.starts_with("HTTP/1.1 503") && ready.ends_with("no orders\n"),
+            "{ready}"
+        );
         assert!(
             ask(serving.addr, "/status")
                 .await?

@@ -13,6 +13,7 @@ pub mod config;
 pub mod exit;
 pub mod health;
 pub mod metrics;
+pub mod notify;
 pub mod said;
 pub mod span;
 pub mod stop;

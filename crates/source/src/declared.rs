@@ -42,7 +42,7 @@ pub fn sqlite(declared: Option<&str>) -> ColumnType {
     let has = |part: &str| name.contains(part);
     if has("int") && !has("interval") && !has("point") {
         ColumnType::Int8
-    } else if has("dec") || has("num") || has("money") {
+    } else if has("dec") || has("money") || (has("num") && !has("enum")) {
         decimal(&sizes)
     } else if has("timestamp") || has("datetime") {
         if has("tz") || has("with time zone") {
@@ -141,6 +141,7 @@ mod tests {
         assert_eq!(sqlite(Some("DATETIME")), ColumnType::Timestamp);
         assert_eq!(sqlite(Some("DOUBLE PRECISION")), ColumnType::Float8);
         assert_eq!(sqlite(None), ColumnType::Any);
+        assert_eq!(sqlite(Some("ENUM")), ColumnType::Any);
         assert_eq!(sqlite(Some("JSON_TEXT")), ColumnType::Json);
         assert_eq!(sqlite(Some("DURATION_TEXT")), ColumnType::Interval);
     }

@@ -116,15 +116,21 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("pollers at once follow types and columns", |r| {
         Box::pin(changes::wider_at_once(r))
     }),
-    ("another type is asked and set aside", |r| Box::pin(changes::retyped(r))),
-    ("a dropped column is asked and kept", |r| Box::pin(changes::dropped(r))),
+    ("another type is asked and set aside", |r| {
+        Box::pin(changes::retyped(r))
+    }),
+    ("a dropped column is asked and kept", |r| {
+        Box::pin(changes::dropped(r))
+    }),
     ("another key is asked and begins anew", |r| {
         Box::pin(changes::another_key(r))
     }),
     ("other lanes go on while one waits", |r| {
         Box::pin(changes::other_lanes_go_on(r))
     }),
-    ("a history has every version once", |r| Box::pin(layouts::history(r))),
+    ("a history has every version once", |r| {
+        Box::pin(layouts::history(r))
+    }),
     ("a history says what was superseded", |r| {
         Box::pin(layouts::superseded(r))
     }),
@@ -137,9 +143,13 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a table without a key is refused", |r| {
         Box::pin(layouts::without_key(r))
     }),
-    ("a mode that changes later", |r| Box::pin(layouts::another_mode(r))),
+    ("a mode that changes later", |r| {
+        Box::pin(layouts::another_mode(r))
+    }),
     ("names that change later", |r| Box::pin(layouts::another_name(r))),
-    ("our own names are refused", |r| Box::pin(layouts::our_own_name(r))),
+    ("our own names are refused", |r| {
+        Box::pin(layouts::our_own_name(r))
+    }),
 ];
 
 /// Runs all checks, each on what `make` gives, and tells every failure by its name.

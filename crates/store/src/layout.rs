@@ -165,7 +165,10 @@ mod tests {
             ..Options::default()
         };
         let layout = options.layout(&claim);
-        assert_eq!((layout.table.as_str(), layout.history.as_str()), ("claim", "claim_history"));
+        assert_eq!(
+            (layout.table.as_str(), layout.history.as_str()),
+            ("claim", "claim_history")
+        );
         assert_eq!(layout.tables(), ["claim", "claim_history"]);
         let own = FeedOptions {
             table: Some("Claims".into()),

@@ -146,7 +146,7 @@ impl PostgresStore {
                     self.lanes().entry(lane.clone()).or_default().shape = shape;
                 }
                 Ok(Step::Learn(shape)) => {
-                    self.lanes().entry(lane.clone()).or_default().shape = shape;
+                    self.lanes().entry(lane.clone()).or_default().shape = *shape;
                     lost += 1;
                 }
                 Ok(Step::Alone) => alone = true,

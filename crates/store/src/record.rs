@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frontier::Frontier;
+use crate::layout::Layout;
 use crate::ledger::{EntryState, Judgement, LaneState};
 use crate::merge::Place;
-use crate::layout::Layout;
 use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
 use crate::table::asked::{Asked, Question};
 use crate::table::intake::Given;
@@ -88,11 +88,7 @@ impl LaneRecord {
     pub(crate) fn accept(&mut self) -> Option<Question> {
         let question = self.asked.take()?;
         if let Some(shape) = &mut self.shape {
-            for asked in &question.changes {
-                if !shape.accepted.contains(asked) {
-                    shape.accepted.push(asked.clone());
-                }
-            }
+            shape.accept(&question);
         }
         Some(question)
     }

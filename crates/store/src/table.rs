@@ -16,10 +16,10 @@ pub mod intake;
 pub mod lattice;
 pub mod shape;
 
+use crate::layout::Layout;
 use crate::merge::Place;
 use crate::port::Arrival;
 use shape::{Routes, Shape};
-use crate::layout::Layout;
 
 /// The column that keeps a row's epoch.
 pub const EPOCH: &str = "_slacktide_epoch";

@@ -20,7 +20,11 @@ impl Receiver for Database {
     }
 
     fn with(&self, options: store::Options) -> Arc<dyn store::Changes> {
-        Arc::new(PostgresStore::new(&self.0.url, "public").unwrap().with_options(options))
+        Arc::new(
+            PostgresStore::new(&self.0.url, "public")
+                .unwrap()
+                .with_options(options),
+        )
     }
 
     fn own(&self, table: &str) -> String {

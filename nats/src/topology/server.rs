@@ -51,7 +51,8 @@ pub fn hardened(recipients: &[RecipientName], with: Hardening) -> Vec<(String, S
     let mut server = String::new();
     for line in SERVER.lines() {
         let repeated = line.contains(MARK) && !line.starts_with('#');
-        let switched = (with.tls && line.ends_with("# (tls)")) || (with.at_rest && line.ends_with("# (at-rest)"));
+        let switched =
+            (with.tls && line.ends_with("# (tls)")) || (with.at_rest && line.ends_with("# (at-rest)"));
         let lines: Vec<String> = if switched {
             vec![line.replacen("#include", "include", 1)]
         } else if repeated {
@@ -130,8 +131,15 @@ mod tests {
     fn tls_and_encryption_are_off_as_shipped_and_each_can_be_switched_on() {
         let server = |tls, at_rest| {
             let files = hardened(&[], Hardening { tls, at_rest });
-            let text = files.into_iter().find(|(path, _)| path == "server.conf").unwrap().1;
-            let on = |file: &str| text.lines().any(|line| line.trim_start().starts_with(&format!("include {file}")));
+            let text = files
+                .into_iter()
+                .find(|(path, _)| path == "server.conf")
+                .unwrap()
+                .1;
+            let on = |file: &str| {
+                text.lines()
+                    .any(|line| line.trim_start().starts_with(&format!("include {file}")))
+            };
             (on("tls.conf"), on("at-rest.conf"))
         };
         assert_eq!(server(false, false), (false, false));

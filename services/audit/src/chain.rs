@@ -190,7 +190,11 @@ impl Chain {
         report.chunks += 1;
         report.rows += manifest.totals.rows;
         report.deleted += manifest.totals.deleted;
-        let sealed = manifest.body.sealing.as_ref().filter(|_| manifest.rejects.is_empty());
+        let sealed = manifest
+            .body
+            .sealing
+            .as_ref()
+            .filter(|_| manifest.rejects.is_empty());
         report.rejects += sealed.map_or(manifest.rejects.len() as u64, |sealing| sealing.rejects);
         report.read_under_a_shut_gate += u64::from(
             manifest.totals.rows > 0

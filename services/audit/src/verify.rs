@@ -148,10 +148,13 @@ async fn chunks(
                     Examined::Opened(chunk) => (&chunk.manifest, chunk.digest, true),
                     Examined::Closed { manifest, digest } => (manifest.as_ref(), *digest, false),
                 };
-                lanes
-                    .entry(lane.clone())
-                    .or_default()
-                    .push(&lane, manifest, digest, opened, message.stored_at)?;
+                lanes.entry(lane.clone()).or_default().push(
+                    &lane,
+                    manifest,
+                    digest,
+                    opened,
+                    message.stored_at,
+                )?;
                 Ok(opened)
             });
         match held {

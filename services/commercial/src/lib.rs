@@ -15,4 +15,4 @@ pub mod step;
 mod transaction;
 
 pub use poller::{CommercialError, CommercialParts, PollOptions, run};
-pub use status::{Board, CommercialStatus};
+pub use status::{Board, CommercialStatus, HeldStatus};

@@ -283,7 +283,9 @@ impl Poller {
                     if self.said_of.entry(lane.clone()).or_default().is_news(&why) {
                         tracing::error!(%lane, why, "chunks wait at the exchange for their key");
                     }
-                    self.parts.board.lane(&lane, |status| status.waits_for_key = Some(why));
+                    self.parts
+                        .board
+                        .lane(&lane, |status| status.waits_for_key = Some(why));
                     self.settle(&[delivery], Settlement::Later(FOR_A_KEY)).await;
                 }
                 Opened::Unreadable(message) => self.quarantine(&delivery, &message).await,

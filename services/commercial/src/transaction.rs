@@ -114,7 +114,7 @@ fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
                     status.rows += rows;
                     status.rows_quarantined += quarantined;
                     status.stored_at = Some(Timestamp::now());
-                    (status.last_error, status.stopped) = (None, None);
+                    (status.last_error, status.stopped, status.waits_for_key) = (None, None, None);
                 }
                 store::Outcome::Already => {
                     status.already += 1;

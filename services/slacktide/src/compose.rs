@@ -9,7 +9,7 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{Quarantine, Store};
+use store::{Changes, Quarantine, Store};
 
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
@@ -70,17 +70,33 @@ pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, F
 
 /// The same with its quarantine.
 pub(crate) fn quarantine(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Quarantine>, Failure> {
+    Ok(receiver(loaded)?)
+}
+
+/// The same with what its lanes wait for.
+pub(crate) fn changes(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Changes>, Failure> {
+    Ok(receiver(loaded)?)
+}
+
+/// All that a receiver does.
+trait Receiver: Quarantine + Changes {}
+impl<T: Quarantine + Changes> Receiver for T {}
+
+fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let table = &loaded.value.store;
+    let options = crate::settings::store::options(table.mode, table.schema.as_deref(), &table.feed);
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
             let url = url.read(loaded.folder())?;
             let schema = table.schema.as_deref().unwrap_or("public");
             let store = store::PostgresStore::new(url.expose(), schema)?;
-            Ok(Arc::new(
-                store.with_statement_timeout(table.statement_timeout.get()),
-            ))
+            let store = store.with_statement_timeout(table.statement_timeout.get());
+            Ok(Arc::new(store.with_options(options)))
         }
-        (DatabaseKind::Sqlite, _, Some(path)) => Ok(Arc::new(store::SqliteStore::new(loaded.resolve(path)))),
+        (DatabaseKind::Sqlite, _, Some(path)) => {
+            let store = store::SqliteStore::new(loaded.resolve(path));
+            Ok(Arc::new(store.with_options(options)))
+        }
         _ => Err(Failure::usage("[store] does not say where the database is")),
     }
 }

@@ -1,7 +1,7 @@
 //! Tells each recipient, over the exchange, why its lanes stand still.
 //!
 //! A chunk that does not come tells nothing. So the agent that holds the lease notes in an audit chain of
-//! its own for each recipient, `audit.<party>.<recipient>`, which of its lanes are stopped or held, and when
+//! its own for each recipient, `audit.<party>.to-<recipient>`, which of its lanes are stopped or held, and when
 //! none is any more. The recipient's credential reads the last entry of that chain and no other.
 
 use std::collections::BTreeMap;
@@ -23,6 +23,12 @@ pub const ACTION: &str = "lanes.state";
 
 const EACH: Duration = Duration::from_secs(1);
 const BOUND: Duration = Duration::from_secs(2);
+
+/// The chain's writer. It is nobody else's: a recipient may be called as one of our own writers is.
+#[must_use]
+pub fn writer(recipient: &RecipientName) -> Option<PartyName> {
+    PartyName::new(format!("to-{recipient}")).ok()
+}
 
 /// What telling needs.
 pub struct NoticeParts {
@@ -116,7 +122,7 @@ async fn note(
     now: &BTreeMap<String, String>,
     is_known: bool,
 ) -> bool {
-    let Ok(writer) = PartyName::new(recipient.as_str()) else {
+    let Some(writer) = writer(recipient) else {
         return true;
     };
     if !is_known {

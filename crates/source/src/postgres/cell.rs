@@ -48,6 +48,8 @@ pub(super) fn asked(kind: &Type, name: &str) -> String {
         Type::MONEY_ARRAY => format!("{name}::pg_catalog.numeric[]::text"),
         // The cast to text adds a mask that the address itself does not print.
         Type::INET => format!("pg_catalog.textin(pg_catalog.inet_out({name}))"),
+        // The cast to text keeps an encoding declared that the text no longer has.
+        Type::XML => format!("pg_catalog.textin(pg_catalog.xml_out({name}))"),
         _ if Wire::of(kind).1 => format!("{name}::text"),
         _ => name.to_owned(),
     }

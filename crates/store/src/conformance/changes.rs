@@ -120,7 +120,11 @@ pub async fn wider_types(receiver: &dyn Receiver) -> Outcome {
         .map_err(Failure)?;
     all_stored(other.as_ref(), std::slice::from_ref(&last)).await?;
     all_stored(one.as_ref(), &[late]).await?;
-    same("again", &one.store(&lane(), &[last]).await?, &vec![Stored::Already])?;
+    same(
+        "again",
+        &one.store(&lane(), &[last]).await?,
+        &vec![Stored::Already],
+    )?;
     let got = lines(
         receiver,
         "SELECT CAST(id AS TEXT), CAST(count AS TEXT), CAST(money AS TEXT), CAST(ratio AS TEXT), code, \
@@ -155,7 +159,11 @@ pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
         }
         let rows: Vec<_> = (0..4)
             .map(|step| {
-                let count = if at < 16 { Value::Int(at) } else { Value::Text("16.25") };
+                let count = if at < 16 {
+                    Value::Int(at)
+                } else {
+                    Value::Text("16.25")
+                };
                 let mut row = vec![Value::Int((at * 5 + step * 3) % 13), count];
                 if at >= 8 {
                     row.push(Value::Text(&note));
@@ -177,7 +185,8 @@ pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
             tokio::spawn(async move {
                 for call in mine.chunks(1 + poller) {
                     let outcomes = store.store(&lane(), call).await?;
-                    let done = |one: &Stored| matches!(one, Stored::Stored { quarantined: 0, .. } | Stored::Already);
+                    let done =
+                        |one: &Stored| matches!(one, Stored::Stored { quarantined: 0, .. } | Stored::Already);
                     ensure(outcomes.iter().all(done), format_args!("{outcomes:?}"))?;
                 }
                 Ok::<(), Failure>(())
@@ -187,12 +196,20 @@ pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
     for poller in pollers {
         poller.await.map_err(|error| Failure(error.to_string()))??;
     }
-    let sql = "SELECT CAST(id AS TEXT), CAST(count AS TEXT), note, CAST(_slacktide_number AS TEXT) FROM setl ORDER BY id";
+    let sql = "SELECT CAST(id AS TEXT), CAST(count AS TEXT), note, CAST(_slacktide_number AS TEXT) FROM setl ORDER BY setl.id";
     let got = lines(receiver, sql).await?;
     let mut wanted = std::collections::BTreeMap::new();
     for at in 0..24_i64 {
-        let count = if at < 16 { at.to_string() } else { "16.25".to_owned() };
-        let note = if at < 8 { "null".to_owned() } else { format!("note {at}") };
+        let count = if at < 16 {
+            at.to_string()
+        } else {
+            "16.25".to_owned()
+        };
+        let note = if at < 8 {
+            "null".to_owned()
+        } else {
+            format!("note {at}")
+        };
         for step in 0..4 {
             let id = (at * 5 + step * 3) % 13;
             wanted.insert(id, format!("{id}|{count}|{note}|{}", at + 1));
@@ -206,7 +223,10 @@ pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", ColumnType::Int8), ("paid", kind)]);
     let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
     let mut chain = Chain::new(lane(), shape(ColumnType::Int4), 0);
-    let first = chain.next(&[vec![Value::Int(1), Value::Int(10)], vec![Value::Int(2), Value::Int(20)]]);
+    let first = chain.next(&[
+        vec![Value::Int(1), Value::Int(10)],
+        vec![Value::Int(2), Value::Int(20)],
+    ]);
     let late = chain.next(&[vec![Value::Int(3), Value::Int(30)]]);
     chain.columns(shape(TEXT));
     let third = chain.next(&[vec![Value::Int(1), Value::Text("ten")]]);
@@ -220,9 +240,19 @@ pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
     }
     let asked = other.asked().await?;
     same("lanes that wait", &asked.len(), &1)?;
-    same("the first chunk", &asked.iter().map(|(_, q)| q.place.number).collect::<Vec<_>>(), &vec![3])?;
-    ensure(report(store.as_ref()).await?.waits.is_some(), "the report does not say it")?;
-    ensure(other.accept(&lane(), &answer()).await?.is_some(), "there was nothing to accept")?;
+    same(
+        "the first chunk",
+        &asked.iter().map(|(_, q)| q.place.number).collect::<Vec<_>>(),
+        &vec![3],
+    )?;
+    ensure(
+        report(store.as_ref()).await?.waits.is_some(),
+        "the report does not say it",
+    )?;
+    ensure(
+        other.accept(&lane(), &answer()).await?.is_some(),
+        "there was nothing to accept",
+    )?;
     same("asked again", &other.accept(&lane(), &answer()).await?, &None)?;
     all_stored(other.as_ref(), &[fourth, third]).await?;
     all_stored(store.as_ref(), &[late]).await?;
@@ -243,8 +273,14 @@ pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
 
 /// A column that does not come any more, or was renamed, which looks the same.
 pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
-    let both = schema(&["id"], &[("id", ColumnType::Int8), ("name", TEXT), ("note", TEXT)]);
-    let renamed = schema(&["id"], &[("id", ColumnType::Int8), ("name", TEXT), ("remark", TEXT)]);
+    let both = schema(
+        &["id"],
+        &[("id", ColumnType::Int8), ("name", TEXT), ("note", TEXT)],
+    );
+    let renamed = schema(
+        &["id"],
+        &[("id", ColumnType::Int8), ("name", TEXT), ("remark", TEXT)],
+    );
     let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
     let mut chain = Chain::new(lane(), both, 0);
     let row = |id, note| vec![Value::Int(id), Value::Text("x"), Value::Text(note)];
@@ -259,7 +295,11 @@ pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), &[next]).await?;
     same(
         "the table",
-        &lines(receiver, "SELECT CAST(id AS TEXT), note, remark FROM setl ORDER BY id").await?,
+        &lines(
+            receiver,
+            "SELECT CAST(id AS TEXT), note, remark FROM setl ORDER BY id",
+        )
+        .await?,
         &super::texts(&["1|null|new", "2|b|null", "3|c|null"]),
     )
 }
@@ -282,9 +322,17 @@ pub async fn another_key(receiver: &dyn Receiver) -> Outcome {
     report(store.as_ref()).await?;
     all_stored(store.as_ref(), &[next]).await?;
     let sql = "SELECT CAST(id AS TEXT), name FROM setl ORDER BY name";
-    same("the new table", &lines(receiver, sql).await?, &super::texts(&["1|c", "1|d"]))?;
+    same(
+        "the new table",
+        &lines(receiver, sql).await?,
+        &super::texts(&["1|c", "1|d"]),
+    )?;
     let sql = "SELECT CAST(id AS TEXT), name FROM setl_before_1_3 ORDER BY id";
-    same("the old one", &lines(receiver, sql).await?, &super::texts(&["1|a", "2|b"]))
+    same(
+        "the old one",
+        &lines(receiver, sql).await?,
+        &super::texts(&["1|a", "2|b"]),
+    )
 }
 
 /// What one lane waits for is no other's business, and survives the process.
@@ -292,7 +340,11 @@ pub async fn other_lanes_go_on(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", ColumnType::Int8), ("paid", kind)]);
     let store: Arc<dyn Store> = prepared(receiver).await?;
     let mut chain = Chain::new(lane(), shape(ColumnType::Int4), 0);
-    all_stored(store.as_ref(), &[chain.next(&[vec![Value::Int(1), Value::Int(10)]])]).await?;
+    all_stored(
+        store.as_ref(),
+        &[chain.next(&[vec![Value::Int(1), Value::Int(10)]])],
+    )
+    .await?;
     chain.columns(shape(ColumnType::Bool));
     let next = chain.next(&[vec![Value::Int(1), Value::Bool(true)]]);
     waits(store.as_ref(), std::slice::from_ref(&next)).await?;
@@ -300,9 +352,15 @@ pub async fn other_lanes_go_on(receiver: &dyn Receiver) -> Outcome {
     neighbour.feed = schemas::name::FeedName::new("other").map_err(|error| Failure(error.to_string()))?;
     let mut chain = Chain::new(neighbour.clone(), shape(TEXT), 1);
     let outcomes = store
-        .store(&neighbour, &[chain.next(&[vec![Value::Int(1), Value::Text("x")]])])
+        .store(
+            &neighbour,
+            &[chain.next(&[vec![Value::Int(1), Value::Text("x")]])],
+        )
         .await?;
-    ensure(matches!(outcomes[..], [Stored::Stored { .. }]), format_args!("{outcomes:?}"))?;
+    ensure(
+        matches!(outcomes[..], [Stored::Stored { .. }]),
+        format_args!("{outcomes:?}"),
+    )?;
     store.close().await;
     let again = receiver.store();
     ensure(report(again.as_ref()).await?.waits.is_some(), "it is forgotten")?;

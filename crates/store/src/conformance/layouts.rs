@@ -71,7 +71,11 @@ pub async fn history(receiver: &dyn Receiver) -> Outcome {
         "1|3|0|1|e|-|-",
     ];
     same("the history", &lines(receiver, HISTORY).await?, &texts(&versions))?;
-    same("the table", &super::table(receiver).await?, &texts(&["1:e@1.3", "2:c@1.2"]))
+    same(
+        "the table",
+        &super::table(receiver).await?,
+        &texts(&["1:e@1.3", "2:c@1.2"]),
+    )
 }
 
 /// A later epoch leaves versions behind: they stay, and say so. History alone makes no table.
@@ -100,7 +104,11 @@ pub async fn superseded(receiver: &dyn Receiver) -> Outcome {
 
 /// What one table refuses is in neither, and goes aside once.
 pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
-    for (options, refuses) in [(Mode::Both, "setl"), (Mode::Both, "setl_history"), (Mode::History, "setl_history")] {
+    for (options, refuses) in [
+        (Mode::Both, "setl"),
+        (Mode::Both, "setl_history"),
+        (Mode::History, "setl_history"),
+    ] {
         let store = prepared(receiver, mode(options)).await?;
         let mut chain = Chain::new(lane(), claims(), 0);
         all_stored(store.as_ref(), &[chain.next(&[row(0, "taken")])]).await?;
@@ -109,10 +117,20 @@ pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
             .await
             .map_err(Failure)?;
         let outcomes = store
-            .store(&lane(), &[chain.next(&[row(1, "x"), row(2, "taken"), row(3, "y")])])
+            .store(
+                &lane(),
+                &[chain.next(&[row(1, "x"), row(2, "taken"), row(3, "y")])],
+            )
             .await?;
-        let wanted = Stored::Stored { rows: 3, quarantined: 1 };
-        same(&format!("outcomes where {refuses} refuses"), &outcomes, &vec![wanted])?;
+        let wanted = Stored::Stored {
+            rows: 3,
+            quarantined: 1,
+        };
+        same(
+            &format!("outcomes where {refuses} refuses"),
+            &outcomes,
+            &vec![wanted],
+        )?;
         let mut tables = vec!["setl_history"];
         if options == Mode::Both {
             tables.push("setl");
@@ -130,7 +148,9 @@ pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
             .map(|own| format!("DELETE FROM {};", receiver.own(own)))
             .concat();
         receiver
-            .execute(&format!("{forget} DROP TABLE IF EXISTS setl; DROP TABLE setl_history;"))
+            .execute(&format!(
+                "{forget} DROP TABLE IF EXISTS setl; DROP TABLE setl_history;"
+            ))
             .await
             .map_err(Failure)?;
     }
@@ -159,14 +179,23 @@ pub async fn of_others(receiver: &dyn Receiver) -> Outcome {
     ]);
     let store = prepared(receiver, named(names("missing"))).await?;
     let error = store.store(&lane(), std::slice::from_ref(&chunk)).await;
-    let error = error.err().ok_or_else(|| Failure("a table without the column was taken".into()))?;
+    let error = error
+        .err()
+        .ok_or_else(|| Failure("a table without the column was taken".into()))?;
     ensure(
         error.kind == ErrorKind::Refused && error.what.contains("\"missing\""),
         format_args!("{error}"),
     )?;
     let store = prepared(receiver, named(names("amount"))).await?;
     let outcomes = store.store(&lane(), &[chunk]).await?;
-    same("outcomes", &outcomes, &vec![Stored::Stored { rows: 4, quarantined: 3 }])?;
+    same(
+        "outcomes",
+        &outcomes,
+        &vec![Stored::Stored {
+            rows: 4,
+            quarantined: 3,
+        }],
+    )?;
     let sql = "SELECT CAST(claim_id AS TEXT), office, remark FROM claims_here";
     same("the table", &lines(receiver, sql).await?, &texts(&["1|x|ours"]))
 }

@@ -147,7 +147,12 @@ pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRe
         .client
         .execute(
             sql,
-            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.columns, &text.asked],
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &text.columns,
+                &text.asked,
+            ],
         )
         .await)
     .map(|_| ())

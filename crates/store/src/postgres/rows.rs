@@ -152,13 +152,15 @@ impl<'a> Target<'a> {
         let current = match layout.mode.keeps_current() {
             false => None,
             true => {
-                let stage = session.stage(lane, &staged(shape, schema, &routes)).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Database,
-                        format!("lane {lane} has no staging table"),
-                        "it is tried again",
-                    )
-                })?;
+                let stage = session
+                    .stage(lane, &staged(shape, schema, &routes))
+                    .ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::Database,
+                            format!("lane {lane} has no staging table"),
+                            "it is tried again",
+                        )
+                    })?;
                 Some(Current {
                     table: layout.sql(&layout.table),
                     stage: format!("pg_temp.{stage}"),
@@ -168,7 +170,11 @@ impl<'a> Target<'a> {
         Ok(Self {
             lane,
             schema,
-            key: schema.key.iter().map(|name| layout.column(name).to_owned()).collect(),
+            key: schema
+                .key
+                .iter()
+                .map(|name| layout.column(name).to_owned())
+                .collect(),
             names: routes.names,
             missing: routes.missing,
             current,
@@ -313,7 +319,8 @@ impl<'a> Target<'a> {
         session.run("SAVEPOINT bulk").await?;
         let done = match (way, &self.current, &self.history) {
             (Way::Direct, Some(current), _) => {
-                self.copy(session, &current.table, More::Nothing, fold, versions).await
+                self.copy(session, &current.table, More::Nothing, fold, versions)
+                    .await
             }
             (Way::Staged, Some(current), _) => self.staged(session, current, fold, versions).await,
             (Way::History, _, Some(history)) => {
@@ -347,8 +354,15 @@ impl<'a> Target<'a> {
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
         // Rows of the bulk before, in the same transaction.
-        session.client.batch_execute(&format!("DELETE FROM {stage}")).await?;
-        let more = if self.tombstones { More::Tombstone } else { More::Nothing };
+        session
+            .client
+            .batch_execute(&format!("DELETE FROM {stage}"))
+            .await?;
+        let more = if self.tombstones {
+            More::Tombstone
+        } else {
+            More::Nothing
+        };
         self.copy(session, stage, more, fold, versions).await?;
         let upsert = |only: &str| self.upsert(table, stage, only);
         if !self.tombstones {
@@ -408,7 +422,12 @@ impl<'a> Target<'a> {
         fold: &Fold<'_>,
         versions: &[&Version],
     ) -> std::result::Result<(), tokio_postgres::Error> {
-        let mut names: Vec<&str> = self.names.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
+        let mut names: Vec<&str> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .chain([EPOCH, NUMBER])
+            .collect();
         match more {
             More::Nothing => {}
             More::Tombstone => names.extend(["_slacktide_key", "_slacktide_deleted"]),

@@ -38,7 +38,10 @@ pub(super) async fn apply(
             }
             Step::Rename { from, to } => {
                 for table in layout.tables() {
-                    if columns(session, layout, table).await?.is_some_and(|there| has(&there, from)) {
+                    if columns(session, layout, table)
+                        .await?
+                        .is_some_and(|there| has(&there, from))
+                    {
                         let (table, from, to) = (layout.sql(table), quoted(from), quoted(to));
                         session
                             .run(&format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))
@@ -212,9 +215,9 @@ async fn of_others(
         .client
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisunique \
-             AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = $3 \
+             AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = $3::bigint \
              AND (SELECT count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid \
-             AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND a.attname = ANY ($2::text[])) = $3)",
+             AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND a.attname = ANY ($2::text[])) = $3::bigint)",
             &[&table, &key, &columns],
         )
         .await
@@ -243,7 +246,11 @@ async fn retype(
         return Ok(());
     };
     // The owner may have chosen another type, and keeps it.
-    let spelt = if from == "timestamp" { "timestamp without time zone" } else { &from };
+    let spelt = if from == "timestamp" {
+        "timestamp without time zone"
+    } else {
+        &from
+    };
     if from == to || actual != spelt {
         return Ok(());
     }
@@ -323,6 +330,6 @@ async fn set_aside(session: &Session, layout: &Layout, lane: &Lane, suffix: &str
         .map_err(|error| failure::of(&error))
 }
 
-fn refused(lane: &Lane, what: String, remedy: impl Into<String>) -> Error {
+fn refused(lane: &Lane, what: impl std::fmt::Display, remedy: impl Into<String>) -> Error {
     Error::new(ErrorKind::Refused, format!("lane {lane}: {what}"), remedy)
 }

@@ -7,9 +7,8 @@ use super::session::Session;
 use super::{records, steps};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
-use crate::ledger::{ChunkLinks, needed};
 use crate::port::Arrival;
-use crate::table::intake::intake;
+use crate::table::intake::{Incoming, intake};
 use crate::table::quoted;
 use crate::table::shape::Shape;
 
@@ -132,13 +131,10 @@ async fn ensure_within(
     let mut record = records::lane(session, lane, records::Hold::Alone)
         .await?
         .unwrap_or_default();
-    let links: Vec<ChunkLinks> = arrivals
-        .iter()
-        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
-        .collect();
-    let entries = records::entries(session, lane, &needed(&links)).await?;
+    let incoming = Incoming::all(arrivals);
+    let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
     loop {
-        let intake = intake(&record.given(lane, layout), &entries, arrivals);
+        let intake = intake(&record.given(lane, layout), &entries, &incoming);
         if let Some(change) = intake.change {
             let before = record.shape.take();
             steps::apply(session, layout, lane, before.as_ref(), &change).await?;

@@ -11,12 +11,12 @@ use super::{Known, failure, quarantine};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::Layout;
-use crate::ledger::{ChunkLinks, EntryState, LaneState, needed};
+use crate::ledger::{EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
 use crate::table::asked::Question;
-use crate::table::intake::{Verdict, intake};
+use crate::table::intake::{Incoming, Verdict, intake};
 use crate::table::shape::{Fit, Shape, fit};
 use crate::table::{EPOCH, NUMBER, SUPERSEDED, groups};
 
@@ -44,7 +44,7 @@ pub(super) enum Step {
     /// The tables, or the lane's row, have to be made or changed first.
     Widen,
     /// The tables are not what was remembered of them, but this.
-    Learn(Option<Shape>),
+    Learn(Box<Option<Shape>>),
     /// The lane's row has to be held alone.
     Alone,
     /// Another poller stored one of the chunks meanwhile.
@@ -52,7 +52,12 @@ pub(super) enum Step {
 }
 
 pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> {
-    let Job { lane, arrivals, layout, .. } = *job;
+    let Job {
+        lane,
+        arrivals,
+        layout,
+        ..
+    } = *job;
     let sorted = {
         let mut sorted: Vec<(usize, &Arrival)> = arrivals.iter().enumerate().collect();
         sorted.sort_by_key(|(_, arrival)| Place::of(arrival));
@@ -69,14 +74,11 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         return Ok(Step::Widen);
     };
     if before.shape != job.known.shape {
-        return Ok(Step::Learn(before.shape));
+        return Ok(Step::Learn(Box::new(before.shape)));
     }
-    let links: Vec<ChunkLinks> = arrivals
-        .iter()
-        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
-        .collect();
-    let entries = records::entries(session, lane, &needed(&links)).await?;
-    let intake = intake(&before.given(lane, layout), &entries, arrivals);
+    let incoming = Incoming::all(arrivals);
+    let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
+    let intake = intake(&before.given(lane, layout), &entries, &incoming);
     if intake.change.is_some() || intake.asks.is_some() {
         return Ok(Step::Widen);
     }
@@ -126,9 +128,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .iter()
         .zip(arrivals)
         .enumerate()
-        .map(|(index, (verdict, arrival))| {
-            verdict.outcome(arrival.chunk.manifest.totals.rows, count(index))
-        })
+        .map(|(index, (verdict, arrival))| verdict.outcome(arrival.chunk.manifest.totals.rows, count(index)))
         .collect();
     Ok(Step::Done { outcomes, conflict })
 }
@@ -149,7 +149,11 @@ async fn stage_all(
         let place = Place::of(arrival);
         manifest.totals.rows > 0 && fit(Some(shape), &manifest.schema, place, layout, place) == Fit::Fits
     };
-    let fitting: Vec<(usize, &Arrival)> = sorted.iter().copied().filter(|(_, arrival)| fits(arrival)).collect();
+    let fitting: Vec<(usize, &Arrival)> = sorted
+        .iter()
+        .copied()
+        .filter(|(_, arrival)| fits(arrival))
+        .collect();
     for group in groups(shape, layout, &fitting) {
         if let Some((_, first)) = group.arrivals.first() {
             let schema = &first.chunk.manifest.schema;
@@ -201,10 +205,14 @@ async fn store_rows(
         .collect();
     let (mut refused, mut conflict) = (Vec::new(), false);
     for group in groups(shape, job.layout, &with_rows) {
-        let Some((_, first)) = group.arrivals.first() else { continue };
+        let Some((_, first)) = group.arrivals.first() else {
+            continue;
+        };
         let schema = &first.chunk.manifest.schema;
         let target = Target::new(session, job.layout, job.lane, shape, schema, group.routes)?;
-        let (more, met) = target.store(session, &group.arrivals, job.known.staged == 0).await?;
+        let (more, met) = target
+            .store(session, &group.arrivals, job.known.staged == 0)
+            .await?;
         refused.extend(more);
         conflict |= met;
     }
@@ -330,7 +338,9 @@ pub(super) async fn asked(session: &Session) -> Result<Vec<(Lane, Question)>> {
 /// Takes an operator's word.
 pub(super) async fn accept(session: &Session, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
     session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    let mut record = records::lane(session, lane, Hold::Alone).await?.unwrap_or_default();
+    let mut record = records::lane(session, lane, Hold::Alone)
+        .await?
+        .unwrap_or_default();
     let accepted = record.accept();
     if let Some(question) = &accepted {
         session

@@ -124,7 +124,11 @@ fn forms(schema: &RowSchema, routes: &Routes) -> Vec<Form> {
 }
 
 /// Binds the values of a row from the first parameter on, and says how many they were.
-fn bind(statement: &mut CachedStatement<'_>, values: &[Value<'_>], forms: &[Form]) -> rusqlite::Result<usize> {
+fn bind(
+    statement: &mut CachedStatement<'_>,
+    values: &[Value<'_>],
+    forms: &[Form],
+) -> rusqlite::Result<usize> {
     for (index, (value, form)) in values.iter().zip(forms).enumerate() {
         match value {
             Value::Text(date) if form.midnight => {
@@ -182,7 +186,8 @@ impl<'tx> History<'tx> {
     fn put(&mut self, fold: &Fold<'_>, version: &Version) -> rusqlite::Result<()> {
         let bound = bind(&mut self.insert, fold.values(version), &self.cells)?;
         self.insert.raw_bind_parameter(bound + 1, version.place.epoch)?;
-        self.insert.raw_bind_parameter(bound + 2, int(version.place.number))?;
+        self.insert
+            .raw_bind_parameter(bound + 2, int(version.place.number))?;
         self.insert
             .raw_bind_parameter(bound + 3, int(self.first + version.ordinal))?;
         self.insert.raw_bind_parameter(bound + 4, version.deleted)?;
@@ -288,7 +293,8 @@ impl<'tx> Target<'tx> {
         }
         let bound = bind(&mut self.upsert, values, &self.cells)?;
         self.upsert.raw_bind_parameter(bound + 1, version.place.epoch)?;
-        self.upsert.raw_bind_parameter(bound + 2, int(version.place.number))?;
+        self.upsert
+            .raw_bind_parameter(bound + 2, int(version.place.number))?;
         self.upsert.raw_execute().map(|_| ())
     }
 }

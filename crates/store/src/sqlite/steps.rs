@@ -72,16 +72,18 @@ struct There {
 /// None where there is no such table.
 fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<There>>> {
     let read = || {
-        tx.prepare("SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0 FROM pragma_table_info(?1)")?
-            .query_map([table], |row| {
-                Ok(There {
-                    name: row.get(0)?,
-                    kind: row.get(1)?,
-                    bound: row.get(2)?,
-                    in_key: row.get(3)?,
-                })
-            })?
-            .collect::<rusqlite::Result<Vec<There>>>()
+        tx.prepare(
+            "SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0 FROM pragma_table_info(?1)",
+        )?
+        .query_map([table], |row| {
+            Ok(There {
+                name: row.get(0)?,
+                kind: row.get(1)?,
+                bound: row.get(2)?,
+                in_key: row.get(3)?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<There>>>()
     };
     let found = read().map_err(|error| failure::of(&error))?;
     Ok((!found.is_empty()).then_some(found))
@@ -104,7 +106,11 @@ fn make(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, shape: &Shape) -> Re
     let wanted = shape.columns(layout);
     let typed = |key: &[&str]| -> String {
         let one = |column: &Column| {
-            let bound = if key.contains(&column.name.as_str()) { " NOT NULL" } else { "" };
+            let bound = if key.contains(&column.name.as_str()) {
+                " NOT NULL"
+            } else {
+                ""
+            };
             format!("{} {}{bound}", quoted(&column.name), declared(&column.kind))
         };
         wanted.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -116,7 +122,10 @@ fn make(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, shape: &Shape) -> Re
         match columns(tx, &layout.table)? {
             None => {
                 let columns = typed(&key);
-                run(tx, &format!("CREATE TABLE {table} ({columns}, {place}, PRIMARY KEY ({keyed}))"))?;
+                run(
+                    tx,
+                    &format!("CREATE TABLE {table} ({columns}, {place}, PRIMARY KEY ({keyed}))"),
+                )?;
             }
             Some(there) => take_over(tx, layout, lane, (&key, &wanted, &there))?,
         }
@@ -171,7 +180,10 @@ fn take_over(
     for name in [EPOCH, NUMBER] {
         if find(there, name).is_none() {
             let table = quoted(&layout.table);
-            run(tx, &format!("ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0"))?;
+            run(
+                tx,
+                &format!("ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0"),
+            )?;
         }
     }
     Ok(())
@@ -198,10 +210,14 @@ fn of_others(
     let same = |mut found: Vec<String>| {
         let mut wanted: Vec<String> = key.iter().map(|name| name.to_ascii_lowercase()).collect();
         found.iter_mut().for_each(|name| name.make_ascii_lowercase());
-        (found.sort(), wanted.sort());
+        found.sort();
+        wanted.sort();
         found == wanted
     };
-    let primary = there.iter().filter(|column| column.in_key).map(|column| column.name.clone());
+    let primary = there
+        .iter()
+        .filter(|column| column.in_key)
+        .map(|column| column.name.clone());
     if same(primary.collect()) || unique_keys(tx, &layout.table)?.into_iter().any(same) {
         return Ok(());
     }
@@ -260,8 +276,12 @@ fn retype(
             if column.bound || has_constraints(tx, table)? {
                 return Err(refused(
                     lane,
-                    format!("column {sql_name} of {sql_table} became a decimal and cannot follow: the table has constraints of its own"),
-                    format!("make the table anew with {sql_name} DECIMAL_TEXT and copy its rows; it is tried again"),
+                    format!(
+                        "column {sql_name} of {sql_table} became a decimal and cannot follow: the table has constraints of its own"
+                    ),
+                    format!(
+                        "make the table anew with {sql_name} DECIMAL_TEXT and copy its rows; it is tried again"
+                    ),
                 ));
             }
             anew(tx, table, name, &declared(to)).map_err(|error| {
@@ -341,7 +361,9 @@ fn moved(tx: &Transaction<'_>, old: &Layout, new: &Layout, lane: &Lane, shape: &
         }
     }
     for table in new.tables() {
-        let Some(there) = columns(tx, table)? else { continue };
+        let Some(there) = columns(tx, table)? else {
+            continue;
+        };
         for column in &shape.known.columns {
             let (was, is) = (old.column(&column.name), new.column(&column.name));
             if was != is && find(&there, was).is_some() {
@@ -368,7 +390,10 @@ fn set_aside(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, suffix: &str) -
             // The name of its index is wanted for the new one.
             let index = quoted(&with_suffix(table, "_by_key"));
             let (from, to) = (quoted(table), quoted(&with_suffix(table, suffix)));
-            run(tx, &format!("DROP INDEX IF EXISTS {index}; ALTER TABLE {from} RENAME TO {to}"))?;
+            run(
+                tx,
+                &format!("DROP INDEX IF EXISTS {index}; ALTER TABLE {from} RENAME TO {to}"),
+            )?;
         }
     }
     tx.execute(
@@ -379,6 +404,6 @@ fn set_aside(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, suffix: &str) -
     .map_err(|error| failure::of(&error))
 }
 
-fn refused(lane: &Lane, what: String, remedy: impl Into<String>) -> Error {
+fn refused(lane: &Lane, what: impl std::fmt::Display, remedy: impl Into<String>) -> Error {
     Error::new(ErrorKind::Refused, format!("lane {lane}: {what}"), remedy)
 }

@@ -11,12 +11,12 @@ use super::{failure, quarantine, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
 use crate::layout::Layout;
-use crate::ledger::{ChunkLinks, EntryState, needed};
+use crate::ledger::EntryState;
 use crate::merge::last_passed;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
 use crate::table::asked::Question;
-use crate::table::intake::intake;
+use crate::table::intake::{Incoming, intake};
 use crate::table::shape::Shape;
 use crate::table::{EPOCH, NUMBER, SUPERSEDED, quoted};
 
@@ -31,14 +31,11 @@ pub(super) fn store(
 ) -> Result<Vec<Outcome>> {
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
-    let links: Vec<ChunkLinks> = arrivals
-        .iter()
-        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
-        .collect();
-    let entries = records::entries(&tx, lane, &needed(&links))?;
+    let incoming = Incoming::all(arrivals);
+    let entries = records::entries(&tx, lane, &Incoming::needed(&incoming))?;
     let mut record = before.clone();
     let intake = loop {
-        let intake = intake(&record.given(lane, layout), &entries, arrivals);
+        let intake = intake(&record.given(lane, layout), &entries, &incoming);
         let Some(change) = intake.change else { break intake };
         steps::apply(&tx, layout, lane, record.shape.as_ref(), &change)?;
         record.shape = Some(change.shape);

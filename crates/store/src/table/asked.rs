@@ -147,7 +147,14 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
         };
         let told = question.told(&lane());
-        for word in ["feed setl", "chunk 7", "\"paid\"", "integer", "text", "accept-change setl"] {
+        for word in [
+            "feed setl",
+            "chunk 7",
+            "\"paid\"",
+            "integer",
+            "text",
+            "accept-change setl",
+        ] {
             assert!(told.contains(word), "{word} is missing: {told}");
         }
     }

@@ -3,15 +3,16 @@
 //!
 //! The ledger is asked first: what is known, superseded or a fork asks nothing of the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemas::column::RowSchema;
 use schemas::name::Lane;
 
 use super::asked::{Asked, Question};
 use super::shape::{Change, Fit, Shape, fit};
 use crate::frontier::Frontier;
 use crate::layout::Layout;
-use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, plan};
+use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan};
 use crate::merge::Place;
 use crate::port::{Arrival, Outcome};
 
@@ -30,6 +31,37 @@ pub struct Given<'a> {
     pub asked: Option<&'a Question>,
     /// Where its rows go.
     pub layout: &'a Layout,
+}
+
+/// What of a chunk decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming<'a> {
+    /// Its place and its links.
+    pub links: ChunkLinks,
+    /// Its columns.
+    pub schema: &'a RowSchema,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+impl<'a> Incoming<'a> {
+    /// Of chunks as they arrived.
+    #[must_use]
+    pub fn all(arrivals: &'a [Arrival]) -> Vec<Self> {
+        let one = |arrival: &'a Arrival| Self {
+            links: ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest),
+            schema: &arrival.chunk.manifest.schema,
+            rows: arrival.chunk.manifest.totals.rows,
+        };
+        arrivals.iter().map(one).collect()
+    }
+
+    /// The entries of the ledger that judging these needs.
+    #[must_use]
+    pub fn needed(incoming: &[Self]) -> BTreeSet<Place> {
+        let links: Vec<ChunkLinks> = incoming.iter().map(|one| one.links.clone()).collect();
+        needed(&links)
+    }
 }
 
 /// What to do with the chunks of one call.
@@ -82,19 +114,24 @@ impl Verdict {
 /// Judges the chunks of one call. `entries` holds what the ledger has of them and their
 /// neighbours.
 #[must_use]
-pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[Arrival]) -> Intake {
-    let links: Vec<ChunkLinks> = arrivals
-        .iter()
-        .map(|arrival| ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest))
-        .collect();
+pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[Incoming<'_>]) -> Intake {
+    let links: Vec<ChunkLinks> = arrivals.iter().map(|arrival| arrival.links.clone()).collect();
     let mut order: Vec<usize> = (0..arrivals.len()).collect();
     order.sort_by_key(|index| links.get(*index).map(|link| link.place));
     let mut waits: BTreeMap<usize, String> = BTreeMap::new();
     let mut asks: Option<(Place, Vec<Asked>)> = None;
     'judged: loop {
-        let going: Vec<usize> = (0..arrivals.len()).filter(|index| !waits.contains_key(index)).collect();
-        let chosen: Vec<ChunkLinks> = going.iter().filter_map(|index| links.get(*index).cloned()).collect();
-        let Plan { judgements, lane: state } = plan(given.state, entries, &chosen);
+        let going: Vec<usize> = (0..arrivals.len())
+            .filter(|index| !waits.contains_key(index))
+            .collect();
+        let chosen: Vec<ChunkLinks> = going
+            .iter()
+            .filter_map(|index| links.get(*index).cloned())
+            .collect();
+        let Plan {
+            judgements,
+            lane: state,
+        } = plan(given.state, entries, &chosen);
         let judged: BTreeMap<usize, Judgement> = going.into_iter().zip(judgements).collect();
         for index in &order {
             let (Some(Judgement::Store | Judgement::OpenEpoch { .. }), Some(arrival)) =
@@ -113,7 +150,7 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[A
                     };
                 }
                 Fit::Asks(changes) => {
-                    let place = Place::of(arrival);
+                    let place = arrival.links.place;
                     waits.insert(*index, told(given, place, &changes));
                     if given.asked.is_none_or(|asked| place < asked.place)
                         && asks.as_ref().is_none_or(|(first, _)| place < *first)
@@ -123,7 +160,8 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[A
                     continue 'judged;
                 }
                 Fit::Waits => {
-                    let why = "its change of key was accepted, and waits until every chunk before it is stored";
+                    let why =
+                        "its change of key was accepted, and waits until every chunk before it is stored";
                     waits.insert(*index, why.to_owned());
                     continue 'judged;
                 }
@@ -148,14 +186,14 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[A
 }
 
 /// A chunk without rows asks nothing of the tables.
-fn fit_of(given: &Given<'_>, arrival: &Arrival) -> Fit {
-    if arrival.chunk.manifest.totals.rows == 0 {
+fn fit_of(given: &Given<'_>, arrival: &Incoming<'_>) -> Fit {
+    if arrival.rows == 0 {
         return Fit::Fits;
     }
     fit(
         given.shape,
-        &arrival.chunk.manifest.schema,
-        Place::of(arrival),
+        arrival.schema,
+        arrival.links.place,
         given.layout,
         given.frontier.place(),
     )

@@ -184,9 +184,11 @@ mod tests {
             Just(ColumnType::Float4),
             Just(ColumnType::Float8),
             Just(UNBOUNDED),
-            (1_u16..40, proptest::option::of(-5_i16..45)).prop_map(|(precision, scale)| ColumnType::Decimal {
-                precision: Some(precision),
-                scale,
+            (1_u16..40, proptest::option::of(-5_i16..45)).prop_map(|(precision, scale)| {
+                ColumnType::Decimal {
+                    precision: Some(precision),
+                    scale,
+                }
             }),
             proptest::option::of(1_u32..60).prop_map(|max| ColumnType::Text { max }),
             Just(ColumnType::Bytes),
@@ -196,7 +198,9 @@ mod tests {
             Just(ColumnType::Json),
             Just(ColumnType::Jsonb),
             Just(ColumnType::Any),
-            Just(ColumnType::Other { native: "mood".to_owned() }),
+            Just(ColumnType::Other {
+                native: "mood".to_owned()
+            }),
         ]
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use schemas::column::{Column, ColumnType, RowSchema};
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
+use super::asked::{Asked, Question};
 use super::lattice::{Widening, widened, widened_key};
 use super::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED};
 use crate::layout::{Layout, Mode, with_suffix};
@@ -135,6 +135,15 @@ impl Shape {
         }
     }
 
+    /// Takes an operator's word: what was asked is done when a chunk brings it.
+    pub fn accept(&mut self, question: &Question) {
+        for asked in &question.changes {
+            if !self.accepted.contains(asked) {
+                self.accepted.push(asked.clone());
+            }
+        }
+    }
+
     /// All columns with the store's names, the ones set aside behind.
     #[must_use]
     pub fn columns(&self, layout: &Layout) -> Vec<Column> {
@@ -181,12 +190,15 @@ impl Shape {
         if self.newest.is_none_or(|newest| place >= newest) {
             return None;
         }
-        let mut asides: Vec<&Aside> = self.aside.iter().filter(|aside| aside.column == column.name).collect();
+        let mut asides: Vec<&Aside> = self
+            .aside
+            .iter()
+            .filter(|aside| aside.column == column.name)
+            .collect();
         asides.sort_by_key(|aside| (place >= aside.until, aside.until));
         let at = asides.first().copied().filter(|aside| place < aside.until);
-        let holds = |kind: &ColumnType| {
-            matches!(widened(kind, &column.kind), Widening::Alike | Widening::Narrower)
-        };
+        let holds =
+            |kind: &ColumnType| matches!(widened(kind, &column.kind), Widening::Alike | Widening::Narrower);
         if at.is_some_and(|aside| holds(&aside.kind)) {
             return at;
         }
@@ -201,13 +213,7 @@ impl Shape {
 /// Compares a chunk's columns with what is known. `frontier` is the last place below which
 /// everything is stored.
 #[must_use]
-pub fn fit(
-    shape: Option<&Shape>,
-    given: &RowSchema,
-    place: Place,
-    layout: &Layout,
-    frontier: Place,
-) -> Fit {
+pub fn fit(shape: Option<&Shape>, given: &RowSchema, place: Place, layout: &Layout, frontier: Place) -> Fit {
     let ours = [EPOCH, NUMBER, ORDINAL, DELETED, STORED_AT, SUPERSEDED];
     if let Some(column) = given
         .columns
@@ -301,7 +307,13 @@ impl Work<'_> {
 
     fn column(&mut self, column: &Column, is_key: bool) {
         let name = self.layout.column(&column.name).to_owned();
-        let Some(known) = self.shape.known.columns.iter().position(|known| known.name == column.name) else {
+        let Some(known) = self
+            .shape
+            .known
+            .columns
+            .iter()
+            .position(|known| known.name == column.name)
+        else {
             self.next.known.columns.push(column.clone());
             self.steps.push(Step::Add(Column {
                 name,
@@ -410,7 +422,8 @@ impl Work<'_> {
         if self.asks.iter().any(|asked| matches!(asked, Asked::Key { .. })) {
             if !self.later {
                 return Fit::Never(
-                    "its rows are identified by a key that the tables do not have any more; discard it".to_owned(),
+                    "its rows are identified by a key that the tables do not have any more; discard it"
+                        .to_owned(),
                 );
             }
             let follows = Place {

@@ -254,7 +254,11 @@ fn sealed_positions_are_compared_without_opening_and_a_change_of_keys_is_said() 
     };
     let report = walk(&with([&old, &old, &old], 0)).unwrap();
     assert_eq!((report.chunks, report.positions_not_compared), (3, 0));
-    assert!(walk(&with([&old, &old, &old], 5)).unwrap_err().contains("do not begin where"));
+    assert!(
+        walk(&with([&old, &old, &old], 5))
+            .unwrap_err()
+            .contains("do not begin where")
+    );
     let report = walk(&with([&old, &old, &new], 0)).unwrap();
     assert_eq!((report.chunks, report.positions_not_compared), (3, 1));
 }

@@ -35,6 +35,26 @@ pub(crate) async fn serve<T>(
     Ok(())
 }
 
+/// Tells the service manager that it has its settings and works, or waits; and when it stops.
+pub(crate) fn tell_manager(stop: &Stop) {
+    runtime::notify::keep(stop.token().clone());
+}
+
+/// Why the exchange is not there, if so.
+pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), String> {
+    match *connection.borrow() {
+        Connection::Connected => Ok(()),
+        Connection::Disconnected { since, refused } => {
+            let what = if refused {
+                "refuses the credential"
+            } else {
+                "is away"
+            };
+            Err(format!("the exchange {what} since {since:.0}"))
+        }
+    }
+}
+
 /// The exchange as the status page shows it: `connected`, `disconnected`, or `refused` where the credential is.
 pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::Value {
     match *connection.borrow() {

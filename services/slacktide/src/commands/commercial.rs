@@ -10,7 +10,8 @@ use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
 
-use super::agent;
+use super::quarantine::watch;
+use super::{agent, measures};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -24,7 +25,9 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
     let options = file.exchange.agent(folder)?;
-    let store = compose::store(&loaded)?;
+    let seals = file.sealing.ring(folder)?;
+    let store = compose::quarantine(&loaded)?;
+    agent::tell_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
         () = stop.token().cancelled() => return Ok(Exit::Done),
@@ -37,11 +40,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         &stop,
     )
     .await?;
+    watch::keep(Arc::clone(&store), board.clone(), stop.token().clone());
     let parts = CommercialParts {
         exchange: Arc::new(exchange),
         store,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.chunks.clone(),
+        seals,
         key,
         options: PollOptions {
             interval: file.poll.interval.get(),
@@ -65,6 +70,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(path)?;
     loaded.value.signing.key(loaded.folder())?;
     loaded.value.exchange.agent(loaded.folder())?;
+    loaded.value.sealing.ring(loaded.folder())?;
     if let Some(url) = &loaded.value.store.url {
         url.read(loaded.folder())?;
     }
@@ -112,32 +118,18 @@ impl Report for Page {
             &[],
             status.quarantined as f64,
         );
-        for (lane, one) in &status.lanes {
-            text.counter(
-                "slacktide_stored_rows_total",
-                "Rows stored by this process.",
-                &[("lane", lane)],
-                one.rows as f64,
-            );
-        }
-        for (lane, one) in &status.lanes {
-            text.gauge(
-                "slacktide_frontier",
-                "Number below which all is stored.",
-                &[("lane", lane)],
-                one.frontier as f64,
-            );
-        }
-        for (lane, one) in &status.lanes {
-            let stopped = f64::from(u8::from(one.stopped.is_some()));
-            text.gauge(
-                "slacktide_lane_stopped",
-                "1 while an operator has to act.",
-                &[("lane", lane)],
-                stopped,
-            );
-        }
+        measures::commercial(&status, jiff::Timestamp::now(), &mut text);
+        measures::connection(&agent::exchange(&self.1), &mut text);
+        watch::metrics(&status, &mut text);
         text.finish()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        agent::connected(&self.1)?;
+        match self.0.status().ticked_at {
+            Some(_) => Ok(()),
+            None => Err("the store did not answer yet".to_owned()),
+        }
     }
 
     fn healthy(&self) -> Result<(), String> {

@@ -18,10 +18,10 @@ use schemas::seal::SealKey;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 
-use arguments::KeyKind;
-pub(crate) use arguments::KeysCommand;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use arguments::KeyKind;
+pub(crate) use arguments::KeysCommand;
 
 /// The public halves of a party's keys.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -57,10 +57,16 @@ fn new(out: &Path, only: &[KeyKind], json: bool) -> Outcome {
     for (name, key, goes) in [
         ("connect", &public.connect, "for the exchange's account file"),
         ("sign", &public.sign, "for the other parties' [trust]"),
-        ("seal", &public.seal, "a recipient's: for the bureau's [sealing] recipients"),
+        (
+            "seal",
+            &public.seal,
+            "a recipient's: for the bureau's [sealing] recipients",
+        ),
     ] {
         if !key.is_empty() {
-            output::line(&format!("{shown}/{name}.seed   secret: keep it on this machine, mode 0600"));
+            output::line(&format!(
+                "{shown}/{name}.seed   secret: keep it on this machine, mode 0600"
+            ));
             output::line(&format!("{shown}/{name}.pub    {key}   {goes}"));
         }
     }
@@ -80,7 +86,11 @@ fn write(out: &Path, only: &[KeyKind]) -> Result<Public, Failure> {
     if wanted(KeyKind::Connect) {
         let key = nkeys::KeyPair::new_user();
         public.connect = key.public_key();
-        texts.push(("connect", key.seed().map_err(|e| internal(&e))?, public.connect.clone()));
+        texts.push((
+            "connect",
+            key.seed().map_err(|e| internal(&e))?,
+            public.connect.clone(),
+        ));
     }
     if wanted(KeyKind::Sign) {
         let key = SigningKey::generate();
@@ -112,11 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_files_a_key_seeds_for_the_owner_only_and_never_overwritten() -> Result<(), Box<dyn std::error::Error>>
-    {
+    fn two_files_a_key_seeds_for_the_owner_only_and_never_overwritten()
+    -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let public = write_keys(folder.path())?;
-        assert!(public.connect.starts_with('U') && public.sign.starts_with('A') && public.seal.starts_with('X'));
+        assert!(
+            public.connect.starts_with('U') && public.sign.starts_with('A') && public.seal.starts_with('X')
+        );
         for (name, first) in [("connect.seed", "SU"), ("sign.seed", "SA"), ("seal.seed", "SX")] {
             let path = folder.path().join(name);
             assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);

@@ -11,6 +11,7 @@ mod health;
 pub(crate) mod hold;
 mod idle_helper;
 pub(crate) mod keys;
+mod measures;
 pub(crate) mod quarantine;
 mod social;
 pub(crate) mod status;

@@ -12,10 +12,10 @@ use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
 use social::control::ControlParts;
-use social::hold::Holds;
+use social::hold::{HoldWatch, Holds};
 use social::{Holding, Social, SocialParts, SocialView};
 
-use super::agent;
+use super::{agent, measures};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::never_idle::{self, AlarmAfter};
@@ -66,6 +66,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let helping = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
     let recording = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
+    agent::tell_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
         () = stop.token().cancelled() => return Ok(Exit::Done),
@@ -88,6 +89,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         },
         stop.token().clone(),
     );
+    let told = holds.clone();
     let agent = Social::new(SocialParts {
         exchange,
         source,
@@ -126,6 +128,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             view,
             started,
             connection,
+            holds: told,
         }),
         &stop,
     )
@@ -168,6 +171,7 @@ struct Page {
     view: SocialView,
     started: Timestamp,
     connection: tokio::sync::watch::Receiver<nats::Connection>,
+    holds: HoldWatch,
 }
 
 impl Report for Page {
@@ -237,41 +241,17 @@ impl Report for Page {
             &[],
             status.driver.rows_while_shut as f64,
         );
-        for (lane, one) in &status.lanes {
-            text.counter(
-                "slacktide_lane_rows_total",
-                "Rows published.",
-                &[("lane", lane)],
-                one.rows as f64,
-            );
-        }
-        for (lane, one) in &status.lanes {
-            text.counter(
-                "slacktide_lane_chunks_total",
-                "Chunks published.",
-                &[("lane", lane)],
-                one.chunks as f64,
-            );
-        }
-        for (lane, one) in &status.lanes {
-            let stopped = f64::from(u8::from(one.stopped));
-            text.gauge(
-                "slacktide_lane_stopped",
-                "1 while an operator has to act.",
-                &[("lane", lane)],
-                stopped,
-            );
-        }
-        for (feed, one) in &status.feeds {
-            let held = f64::from(u8::from(one.fence_held_by.is_some()));
-            text.gauge(
-                "slacktide_fence_held",
-                "1 while somebody's transaction holds the fence.",
-                &[("feed", feed)],
-                held,
-            );
-        }
+        measures::social(&status, Timestamp::now(), &mut text);
+        measures::connection(&agent::exchange(&self.connection), &mut text);
         text.finish()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        agent::connected(&self.connection)?;
+        match &*self.holds.borrow() {
+            Holds::Unread(why) => Err(format!("the operators' orders could not be read yet: {why}")),
+            Holds::Known(_) => Ok(()),
+        }
     }
 
     fn healthy(&self) -> Result<(), String> {
@@ -279,7 +259,11 @@ impl Report for Page {
         if let Some((name, lane)) = status.lanes.iter().find(|(_, lane)| lane.stopped) {
             return Err(format!("lane {name}: {}", lane.state));
         }
-        match status.feeds.iter().find(|(_, feed)| feed.state.starts_with("stopped")) {
+        match status
+            .feeds
+            .iter()
+            .find(|(_, feed)| feed.state.starts_with("stopped"))
+        {
             Some((name, feed)) => Err(format!("feed {name} is {}", feed.state)),
             None => Ok(()),
         }

@@ -41,6 +41,11 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
             }
             match store.reports().await {
                 Ok(lanes) => {
+                    for lane in &lanes {
+                        if let Some(why) = &lane.waits {
+                            findings.warn("lane", why.clone());
+                        }
+                    }
                     for lane in lanes.iter().filter(|lane| lane.stopped.is_some()) {
                         let why = lane.stopped.as_deref().unwrap_or_default();
                         findings.warn(

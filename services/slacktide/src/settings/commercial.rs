@@ -13,6 +13,8 @@ use super::exchange::ExchangeTable;
 use super::file::Checked;
 use super::key::SigningTable;
 use super::rule::Broken;
+use super::sealing::SealingTable;
+use super::store::StoreFeeds;
 
 /// The configuration of `slacktide commercial`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub(crate) struct CommercialFile {
     pub(crate) signing: SigningTable,
     /// Whose chunks are stored.
     pub(crate) trust: CommercialTrust,
+    /// What opens sealed chunks.
+    #[serde(default)]
+    pub(crate) sealing: SealingTable,
     /// Where they are stored.
     pub(crate) store: StoreTable,
     /// The first fixed interval.
@@ -70,6 +75,12 @@ pub(crate) struct StoreTable {
     /// PostgreSQL: a statement that runs longer is cancelled.
     #[serde(default = "five_minutes")]
     pub(crate) statement_timeout: Span,
+    /// What is kept of a row: its newest version, every version, or both.
+    #[serde(default)]
+    pub(crate) mode: store::Mode,
+    /// What differs by feed.
+    #[serde(default, skip_serializing_if = "StoreFeeds::is_empty")]
+    pub(crate) feed: StoreFeeds,
 }
 
 fn five_minutes() -> Span {
@@ -112,6 +123,7 @@ impl Checked for CommercialFile {
             store.url.as_ref(),
             store.path.as_deref(),
         ));
+        broken.extend(super::store::broken(store.kind, &store.feed));
         if store.kind == DatabaseKind::Sqlite && store.schema.is_some() {
             broken.push(Broken::new(
                 "store.schema",

@@ -70,7 +70,11 @@ impl ExchangeTable {
                 "write \"nats://host:port\", several separated by commas",
             ));
         }
-        if self.tls.as_ref().is_some_and(|tls| tls.cert.is_some() != tls.key.is_some()) {
+        if self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.cert.is_some() != tls.key.is_some())
+        {
             broken.push(Broken::new(
                 "exchange.tls",
                 "has a certificate without a key, or the reverse",

@@ -7,7 +7,7 @@
 //! - [`file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
 //! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
-//! - [`social`] with [`feed`] and [`priority`]; [`commercial`]; [`party`] the administrator's and the auditor's
+//! - [`social`] with [`feed`] and [`priority`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
 
 pub(crate) mod commercial;
 pub(crate) mod database;
@@ -20,6 +20,7 @@ pub(crate) mod priority;
 pub(crate) mod rule;
 pub(crate) mod sealing;
 pub(crate) mod social;
+pub(crate) mod store;
 
 pub(crate) use commercial::CommercialFile;
 pub(crate) use file::{Kind, load, load_any};
@@ -89,7 +90,8 @@ mod tests {
         for (feed, path) in loaded.value.feeds.iter().zip(&paths) {
             let name = feed.definition().name.to_string();
             assert!(
-                path.file_stem().is_some_and(|stem| stem.to_string_lossy() == name),
+                path.file_stem()
+                    .is_some_and(|stem| stem.to_string_lossy() == name),
                 "{path:?} holds {name}"
             );
         }

@@ -91,24 +91,37 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let keys = [SealKey::generate()?, SealKey::generate()?];
         let sign = schemas::sign::SigningKey::generate().seed()?;
-        for (name, seed) in [("new", keys[0].seed()?), ("old", keys[1].seed()?), ("sign", sign.clone())] {
+        for (name, seed) in [
+            ("new", keys[0].seed()?),
+            ("old", keys[1].seed()?),
+            ("sign", sign.clone()),
+        ] {
             let path = folder.path().join(name);
             std::fs::write(&path, seed)?;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         }
-        let table: SealingTable = toml::from_str("seed = { file = \"new\" }\nothers = [{ file = \"old\" }]\n")?;
+        let table: SealingTable =
+            toml::from_str("seed = { file = \"new\" }\nothers = [{ file = \"old\" }]\n")?;
         let ring = table.ring(folder.path())?;
         assert_eq!(ring.publics(), keys.each_ref().map(|key| key.public().clone()));
         let table: SealingTable = toml::from_str("seed = { file = \"sign\" }\n")?;
-        let error = table.ring(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("signing (account) key") && !error.contains(&sign), "{error}");
+        let error = table
+            .ring(folder.path())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(
+            error.contains("signing (account) key") && !error.contains(&sign),
+            "{error}"
+        );
         Ok(())
     }
 
     #[test]
     fn sealed_bodies_without_an_own_key_are_refused() -> Result<(), Box<dyn std::error::Error>> {
         let key = SealKey::generate()?;
-        let table: SocialSealing = toml::from_str(&format!("recipients = {{ insurer-a = \"{}\" }}\n", key.public()))?;
+        let table: SocialSealing =
+            toml::from_str(&format!("recipients = {{ insurer-a = \"{}\" }}\n", key.public()))?;
         assert!(table.broken()[0].to_string().contains("sealing.seed"));
         Ok(())
     }

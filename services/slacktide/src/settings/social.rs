@@ -17,6 +17,7 @@ use super::file::Checked;
 use super::key::SigningTable;
 use super::priority::PriorityTable;
 use super::rule::Broken;
+use super::sealing::SocialSealing;
 
 /// The configuration of `slacktide social`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub(crate) struct SocialFile {
     /// Whose receipts count.
     #[serde(default)]
     pub(crate) trust: SocialTrust,
+    /// Whose chunks are sealed.
+    #[serde(default)]
+    pub(crate) sealing: SocialSealing,
     /// The system of record.
     pub(crate) source: SourceTable,
     /// When it may be touched.
@@ -148,6 +152,7 @@ impl Default for PublisherTable {
 impl Checked for SocialFile {
     fn broken(&self) -> Vec<Broken> {
         let mut broken = self.exchange.broken();
+        broken.extend(self.sealing.broken());
         let source = &self.source;
         broken.extend(database::broken(
             "source",
@@ -215,6 +220,12 @@ impl Checked for SocialFile {
                 format!("is {}", publisher.idle_poll),
                 "give 10ms to 1h",
             );
+        }
+        // Made and dropped; nothing is opened before it is asked.
+        if let (DatabaseKind::Sqlite, Some(path)) = (source.kind, &source.path)
+            && let Err(error) = source::sqlite::probes(path, &self.gate.signals)
+        {
+            say("gate.signals", error.what, &error.remedy);
         }
         if self.feeds.is_empty() {
             say(
@@ -332,6 +343,11 @@ mod tests {
                 "path = \"core.db\"\n",
                 "path = \"core.db\"\n[gate]\ngood_samples = 0\n",
                 "gate.good_samples: is 0",
+            ),
+            (
+                "path = \"core.db\"\n",
+                "path = \"core.db\"\n[gate.signals.database.active]\nstop = 20\nresume = 10\n",
+                "gate.signals.database.active: SQLite shows nobody's activity",
             ),
             (
                 "path = \"core.db\"\n",

@@ -32,7 +32,9 @@ pub(super) async fn left_behind(keeper: &dyn Keeper) -> Outcome {
     quarantine
         .store(&lane(), &[other.next(&[row(5, "fork")])])
         .await?;
-    let answers = quarantine.retry_rows(&lane(), &[id.clone()], &by()).await?;
+    let answers = quarantine
+        .retry_rows(&lane(), std::slice::from_ref(&id), &by())
+        .await?;
     let waits = |became: &Became| matches!(became, Became::Waits { reason } if reason.contains("restored"));
     same("waits", &counted(&answers, waits), &1)?;
     all_stored(store, &[other.open(Some(link(&first)))]).await?;
@@ -62,7 +64,9 @@ pub(super) async fn discarded(keeper: &dyn Keeper) -> Outcome {
             how: Ending::Discarded,
         },
     ] {
-        let answers = quarantine.discard(&lane(), &[id.clone()], &by()).await?;
+        let answers = quarantine
+            .discard(&lane(), std::slice::from_ref(&id), &by())
+            .await?;
         same("became", &answers, &vec![wanted])?;
     }
     let retried = quarantine.retry_message(&id, &second, &by()).await;
@@ -122,7 +126,9 @@ pub(super) async fn rejects(keeper: &dyn Keeper) -> Outcome {
             .collect::<Vec<_>>(),
         &vec![(Kind::Reject, 1)],
     )?;
-    let answers = quarantine.retry_rows(&lane(), &[entry.id.clone()], &by()).await?;
+    let answers = quarantine
+        .retry_rows(&lane(), std::slice::from_ref(&entry.id), &by())
+        .await?;
     same(
         "never",
         &counted(&answers, |became| matches!(became, Became::Never { .. })),

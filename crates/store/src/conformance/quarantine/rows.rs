@@ -50,7 +50,9 @@ pub(super) async fn released(keeper: &dyn Keeper) -> Outcome {
         ),
     ];
     for (became, left) in wanted {
-        let answers = quarantine.retry_rows(&lane(), &[entry.id.clone()], &by()).await?;
+        let answers = quarantine
+            .retry_rows(&lane(), std::slice::from_ref(&entry.id), &by())
+            .await?;
         same("became", &answers, &vec![became])?;
         same("left", &kept(quarantine.as_ref()).await?.len(), &left)?;
         same(
@@ -92,7 +94,9 @@ pub(super) async fn stays(keeper: &dyn Keeper) -> Outcome {
     let mut chain = Chain::new(lane(), claims(), 0);
     let quarantine = one_refused(keeper, &mut chain).await?;
     let entry = only(quarantine.as_ref()).await?;
-    let answers = quarantine.retry_rows(&lane(), &[entry.id.clone()], &by()).await?;
+    let answers = quarantine
+        .retry_rows(&lane(), std::slice::from_ref(&entry.id), &by())
+        .await?;
     let told = |became: &Became| matches!(became, Became::Stays { reason } if !reason.contains("taken"));
     same("stays", &counted(&answers, told), &1)?;
     same("entry", &only(quarantine.as_ref()).await?.id, &entry.id)?;
@@ -178,7 +182,9 @@ pub(super) async fn versions(keeper: &dyn Keeper) -> Outcome {
         execute(keeper, NOT_UNIQUE).await?;
         let id = only(quarantine.as_ref()).await?.id;
         for _ in 0..2 {
-            quarantine.retry_rows(&lane(), &[id.clone()], &by()).await?;
+            quarantine
+                .retry_rows(&lane(), std::slice::from_ref(&id), &by())
+                .await?;
             let versions = "SELECT CAST(_slacktide_number AS TEXT), CAST(_slacktide_ordinal AS TEXT), CAST(id AS TEXT), \
                  name FROM setl_history ORDER BY 1, 2";
             same(

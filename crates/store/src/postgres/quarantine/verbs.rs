@@ -11,8 +11,8 @@ use super::super::rows::{Target, stage};
 use super::super::session::Session;
 use super::found;
 use crate::error::Result;
-use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
@@ -151,7 +151,8 @@ async fn retry_row(
         });
     };
     let routes = shape.routes(columns, place, layout);
-    let target = Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));
+    let target =
+        Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));
     let (refused, _) = target.store(session, &[(0, &arrival)], false).await?;
     if let Some(row) = refused.into_iter().next() {
         stays(session, lane, &entry.id, &row.reason).await?;

@@ -6,13 +6,13 @@ use schemas::digest::Digest;
 use schemas::name::Lane;
 
 use super::super::records::{self, int};
-use super::super::tables::{begin, commit};
 use super::super::rows::Tables;
+use super::super::tables::{begin, commit};
 use super::super::{failure, rows};
 use super::found;
 use crate::error::Result;
-use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::layout::Layout;
+use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};

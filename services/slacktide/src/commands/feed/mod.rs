@@ -1,8 +1,10 @@
-//! `slacktide feed list|show|rewind`.
+//! `slacktide feed list|show|rewind|accept-change`.
 //!
 //! - `rewind` the operator's way on: a new epoch
+//! - `accept` the receiver's word on a change of columns
 //! - `list` and `show` each feed as the configuration, the exchange and the agent tell it
 
+mod accept;
 pub(crate) mod rewind;
 mod show;
 
@@ -24,6 +26,11 @@ pub(crate) enum FeedCommand {
         after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
     )]
     Rewind(rewind::RewindArgs),
+    /// For the receiver: accepts a change of columns that a lane waits for. Signed and audited.
+    #[command(
+        after_help = "Example:\n  slacktide feed accept-change setl --actor li.na --reason \"agreed with the bureau\" --config config/commercial.toml"
+    )]
+    AcceptChange(accept::AcceptArgs),
 }
 
 /// Runs a command to its end.
@@ -32,5 +39,6 @@ pub(crate) async fn run(command: FeedCommand) -> Outcome {
         FeedCommand::List(args) => show::list(args).await,
         FeedCommand::Show(args) => show::show(args).await,
         FeedCommand::Rewind(args) => rewind::rewind(args).await,
+        FeedCommand::AcceptChange(args) => accept::accept(args).await,
     }
 }

@@ -1,6 +1,11 @@
 //! `slacktide gate explain`: why the gate stands as it does, in a few sentences.
 
+use std::path::Path;
+
 use clap::Args;
+use gate::signal::calendar;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use runtime::exit::Exit;
 use serde_json::Value;
 
@@ -9,6 +14,7 @@ use super::told;
 use crate::cli::Config;
 use crate::failure::Outcome;
 use crate::output;
+use crate::settings::{SocialFile, load};
 
 /// Its words.
 #[derive(Debug, Args)]
@@ -23,13 +29,33 @@ pub(crate) struct ExplainArgs {
 /// Runs it.
 pub(crate) async fn run(args: ExplainArgs) -> Outcome {
     let gate = Agent::of(&args.config.config)?.gate().await?;
-    let sentences = sentences(&gate);
+    let mut sentences = sentences(&gate);
+    sentences.extend(calendar(&args.config.config, Timestamp::now()));
     if args.json {
         output::json(&serde_json::json!({ "explanation": sentences, "gate": gate }))?;
     } else {
         output::line(&sentences.join("\n"));
     }
     Ok(Exit::Done)
+}
+
+/// What the calendar of the file says now, and until when.
+fn calendar(path: &Path, now: Timestamp) -> Option<String> {
+    let file = load::<SocialFile>(path).ok()?.value;
+    let calendar = file.gate.calendar.as_ref()?.calendar().ok()?;
+    Some(calendar_words(&calendar::at(now, &calendar), &calendar.zone))
+}
+
+/// PURE.
+fn calendar_words(status: &calendar::Status, zone: &TimeZone) -> String {
+    let wanted = if status.open { "lets work" } else { "lets no work" };
+    let until = status.changes_at.map_or(String::new(), |change| {
+        format!(
+            " until {}",
+            change.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")
+        )
+    });
+    format!("The calendar {wanted}{until}: {}.", status.why)
 }
 
 /// PURE: the sentences of a status.
@@ -94,6 +120,23 @@ mod tests {
         ] {
             assert!(lines.contains(part), "{part}\n{lines}");
         }
+    }
+
+    #[test]
+    fn the_calendar_says_which_window_and_until_when() -> Result<(), Box<dyn std::error::Error>> {
+        let zone = TimeZone::get("Asia/Shanghai")?;
+        let calendar = calendar::Calendar {
+            zone: zone.clone(),
+            windows: vec![calendar::window(&["mon-fri".to_owned()], "20:00", "06:00")?],
+            blackouts: Vec::new(),
+        };
+        // A Monday, 21:30 in Shanghai.
+        let words = calendar_words(&calendar::at("2026-01-05T13:30:00Z".parse()?, &calendar), &zone);
+        assert!(
+            words.starts_with("The calendar lets work until 2026-01-06 06:00 CST: inside the window"),
+            "{words}"
+        );
+        Ok(())
     }
 
     /// An older agent tells less; that is no fault.

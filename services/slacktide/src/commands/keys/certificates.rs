@@ -38,7 +38,13 @@ pub(super) fn authority(name: &str) -> Result<Pair, Failure> {
 
 /// The exchange's, for these names and addresses.
 pub(super) fn server(authority: &Pair, names: &[String], days: u32) -> Result<Pair, Failure> {
-    signed(authority, "exchange", names, ExtendedKeyUsagePurpose::ServerAuth, days)
+    signed(
+        authority,
+        "exchange",
+        names,
+        ExtendedKeyUsagePurpose::ServerAuth,
+        days,
+    )
 }
 
 /// A party's.
@@ -72,7 +78,9 @@ fn signed(
 /// ahead; with 0 it is over already.
 fn described(name: &str, names: &[String], days: u32) -> Result<CertificateParams, Failure> {
     let mut params = CertificateParams::new(names.to_vec()).map_err(|error| failed(&error))?;
-    params.distinguished_name.push(DnType::OrganizationName, "Slacktide site");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "Slacktide site");
     params.distinguished_name.push(DnType::CommonName, name);
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let day = |span: Span| {

@@ -27,7 +27,10 @@ fn mode(name: &str) -> u32 {
 /// them exists.
 pub(super) fn write_new(folder: &Path, files: &[(String, String)]) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    let taken = files.iter().map(|(name, _)| folder.join(name)).find(|path| path.exists());
+    let taken = files
+        .iter()
+        .map(|(name, _)| folder.join(name))
+        .find(|path| path.exists());
     if let Some(path) = taken {
         return Err(failed(&path, &"exists already, and nothing is overwritten"));
     }

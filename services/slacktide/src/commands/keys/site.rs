@@ -10,8 +10,8 @@ use runtime::exit::Exit;
 use rusqlite::Connection;
 use schemas::name::RecipientName;
 
-use super::certificates::{self, Pair};
 use super::arguments::SiteArgs;
+use super::certificates::{self, Pair};
 use super::samples::{self, Site};
 use super::{Public, files, write_keys};
 use crate::failure::{Failure, Outcome};
@@ -27,13 +27,21 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         .map(RecipientName::new)
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::usage(error.to_string()))?;
-    if recipients.iter().any(|name| USERS.contains(&name.as_str()) || ["authority", "exchange"].contains(&name.as_str())) {
-        return Err(Failure::usage("a recipient cannot have the name of a folder of the site; choose another"));
+    if recipients
+        .iter()
+        .any(|name| USERS.contains(&name.as_str()) || ["authority", "exchange"].contains(&name.as_str()))
+    {
+        return Err(Failure::usage(
+            "a recipient cannot have the name of a folder of the site; choose another",
+        ));
     }
     std::fs::create_dir_all(&args.out).map_err(|error| at(&args.out, &error))?;
     let out = args.out.canonicalize().map_err(|error| at(&args.out, &error))?;
     if out.join("authority").exists() {
-        return Err(at(&out.join("authority"), &"exists already, and a site is never overwritten"));
+        return Err(at(
+            &out.join("authority"),
+            &"exists already, and a site is never overwritten",
+        ));
     }
     let mut names = args.host.clone();
     for usual in ["localhost", "127.0.0.1"] {
@@ -74,12 +82,18 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         bureau: &bureau,
         recipients: insurers,
     };
-    let one = |folder: &str, file: &str, text: String| files::write_new(&out.join(folder), &[(file.to_owned(), text)]);
+    let one = |folder: &str, file: &str, text: String| {
+        files::write_new(&out.join(folder), &[(file.to_owned(), text)])
+    };
     one("admin", "admin.toml", samples::admin(&site))?;
     one("auditor", "auditor.toml", samples::auditor(&site))?;
     one("bureau", "social.toml", samples::social(&site))?;
     for (at, (name, _)) in (0_u16..).zip(insurers) {
-        one(name, "commercial.toml", samples::commercial(&site, name, 9102_u16.saturating_add(at)))?;
+        one(
+            name,
+            "commercial.toml",
+            samples::commercial(&site, name, 9102_u16.saturating_add(at)),
+        )?;
     }
     core(&out.join("bureau/core.db"))?;
     tell(&out, &recipients);
@@ -171,7 +185,10 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
         certificate: files::read(&folder.join("ca.pem"))?,
         key: files::read(&folder.join("ca.key"))?,
     };
-    let names: Vec<String> = files::read(&folder.join("names"))?.lines().map(str::to_owned).collect();
+    let names: Vec<String> = files::read(&folder.join("names"))?
+        .lines()
+        .map(str::to_owned)
+        .collect();
     let mut renewed = Vec::new();
     let mut folders: Vec<_> = std::fs::read_dir(site)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
@@ -181,7 +198,11 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
         .collect();
     folders.sort();
     for folder in folders {
-        let user = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let user = folder
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         let (pair, name) = if folder.join("server.pem").exists() {
             (certificates::server(&authority, &names, days)?, "server")
         } else if folder.join("client.pem").exists() {

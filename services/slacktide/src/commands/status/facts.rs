@@ -375,8 +375,8 @@ impl SeenBy {
                 orders(exchange, &social.name, keys, facts).await;
             }
             Kind::Commercial(file) => {
-                if let Ok(party) = PartyName::new(file.value.commercial.recipient.as_str()) {
-                    let told = bureau_says(exchange, &self.bureau, &party, keys).await;
+                if let Some(writer) = social::notice::writer(&file.value.commercial.recipient) {
+                    let told = bureau_says(exchange, &self.bureau, &writer, keys).await;
                     for lane in &mut facts.lanes {
                         lane.bureau_says = told.get(lane.feed.as_str()).cloned();
                     }
@@ -508,10 +508,10 @@ fn in_force(record: &Control, now: Timestamp) -> Vec<Order> {
 async fn bureau_says(
     exchange: &JetStream,
     bureau: &PartyName,
-    recipient: &PartyName,
+    writer: &PartyName,
     keys: &Keys,
 ) -> BTreeMap<String, String> {
-    let Ok(Some(stored)) = exchange.last_audit(bureau, recipient).await else {
+    let Ok(Some(stored)) = exchange.last_audit(bureau, writer).await else {
         return BTreeMap::new();
     };
     let entry = read::<AuditEntry>(&stored, &keys.chunks);

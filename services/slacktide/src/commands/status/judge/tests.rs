@@ -89,7 +89,8 @@ fn each_set_of_facts_has_one_state() {
     type Change = fn(&mut Facts, &mut LaneFacts);
     let fresh: Change = |_, lane| lane.chunk.as_mut().unwrap().stored_at = at(NOW - 2);
     let unsigned: Change = |_, lane| lane.chunk.as_mut().unwrap().number = 9;
-    let table: Vec<(&str, Side, Option<Value>, Change, State, &str)> = vec![
+    type Case = (&'static str, Side, Option<Value>, Change, State, &'static str);
+    let table: Vec<Case> = vec![
         (
             "quiet",
             Side::Bureau,

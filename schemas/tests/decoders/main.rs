@@ -4,14 +4,18 @@
 //! off, put in and put together; payloads with any part replaced and then signed, so that they
 //! pass the signature; bodies that say one thing and are another; and bombs of each layer. Every
 //! run counts what the thread allocates, against the size of what it was given.
+//!
+//! - `counting` what is held at once
+//! - `tamper` changes to bytes and to trees
 
 #![allow(
     clippy::unwrap_used,
     reason = "what a test cannot make must fail it there and then"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+mod tamper;
+
 use std::path::Path;
 
 use proptest::collection::vec;
@@ -38,66 +42,8 @@ use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use serde_json::Value as Json;
 
-/// Counts what the thread holds, and the most that it held.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // A thread that ends frees memory after its cells are gone.
-    let _ = HELD.try_with(|held| {
-        held.set(held.get() + bytes);
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
-    });
-}
-
-#[allow(clippy::cast_possible_wrap, reason = "no layout is larger than isize")]
-fn signed(size: usize) -> isize {
-    size as isize
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came; the count beside it
-// touches no memory but two cells of this thread, which allocate nothing.
-#[allow(unsafe_code, reason = "an allocator cannot be counted otherwise")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(signed(layout.size()));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-signed(layout.size()));
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // While it is moved both are there.
-        count(signed(size));
-        count(-signed(layout.size()));
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs it, and fails when it held more at once than a body, and so many times what it was given.
-fn bounded<T>(given: usize, run: impl FnOnce() -> T) -> T {
-    const TIMES: usize = 160;
-    const FLOOR: usize = MOST_PLAIN + (2 << 20);
-    let before = HELD.get();
-    MOST.set(before);
-    let done = run();
-    let most = MOST.get() - before;
-    assert!(
-        most <= signed(FLOOR + TIMES * given),
-        "{given} bytes made a decoder hold {most}"
-    );
-    done
-}
+use counting::bounded;
+use tamper::{change, changed, json, tampered};
 
 const SEED: &str = "SAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -168,124 +114,6 @@ fn drain(bytes: &[u8], width: usize, rows: u64) {
     while let Ok(true) = reader.next_into(&mut row) {}
 }
 
-/// A change to bytes.
-#[derive(Debug, Clone)]
-enum Change {
-    Set(Index, u8),
-    Flip(Index, u8),
-    Insert(Index, Vec<u8>),
-    Remove(Index, usize),
-    Repeat(Index, usize),
-    Cut(Index),
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    // Heads of MessagePack that promise a lot are worth trying oftener than once in 256.
-    let byte = prop_oneof![
-        any::<u8>(),
-        prop::sample::select(&[0xc6_u8, 0xdb, 0xdd, 0xdf, 0xc9, 0x94, 0xff, 0x00, 0x7b, 0x5b][..])
-    ];
-    prop_oneof![
-        4 => (any::<Index>(), byte).prop_map(|(at, byte)| Change::Set(at, byte)),
-        4 => (any::<Index>(), 0_u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        2 => (any::<Index>(), vec(any::<u8>(), 1..9)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
-        2 => (any::<Index>(), 1_usize..40).prop_map(|(at, many)| Change::Remove(at, many)),
-        1 => (any::<Index>(), 1_usize..40).prop_map(|(at, many)| Change::Repeat(at, many)),
-        1 => any::<Index>().prop_map(Change::Cut),
-    ]
-}
-
-fn changed(bytes: &mut Vec<u8>, changes: &[Change]) {
-    for change in changes {
-        if bytes.is_empty() {
-            return;
-        }
-        let len = bytes.len();
-        match change {
-            Change::Set(at, byte) => bytes[at.index(len)] = *byte,
-            Change::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
-            Change::Insert(at, new) => drop(bytes.splice(at.index(len)..at.index(len), new.iter().copied())),
-            Change::Remove(at, many) => drop(bytes.drain(at.index(len)..(at.index(len) + many).min(len))),
-            Change::Repeat(at, many) => {
-                let part = bytes[at.index(len)..(at.index(len) + many).min(len)].to_vec();
-                bytes.splice(at.index(len)..at.index(len), part);
-            }
-            Change::Cut(at) => bytes.truncate(at.index(len)),
-        }
-    }
-}
-
-/// Anything that JSON can say, with what breaks arithmetic among it.
-fn json() -> impl Strategy<Value = Json> {
-    let leaf = prop_oneof![
-        Just(Json::Null),
-        any::<bool>().prop_map(Json::Bool),
-        any::<i64>().prop_map(Json::from),
-        prop::sample::select(vec![0_u64, 1, u64::MAX, 1 << 63, 4_294_967_295, 3_000_001])
-            .prop_map(Json::from),
-        any::<f64>().prop_map(Json::from),
-        ".{0,20}".prop_map(Json::from),
-        prop::sample::select(
-            &[
-                "",
-                "id",
-                "zstd",
-                "none",
-                "amount",
-                "gone",
-                "infinity",
-                "2026-01-31T22:15:00Z",
-                "int8",
-                "any",
-                "1e999999999",
-                "-9999-01-01T00:00:00Z"
-            ][..]
-        )
-        .prop_map(Json::from),
-    ];
-    leaf.prop_recursive(3, 24, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Json::Array),
-            vec((".{0,8}", inner), 0..4).prop_map(|fields| Json::Object(fields.into_iter().collect())),
-        ]
-    })
-}
-
-/// Replaces, removes or doubles one part of a tree.
-fn tampered(tree: &mut Json, at: &Index, new: Json, how: u8) {
-    let total = parts(tree);
-    let mut place = at.index(total);
-    visit(tree, &mut place, &mut |part| match (how, &mut *part) {
-        (0, Json::Object(fields)) => {
-            let name = fields.keys().next().cloned().unwrap_or_default();
-            fields.remove(&name);
-        }
-        (0 | 1, Json::Array(items)) => items.extend(items.clone()),
-        _ => *part = new.clone(),
-    });
-}
-
-fn parts(tree: &Json) -> usize {
-    1 + match tree {
-        Json::Array(items) => items.iter().map(parts).sum(),
-        Json::Object(fields) => fields.values().map(parts).sum(),
-        _ => 0,
-    }
-}
-
-fn visit(tree: &mut Json, place: &mut usize, change: &mut impl FnMut(&mut Json)) -> bool {
-    if *place == 0 {
-        change(tree);
-        return true;
-    }
-    *place -= 1;
-    match tree {
-        Json::Array(items) => items.iter_mut().any(|item| visit(item, place, change)),
-        Json::Object(fields) => fields.values_mut().any(|field| visit(field, place, change)),
-        _ => false,
-    }
-}
-
 /// Signs whatever a payload says, as a publisher with a key and without sense would.
 fn published_as(kind: &str, payload: &[u8], body: Vec<u8>, key: &SigningKey) -> Vec<u8> {
     let signature = key.sign(&[kind.as_bytes(), &[0], payload].concat()).unwrap();
@@ -341,9 +169,9 @@ proptest! {
         let envelope = Envelope::decode(&all[which.index(all.len())]).unwrap();
         let key = SigningKey::generate();
         let mut tree: Json = serde_json::from_slice(&envelope.payload).unwrap();
-        tampered(&mut tree, &at, new, how);
+        tampered(&mut tree, &at, &new, how);
         if how == 3 {
-            tampered(&mut tree, &again, newer, how);
+            tampered(&mut tree, &again, &newer, how);
         }
         // Signed by whom it says.
         if let Some(named) = tree.pointer_mut("/publisher/key") {

@@ -1,0 +1,202 @@
+//! What the agents count, as metrics. docs/metrics.md lists every one of them, and a test compares.
+
+use jiff::Timestamp;
+use runtime::metrics::MetricsText;
+use social::SocialStatus;
+
+/// 1 or 0.
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+/// Whether the exchange is there, by the page's own word for it.
+pub(crate) fn connection(exchange: &serde_json::Value, text: &mut MetricsText) {
+    let is = exchange.get("state").and_then(serde_json::Value::as_str) == Some("connected");
+    let help = "1 while this process has its connection to the exchange.";
+    text.gauge("slacktide_exchange_connected", help, &[], flag(is));
+}
+
+fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
+    since.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0))
+}
+
+/// Of the bureau's agent, by lane and by feed.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floats; counts below 2^53 are exact"
+)]
+pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsText) {
+    type Of = fn(&social::status::LaneStatus) -> f64;
+    let counters: [(&str, &str, Of); 5] = [
+        ("slacktide_lane_rows_total", "Rows published.", |lane| {
+            lane.rows as f64
+        }),
+        ("slacktide_lane_chunks_total", "Chunks published.", |lane| {
+            lane.chunks as f64
+        }),
+        ("slacktide_lane_bytes_total", "Bytes published.", |lane| {
+            lane.bytes as f64
+        }),
+        (
+            "slacktide_lane_withheld_rows_total",
+            "Rows that operators' holds kept back.",
+            |lane| lane.withheld as f64,
+        ),
+        (
+            "slacktide_lane_rejects_total",
+            "Source rows that could not be carried.",
+            |lane| lane.rejects as f64,
+        ),
+    ];
+    for (name, help, of) in counters {
+        for (lane, one) in &status.lanes {
+            text.counter(name, help, &[("lane", lane)], of(one));
+        }
+    }
+    let gauges: [(&str, &str, Of); 6] = [
+        (
+            "slacktide_lane_stopped",
+            "1 while an operator has to act.",
+            |lane| flag(lane.stopped),
+        ),
+        (
+            "slacktide_lane_receiver_stopped",
+            "1 while the receiver's last receipt says that it has stopped the lane.",
+            |lane| flag(lane.receiver_stopped.is_some()),
+        ),
+        (
+            "slacktide_lane_held",
+            "1 while an operator's hold keeps the lane from publishing.",
+            |lane| flag(lane.held.is_some()),
+        ),
+        (
+            "slacktide_lane_held_back_rows",
+            "Rows that holds kept back and that have not followed since.",
+            |lane| lane.held_back.values().map(|back| back.rows).sum::<u64>() as f64,
+        ),
+        ("slacktide_lane_epoch", "The epoch of the last chunk.", |lane| {
+            f64::from(lane.epoch)
+        }),
+        (
+            "slacktide_lane_number",
+            "The number of the last chunk in its epoch.",
+            |lane| lane.number as f64,
+        ),
+    ];
+    for (name, help, of) in gauges {
+        for (lane, one) in &status.lanes {
+            text.gauge(name, help, &[("lane", lane)], of(one));
+        }
+    }
+    for (lane, one) in &status.lanes {
+        let help = "Age of the oldest rows that were read and are not published yet.";
+        let seconds = age(one.unpublished_since, now);
+        text.gauge(
+            "slacktide_lane_unpublished_seconds",
+            help,
+            &[("lane", lane)],
+            seconds,
+        );
+    }
+    for (feed, one) in &status.feeds {
+        let help = "Rows read, for all recipients at once.";
+        text.counter(
+            "slacktide_feed_rows_read_total",
+            help,
+            &[("feed", feed)],
+            one.rows_read as f64,
+        );
+    }
+    for (feed, one) in &status.feeds {
+        let help = "1 while the feed stands still until an operator acts.";
+        let is = one.state.starts_with("stopped");
+        text.gauge("slacktide_feed_stopped", help, &[("feed", feed)], flag(is));
+    }
+    for (feed, one) in &status.feeds {
+        let help = "1 while somebody's transaction holds the fence.";
+        let is = one.fence_held_by.is_some();
+        text.gauge("slacktide_fence_held", help, &[("feed", feed)], flag(is));
+    }
+}
+
+/// Of the insurer's agent.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floats; counts below 2^53 are exact"
+)]
+pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp, text: &mut MetricsText) {
+    type Of = fn(&::commercial::status::LaneStatus) -> f64;
+    let help = "Time since the last tick of the interval; 0 before the first.";
+    text.gauge(
+        "slacktide_poll_age_seconds",
+        help,
+        &[],
+        age(status.ticked_at, now),
+    );
+    let help = "1 while settling fails; what it concerns is delivered again.";
+    text.gauge("slacktide_unsettled", help, &[], flag(status.unsettled.is_some()));
+    let counters: [(&str, &str, Of); 5] = [
+        (
+            "slacktide_stored_rows_total",
+            "Rows stored by this process.",
+            |lane| lane.rows as f64,
+        ),
+        (
+            "slacktide_stored_chunks_total",
+            "Chunks stored by this process.",
+            |lane| lane.chunks as f64,
+        ),
+        (
+            "slacktide_quarantined_rows_total",
+            "Rows that the store's constraints refused.",
+            |lane| lane.rows_quarantined as f64,
+        ),
+        (
+            "slacktide_already_stored_total",
+            "Chunks that were delivered again after they were stored.",
+            |lane| lane.already as f64,
+        ),
+        (
+            "slacktide_superseded_total",
+            "Chunks of a lost end of an epoch.",
+            |lane| lane.superseded as f64,
+        ),
+    ];
+    for (name, help, of) in counters {
+        for (lane, one) in &status.lanes {
+            text.counter(name, help, &[("lane", lane)], of(one));
+        }
+    }
+    let gauges: [(&str, &str, Of); 5] = [
+        (
+            "slacktide_frontier",
+            "Number below which all is stored.",
+            |lane| lane.frontier as f64,
+        ),
+        (
+            "slacktide_receipted",
+            "The frontier as the last receipt says it.",
+            |lane| lane.receipted as f64,
+        ),
+        (
+            "slacktide_pending_chunks",
+            "Chunks that wait for one before them.",
+            |lane| lane.pending as f64,
+        ),
+        (
+            "slacktide_lane_failures",
+            "Transactions that failed in a row.",
+            |lane| f64::from(lane.failures),
+        ),
+        (
+            "slacktide_lane_stopped",
+            "1 while an operator has to act.",
+            |lane| flag(lane.stopped.is_some()),
+        ),
+    ];
+    for (name, help, of) in gauges {
+        for (lane, one) in &status.lanes {
+            text.gauge(name, help, &[("lane", lane)], of(one));
+        }
+    }
+}

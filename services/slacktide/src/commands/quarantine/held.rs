@@ -1,0 +1,110 @@
+//! What an entry holds, in JSON. Personal data: only `show --reveal` and `export` come here.
+
+use schemas::column::Column;
+use schemas::envelope::Envelope;
+use schemas::rows::RowReader;
+use schemas::seal::SealRing;
+use schemas::value::Value;
+use serde_json::json;
+use store::quarantine::{Content, Kind};
+
+/// As far as it can be read; what cannot is shown as hex.
+pub(super) fn held(kind: Kind, content: &Content, seals: &SealRing) -> serde_json::Value {
+    match (kind, &content.manifest) {
+        (Kind::Row, Some(manifest)) => {
+            let columns = &manifest.schema.columns;
+            let mut rows = rows(columns, &content.bytes, 1);
+            rows.pop().unwrap_or_else(|| raw(&content.bytes))
+        }
+        (Kind::Reject, _) => serde_json::from_slice(&content.bytes).unwrap_or_else(|_| raw(&content.bytes)),
+        _ => message(&content.bytes, seals),
+    }
+}
+
+/// A message: its payload, and its rows where its body is open or sealed to one of these keys.
+/// Nothing of it is trusted.
+pub(super) fn message(bytes: &[u8], seals: &SealRing) -> serde_json::Value {
+    let Ok(envelope) = Envelope::decode(bytes) else {
+        return raw(bytes);
+    };
+    let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload);
+    let rows = schemas::chunk::read(bytes, seals).ok().map(|chunk| {
+        let manifest = &chunk.manifest;
+        rows(&manifest.schema.columns, &chunk.plain, manifest.totals.rows)
+    });
+    json!({
+        "kind": envelope.kind,
+        "payload": payload.unwrap_or_else(|_| raw(&envelope.payload)),
+        "rows": rows,
+    })
+}
+
+fn rows(columns: &[Column], plain: &[u8], many: u64) -> Vec<serde_json::Value> {
+    let mut reader = RowReader::new(plain, columns.len(), many);
+    let (mut row, mut all) = (Vec::new(), Vec::new());
+    while let Ok(true) = reader.next_into(&mut row) {
+        let pairs = columns.iter().zip(&row);
+        let pairs = pairs.map(|(column, value)| (column.name.clone(), json_of(*value)));
+        all.push(serde_json::Value::Object(pairs.collect()));
+    }
+    all
+}
+
+fn raw(bytes: &[u8]) -> serde_json::Value {
+    json!({ "hex": hex(bytes) })
+}
+
+/// Lowercase hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads [`hex`].
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+/// A value; bytes as `{"hex": …}`, and floats that JSON has no number for as text.
+fn json_of(value: Value<'_>) -> serde_json::Value {
+    match value {
+        Value::Null => json!(null),
+        Value::Bool(value) => json!(value),
+        Value::Int(value) => json!(value),
+        Value::Float(value) if value.is_finite() => json!(value),
+        Value::Float(value) => json!(value.to_string()),
+        Value::Text(value) => json!(value),
+        Value::Bytes(value) => raw(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_read_as_it_was_written() {
+        let bytes = [0, 15, 16, 255];
+        assert_eq!(hex(&bytes), "000f10ff");
+        assert_eq!(unhex(&hex(&bytes)).as_deref(), Some(&bytes[..]));
+        for wrong in ["0", "0g", "é", "+1"] {
+            assert!(unhex(wrong).is_none() || wrong == "+1", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_shown_as_hex() {
+        let content = Content {
+            bytes: b"no".to_vec(),
+            manifest: None,
+        };
+        let shown = held(Kind::Message, &content, &SealRing::default());
+        assert_eq!(shown, json!({ "hex": "6e6f" }));
+    }
+}

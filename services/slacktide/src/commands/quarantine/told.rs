@@ -1,0 +1,148 @@
+//! How entries look: one shape for both sides.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use store::quarantine::{Ended, Entry};
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Digits of an id that people are shown; any unique beginning is taken.
+const SHORT: usize = 12;
+
+/// An entry as it is told. No row's value and no key stands here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Line {
+    /// 64 hex digits.
+    pub(super) id: String,
+    /// `recipient.feed`.
+    pub(super) lane: String,
+    /// The epoch of its chunk, where it has one.
+    pub(super) epoch: Option<u32>,
+    /// The number of its chunk, where it has one.
+    pub(super) number: Option<u64>,
+    /// What it is.
+    pub(super) kind: &'static str,
+    /// Its row in the chunk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ordinal: Option<u64>,
+    /// The exchange's sequence.
+    pub(super) sequence: u64,
+    /// What is wrong.
+    pub(super) reason: String,
+    /// Since when it is known.
+    pub(super) since: Timestamp,
+    /// `kept`, or how it ended.
+    pub(super) state: &'static str,
+    /// Bytes that it holds.
+    pub(super) bytes: u64,
+    /// Its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<Ended>,
+}
+
+impl From<&Entry> for Line {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            id: entry.id.clone(),
+            lane: entry.lane.to_string(),
+            epoch: entry.place.map(|place| place.epoch),
+            number: entry.place.map(|place| place.number),
+            kind: entry.kind.word(),
+            ordinal: entry.ordinal,
+            sequence: entry.sequence,
+            reason: entry.reason.clone(),
+            since: entry.since,
+            state: entry.ended.as_ref().map_or("kept", |ended| ended.how.word()),
+            bytes: entry.bytes,
+            ended: entry.ended.clone(),
+        }
+    }
+}
+
+impl Line {
+    /// The beginning of the id.
+    pub(super) fn short(&self) -> &str {
+        short(&self.id)
+    }
+
+    /// `epoch.number`, or `-`.
+    fn place(&self) -> String {
+        match (self.epoch, self.number) {
+            (Some(epoch), Some(number)) => format!("{epoch}.{number}"),
+            _ => "-".to_owned(),
+        }
+    }
+}
+
+/// The beginning of an id.
+pub(super) fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+/// The table, or the same as JSON.
+pub(super) fn list(side: &str, lines: &[Line], json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(&serde_json::json!({ "side": side, "entries": lines }));
+    }
+    if lines.is_empty() {
+        output::line("nothing is in quarantine");
+        return Ok(());
+    }
+    let head = ["ID", "LANE", "PLACE", "KIND", "SINCE", "STATE"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.short().to_owned(),
+                line.lane.clone(),
+                line.place(),
+                line.kind.to_owned(),
+                format!("{:.0}", line.since),
+                line.state.to_owned(),
+            ]
+        })
+        .collect();
+    let mut widths = [0; 6];
+    for row in std::iter::once(&head).chain(&rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let padded = |row: &[String; 6]| {
+        let cells = row.iter().zip(widths);
+        cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect::<Vec<_>>()
+            .join("  ")
+    };
+    output::line(&format!("{}  REASON", padded(&head)));
+    for (row, line) in rows.iter().zip(lines) {
+        output::line(&format!("{}  {}", padded(row), line.reason));
+    }
+    Ok(())
+}
+
+/// One entry for people, a line for each thing that is known of it.
+pub(super) fn show(line: &Line) {
+    let say = |name: &str, value: &str| output::line(&format!("{name:<10}{value}"));
+    say("id", &line.id);
+    say("lane", &line.lane);
+    say("place", &line.place());
+    say("kind", line.kind);
+    if let Some(ordinal) = line.ordinal {
+        say("row", &format!("{ordinal} of its chunk, counted from 0"));
+    }
+    say("sequence", &line.sequence.to_string());
+    say("since", &line.since.to_string());
+    say("bytes", &line.bytes.to_string());
+    say("reason", &line.reason);
+    say("state", line.state);
+    if let Some(ended) = &line.ended {
+        say(
+            "ended",
+            &format!("{} by {}: {}", ended.at, ended.actor, ended.reason),
+        );
+        say("digest", ended.digest.as_deref().unwrap_or("not kept"));
+    }
+}

@@ -1,0 +1,160 @@
+//! The `[store]` table's part about where rows go: tables, names, what is kept of a row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::name::FeedName;
+use serde::{Deserialize, Serialize};
+use store::{FeedOptions, Mode, Options};
+
+use super::database::DatabaseKind;
+use super::rule::Broken;
+
+/// A `[store.feed.NAME]` table: what differs from what holds for all feeds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StoreFeedTable {
+    /// The table; otherwise the feed's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<String>,
+    /// The table of history; otherwise the table's name with `_history` behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) history: Option<String>,
+    /// PostgreSQL: the schema of both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<String>,
+    /// What is kept of a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<Mode>,
+    /// Names at the store by names in the feed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) columns: BTreeMap<String, String>,
+}
+
+/// All feeds' tables.
+pub(crate) type StoreFeeds = BTreeMap<FeedName, StoreFeedTable>;
+
+/// As the store takes it.
+pub(crate) fn options(mode: Mode, schema: Option<&str>, feeds: &StoreFeeds) -> Options {
+    let one = |(name, table): (&FeedName, &StoreFeedTable)| {
+        let table = table.clone();
+        let options = FeedOptions {
+            table: table.table,
+            history: table.history,
+            schema: table.schema,
+            columns: table.columns,
+            mode: table.mode,
+        };
+        (name.clone(), options)
+    };
+    Options {
+        mode,
+        schema: schema.map(str::to_owned),
+        feeds: feeds.iter().map(one).collect(),
+    }
+}
+
+/// PostgreSQL cuts longer names without a word.
+const LONGEST: usize = 63;
+
+/// The rules about names.
+pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let mut taken: BTreeSet<(Option<&str>, String)> = BTreeSet::new();
+    let all = options(Mode::Both, None, feeds);
+    for (feed, table) in feeds {
+        let mut say = |key: &str, what: String, remedy: &str| {
+            broken.push(Broken::new(&format!("store.feed.{feed}.{key}"), what, remedy));
+        };
+        if kind == DatabaseKind::Sqlite && table.schema.is_some() {
+            say(
+                "schema",
+                "is for PostgreSQL, and kind is \"sqlite\"".to_owned(),
+                "remove it",
+            );
+        }
+        let names = [
+            ("table", &table.table),
+            ("history", &table.history),
+            ("schema", &table.schema),
+        ];
+        for (key, name) in names
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, name.as_ref()?)))
+        {
+            if let Some(what) = unfit(name) {
+                say(key, what, "give another name");
+            }
+        }
+        let layout = all.layout(feed);
+        for (key, name) in [("table", &layout.table), ("history", &layout.history)] {
+            if !taken.insert((table.schema.as_deref(), name.to_lowercase())) {
+                say(
+                    key,
+                    format!("{name:?} is the table of another feed, or of this one's other rows"),
+                    "give each its own",
+                );
+            }
+        }
+        let mut targets = BTreeSet::new();
+        for (from, to) in &table.columns {
+            if let Some(what) = unfit(to) {
+                say(
+                    "columns",
+                    format!("{from:?} = {to:?}: {what}"),
+                    "give another name",
+                );
+            }
+            if !targets.insert(to.to_lowercase()) {
+                say(
+                    "columns",
+                    format!("two columns are called {to:?}"),
+                    "give each its own name",
+                );
+            }
+        }
+    }
+    broken
+}
+
+fn unfit(name: &str) -> Option<String> {
+    if name.trim().is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if name.len() > LONGEST {
+        return Some(format!(
+            "has {} bytes, and a database takes {LONGEST}",
+            name.len()
+        ));
+    }
+    let own = name.to_lowercase();
+    (own.starts_with("slacktide_") || own.starts_with("_slacktide") || own.contains('\0'))
+        .then(|| "is a name of slacktide's own".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feeds(text: &str) -> StoreFeeds {
+        toml::from_str(text).unwrap_or_default()
+    }
+
+    #[test]
+    fn names_that_clash_or_do_not_fit_are_refused_with_their_place() {
+        let wrong = feeds(
+            "[claim]\ntable = \"t\"\n[visit]\ntable = \"T\"\nhistory = \"slacktide_x\"\nschema = \"s\"\n\
+             [visit.columns]\na = \"c\"\nb = \"C\"\n",
+        );
+        let told: Vec<String> = broken(DatabaseKind::Sqlite, &wrong)
+            .iter()
+            .map(|broken| format!("{broken:?}"))
+            .collect();
+        for word in ["visit.schema", "visit.history", "two columns"] {
+            assert!(told.iter().any(|line| line.contains(word)), "{word}: {told:?}");
+        }
+        let good =
+            feeds("[claim]\ntable = \"Claims\"\nmode = \"both\"\n[claim.columns]\nid = \"claim_id\"\n");
+        assert!(broken(DatabaseKind::Postgres, &good).is_empty());
+        assert_eq!(good.len(), 1);
+    }
+}

@@ -1,0 +1,375 @@
+//! Every declared type that a SQLite core would have, with what SQLite lets in besides.
+
+use super::chance::{Chance, hex, quoted};
+
+/// A declared type.
+pub(super) struct Kind {
+    pub(super) declared: &'static str,
+    pub(super) values: fn(&mut Chance) -> Given,
+    pub(super) rule: Rule,
+    /// The type of the column at the store's PostgreSQL.
+    pub(super) there: &'static str,
+}
+
+/// A value as SQL, and what must become of its row.
+pub(super) struct Given(pub(super) String, pub(super) Fate);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// It arrives.
+    Carried,
+    /// PostgreSQL cannot hold it as what it is: the row is kept aside there, and arrives in SQLite.
+    NotAtPostgres,
+    /// No column of its declared type can hold it: the row is a reject.
+    Rejected,
+}
+
+/// What a value is at the store.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Rule {
+    /// The same value of the same storage class.
+    Same,
+    Bool,
+    /// A float of the same value.
+    Float,
+    /// A text, or bytes in PostgreSQL.
+    Bytes,
+    /// The decimal of the same value, as text.
+    Decimal,
+    /// The same text; in PostgreSQL what it reads of it as this type.
+    Time(&'static str),
+    /// Whatever it is: itself in SQLite, its text in PostgreSQL.
+    Any,
+}
+
+impl Kind {
+    pub(super) fn value(&self, chance: &mut Chance) -> Given {
+        if chance.percent(12) {
+            return ok("NULL");
+        }
+        (self.values)(chance)
+    }
+}
+
+fn ok(sql: impl Into<String>) -> Given {
+    Given(sql.into(), Fate::Carried)
+}
+
+fn bad(sql: impl Into<String>) -> Given {
+    Given(sql.into(), Fate::Rejected)
+}
+
+fn not_there(sql: impl Into<String>) -> Given {
+    Given(sql.into(), Fate::NotAtPostgres)
+}
+
+/// A text that no literal can write, or that is none.
+fn raw(bytes: &[u8]) -> String {
+    format!("CAST(x'{}' AS TEXT)", hex(bytes))
+}
+
+/// One in so many is something else.
+fn seldom(c: &mut Chance, usual: Given, odd: Given) -> Given {
+    if c.percent(4) { odd } else { usual }
+}
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        declared: "INTEGER",
+        values: integers,
+        rule: Rule::Same,
+        there: "bigint",
+    },
+    Kind {
+        declared: "UNSIGNED BIG INT",
+        values: integers,
+        rule: Rule::Same,
+        there: "bigint",
+    },
+    Kind {
+        declared: "REAL",
+        values: reals,
+        rule: Rule::Float,
+        there: "double precision",
+    },
+    Kind {
+        declared: "DOUBLE PRECISION",
+        values: reals,
+        rule: Rule::Float,
+        there: "double precision",
+    },
+    Kind {
+        declared: "TEXT",
+        values: texts,
+        rule: Rule::Same,
+        there: "text",
+    },
+    Kind {
+        declared: "VARCHAR(20)",
+        values: texts,
+        rule: Rule::Same,
+        there: "text",
+    },
+    Kind {
+        declared: "BLOB",
+        values: blobs,
+        rule: Rule::Bytes,
+        there: "bytea",
+    },
+    Kind {
+        declared: "VARBINARY(9)",
+        values: |c| ok(format!("x'{}'", hex(&c.bytes(20)))),
+        rule: Rule::Bytes,
+        there: "bytea",
+    },
+    Kind {
+        declared: "BOOLEAN",
+        values: |c| {
+            let usual = ok(c.pick(&["0", "1"]));
+            seldom(c, usual, bad("2"))
+        },
+        rule: Rule::Bool,
+        there: "boolean",
+    },
+    Kind {
+        declared: "DECIMAL(16,2)",
+        values: decimals,
+        rule: Rule::Decimal,
+        there: "numeric",
+    },
+    Kind {
+        declared: "NUMERIC",
+        values: decimals,
+        rule: Rule::Decimal,
+        there: "numeric",
+    },
+    Kind {
+        declared: "DECIMAL_TEXT",
+        values: |c| {
+            let usual = ok(quoted(c.pick(&[
+                "46.620000000000005",
+                "0.10",
+                "-0",
+                "12345678901234567890123456789.00",
+                "NaN",
+                "-Infinity",
+            ])));
+            let odd = bad(quoted(c.pick(&["1e5", "+5", ".5", "5.", "n/a", "", "1,5"])));
+            seldom(c, usual, odd)
+        },
+        rule: Rule::Decimal,
+        there: "numeric",
+    },
+    Kind {
+        declared: "DATE",
+        values: |c| {
+            let usual = ok(quoted(c.pick(&[
+                "2026-01-31",
+                "0044-03-15 BC",
+                "infinity",
+                "9999-12-31",
+            ])));
+            let odd = c.pick(&[
+                "now",
+                "",
+                "31.1.2026",
+                "2026-01-31 10:00:00",
+                "today",
+                "2026-02-31",
+            ]);
+            let odd = not_there(quoted(odd));
+            seldom(c, usual, odd)
+        },
+        rule: Rule::Time("date"),
+        there: "date",
+    },
+    Kind {
+        declared: "DATETIME",
+        values: |c| {
+            let usual = ok(quoted(c.pick(&[
+                "2026-01-31 10:00:00",
+                "2026-01-31T10:00:00.123456",
+                "2026-01-31 10:00",
+                "2026-01-31",
+                "0044-03-15 12:00:00 BC",
+                "-infinity",
+            ])));
+            let odd = not_there(quoted(c.pick(&[
+                "2026-01-31 10:00:00+08",
+                "2026-01-31T10:00:00Z",
+                "now",
+                "2026-01-31 10:00:00.1234567",
+                "tomorrow",
+                "",
+            ])));
+            let odd = if c.percent(30) { bad("1769817600") } else { odd };
+            seldom(c, usual, odd)
+        },
+        rule: Rule::Time("timestamp"),
+        there: "timestamp without time zone",
+    },
+    Kind {
+        declared: "TIMESTAMP WITH TIME ZONE",
+        values: |c| {
+            let usual = ok(quoted(c.pick(&[
+                "2026-01-31 10:00:00+05:45",
+                "2026-01-31T10:00:00Z",
+                "2026-01-31 10:00:00.5",
+                "1883-11-18 12:03:58-04:56:02",
+                "infinity",
+            ])));
+            seldom(c, usual, not_there("'2026-01-31 10:00 Asia/Shanghai'"))
+        },
+        rule: Rule::Time("timestamptz"),
+        there: "timestamp with time zone",
+    },
+    Kind {
+        declared: "TIME",
+        values: |c| {
+            let usual = ok(quoted(c.pick(&[
+                "10:00:00",
+                "24:00:00",
+                "10:00",
+                "23:59:59.999999",
+            ])));
+            seldom(c, usual, not_there("'10:00:00+08'"))
+        },
+        rule: Rule::Time("time"),
+        there: "time without time zone",
+    },
+    Kind {
+        declared: "UUID",
+        values: |c| {
+            let usual = ok(format!(
+                "'{:08x}-0000-4000-8000-{:012x}'",
+                c.next() >> 32,
+                c.next() >> 16
+            ));
+            seldom(c, usual, not_there("'no uuid'"))
+        },
+        rule: Rule::Same,
+        there: "uuid",
+    },
+    Kind {
+        declared: "JSON",
+        values: |c| {
+            let text = serde_json::Value::from(c.text(9)).to_string();
+            let usual = ok(quoted(c.pick(&[
+                "{\"a\" : [1.50, null]}",
+                "[]",
+                "\"\"",
+                text.as_str(),
+            ])));
+            seldom(c, usual, not_there("'{no json'"))
+        },
+        rule: Rule::Same,
+        there: "json",
+    },
+    Kind {
+        declared: "",
+        values: anything,
+        rule: Rule::Any,
+        there: "text",
+    },
+    Kind {
+        declared: "STRING",
+        values: |c| ok(quoted(c.pick(&["a", "漢", "", "infinity"]))),
+        rule: Rule::Any,
+        there: "text",
+    },
+    Kind {
+        declared: "ENUM",
+        values: |c| ok(c.pick(&["'a'", "'b'", "7"])),
+        rule: Rule::Any,
+        there: "text",
+    },
+];
+
+fn integers(c: &mut Chance) -> Given {
+    let usual = ok(c.int(i64::MIN, i64::MAX).to_string());
+    let odd = bad(c.pick(&["'twelve'", "1.5", "x'00'", "''"]));
+    seldom(c, usual, odd)
+}
+
+fn real(c: &mut Chance) -> String {
+    let any = f64::from_bits(c.next());
+    let any = if any.is_finite() { any } else { 0.1 };
+    let any = format!("{any:e}");
+    c.pick(&[
+        "0.1",
+        "-0.0",
+        "9e999",
+        "-9e999",
+        "1.7976931348623157e308",
+        "5e-324",
+        "46.620000000000005",
+        any.as_str(),
+        any.as_str(),
+    ])
+    .to_owned()
+}
+
+fn reals(c: &mut Chance) -> Given {
+    let usual = ok(if c.percent(20) {
+        c.int(-(1 << 53), 1 << 53).to_string()
+    } else {
+        real(c)
+    });
+    let odd = bad(c.pick(&["'much'", "x'00'"]));
+    let nan = ok("'NaN'");
+    let odd = if c.percent(50) { nan } else { odd };
+    seldom(c, usual, odd)
+}
+
+fn texts(c: &mut Chance) -> Given {
+    let usual = ok(quoted(&c.text(40)));
+    let odd = match c.below(3) {
+        0 => bad(raw(&[b'a', 0xff])),
+        1 => bad("x'6162'"),
+        _ => not_there(raw(b"a\0b")),
+    };
+    seldom(c, usual, odd)
+}
+
+fn blobs(c: &mut Chance) -> Given {
+    let usual = ok(format!("x'{}'", hex(&c.bytes(60))));
+    let odd = match c.below(3) {
+        0 => ok(quoted("text \\x among bytes")),
+        1 => ok(raw(b"a\0b")),
+        _ => bad("5"),
+    };
+    seldom(c, usual, odd)
+}
+
+fn decimals(c: &mut Chance) -> Given {
+    let money = format!("{}.{:02}", c.below(1_000_000), c.below(100));
+    let int = c.int(i64::MIN, i64::MAX).to_string();
+    let real = real(c);
+    let usual = ok(c.pick(&[
+        money.as_str(),
+        money.as_str(),
+        "46.620000000000005",
+        "0",
+        int.as_str(),
+        real.as_str(),
+    ]));
+    let odd = bad(c.pick(&["'n/a'", "x'00'", "''"]));
+    seldom(c, usual, odd)
+}
+
+fn anything(c: &mut Chance) -> Given {
+    match c.below(5) {
+        0 => ok(c.int(i64::MIN, i64::MAX).to_string()),
+        1 => ok(real(c)),
+        2 => ok(format!("x'{}'", hex(&c.bytes(30)))),
+        _ => {
+            let usual = ok(quoted(&c.text(20)));
+            let odd = if c.percent(50) {
+                bad(raw(&[0xc3]))
+            } else {
+                not_there(raw(b"\0"))
+            };
+            seldom(c, usual, odd)
+        }
+    }
+}
