@@ -29,6 +29,8 @@ pub struct Limit {
 /// Everything the policy compares against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
+    /// Whether nothing is measured: the gate is open but for what operators order.
+    pub is_fixed_open: bool,
     /// The signals that must speak in every sample, and their limits.
     pub signals: BTreeMap<SignalName, Limit>,
     /// How many good samples in a row a shut gate needs.

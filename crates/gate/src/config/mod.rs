@@ -134,6 +134,7 @@ impl GateConfig {
             signals.insert(signal::calendar::NAME.into(), signal::calendar::LIMIT);
         }
         Limits {
+            is_fixed_open: self.mode == Mode::Open,
             signals,
             good_samples: self.good_samples,
             hold: self.hold.get(),
@@ -153,9 +154,6 @@ impl GateConfig {
     /// The first contradiction, with its key.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
-        if self.mode == Mode::Open {
-            return Ok(());
-        }
         if self.interval.get() < SHORTEST_INTERVAL {
             let what = format!("is {}", self.interval);
             return wrong(
@@ -163,6 +161,9 @@ impl GateConfig {
                 what,
                 "50ms is the shortest that CPU accounting can resolve",
             );
+        }
+        if self.mode == Mode::Open {
+            return Ok(());
         }
         if self.read_timeout() > self.stale_after() || self.read_timeout().is_zero() {
             let what = format!("is {}", Span::from_millis(millis(self.read_timeout())));

@@ -118,6 +118,9 @@ pub fn advance(
     limits: &Limits,
     now: Moment,
 ) -> Verdict {
+    if limits.is_fixed_open {
+        return state.fixed_open(orders, limits, now);
+    }
     let mut look = policy::look(&state.policy, sample, limits, now);
     let (critical, is_quiet) = (look.critical.take(), look.is_quiet);
     let mut verdict = policy::apply(&mut state.policy, look, sample, limits, now);
@@ -125,20 +128,41 @@ pub fn advance(
         state.not_idle_since = now;
     }
     state.decide(&mut verdict, critical, is_quiet, tick, orders, limits, now);
-    let entered = if !verdict.lets_work() {
-        GateState::Shut
-    } else if verdict.duty < 1.0 {
-        GateState::Limited
-    } else {
-        GateState::Open
-    };
-    state.enter(entered, now);
-    verdict.state = entered;
-    verdict.since = state.since;
-    verdict
+    state.told(verdict, now)
 }
 
 impl LawState {
+    /// Nothing is measured, so nothing expires; what operators order binds such a gate like any other.
+    fn fixed_open(&mut self, orders: &Orders, limits: &Limits, now: Moment) -> Verdict {
+        self.not_idle_since = now;
+        let mut verdict = match ordered_shut(orders, now) {
+            Some(reason) => Verdict::shut(reason, now, None),
+            None => Verdict::open(Reason::FixedOpen, now, None),
+        };
+        if verdict.lets_work() {
+            bound(&mut verdict, orders, now);
+            if verdict.duty < 1.0 {
+                verdict.quantum = limits.law.quantum_busy;
+            }
+        }
+        self.told(verdict, now)
+    }
+
+    /// The verdict as it leaves: its state follows from what it lets do, and so since when it holds.
+    fn told(&mut self, mut verdict: Verdict, now: Moment) -> Verdict {
+        let entered = if !verdict.lets_work() {
+            GateState::Shut
+        } else if verdict.duty < 1.0 {
+            GateState::Limited
+        } else {
+            GateState::Open
+        };
+        self.enter(entered, now);
+        verdict.state = entered;
+        verdict.since = self.since;
+        verdict
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "what decides stands here in one line each"
@@ -154,16 +178,8 @@ impl LawState {
         now: Moment,
     ) {
         let law = &limits.law;
-        let outside = if let Some(measure) = critical {
-            Some(Reason::Critical(measure))
-        } else if let Some(why) = &orders.unread {
-            Some(Reason::NoOrders(why.clone()))
-        } else {
-            orders
-                .paused(now.wall)
-                .map(|standing| Reason::Paused(standing.clone()))
-        };
-        if let Some(reason) = outside {
+        let outside = critical.map(Reason::Critical);
+        if let Some(reason) = outside.or_else(|| ordered_shut(orders, now)) {
             self.duty.shut();
             let is_critical = reason.kind() == ReasonKind::Critical;
             *verdict = Verdict::shut(reason, now, verdict.expires);
@@ -186,18 +202,33 @@ impl LawState {
         verdict.duty = share.duty;
         verdict.rests = share.rests;
         verdict.reason = share.reason;
-        if let Some((most, standing)) = orders.limited(now.wall)
-            && clamp(most) < verdict.duty
-        {
-            verdict.duty = clamp(most);
-            verdict.reason = Reason::Ordered(standing.clone());
-        }
+        bound(verdict, orders, now);
         if verdict.duty < 1.0 {
             verdict.quantum = law.quantum_busy;
             verdict.patience = if tick.kernel { Duration::ZERO } else { law.patience };
         } else {
             verdict.quantum = law.quantum_idle;
         }
+    }
+}
+
+/// Why operators keep the gate shut, if they do, or might.
+fn ordered_shut(orders: &Orders, now: Moment) -> Option<Reason> {
+    if let Some(why) = &orders.unread {
+        return Some(Reason::NoOrders(why.clone()));
+    }
+    orders
+        .paused(now.wall)
+        .map(|standing| Reason::Paused(standing.clone()))
+}
+
+/// No more than operators allow.
+fn bound(verdict: &mut Verdict, orders: &Orders, now: Moment) {
+    if let Some((most, standing)) = orders.limited(now.wall)
+        && clamp(most) < verdict.duty
+    {
+        verdict.duty = clamp(most);
+        verdict.reason = Reason::Ordered(standing.clone());
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn limits() -> Limits {
         unit: "percent",
     };
     Limits {
+        is_fixed_open: false,
         signals: BTreeMap::from([("host_cpu".into(), limit)]),
         good_samples: 2,
         hold: TICK * 5,
@@ -251,6 +252,32 @@ fn a_pause_binds_until_its_time_and_a_limit_caps_the_duty() {
         (limited.duty_milli(), limited.reason.kind()),
         (200, ReasonKind::Ordered)
     );
+}
+
+/// Trap: an operator's pause that a gate without limits does not obey.
+#[test]
+fn a_gate_fixed_open_obeys_orders_and_nothing_else() {
+    let mut rig = Rig::new();
+    rig.limits.is_fixed_open = true;
+    let open = rig.tick(Some(Reading::Value(f64::NAN)));
+    assert_eq!(
+        (open.state, open.reason.kind()),
+        (GateState::Open, ReasonKind::FixedOpen)
+    );
+    assert_eq!((open.duty_milli(), open.expires), (1_000, None));
+    rig.orders.most = Some((0.2, standing(None)));
+    let limited = rig.at(99.0);
+    assert_eq!(
+        (limited.state, limited.duty_milli(), limited.reason.kind()),
+        (GateState::Limited, 200, ReasonKind::Ordered)
+    );
+    assert_eq!(limited.quantum, rig.limits.law.quantum_busy);
+    rig.orders.pause = Some(standing(Some(rig.now.later(TICK * 3).wall)));
+    assert_eq!(rig.at(2.0).reason.kind(), ReasonKind::Paused);
+    rig.orders.most = None;
+    assert_eq!(rig.after(5, 2.0).reason.kind(), ReasonKind::FixedOpen);
+    rig.orders = Orders::unread("the exchange does not answer");
+    assert_eq!(rig.at(2.0).reason.kind(), ReasonKind::NoOrders);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) fn limits(good_samples: u32, hold: Duration) -> Limits {
         unit: "percent",
     };
     Limits {
+        is_fixed_open: false,
         law: crate::law::duty::DutyLaw::default(),
         relief: crate::law::relief::Reliefs::default(),
         signals: [("host_cpu".into(), limit)].into(),

@@ -4,6 +4,7 @@
 //! expires, and shuts the gate if no other came: a sampler that stalls, panics or starves is a
 //! shut gate, with the reason.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,15 +62,29 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn of(config: &GateConfig, own_pids: &OwnPids, more: Vec<Box<dyn Signal>>) -> Self {
+        let limits = config.limits();
+        let pace = Pace {
+            interval: config.interval.get(),
+            read_timeout: config.read_timeout(),
+        };
+        if limits.is_fixed_open {
+            // No probe of anything, least of all of the core.
+            return Self {
+                signals: Vec::new(),
+                limits: Limits {
+                    signals: BTreeMap::new(),
+                    ..limits
+                },
+                pace,
+                foreground: None,
+            };
+        }
         let mut signals = signal::configured(config, own_pids);
         signals.extend(more);
         Self {
             signals,
-            limits: config.limits(),
-            pace: Pace {
-                interval: config.interval.get(),
-                read_timeout: config.read_timeout(),
-            },
+            limits,
+            pace,
             foreground: foreground::configured(config, own_pids),
         }
     }
@@ -90,8 +105,7 @@ impl Gate {
     ) -> Result<(Self, Sampling), ConfigError> {
         config.validate()?;
         if config.mode == Mode::Open {
-            tracing::warn!("gate fixed open by configuration: nothing is measured");
-            return Ok((Self::fixed_open(), Sampling { tasks: Vec::new() }));
+            tracing::warn!("gate fixed open by configuration: nothing is measured, only orders bind it");
         }
         let plan = Plan::of(config, own_pids, more);
         Ok(Self::sampled(plan, Clock::system(), stop))
@@ -101,32 +115,18 @@ impl Gate {
     /// before it can speak keeps the gate shut until then.
     ///
     /// # Errors
-    /// When the configuration contradicts itself, or would turn a measuring gate into a fixed one or back;
-    /// then the old one stays, and the status says so.
+    /// When the configuration contradicts itself; then the old one stays, and the status says so.
     pub fn reload(
         &self,
         config: &GateConfig,
         own_pids: &OwnPids,
         more: Vec<Box<dyn Signal>>,
     ) -> Result<(), ConfigError> {
-        let checked = config.validate().and_then(|()| {
-            let is_fixed = self.turnstile.verdicts.borrow().reason == Reason::FixedOpen;
-            if is_fixed == (config.mode == Mode::Open) {
-                return Ok(());
-            }
-            Err(ConfigError {
-                key: "mode",
-                what: "cannot change while the agent runs".to_owned(),
-                remedy: "restart the agent",
-            })
-        });
-        if let Err(error) = checked {
+        if let Err(error) = config.validate() {
             self.refused(error.to_string());
             return Err(error);
         }
-        if config.mode == Mode::Auto {
-            self.turnstile.replace(Plan::of(config, own_pids, more));
-        }
+        self.turnstile.replace(Plan::of(config, own_pids, more));
         Ok(())
     }
 
@@ -205,7 +205,9 @@ impl Sampler {
             let due = now.mono.saturating_add(self.plan.pace.interval);
             self.turnstile
                 .note(state.harm(), self.plan.limits.law.harm_budget, due);
-            self.turnstile.publish(Some(&sample), verdict);
+            // A gate that measures nothing has no sample to show.
+            let shown = (!self.plan.limits.is_fixed_open).then_some(&sample);
+            self.turnstile.publish(shown, verdict);
         }
         let now = self.turnstile.clock.now();
         let verdict = Verdict {

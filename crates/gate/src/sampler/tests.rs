@@ -211,3 +211,39 @@ async fn a_contradiction_starts_nothing() {
     };
     assert!(Gate::start(&config, &OwnPids::new(), Vec::new(), &CancellationToken::new()).is_err());
 }
+
+#[tokio::test]
+async fn a_gate_fixed_open_measures_nothing_obeys_a_pause_and_may_be_made_to_measure() {
+    let fixed = GateConfig {
+        mode: Mode::Open,
+        ..GateConfig::default()
+    };
+    let stop = CancellationToken::new();
+    let started = Gate::start(&fixed, &OwnPids::new(), Vec::new(), &stop);
+    let Ok((gate, sampling)) = started else {
+        return assert!(started.is_ok());
+    };
+    let load = gate.permit().await.load_evidence();
+    assert!(load.samples.is_empty() && load.limits.is_empty());
+    let pause = crate::orders::Standing {
+        actor: "li".into(),
+        reason: "closing".into(),
+        until: None,
+    };
+    gate.give(crate::orders::Orders {
+        pause: Some(pause),
+        ..crate::orders::Orders::default()
+    });
+    gate.shuts().await;
+    assert_eq!(gate.verdict().reason.kind(), ReasonKind::Paused);
+    assert!(
+        gate.reload(&GateConfig::default(), &OwnPids::new(), Vec::new())
+            .is_ok()
+    );
+    let mut verdicts = gate.subscribe();
+    while gate.status().readings_milli.is_empty() {
+        assert!(verdicts.changed().await.is_ok());
+    }
+    stop.cancel();
+    sampling.joined().await;
+}

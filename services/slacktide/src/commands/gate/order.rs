@@ -1,6 +1,5 @@
 //! `slacktide gate pause|resume|limit`: an order, signed and noted, over the exchange.
 
-use gate::config::Mode;
 use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
@@ -83,11 +82,6 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     let given = give(&exchange, &who, &trusted, &wish, now).await;
     exchange::Exchange::close(&exchange).await;
     let record = given.map_err(failed)?;
-    if file.gate.mode == Mode::Open {
-        output::note(
-            "note: this file fixes the gate open (gate.mode = \"open\"); such a gate obeys no order",
-        );
-    }
     tell(&record, &wish.scope, now, args.json)?;
     Ok(Exit::Done)
 }
