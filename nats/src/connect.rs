@@ -1,15 +1,15 @@
 //! Reaching the exchange, and leaving it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::{Auth, AuthError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use exchange::{Error, ErrorKind, Result};
 use nkeys::{KeyPair, KeyPairType};
 use tokio::sync::watch;
 
 use crate::connection::{Connection, Signals};
-use crate::options::Options;
+use crate::options::{Options, ReadSeed};
 use crate::trust::Fault;
 use crate::wire::Wire;
 
@@ -134,7 +134,18 @@ fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
 
 fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
     let signals = Arc::clone(signals);
-    let plain = ConnectOptions::new()
+    // Signs the exchange's nonce with the seed as it is now.
+    let begun = match &options.seed {
+        Some(seed) => {
+            let keys = Arc::new(Keys::new(seed, options.seed_anew.clone()));
+            ConnectOptions::with_auth_callback(move |nonce| {
+                let signed = keys.sign(&nonce);
+                async move { signed }
+            })
+        }
+        None => ConnectOptions::new(),
+    };
+    let keyed = begun
         .name(format!("slacktide {}", options.user))
         .custom_inbox_prefix(options.inbox())
         .connection_timeout(options.connect_timeout)
@@ -146,16 +157,50 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
             let signals = Arc::clone(&signals);
             async move { signals.take(&event) }
         });
-    let keyed = match &options.seed {
-        Some(seed) => plain.nkey(seed.trim().to_owned()),
-        None => plain,
-    };
     let Some(tls) = &options.tls else { return keyed };
     // The client reads the files at every connection.
     let trusting = keyed.require_tls(true).add_root_certificates(tls.ca.clone());
     match &tls.client {
         Some((cert, key)) => trusting.add_client_certificate(cert.clone(), key.clone()),
         None => trusting,
+    }
+}
+
+/// The connection key in use, and where a newer one may be.
+struct Keys {
+    last: Mutex<String>,
+    anew: Option<ReadSeed>,
+}
+
+impl Keys {
+    fn new(seed: &str, anew: Option<ReadSeed>) -> Self {
+        Self {
+            last: Mutex::new(seed.trim().to_owned()),
+            anew,
+        }
+    }
+
+    /// The pair of the newest seed that is one of a connection key: a file that is just being
+    /// written, or is gone, must not end a connection that the key of before would get.
+    fn pair(&self) -> std::result::Result<KeyPair, nkeys::error::Error> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seed) = self.anew.as_ref().and_then(|read| read()) {
+            let pair = KeyPair::from_seed(seed.trim());
+            if let Some(pair) = pair.ok().filter(|pair| pair.key_pair_type() == KeyPairType::User) {
+                seed.trim().clone_into(&mut last);
+                return Ok(pair);
+            }
+        }
+        KeyPair::from_seed(&last)
+    }
+
+    fn sign(&self, nonce: &[u8]) -> std::result::Result<Auth, AuthError> {
+        let told = |_| AuthError::new("the connection key cannot sign");
+        let pair = self.pair().map_err(told)?;
+        let mut auth = Auth::new();
+        auth.signature = Some(pair.sign(nonce).map_err(told)?);
+        auth.nkey = Some(pair.public_key());
+        Ok(auth)
     }
 }
 
@@ -183,6 +228,26 @@ mod tests {
         assert_eq!(delay(2, 1.0), Duration::from_millis(50));
         assert_eq!(delay(4, 0.5), Duration::from_millis(100));
         assert_eq!(delay(usize::MAX, 1.0), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_changed_seed_is_used_and_what_is_none_is_passed_over() {
+        let (old, new) = (KeyPair::new_user(), KeyPair::new_user());
+        let sign = KeyPair::new_account().seed().unwrap();
+        let file = Arc::new(Mutex::new(None));
+        let read = Arc::clone(&file);
+        let keys = Keys::new(
+            &old.seed().unwrap(),
+            Some(Arc::new(move || read.lock().unwrap().clone())),
+        );
+        let used = || keys.sign(b"nonce").unwrap().nkey.unwrap();
+        assert_eq!(used(), old.public_key(), "a file that is gone");
+        *file.lock().unwrap() = Some(new.seed().unwrap() + "\n");
+        assert_eq!(used(), new.public_key());
+        for spoilt in [sign.as_str(), "SU", ""] {
+            *file.lock().unwrap() = Some(spoilt.to_owned());
+            assert_eq!(used(), new.public_key(), "the last that was one");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum Connection {
         since: Timestamp,
         /// Whether the last attempt was refused for its credential: only an operator can help.
         refused: bool,
+        /// What is wrong with a certificate and what to do, where that is why.
+        why: Option<&'static str>,
     },
 }
 
@@ -66,8 +68,6 @@ pub(crate) struct Signals {
     /// A denied inbox is told once, when the client first listens; later questions would time out.
     deaf: Mutex<Option<Denial>>,
     closed: watch::Sender<bool>,
-    /// What was wrong with a certificate at the last attempt.
-    fault: Mutex<Option<String>>,
 }
 
 impl Signals {
@@ -77,11 +77,11 @@ impl Signals {
             state: watch::Sender::new(Connection::Disconnected {
                 since,
                 refused: false,
+                why: None,
             }),
             denials: broadcast::Sender::new(256),
             deaf: Mutex::new(None),
             closed: watch::Sender::new(false),
-            fault: Mutex::new(None),
         }
     }
 
@@ -101,11 +101,6 @@ impl Signals {
         self.deaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was wrong with a certificate at the last attempt to connect.
-    pub(crate) fn fault(&self) -> Option<String> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn set_deaf(&self, denial: Option<Denial>) {
         *self.deaf.lock().unwrap_or_else(PoisonError::into_inner) = denial;
     }
@@ -114,17 +109,17 @@ impl Signals {
     pub(crate) fn take(&self, event: &Event) {
         match event {
             Event::Connected => self.connected(),
-            Event::Disconnected => self.lost(false),
-            Event::ServerError(ServerError::AuthorizationViolation) => self.lost(true),
+            Event::Disconnected => self.lost(false, None),
+            Event::ServerError(ServerError::AuthorizationViolation) => self.lost(true, None),
             Event::ClientError(ClientError::Other(text))
                 if text.contains("authorization violation") || text.contains("failed signing nonce") =>
             {
-                self.lost(true);
+                self.lost(true, None);
             }
-            Event::ClientError(ClientError::Other(text)) if Fault::of(text).is_some() => {
-                let fault = Fault::of(text).map(|fault| fault.to_string());
-                *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-                self.lost(true);
+            Event::ClientError(ClientError::Other(text)) => {
+                if let Some(fault) = Fault::of(text) {
+                    self.lost(true, Some(fault.told()));
+                }
             }
             Event::ServerError(ServerError::Other(text)) => {
                 if let Some(denial) = Denial::parse(text) {
@@ -144,7 +139,6 @@ impl Signals {
 
     pub(crate) fn connected(&self) {
         self.set_deaf(None);
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let before = self.state.send_replace(Connection::Connected);
         if let Connection::Disconnected { since, .. } = before {
             let waited_ms = Timestamp::now().duration_since(since).as_millis();
@@ -152,19 +146,28 @@ impl Signals {
         }
     }
 
-    fn lost(&self, now_refused: bool) {
+    fn lost(&self, now_refused: bool, now_why: Option<&'static str>) {
         self.state.send_if_modified(|state| match state {
             Connection::Connected => {
                 *state = Connection::Disconnected {
                     since: Timestamp::now(),
                     refused: now_refused,
+                    why: now_why,
                 };
-                tracing::warn!(refused = now_refused, "exchange disconnected, trying again");
+                tracing::warn!(
+                    refused = now_refused,
+                    why = now_why,
+                    "exchange disconnected, trying again"
+                );
                 true
             }
-            Connection::Disconnected { refused, .. } if now_refused && !*refused => {
-                *refused = true;
-                tracing::error!("exchange refuses the credential, trying again");
+            // One fault may hide another: each is said when it shows.
+            Connection::Disconnected { refused, why, .. }
+                if now_refused && (!*refused || *why != now_why) =>
+            {
+                (*refused, *why) = (true, now_why);
+                let why = now_why.unwrap_or("it does not know the key, or the key is not this user's");
+                tracing::error!(why, "exchange refuses the credential, trying again");
                 true
             }
             Connection::Disconnected { .. } => false,
@@ -185,6 +188,25 @@ mod tests {
         assert_eq!(inbox.concerns("data.a.b", "_INBOX_x"), Some("_INBOX_x.ab.*"));
         assert_eq!(inbox.concerns("data.a.b", "_INBOX_y"), None);
         assert_eq!(Denial::parse("Authorization Violation"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_is_over_is_told_and_forgotten_when_renewed() {
+        let signals = Signals::new();
+        let why = || match *signals.state().borrow() {
+            Connection::Disconnected { why, .. } => why,
+            Connection::Connected => None,
+        };
+        let failed = |text: &str| signals.take(&Event::ClientError(ClientError::Other(text.into())));
+        failed("IO error: received fatal alert: CertificateExpired");
+        assert!(why().is_some_and(|why| why.contains("our certificate has expired")));
+        failed("IO error: received fatal alert: UnknownCA");
+        assert!(why().is_some_and(|why| why.contains("not signed by an authority")));
+        failed("IO error: connection reset");
+        assert!(why().is_some(), "a cut says nothing new");
+        signals.take(&Event::Connected);
+        signals.take(&Event::Disconnected);
+        assert_eq!(why(), None);
     }
 
     #[test]

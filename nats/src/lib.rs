@@ -31,4 +31,4 @@ mod wire;
 
 pub use connect::JetStream;
 pub use connection::Connection;
-pub use options::{Options, Tls};
+pub use options::{Options, ReadSeed, Tls};

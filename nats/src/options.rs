@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The files of a connection over TLS, all PEM. They are read anew for every connection, so a
@@ -14,6 +15,9 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
+/// Reads the seed of the connection key where it is kept; none when it cannot be read now.
+pub type ReadSeed = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// Where the exchange is and who we are there.
 #[derive(Clone)]
 pub struct Options {
@@ -24,6 +28,9 @@ pub struct Options {
     pub user: String,
     /// The seed (`SU…`) of the connection key; none only for a server without accounts.
     pub seed: Option<String>,
+    /// Reads the seed anew for every connection, so that a key that was changed is used from the next
+    /// one on; none: `seed` for ever. While it gives nothing usable, the last one that was is used.
+    pub seed_anew: Option<ReadSeed>,
     /// TLS by these files, and never without; none: as the address and the exchange say.
     pub tls: Option<Tls>,
     /// How long a question may take before it counts as unanswered.
@@ -42,6 +49,7 @@ impl Options {
             url: url.into(),
             user: user.into(),
             seed: Some(seed.into()),
+            seed_anew: None,
             tls: None,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -64,6 +72,13 @@ impl Options {
         self
     }
 
+    /// The same with a seed that may be replaced while the connection lives.
+    #[must_use]
+    pub fn reading_seed(mut self, anew: Option<ReadSeed>) -> Self {
+        self.seed_anew = anew;
+        self
+    }
+
     /// What every inbox of this user begins with.
     pub(crate) fn inbox(&self) -> String {
         format!("_INBOX_{}", self.user)
@@ -76,6 +91,7 @@ impl fmt::Debug for Options {
             .field("url", &self.url)
             .field("user", &self.user)
             .field("seed", &self.seed.as_ref().map(|_| "(hidden)"))
+            .field("seed_anew", &self.seed_anew.is_some())
             .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)

@@ -69,10 +69,13 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ServerExpired => "its certificate has expired: renew it there (`slacktide keys renew` at a test site)",
+impl Fault {
+    /// What it is and what to do.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::ServerExpired => {
+                "its certificate has expired: renew it there (`slacktide keys renew` at a test site)"
+            }
             Self::ServerTooEarly => "its certificate is not valid yet: compare the clocks of both machines",
             Self::ServerUntrusted => {
                 "its certificate is not signed by an authority in [exchange] tls.ca: take the authority's file from the site"
@@ -85,10 +88,20 @@ impl fmt::Display for Fault {
                 "our certificate is not signed by an authority that the exchange trusts: have it signed by the site's, or add ours to SLACKTIDE_TLS_CA"
             }
             Self::OursMissing => "it asks for a certificate of ours: set [exchange] tls.cert and tls.key",
-            Self::OursRefused => "it refuses our certificate: compare [exchange] tls.cert with the site's authority",
+            Self::OursRefused => {
+                "it refuses our certificate: compare [exchange] tls.cert with the site's authority"
+            }
             Self::File => "a file of [exchange] tls is no PEM, or certificate and key do not belong together",
-            Self::NotTls => "nobody speaks TLS there: switch it on in server.conf, or take [exchange] tls away",
-        })
+            Self::NotTls => {
+                "nobody speaks TLS there: switch it on in server.conf, or take [exchange] tls away"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.told())
     }
 }
 

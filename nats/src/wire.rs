@@ -158,9 +158,13 @@ impl Wire {
         }
         let known = *watch.state.borrow();
         Err(match known {
-            Connection::Disconnected { refused: true, since } => {
+            Connection::Disconnected {
+                refused: true,
+                since,
+                why,
+            } => {
                 let (url, user) = (&self.options.url, &self.options.user);
-                match self.signals.fault() {
+                match why {
                     Some(fault) => Error::new(
                         ErrorKind::Certificate,
                         format!("no connection to the exchange at {url} since {since:.0}: {fault}"),

@@ -5,6 +5,7 @@
 //! - [`telemetry`] logs
 //! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
 //! - [`stop`] a clean stop
+//! - [`secrecy`] no image of this process's memory on a disk
 //! - [`exit`] how the process ended, as a code
 //! - [`backoff`] PURE: how long to wait before the next attempt
 
@@ -15,6 +16,7 @@ pub mod health;
 pub mod metrics;
 pub mod notify;
 pub mod said;
+pub mod secrecy;
 pub mod span;
 pub mod stop;
 pub mod telemetry;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::ConfigError;
 
@@ -18,15 +19,16 @@ pub enum Secret {
     Env(String),
 }
 
-/// A secret's text. `Debug` does not show it, and it cannot be serialised.
+/// A secret's text. `Debug` does not show it, it cannot be serialised, and its memory is wiped when
+/// it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
+pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
     /// A secret that was made here.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self(Zeroizing::new(text))
     }
 
     /// The text: for the call that needs it, never for a log line or an error.
@@ -53,7 +55,7 @@ impl Secret {
             why,
             remedy,
         };
-        let text = match self {
+        let text = Zeroizing::new(match self {
             Self::File(path) => {
                 let path = folder.join(path);
                 let text = std::fs::read_to_string(&path)
@@ -77,12 +79,12 @@ impl Secret {
             Self::Env(name) => {
                 std::env::var(name).map_err(|error| wrong(error.to_string(), "set the variable"))?
             }
-        };
+        });
         let text = text.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
             return Err(wrong("it is empty".to_owned(), "put the secret there"));
         }
-        Ok(SecretText(text.to_owned()))
+        Ok(SecretText::new(text.to_owned()))
     }
 }
 

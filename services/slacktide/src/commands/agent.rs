@@ -44,14 +44,23 @@ pub(crate) fn tell_manager(stop: &Stop) {
 pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), String> {
     match *connection.borrow() {
         Connection::Connected => Ok(()),
-        Connection::Disconnected { since, refused } => {
+        Connection::Disconnected { since, refused, why } => {
             let what = if refused {
                 "refuses the credential"
             } else {
                 "is away"
             };
-            Err(format!("the exchange {what} since {since:.0}"))
+            let why = why.map_or(String::new(), |why| format!(": {why}"));
+            Err(format!("the exchange {what} since {since:.0}{why}"))
         }
+    }
+}
+
+/// Whether somebody has to act on the connection: a credential that is refused is refused until then.
+pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), String> {
+    match *connection.borrow() {
+        Connection::Disconnected { refused: true, .. } => connected(connection),
+        _ => Ok(()),
     }
 }
 
@@ -59,9 +68,9 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
 pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::Value {
     match *connection.borrow() {
         Connection::Connected => serde_json::json!({ "state": "connected" }),
-        Connection::Disconnected { since, refused } => {
+        Connection::Disconnected { since, refused, why } => {
             let state = if refused { "refused" } else { "disconnected" };
-            serde_json::json!({ "state": state, "since": since })
+            serde_json::json!({ "state": state, "since": since, "why": why })
         }
     }
 }

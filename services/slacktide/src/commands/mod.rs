@@ -28,12 +28,16 @@ pub(crate) use keys::{Public, write_keys};
 
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Outcome {
+    if let Command::Social(AgentCommand::Run(at)) = &command {
+        // Before the runtime has threads: what is lowered now, they inherit. And before dumps are
+        // forbidden: then the kernel keeps this process's own files in /proc from it.
+        social::lower(&at.config);
+    }
+    if let Err(error) = runtime::secrecy::forbid_dumps() {
+        tracing::warn!(%error, "core dumps of this process are possible");
+    }
     match command {
-        Command::Social(AgentCommand::Run(at)) => {
-            // Before the runtime has threads: what is lowered now, they inherit.
-            social::lower(&at.config);
-            block_on(social::run(at.config))
-        }
+        Command::Social(AgentCommand::Run(at)) => block_on(social::run(at.config)),
         Command::Social(AgentCommand::Check(at)) => social::check(&at.config),
         Command::Commercial(AgentCommand::Run(at)) => block_on(commercial::run(at.config)),
         Command::Commercial(AgentCommand::Check(at)) => commercial::check(&at.config),

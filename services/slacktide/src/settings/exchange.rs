@@ -1,6 +1,7 @@
 //! How to reach the exchange.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use runtime::config::Secret;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,14 @@ impl ExchangeTable {
 
     /// For an agent, which waits for the exchange.
     pub(crate) fn agent(&self, folder: &Path) -> Result<nats::Options, Failure> {
-        Ok(nats::Options::agent(&self.url, &self.user, self.seed(folder)?).over(self.tls(folder)?))
+        let (from, folder) = (self.seed.clone(), folder.to_owned());
+        let options = nats::Options::agent(&self.url, &self.user, self.seed(&folder)?).over(self.tls(&folder)?);
+        // A variable of a running process does not change; a file does.
+        let anew: Option<nats::ReadSeed> = matches!(from, Secret::File(_)).then(|| {
+            let read = move || Some(from.read(&folder).ok()?.expose().to_owned());
+            Arc::new(read) as nats::ReadSeed
+        });
+        Ok(options.reading_seed(anew))
     }
 
     /// For a command, which fails at once.
