@@ -160,7 +160,10 @@ impl Poller {
             });
             if !prepared {
                 match self.parts.store.prepare().await {
-                    Ok(()) => prepared = true,
+                    Ok(()) => {
+                        prepared = true;
+                        self.parts.board.note(|status| status.is_prepared = true);
+                    }
                     Err(error)
                         if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
                     {

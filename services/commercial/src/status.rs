@@ -14,6 +14,8 @@ pub struct CommercialStatus {
     pub recipient: String,
     /// What it does, in words.
     pub state: String,
+    /// Whether the store has answered and has what it needs.
+    pub is_prepared: bool,
     /// Ticks of the interval.
     pub ticks: u64,
     /// The last tick.

@@ -26,7 +26,7 @@ use crate::options::PublisherOptions;
 use crate::quantum::Took;
 use crate::retry;
 use crate::seal::Packed;
-use crate::status::Board;
+use crate::status::{Board, WAITING_FOR_SOURCE};
 
 /// What a feed's executor is made of.
 pub struct FeedParts {
@@ -467,7 +467,7 @@ impl Publisher {
             }
             ErrorKind::Unreachable | ErrorKind::Database => {
                 self.reader = None;
-                self.state("waiting for the source");
+                self.state(WAITING_FOR_SOURCE);
                 Turn::Rest(retry::after(self.failures))
             }
             ErrorKind::TimedOut | ErrorKind::Revoked => Turn::Rest(retry::after(self.failures)),

@@ -43,6 +43,9 @@ pub struct LeaseStatus {
     pub trouble: Option<String>,
 }
 
+/// A feed's state while its source does not answer.
+pub const WAITING_FOR_SOURCE: &str = "waiting for the source";
+
 /// One feed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedStatus {

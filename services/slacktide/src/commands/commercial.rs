@@ -36,7 +36,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     agent::serve(
         &loaded,
         file.health.as_ref(),
-        Arc::new(Page(board.clone(), exchange.connection())),
+        Arc::new(Page(board.clone(), exchange.connection(), jiff::Timestamp::now())),
         &stop,
     )
     .await?;
@@ -82,7 +82,11 @@ pub(crate) fn check(path: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-struct Page(Board, tokio::sync::watch::Receiver<nats::Connection>);
+struct Page(
+    Board,
+    tokio::sync::watch::Receiver<nats::Connection>,
+    jiff::Timestamp,
+);
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
@@ -100,6 +104,7 @@ impl Report for Page {
     fn metrics(&self) -> String {
         let status = self.0.status();
         let mut text = MetricsText::new();
+        measures::process("insurer", self.2, &mut text);
         text.counter(
             "slacktide_poll_ticks_total",
             "Ticks of the interval.",
@@ -126,13 +131,16 @@ impl Report for Page {
 
     fn ready(&self) -> Result<(), String> {
         agent::connected(&self.1)?;
-        match self.0.status().ticked_at {
-            Some(_) => Ok(()),
-            None => Err("the store did not answer yet".to_owned()),
+        let status = self.0.status();
+        match (status.last_error, status.is_prepared) {
+            (Some(why), _) => Err(why),
+            (None, false) => Err("the store did not answer yet".to_owned()),
+            (None, true) => Ok(()),
         }
     }
 
     fn healthy(&self) -> Result<(), String> {
+        agent::let_in(&self.1)?;
         let status = self.0.status();
         match status
             .lanes

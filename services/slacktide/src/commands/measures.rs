@@ -9,6 +9,16 @@ fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
+/// Which program this is, and since when it runs: a start that changes again and again is a process that ends.
+pub(crate) fn process(side: &str, started: Timestamp, text: &mut MetricsText) {
+    let help = "1; which side this is, and its version.";
+    let labels = [("side", side), ("version", env!("CARGO_PKG_VERSION"))];
+    text.gauge("slacktide_info", help, &labels, 1.0);
+    let help = "When this process started, in Unix time.";
+    let seconds = started.as_duration().as_secs_f64();
+    text.gauge("slacktide_start_time_seconds", help, &[], seconds);
+}
+
 /// Whether the exchange is there, by the page's own word for it.
 pub(crate) fn connection(exchange: &serde_json::Value, text: &mut MetricsText) {
     let is = exchange.get("state").and_then(serde_json::Value::as_str) == Some("connected");
@@ -27,7 +37,7 @@ fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
 )]
 pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsText) {
     type Of = fn(&social::status::LaneStatus) -> f64;
-    let counters: [(&str, &str, Of); 5] = [
+    let counters: [(&str, &str, Of); 6] = [
         ("slacktide_lane_rows_total", "Rows published.", |lane| {
             lane.rows as f64
         }),
@@ -46,6 +56,11 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
             "slacktide_lane_rejects_total",
             "Source rows that could not be carried.",
             |lane| lane.rejects as f64,
+        ),
+        (
+            "slacktide_lane_adoptions_total",
+            "Times that another publisher was faster, or the lane's end had to be read again.",
+            |lane| lane.adoptions as f64,
         ),
     ];
     for (name, help, of) in counters {
@@ -113,6 +128,11 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         text.gauge("slacktide_feed_stopped", help, &[("feed", feed)], flag(is));
     }
     for (feed, one) in &status.feeds {
+        let help = "1 while the source does not answer.";
+        let is = one.state == social::status::WAITING_FOR_SOURCE;
+        text.gauge("slacktide_feed_source_away", help, &[("feed", feed)], flag(is));
+    }
+    for (feed, one) in &status.feeds {
         let help = "1 while somebody's transaction holds the fence.";
         let is = one.fence_held_by.is_some();
         text.gauge("slacktide_fence_held", help, &[("feed", feed)], flag(is));
@@ -133,6 +153,9 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
         &[],
         age(status.ticked_at, now),
     );
+    let help = "1 while the store or the exchange refuses what the agent as a whole does; it is tried again.";
+    let is = status.last_error.is_some();
+    text.gauge("slacktide_poll_troubled", help, &[], flag(is));
     let help = "1 while settling fails; what it concerns is delivered again.";
     text.gauge("slacktide_unsettled", help, &[], flag(status.unsettled.is_some()));
     let counters: [(&str, &str, Of); 5] = [
@@ -167,7 +190,7 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
             text.counter(name, help, &[("lane", lane)], of(one));
         }
     }
-    let gauges: [(&str, &str, Of); 5] = [
+    let gauges: [(&str, &str, Of); 7] = [
         (
             "slacktide_frontier",
             "Number below which all is stored.",
@@ -187,6 +210,16 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
             "slacktide_lane_failures",
             "Transactions that failed in a row.",
             |lane| f64::from(lane.failures),
+        ),
+        (
+            "slacktide_lane_waits_for_operator",
+            "1 while a change of columns waits for an operator's word.",
+            |lane| flag(lane.waits.is_some()),
+        ),
+        (
+            "slacktide_lane_waits_for_key",
+            "1 while chunks are sealed to a key that is not here.",
+            |lane| flag(lane.waits_for_key.is_some()),
         ),
         (
             "slacktide_lane_stopped",

@@ -192,6 +192,7 @@ impl Report for Page {
     fn metrics(&self) -> String {
         let status = self.view.status();
         let mut text = MetricsText::new();
+        measures::process("bureau", self.started, &mut text);
         status.gate.metrics(&mut text);
         let alarm = f64::from(u8::from(status.gate.alarm.is_some()));
         let help = "1 while the core has not been idle, or a feed not drained, for too long.";
@@ -249,12 +250,24 @@ impl Report for Page {
     fn ready(&self) -> Result<(), String> {
         agent::connected(&self.connection)?;
         match &*self.holds.borrow() {
-            Holds::Unread(why) => Err(format!("the operators' orders could not be read yet: {why}")),
-            Holds::Known(_) => Ok(()),
+            Holds::Unread(why) => return Err(format!("the operators' orders could not be read yet: {why}")),
+            Holds::Known(_) => {}
+        }
+        let feeds = self.view.status().feeds;
+        match feeds
+            .iter()
+            .find(|(_, feed)| feed.state == social::status::WAITING_FOR_SOURCE)
+        {
+            Some((name, feed)) => {
+                let why = feed.last_error.as_deref().unwrap_or("the source does not answer");
+                Err(format!("feed {name} waits for the source: {why}"))
+            }
+            None => Ok(()),
         }
     }
 
     fn healthy(&self) -> Result<(), String> {
+        agent::let_in(&self.connection)?;
         let status = self.view.status();
         if let Some((name, lane)) = status.lanes.iter().find(|(_, lane)| lane.stopped) {
             return Err(format!("lane {name}: {}", lane.state));

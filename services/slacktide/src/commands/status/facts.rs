@@ -375,25 +375,32 @@ impl SeenBy {
                 orders(exchange, &social.name, keys, facts).await;
             }
             Kind::Commercial(file) => {
-                if let Some(writer) = social::notice::writer(&file.value.commercial.recipient) {
-                    let told = bureau_says(exchange, &self.bureau, &writer, keys).await;
-                    for lane in &mut facts.lanes {
-                        lane.bureau_says = told.get(lane.feed.as_str()).cloned();
-                    }
-                    // What the bureau says of a feed that nothing came of yet.
-                    for (feed, says) in &told {
-                        if let Ok(feed) = feed.parse::<FeedName>()
-                            && facts.lanes.iter().all(|lane| lane.feed != feed)
-                        {
-                            let recipient = file.value.commercial.recipient.clone();
-                            let mut lane = LaneFacts::of(&Lane { recipient, feed }, None);
-                            lane.bureau_says = Some(says.clone());
-                            facts.lanes.push(lane);
-                        }
+                let recipient = &file.value.commercial.recipient;
+                let told = bureau_says(exchange, &self.bureau, recipient, keys).await;
+                // A feed that nothing came of yet.
+                for feed in told.keys().filter_map(|feed| feed.parse::<FeedName>().ok()) {
+                    if facts.lanes.iter().all(|lane| lane.feed != feed) {
+                        let recipient = recipient.clone();
+                        facts.lanes.push(LaneFacts::of(&Lane { recipient, feed }, None));
                     }
                 }
             }
             Kind::Party(_) => {}
+        }
+        let bureau = match &self.kind {
+            Kind::Social(file) => &file.value.social.name,
+            Kind::Commercial(_) | Kind::Party(_) => &self.bureau,
+        };
+        let mut told: BTreeMap<RecipientName, BTreeMap<String, String>> = BTreeMap::new();
+        for lane in &mut facts.lanes {
+            if !told.contains_key(&lane.recipient) {
+                let says = bureau_says(exchange, bureau, &lane.recipient, keys).await;
+                told.insert(lane.recipient.clone(), says);
+            }
+            let says = told
+                .get(&lane.recipient)
+                .and_then(|of| of.get(lane.feed.as_str()));
+            lane.bureau_says = says.cloned();
         }
         for lane in &mut facts.lanes {
             both(exchange, lane, keys).await;
@@ -508,10 +515,13 @@ fn in_force(record: &Control, now: Timestamp) -> Vec<Order> {
 async fn bureau_says(
     exchange: &JetStream,
     bureau: &PartyName,
-    writer: &PartyName,
+    recipient: &RecipientName,
     keys: &Keys,
 ) -> BTreeMap<String, String> {
-    let Ok(Some(stored)) = exchange.last_audit(bureau, writer).await else {
+    let Some(writer) = social::notice::writer(recipient) else {
+        return BTreeMap::new();
+    };
+    let Ok(Some(stored)) = exchange.last_audit(bureau, &writer).await else {
         return BTreeMap::new();
     };
     let entry = read::<AuditEntry>(&stored, &keys.chunks);

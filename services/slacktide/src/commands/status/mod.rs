@@ -62,12 +62,12 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
         if args.json {
             output::json(&screen::json(&facts, &judged))?;
         } else {
-            output::line(&screen::lines(&facts, &judged, 100).join("\n"));
+            output::line(&screen::lines(&facts, &judged, WIDTH, is_coloured()).join("\n"));
         }
         return Ok(exit(&facts, &judged));
     }
     let stop = agent::stop()?;
-    let is_screen = std::io::stdout().is_terminal();
+    let (is_screen, is_coloured) = (std::io::stdout().is_terminal(), is_coloured());
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut connection = None;
@@ -91,12 +91,24 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
             )
         } else {
             let clear = if is_screen { "\x1b[H\x1b[2J" } else { "" };
-            writeln!(out, "{clear}{}", screen::lines(&facts, &judged, 100).join("\n"))
+            writeln!(
+                out,
+                "{clear}{}",
+                screen::lines(&facts, &judged, WIDTH, is_coloured).join("\n")
+            )
         };
         if written.and_then(|()| out.flush()).is_err() {
             return Ok(Exit::Done);
         }
     }
+}
+
+/// Columns of the screen.
+const WIDTH: usize = 100;
+
+/// Only on a terminal, and not where somebody said `NO_COLOR`.
+fn is_coloured() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn exit(facts: &facts::Facts, judged: &[judge::Judged]) -> Exit {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::ago::{ago, span};
-use super::facts::{Facts, LaneFacts};
-use super::judge::Judged;
+use super::ago::{seconds, span};
+use super::facts::{Facts, LaneFacts, Side};
+use super::judge::{Judged, State};
 
 /// As data; its form is in docs/operate.md.
 pub(super) fn json(facts: &Facts, judged: &[Judged]) -> Value {
@@ -38,29 +38,32 @@ pub(super) fn json(facts: &Facts, judged: &[Judged]) -> Value {
     })
 }
 
-/// For people, at most so wide.
-pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize) -> Vec<String> {
+/// How wide the names of lanes may be before they get a line of their own.
+const WIDEST: usize = 24;
+
+/// What the columns mean; a number alone tells nobody anything.
+const LEGEND: &str = "PUBLISHED and SIGNED FOR name a chunk as epoch.number, with its age; WAITING counts chunks that the \
+                      receiver has not signed for; ASIDE counts chunks of which something is in quarantine.";
+
+/// For people, at most so wide; with colours where somebody looks at a terminal.
+pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured: bool) -> Vec<String> {
     let mut lines = vec![format!("slacktide status  {}  {:.0}", facts.user, facts.at)];
     wrapped(&mut lines, "exchange  ", &exchange(facts), width);
-    wrapped(&mut lines, "agent     ", &agent(facts), width);
+    agent(&mut lines, facts, width);
     if let Some(lease) = &facts.lease {
-        let state = if lease.released {
-            "given back by"
+        let age = span(lease.age_s);
+        let what = if lease.released {
+            format!("free: given back by {}, {age} ago", lease.holder)
         } else if lease.is_held() {
-            "held by"
+            format!("held by {}, renewed {age} ago", lease.holder)
         } else {
-            "not renewed any more by"
+            format!("run out: {} renewed it last, {age} ago", lease.holder)
         };
-        let what = format!("{state} {}, written {} ago", lease.holder, span(lease.age_s));
         wrapped(&mut lines, "lease     ", &what, width);
     }
     if let Some(why) = &facts.orders_trouble {
-        wrapped(
-            &mut lines,
-            "orders    ",
-            &format!("cannot be believed: {why}"),
-            width,
-        );
+        let what = format!("cannot be believed: {why}");
+        wrapped(&mut lines, "orders    ", &what, width);
     }
     for order in &facts.orders {
         let until = order
@@ -76,26 +79,21 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize) -> Vec<Strin
         wrapped(&mut lines, "order     ", &what, width);
     }
     lines.push(String::new());
-    let widest = judged
-        .iter()
-        .map(|lane| lane.lane.chars().count())
-        .max()
-        .unwrap_or(0)
-        .clamp(10, 36);
-    lines.push(format!(
-        "{:<widest$}  {:<17}  {:>9}  {:>10}  {:>9}  {:>6}  {:>5}",
-        "LANE", "STATE", "CHUNK", "STORED", "RECEIPT", "LAG", "QUAR."
-    ));
+    let names = judged.iter().map(|lane| lane.lane.chars().count());
+    let widest = names.max().unwrap_or(0).clamp(10, WIDEST);
+    let head = ["LANE", "STATE", "PUBLISHED", "SIGNED FOR", "WAITING", "ASIDE"];
+    lines.push(cells(widest, head));
     if judged.is_empty() {
         lines.push("no lanes are known; an insurer may name one with --feed".to_owned());
+        return lines;
     }
     for (lane, judged) in facts.lanes.iter().zip(judged) {
-        row(&mut lines, facts, lane, judged, widest);
+        row(&mut lines, facts, lane, judged, widest, is_coloured);
         if !judged.why.is_empty() {
-            wrapped(&mut lines, "    why: ", &judged.why, width);
+            wrapped(&mut lines, "    why:  ", &judged.why, width);
         }
         if !judged.to_do.is_empty() {
-            wrapped(&mut lines, "    do:  ", &judged.to_do, width);
+            wrapped(&mut lines, "    do:   ", &judged.to_do, width);
         }
         for (id, back) in lane.chunk.iter().flat_map(|chunk| &chunk.held_back) {
             let what = format!(
@@ -104,7 +102,12 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize) -> Vec<Strin
             );
             wrapped(&mut lines, "    held: ", &what, width);
         }
+        if let Some(what) = aside(facts, &judged.lane) {
+            wrapped(&mut lines, "    aside: ", &what, width);
+        }
     }
+    lines.push(String::new());
+    wrapped(&mut lines, "", LEGEND, width);
     lines
 }
 
@@ -122,58 +125,108 @@ fn exchange(facts: &Facts) -> String {
     format!("reachable{trip}{full}")
 }
 
-fn agent(facts: &Facts) -> String {
+fn agent(lines: &mut Vec<String>, facts: &Facts, width: usize) {
     let Some(address) = &facts.agent.address else {
-        return "cannot be asked: the file has no [health]".to_owned();
+        let what = match facts.side {
+            Side::Other => "none: this party has no agent",
+            _ => "cannot be asked: the file has no [health]",
+        };
+        return wrapped(lines, "agent     ", what, width);
     };
     let Some(page) = &facts.agent.page else {
-        return format!("not running, or not reachable at {address}");
+        let what = format!("not running, or not reachable at {address}");
+        return wrapped(lines, "agent     ", &what, width);
     };
     let text = |path: &str| page.pointer(path).and_then(Value::as_str).unwrap_or("");
-    let mut parts = vec![format!("running at {address}")];
+    let mut what = format!("running at {address}");
+    if let Some(holds) = page.pointer("/lease/held").and_then(Value::as_bool) {
+        what += if holds { ", holds the lease" } else { ", a standby" };
+    }
+    if !text("/state").is_empty() {
+        what += &format!(", {}", text("/state"));
+    }
+    wrapped(lines, "agent     ", &what, width);
+    for trouble in ["/last_error", "/unsettled"].map(text) {
+        if !trouble.is_empty() {
+            wrapped(lines, "trouble   ", trouble, width);
+        }
+    }
     if !text("/gate/state").is_empty() {
-        parts.push(format!("gate {}: {}", text("/gate/state"), text("/gate/reason")));
-        let has = page
-            .pointer("/lease/held")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
-        parts.push(
-            if has {
-                "it holds the lease"
-            } else {
-                "it is a standby"
-            }
-            .to_owned(),
-        );
-    } else if !text("/state").is_empty() {
-        parts.push(text("/state").to_owned());
+        let gate = format!("{}: {}", text("/gate/state"), text("/gate/reason"));
+        wrapped(lines, "gate      ", &gate, width);
     }
-    if !text("/last_error").is_empty() {
-        parts.push(text("/last_error").to_owned());
-    }
-    parts.join("; ")
 }
 
-fn row(lines: &mut Vec<String>, facts: &Facts, lane: &LaneFacts, judged: &Judged, widest: usize) {
-    let none = || "-".to_owned();
+/// What the insurer's own agent counts in the store's quarantine.
+fn aside(facts: &Facts, lane: &str) -> Option<String> {
+    let held = facts.agent.page.as_ref()?.get("held")?.get(lane)?.as_object()?;
+    let count = |(kind, of): (&String, &Value)| match of.get("count").and_then(Value::as_u64)? {
+        0 => None,
+        1 => Some(format!("1 {kind}")),
+        many => Some(format!("{many} {kind}s")),
+    };
+    let counts: Vec<String> = held.iter().filter_map(count).collect();
+    (!counts.is_empty()).then(|| {
+        format!(
+            "{} in quarantine; look with `slacktide quarantine list`",
+            counts.join(", ")
+        )
+    })
+}
+
+fn cells(widest: usize, [lane, state, published, signed, waiting, aside]: [&str; 6]) -> String {
+    format!("{lane:<widest$}  {state:<17}  {published:<18}  {signed:<18}  {waiting:>7}  {aside:>5}")
+}
+
+fn row(
+    lines: &mut Vec<String>,
+    facts: &Facts,
+    lane: &LaneFacts,
+    judged: &Judged,
+    widest: usize,
+    is_coloured: bool,
+) {
+    let at = |epoch, number, stored_at| {
+        let age = span(seconds(stored_at, facts.at));
+        format!("{epoch}.{number} ({age})")
+    };
     let chunk = lane.chunk.as_ref();
     let receipt = lane.receipt.as_ref();
-    let lag = match (judged.lag_chunks, judged.lag_seconds) {
-        (None, _) => none(),
-        (Some(chunks), None) => chunks.to_string(),
-        (Some(chunks), Some(seconds)) if seconds >= 60 => format!("{chunks}!"),
-        (Some(chunks), Some(_)) => chunks.to_string(),
+    let none = || "-".to_owned();
+    let mut name = judged.lane.as_str();
+    if name.chars().count() > widest {
+        lines.push(name.to_owned());
+        name = "";
+    }
+    let word = judged.state.word();
+    let row = cells(
+        widest,
+        [
+            name,
+            word,
+            &chunk.map_or_else(none, |chunk| at(chunk.epoch, chunk.number, chunk.stored_at)),
+            &receipt.map_or_else(none, |receipt| at(receipt.epoch, receipt.to, receipt.stored_at)),
+            &judged.lag_chunks.map_or_else(none, |chunks| chunks.to_string()),
+            &receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
+        ],
+    );
+    let row = if is_coloured {
+        let (head, tail) = row.split_at(row.find(word).filter(|_| name.is_empty()).unwrap_or(widest + 2));
+        head.to_owned() + &tail.replacen(word, &coloured(judged.state, word), 1)
+    } else {
+        row
     };
-    lines.push(format!(
-        "{:<widest$}  {:<17}  {:>9}  {:>10}  {:>9}  {:>6}  {:>5}",
-        judged.lane,
-        judged.state.word(),
-        chunk.map_or_else(none, |chunk| format!("{}.{}", chunk.epoch, chunk.number)),
-        chunk.map_or_else(none, |chunk| ago(chunk.stored_at, facts.at)),
-        receipt.map_or_else(none, |receipt| format!("{}.{}", receipt.epoch, receipt.to)),
-        lag,
-        receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
-    ));
+    lines.push(row);
+}
+
+/// Green moves, yellow waits, red asks for somebody.
+fn coloured(state: State, word: &str) -> String {
+    let code = match state {
+        State::Flowing | State::CaughtUp => 32,
+        State::WaitingForSlack | State::Held => 33,
+        State::Stopped | State::OtherSideBehind | State::Behind | State::NotRunning | State::Unknown => 31,
+    };
+    format!("\x1b[{code}m{word}\x1b[0m")
 }
 
 /// Words behind a head, in lines that are not wider than that; what is behind the first line is indented.
@@ -213,6 +266,30 @@ pub(crate) fn wrapped(lines: &mut Vec<String>, head: &str, text: &str, width: us
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colour_stands_around_the_state_and_takes_no_room() {
+        let plain = cells(12, ["flowing.held", "held", "1.1 (3 s)", "-", "1", "-"]);
+        assert!(
+            plain.chars().count() <= 100 && plain.starts_with("flowing.held  held "),
+            "{plain}"
+        );
+        let shown = coloured(State::Held, "held");
+        assert_eq!(shown, "\x1b[33mheld\x1b[0m");
+        // Widest names, largest counts that a year brings.
+        let wide = cells(
+            WIDEST,
+            [
+                "a",
+                "waiting for slack",
+                "12.1234567 (59 min)",
+                "12.1234567 (59 min)",
+                "1",
+                "-",
+            ],
+        );
+        assert!(wide.chars().count() <= 100, "{}", wide.chars().count());
+    }
 
     #[test]
     fn nothing_is_wider_than_the_screen_and_no_word_is_lost() {

@@ -141,6 +141,13 @@ fn feed<'a>(facts: &'a Facts, lane: &LaneFacts) -> Option<&'a Value> {
     facts.agent.page.as_ref()?.get("feeds")?.get(lane.feed.as_str())
 }
 
+/// Whether the bureau's own agent is the one that tells others of its lanes: its page is newer than its notice.
+fn tells_itself(facts: &Facts) -> bool {
+    let page = facts.agent.page.as_ref();
+    let holds = page.and_then(|page| page.pointer("/lease/held")?.as_bool());
+    facts.side == Side::Bureau && holds == Some(true)
+}
+
 fn text<'a>(value: Option<&'a Value>, key: &str) -> Option<&'a str> {
     value?.get(key)?.as_str().filter(|text| !text.is_empty())
 }
@@ -193,10 +200,14 @@ fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
     if let Some(why) = lane
         .bureau_says
         .as_deref()
-        .filter(|says| says.starts_with("stopped"))
+        .filter(|_| !tells_itself(facts))
+        .and_then(|says| says.strip_prefix("stopped: "))
     {
-        let to_do = "ask the bureau's operator; nothing can be done here".to_owned();
-        return Some((State::Stopped, format!("at the bureau: {why}"), to_do));
+        let to_do = match facts.side {
+            Side::Bureau => "`slacktide status` on the host of the agent that holds the lease says how",
+            _ => "ask the bureau's operator; nothing can be done here",
+        };
+        return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
     }
     let state = text(feed(facts, lane), "state").filter(|state| state.starts_with("stopped"))?;
     let (why, to_do) = state
@@ -221,7 +232,7 @@ fn held(facts: &Facts, lane: &LaneFacts) -> Found {
     let says = lane
         .bureau_says
         .as_deref()
-        .filter(|says| says.starts_with("held"))?;
+        .filter(|says| !tells_itself(facts) && says.starts_with("held"))?;
     Some((State::Held, says.to_owned(), String::new()))
 }
 
@@ -306,7 +317,10 @@ fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
         .and_then(Value::as_str)
         .filter(|state| *state != "connected");
     if let Some(state) = away {
-        let to_do = "see the agent's network and credential".to_owned();
+        let to_do = page.pointer("/exchange/why").and_then(Value::as_str);
+        let to_do = to_do
+            .unwrap_or("see the agent's network and credential")
+            .to_owned();
         return Some((
             State::Behind,
             format!("the agent's connection to the exchange is {state}"),
@@ -314,9 +328,7 @@ fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
         ));
     }
     if facts.side == Side::Insurer {
-        let why = text(own(facts, lane), "waits_for_key")?;
-        let to_do = "put the seed of that key into [sealing]".to_owned();
-        return Some((State::Behind, format!("chunks wait for a key: {why}"), to_do));
+        return receiver_says(page, own(facts, lane));
     }
     let gate = page.get("gate");
     if text(gate, "state") == Some("shut") {
@@ -360,6 +372,17 @@ fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
         }
         _ => None,
     }
+}
+
+fn receiver_says(page: &Value, own: Option<&Value>) -> Found {
+    if let Some(why) = text(own, "waits_for_key") {
+        let to_do = "put the seed of that key into [sealing]".to_owned();
+        return Some((State::Behind, format!("chunks wait for a key: {why}"), to_do));
+    }
+    // What the whole agent cannot do, no lane can.
+    let why = text(Some(page), "last_error").or_else(|| text(own, "last_error"))?;
+    let to_do = "it is tried again and again; nothing is lost meanwhile".to_owned();
+    Some((State::Behind, why.to_owned(), to_do))
 }
 
 fn moving(facts: &Facts, lane: &LaneFacts, chunks: u64) -> (State, String, String) {

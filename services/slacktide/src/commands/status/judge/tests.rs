@@ -264,6 +264,35 @@ fn each_set_of_facts_has_one_state() {
             "source",
         ),
         (
+            "the store is away",
+            Side::Insurer,
+            Some(
+                json!({ "lanes": {}, "exchange": { "state": "connected" }, "last_error": "the store cannot be used" }),
+            ),
+            |_, _| {},
+            State::Behind,
+            "the store cannot be used",
+        ),
+        (
+            "stopped where another agent of the bureau works",
+            Side::Bureau,
+            Some(json!({ "lease": { "held": false } })),
+            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            State::Stopped,
+            "at the bureau: the feed's",
+        ),
+        (
+            "an old notice, and the agent here knows better",
+            Side::Bureau,
+            bureau("caught up", "open").map(|mut page| {
+                page["lease"] = json!({ "held": true });
+                page
+            }),
+            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            State::CaughtUp,
+            "",
+        ),
+        (
             "cut off",
             Side::Insurer,
             Some(json!({ "lanes": {}, "exchange": { "state": "disconnected" } })),
