@@ -9,6 +9,7 @@
 //! - [`policy`] PURE: (state, sample, limits, now) -> [`verdict`] with a reason
 //! - [`orders`] what operators say; [`regime`] whether the kernel puts us behind the business
 //! - [`law`] PURE: how much of the time, toward a harm budget; [`foreground`] what it is measured by
+//! - [`plan`] signals, limits and pace of a configuration
 //! - [`sampler`] signals -> policy -> watch channel, at a fixed pace
 //! - [`permit`] the gate to its users, and what they hold; [`shut`] for a driver's trace
 //! - [`script`] gates that do not measure: for benchmarks and tests
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod orders;
 pub mod own;
 pub mod permit;
+pub mod plan;
 pub mod policy;
 mod preempt;
 pub mod record;

@@ -4,7 +4,6 @@
 //! expires, and shuts the gate if no other came: a sampler that stalls, panics or starves is a
 //! shut gate, with the reason.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, GateConfig, Mode};
-use crate::foreground::{self, Foreground, Strain};
+use crate::foreground::Strain;
 use crate::law::{self, LawState, Tick};
 use crate::limits::Limits;
 use crate::own::OwnPids;
 use crate::permit::Gate;
+use crate::plan::{Pace, Plan};
 use crate::sample::{Reading, Sample};
-use crate::signal::{self, Signal};
+use crate::signal::Signal;
 use crate::turnstile::Turnstile;
 use crate::verdict::{Reason, Verdict};
 
@@ -39,53 +39,6 @@ impl Sampling {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the gate failed");
             }
-        }
-    }
-}
-
-/// How a sampler paces itself.
-#[derive(Debug, Clone)]
-pub struct Pace {
-    /// From one sample to the next.
-    pub interval: Duration,
-    /// How long one reading may take.
-    pub read_timeout: Duration,
-}
-
-/// What a sampler does: replaced as a whole when the policy is loaded anew.
-pub(crate) struct Plan {
-    signals: Vec<Box<dyn Signal>>,
-    limits: Limits,
-    pace: Pace,
-    foreground: Option<Box<dyn Foreground>>,
-}
-
-impl Plan {
-    fn of(config: &GateConfig, own_pids: &OwnPids, more: Vec<Box<dyn Signal>>) -> Self {
-        let limits = config.limits();
-        let pace = Pace {
-            interval: config.interval.get(),
-            read_timeout: config.read_timeout(),
-        };
-        if limits.is_fixed_open {
-            // No probe of anything, least of all of the core.
-            return Self {
-                signals: Vec::new(),
-                limits: Limits {
-                    signals: BTreeMap::new(),
-                    ..limits
-                },
-                pace,
-                foreground: None,
-            };
-        }
-        let mut signals = signal::configured(config, own_pids);
-        signals.extend(more);
-        Self {
-            signals,
-            limits,
-            pace,
-            foreground: foreground::configured(config, own_pids),
         }
     }
 }
