@@ -149,7 +149,8 @@ pub struct HeldBack {
 /// A source row that could not be carried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
-    /// The values of its key columns, as far as they could be read.
+    /// The values of its key columns, as far as they could be read and are no longer than 256 bytes;
+    /// bytes as `\x` and hex, floats and booleans as text.
     pub key: Vec<Option<Scalar>>,
     /// The column at fault, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

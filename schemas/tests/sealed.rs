@@ -5,6 +5,8 @@
     reason = "what a test cannot set up must fail it there and then"
 )]
 
+use crypto_box::ChaChaBox;
+use crypto_box::aead::Aead as _;
 use schemas::body;
 use schemas::chunk::{self, ChunkError, Examined};
 use schemas::column::{Column, ColumnType, RowSchema};
@@ -241,7 +243,90 @@ fn no_value_of_a_row_can_pass_for_a_sealed_position() {
     assert!(Scalar::from_value(Value::Text("sealed")).is_ok());
 }
 
+/// Seals any bytes as a publisher without sense would, and gives the whole signed message. The
+/// nonce is written here as `schemas::seal::parcel` describes it.
+fn sealed_as(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
+    let sender = crypto_box::SecretKey::from([7; 32]);
+    let point = |key: &SealKey| nkeys::from_public_key(key.public().as_str()).unwrap().1;
+    let recipient = point(&parties.insurer);
+    let mut manifest = manifest(parties, 1);
+    let place = [
+        &b"slacktide.body.v1\0insurer-a\0setl\0"[..],
+        &manifest.epoch.to_be_bytes(),
+        &1_u64.to_be_bytes(),
+        sender.public_key().as_bytes(),
+        &recipient,
+    ]
+    .concat();
+    let nonce: [u8; 24] = Digest::of(&[&place]).0[..24].try_into().unwrap();
+    let body = ChaChaBox::new(&crypto_box::PublicKey::from(recipient), &sender)
+        .encrypt(&nonce.into(), plain)
+        .unwrap();
+    (manifest.rejects, manifest.totals.money) = Default::default();
+    manifest.body = body::BodyForm {
+        digest: Digest::of(&[&body]),
+        bytes: body.len() as u64,
+        plain_bytes,
+        sealing: Some(schemas::seal::Sealing {
+            algorithm: parcel::ALGORITHM.to_owned(),
+            recipient_key: parties.insurer.public().clone(),
+            sender_key: SealKey::from_seed(&nkeys::XKey::new_from_raw([7; 32]).seed().unwrap())
+                .unwrap()
+                .public()
+                .clone(),
+            rejects: 0,
+        }),
+        ..manifest.body
+    };
+    Envelope::seal(&manifest, body, &parties.sign)
+        .unwrap()
+        .encode()
+        .unwrap()
+}
+
+fn opened(parties: &Parties, message: &[u8]) -> Result<chunk::Verified, ChunkError> {
+    let trusted = [parties.sign.public().clone()];
+    chunk::open_with(message, &trusted, &ring(&parties.insurer))
+}
+
+/// Behind the seal stands the same decoder, with the same measure.
+#[test]
+fn a_bomb_behind_a_seal_is_refused_by_its_declared_size() {
+    let parties = parties();
+    let bomb = zstd::bulk::compress(&vec![0; 100_000_000], 19).unwrap();
+    let plain = [&2_u32.to_be_bytes()[..], b"{}", &bomb].concat();
+    assert!(plain.len() < 10_240);
+    for declared in [100_000_000, u64::MAX, body::MOST_PLAIN as u64, 1_000, 0] {
+        let opened = opened(&parties, &sealed_as(&parties, &plain, declared));
+        assert!(
+            matches!(opened, Err(ChunkError::Body(body::BodyError::Size { .. }))),
+            "{declared}: {opened:?}"
+        );
+    }
+    // The counter-check: sealed in the same way, what is no bomb opens.
+    let rows = zstd::bulk::compress(&self::plain(), 1).unwrap();
+    let plain = [&2_u32.to_be_bytes()[..], b"{}", &rows].concat();
+    let whole = sealed_as(&parties, &plain, self::plain().len() as u64);
+    assert_eq!(opened(&parties, &whole).unwrap().plain, self::plain());
+}
+
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 128, ..Default::default() })]
+
+    /// Sealed and signed, so that nothing but the sealed bytes themselves can be at fault.
+    #[test]
+    fn no_bytes_behind_a_seal_make_a_receiver_panic(
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), length in proptest::num::u32::ANY,
+        known in proptest::bool::ANY, declared in 0_u64..4_000_000,
+    ) {
+        let parties = parties();
+        let length = if known { u32::try_from(bytes.len() / 2).unwrap() } else { length };
+        for plain in [bytes.clone(), [&length.to_be_bytes()[..], &bytes].concat(), [&b"\0\0\0\x02{}"[..], &bytes].concat()] {
+            let opened = opened(&parties, &sealed_as(&parties, &plain, declared));
+            proptest::prop_assert!(opened.is_err());
+        }
+    }
+
     #[test]
     fn no_bytes_make_a_sealed_body_or_position_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), text in ".{0,80}") {
         let key = SealKey::from_seed("SXAKIYZX2POLIHZ5W5YZEWVTH24NLEUETBW3TKIVYRSS3GNHFXO5D4JJZM").unwrap();

@@ -60,6 +60,9 @@ fn value(text: String) -> Value {
     parsed.unwrap_or(Value::String(text))
 }
 
+/// No key of ours is deeper; a tree as deep as a variable is long could not even be dropped.
+const MOST_PARTS: usize = 16;
+
 impl Override {
     pub(super) fn apply(&self, table: &mut Table) -> Result<(), ConfigError> {
         let wrong = |what: String| ConfigError::Override {
@@ -69,6 +72,9 @@ impl Override {
         let Some((last, above)) = self.key.split_last() else {
             return Ok(());
         };
+        if self.key.len() > MOST_PARTS {
+            return Err(wrong(format!("the key has more than {MOST_PARTS} parts")));
+        }
         if self.key.iter().any(String::is_empty) {
             return Err(wrong("a part of the key is empty".to_owned()));
         }

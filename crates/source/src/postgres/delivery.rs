@@ -59,6 +59,19 @@ impl<'a> Delivery<'a> {
                 "make the columns NOT NULL, or leave such rows out in the feed's sql",
             );
         }
+        // A position that cannot be told would be no position to go on from.
+        let wire = |place: &usize| self.checked.wires.get(*place).copied().unwrap_or(Wire::Text);
+        if self
+            .checked
+            .cursor
+            .iter()
+            .any(|place| cell::value(&row, *place, wire(place)).is_none())
+        {
+            return refused(
+                format!("a row has bytes that are no UTF-8 text in cursor ({})", names()),
+                "correct the row's bytes, or go by columns of another type",
+            );
+        }
         if let Some(held) = &self.held
             && self
                 .checked
@@ -101,10 +114,11 @@ impl<'a> Delivery<'a> {
             .iter()
             .filter_map(|place| scalar(*place))
             .collect();
+        let named = |place: usize| Scalar::of_key(cell::value(row, place, wire(place))?);
         let key = schema
             .key
             .iter()
-            .map(|name| schema.index_of(name).and_then(scalar))
+            .map(|name| schema.index_of(name).and_then(named))
             .collect();
         let column = schema.columns.get(fault).map(|column| column.name.clone());
         let reason = "the value's bytes are not what its type promises".to_owned();

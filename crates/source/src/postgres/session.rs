@@ -189,10 +189,15 @@ impl Session {
              SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = '1s'; \
              SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
              SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
-             SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0"
+             SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}"
         )
     }
 }
+
+/// A database of encoding `SQL_ASCII` holds any bytes for text. Asked for UTF-8 it would refuse a
+/// whole quantum for one such value; asked for nothing it gives them, and each can be told apart here.
+const BYTES_AS_THEY_ARE: &str = "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+     WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
 impl Turn<'_> {
     /// The connection.

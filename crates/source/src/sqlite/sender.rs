@@ -40,6 +40,17 @@ pub(super) fn scalar(value: ValueRef<'_>) -> Result<Scalar> {
     }
 }
 
+/// A key's value in the note of a row that cannot be carried.
+fn named(value: ValueRef<'_>) -> Option<Scalar> {
+    Scalar::of_key(match value {
+        ValueRef::Null => return None,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Float(number),
+        ValueRef::Text(bytes) => Value::Text(std::str::from_utf8(bytes).ok()?),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes),
+    })
+}
+
 /// A cursor's value as a parameter.
 struct Parameter<'a>(&'a Scalar);
 
@@ -180,7 +191,7 @@ impl<'a> Sender<'a> {
         let key = schema
             .key
             .iter()
-            .map(|name| schema.index_of(name).and_then(|place| at(place).ok()))
+            .map(|name| named(row.get_ref(schema.index_of(name)?).ok()?))
             .collect();
         Ok((
             Cursor(cursor),
