@@ -5,6 +5,9 @@
 //! packed once, into one growing buffer; the position after a block is read back from its last
 //! packed row, so that no value is copied for the cursor's sake.
 
+mod block;
+mod sink;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,50 +16,20 @@ use schemas::body::{CLOSE_AT, MOST_PLAIN};
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::manifest::{Reject, Totals};
-use schemas::rows::{self, RowReader};
+use schemas::rows::RowReader;
 use schemas::total::Total;
 use schemas::value::Value;
 use source::RowSink;
 
 use crate::hold::Withhold;
 
-/// A closed block: the rows of a chunk, without its place in any chain.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Block {
-    /// Packed rows.
-    pub plain: Vec<u8>,
-    /// Control totals.
-    pub totals: Totals,
-    /// Rows that could not be carried.
-    pub rejects: Vec<Reject>,
-    /// Rows that holds keep back, by the hold's id. They are in no body.
-    pub withheld: BTreeMap<String, u64>,
-    /// The position before its first row.
-    pub cursor_before: Option<Cursor>,
-    /// The position after its last row.
-    pub cursor_after: Option<Cursor>,
-    /// When the quantum began that brought its first row.
-    pub read_from: Timestamp,
-}
-
-/// What is wrong with a feed's rows, so that it cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChunkerError {
-    /// The schema lacks a column that the feed names.
-    #[error("the feed's {what} column {name:?} is not among its output columns; correct the feed")]
-    Column {
-        /// `key`, `cursor`, `money`, `tombstone` or `person`.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A row cannot be passed, for its cursor is no position.
-    #[error("a row of the feed has no usable cursor: {0}")]
-    Cursor(String),
-}
+pub use block::{Block, ChunkerError};
 
 /// More rejects than this close a block: they travel in the manifest.
 const MOST_REJECTS: usize = 500;
+
+/// So do rejects of more bytes than this: keys of many columns, each of them escaped in JSON.
+const MOST_REJECTED: usize = 500_000;
 
 /// A key value longer than this is not repeated in a reject; a cursor value longer than
 /// [`MOST_CURSOR`] is none.
@@ -88,6 +61,7 @@ pub struct Chunker {
     rows: u64,
     deleted: u64,
     rejects: Vec<Reject>,
+    rejected: usize,
     before: Option<Cursor>,
     last: Last,
     read_from: Option<Timestamp>,
@@ -140,6 +114,7 @@ impl Chunker {
             rows: 0,
             deleted: 0,
             rejects: Vec::new(),
+            rejected: 0,
             before,
             last: Last::Nothing,
             read_from: None,
@@ -241,7 +216,8 @@ impl Chunker {
             cursor_after: after.clone(),
             read_from: self.read_from.take().unwrap_or(self.quantum_from),
         };
-        (self.rows, self.deleted, self.before, self.last) = (0, 0, after, Last::Nothing);
+        (self.rows, self.deleted, self.rejected) = (0, 0, 0);
+        (self.before, self.last) = (after, Last::Nothing);
         self.closed.push(block);
     }
 
@@ -336,10 +312,7 @@ impl Chunker {
             .enumerate()
             .max_by_key(|(_, value)| size(value))
             .map(|(place, _)| place);
-        let key = |place: &usize| match row.get(*place) {
-            Some(Value::Text(text)) if text.len() > MOST_KEY => None,
-            value => value.and_then(|value| Scalar::from_value(*value).ok()),
-        };
+        let key = |place: &usize| row.get(*place).and_then(|value| Scalar::of_key(*value));
         let reject = Reject {
             key: self.key.iter().map(key).collect(),
             column: largest.and_then(|place| self.columns.get(place)).cloned(),
@@ -354,72 +327,14 @@ impl Chunker {
     }
 }
 
-impl RowSink for Chunker {
-    fn row(&mut self, row: &[Value<'_>]) {
-        if self.fault.is_some() {
-            return;
-        }
-        if !self.has_cursor(row) {
-            self.fault = self.cursor_of(row).err();
-            return;
-        }
-        if self.keeps_back(row) {
-            return;
-        }
-        let start = self.plain.len();
-        if let Err(error) = rows::pack(row, &mut self.plain) {
-            self.fault = Some(ChunkerError::Cursor(error.to_string()));
-            return;
-        }
-        let bytes = self.plain.len() - start;
-        self.packed += bytes;
-        if bytes > MOST_PLAIN {
-            self.plain.truncate(start);
-            return self.too_large(row, bytes);
-        }
-        // A large row travels alone.
-        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
-            let large = self.plain.split_off(start);
-            self.close();
-            if self.fault.is_some() {
-                return;
-            }
-            self.plain = large;
-            0
-        } else {
-            start
-        };
-        self.add(row, start);
-        if self.plain.len() >= CLOSE_AT {
-            self.close();
-        }
-    }
-
-    fn reject(&mut self, cursor: Cursor, mut reject: Reject) {
-        if self.fault.is_some() {
-            return;
-        }
-        if self.withhold.is_some() {
-            // Whose row it is cannot be told: its key might name them.
-            reject.key = vec![None; self.key.len()];
-        }
-        // Rejects travel in the manifest, which has to stay small.
-        let long = |value: &Scalar, most: usize| matches!(value, Scalar::Text(text) if text.len() > most);
-        if cursor.0.iter().any(|value| long(value, MOST_CURSOR)) {
-            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
-            self.fault = Some(ChunkerError::Cursor(what));
-            return;
-        }
-        for value in &mut reject.key {
-            value.take_if(|value| long(value, MOST_KEY));
-        }
-        self.rejects.push(reject);
-        self.last = Last::Passed(cursor);
-        self.read_from.get_or_insert(self.quantum_from);
-        if self.rejects.len() >= MOST_REJECTS {
-            self.close();
-        }
-    }
+/// At most so many bytes of the manifest are one reject's: a character of one byte may be escaped as six.
+fn in_manifest(reject: &Reject) -> usize {
+    let of = |value: &Option<Scalar>| match value {
+        Some(Scalar::Text(text)) => text.len() * 6,
+        _ => 24,
+    };
+    let column = reject.column.as_ref().map_or(0, String::len);
+    (column + reject.reason.len()) * 6 + reject.key.iter().map(of).sum::<usize>() + 80
 }
 
 #[cfg(test)]

@@ -19,8 +19,15 @@ use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Pu
 use schemas::name::{Lane, PartyName};
 use schemas::sign::SigningKey;
 
+mod error;
+mod plan;
+
 use crate::act::{Act, ActError, append};
 use crate::tail::{Trust, trusted_manifest, trusted_receipt};
+
+pub use error::EpochError;
+use plan::behind;
+pub use plan::{Basis, Plan, plan};
 
 /// Who decides what, and why.
 #[derive(Debug, Clone)]
@@ -87,133 +94,6 @@ pub struct Opened {
     pub cursor: Option<Cursor>,
     /// The exchange's sequence of the opening.
     pub sequence: u64,
-}
-
-/// Why no epoch was opened.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum EpochError {
-    /// The exchange failed. Where it says so, the opening may have been stored: look, then repeat.
-    #[error(transparent)]
-    Exchange(#[from] exchange::Error),
-    /// Nothing to go on from.
-    #[error(
-        "lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start"
-    )]
-    NoReceipt {
-        /// The lane.
-        lane: Lane,
-    },
-    /// A receipt or a tail that is not trusted.
-    #[error("lane {lane}: {what}; correct [trust] and repeat")]
-    Untrusted {
-        /// The lane.
-        lane: Lane,
-        /// What is wrong.
-        what: String,
-    },
-    /// Somebody published in between, again and again.
-    #[error("lane {lane} is being published to: stop the publisher, or repeat")]
-    Busy {
-        /// The lane.
-        lane: Lane,
-    },
-    /// There is no chunk and the columns are not known.
-    #[error(
-        "lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached"
-    )]
-    NoSchema {
-        /// The lane.
-        lane: Lane,
-    },
-    /// The exchange holds less than the receiver signed for.
-    #[error(
-        "lane {lane}: the exchange's last chunk is behind the last receipt: it was restored or rewritten; find out what happened, then use --from receipt"
-    )]
-    Behind {
-        /// The lane.
-        lane: Lane,
-    },
-    /// Nothing changed, so there is nothing to accept.
-    #[error(
-        "lane {lane}: its last chunk was read by the definition as it is configured; there is nothing to accept"
-    )]
-    Unchanged {
-        /// The lane.
-        lane: Lane,
-    },
-    /// The new definition cannot go on where the old one stood.
-    #[error("lane {lane}: {what}; send everything again with --from beginning")]
-    NoWayOn {
-        /// The lane.
-        lane: Lane,
-        /// Why not.
-        what: String,
-    },
-    /// The position before a chunk is not known any more.
-    #[error(
-        "lane {lane}: the position before chunk {epoch}.{number} is not told by the lane's last chunk; {known}"
-    )]
-    NoChunk {
-        /// The lane.
-        lane: Lane,
-        /// Its epoch.
-        epoch: u32,
-        /// Its number.
-        number: u64,
-        /// What is.
-        known: String,
-    },
-    /// Sealing failed.
-    #[error("the opening could not be sealed: {0}")]
-    Seal(String),
-}
-
-/// What the last receipt vouches for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
-    /// Epoch of `to`.
-    pub epoch: u32,
-    /// The frontier; 0: nothing yet.
-    pub to: u64,
-    /// The digest of chunk `to`.
-    pub head: Option<Digest>,
-    /// The position after it.
-    pub cursor: Option<Cursor>,
-}
-
-/// Where a new epoch begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Its number: above whatever receipt and tail know.
-    pub epoch: u32,
-    /// What it goes on from.
-    pub continues: Option<Link>,
-    /// The position that is read on from.
-    pub cursor: Option<Cursor>,
-}
-
-/// PURE: the plan; none where there is no receipt to go on from.
-#[must_use]
-pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Option<Plan> {
-    let epoch = receipt.map_or(0, |receipt| receipt.epoch).max(tail_epoch) + 1;
-    if from_start {
-        return Some(Plan {
-            epoch,
-            continues: None,
-            cursor: None,
-        });
-    }
-    let receipt = receipt.filter(|receipt| receipt.to > 0)?;
-    let continues = Link {
-        epoch: receipt.epoch,
-        number: receipt.to,
-        digest: receipt.head?,
-    };
-    Some(Plan {
-        epoch,
-        continues: Some(continues),
-        cursor: receipt.cursor.clone(),
-    })
 }
 
 /// How often a lost race is run again.
@@ -322,65 +202,6 @@ pub async fn open_epoch(
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
-}
-
-/// PURE: the plan of an epoch that goes on behind the tail, or from the position before a chunk.
-fn behind(
-    order: &Order,
-    from: From,
-    tail: &Manifest,
-    link: Link,
-    receipt: Option<&Basis>,
-) -> Result<Plan, EpochError> {
-    let lane = order.lane.clone();
-    if receipt.is_some_and(|receipt| (receipt.epoch, receipt.to) > (link.epoch, link.number)) {
-        return Err(EpochError::Behind { lane });
-    }
-    let plan = |continues, cursor| Plan {
-        epoch: link.epoch + 1,
-        continues,
-        cursor,
-    };
-    let is_changed = tail.definition != order.definition;
-    let From::Chunk { epoch, number } = from else {
-        return if is_changed {
-            Ok(plan(Some(link), tail.cursor_after.clone()))
-        } else {
-            Err(EpochError::Unchanged { lane })
-        };
-    };
-    if is_changed {
-        let what = "its definition changed since, and must be accepted first".to_owned();
-        return Err(EpochError::NoWayOn { lane, what });
-    }
-    let held = tail.totals.held_back.values();
-    if let Some(back) = held
-        .clone()
-        .find(|back| (back.epoch, back.number) == (epoch, number))
-    {
-        return Ok(plan(back.continues, back.cursor.clone()));
-    }
-    let previous = tail.previous.filter(|_| number > 1);
-    if let (true, Some(digest)) = ((link.epoch, link.number) == (epoch, number), previous) {
-        let before = Link {
-            epoch,
-            number: number - 1,
-            digest,
-        };
-        return Ok(plan(Some(before), tail.cursor_before.clone()));
-    }
-    let mut known: Vec<String> = held
-        .map(|back| format!("chunk:{}.{}", back.epoch, back.number))
-        .collect();
-    known.push(format!("chunk:{}.{}", link.epoch, link.number));
-    known.dedup();
-    let known = format!("give one of {}, or receipt, or beginning", known.join(", "));
-    Err(EpochError::NoChunk {
-        lane,
-        epoch,
-        number,
-        known,
-    })
 }
 
 /// PURE: what is still kept back when an epoch goes on from a chunk: what began after it is read again.

@@ -4,6 +4,10 @@
 //! it, and the one after that is read. Whatever was prepared is dropped when the lane has to go
 //! on from elsewhere: the generation tells the reader, and tells old parcels from new ones.
 
+mod holds;
+mod parts;
+mod show;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,84 +21,22 @@ use runtime::said::Said;
 use schemas::cursor::Cursor;
 use schemas::manifest::HeldBack;
 use schemas::name::Lane;
-use schemas::person::PersonKey;
-use schemas::seal::SealRing;
-use schemas::sign::SigningKey;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::changed;
-use crate::hold::{self, HoldWatch, LaneHold, Withhold};
+use crate::hold::LaneHold;
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
-use crate::seal::{LaneSeal, Packed, SealedChunk};
-use crate::status::Board;
+use crate::seal::SealedChunk;
 use crate::step::{self, Action, Event, step};
-use crate::stop::StopReason;
-use crate::tail::{self, Beside, Trust};
+use crate::tail::{self, Beside};
 
-/// A block for a lane, read for this generation of it.
-#[derive(Debug, Clone)]
-pub struct Parcel {
-    /// The generation.
-    pub generation: u64,
-    /// The block.
-    pub packed: Arc<Packed>,
-}
-
-/// Where the reader has to go on for a lane.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Position {
-    /// Counted up whenever what was read and not stored is void.
-    pub generation: u64,
-    /// The place to read on from; none: nothing may be read for this lane now.
-    pub from: Option<Option<Cursor>>,
-    /// Whether the exchange was read, whatever came of it: before that, a reader that is about
-    /// to begin waits for this lane, so that lanes at equal cursors begin together.
-    pub known: bool,
-    /// Which rows are to be kept back.
-    pub withhold: Option<Arc<Withhold>>,
-}
+use holds::otherwise_than;
+pub use parts::{LaneParts, Parcel, Position};
 
 type Answer = (Event, Option<Beside>);
 type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
 type Sealing = JoinHandle<Result<SealedChunk, String>>;
-
-/// What a lane's executor is made of.
-pub struct LaneParts {
-    /// Its name.
-    pub lane: Lane,
-    /// The exchange.
-    pub exchange: Arc<dyn Exchange>,
-    /// Signs chunks.
-    pub key: Arc<SigningKey>,
-    /// Whose tail and receipts count.
-    pub trust: Trust,
-    /// How chunks are sealed to the recipient; none: their bodies are in clear.
-    pub seal: Option<LaneSeal>,
-    /// What opens the lane's sealed positions.
-    pub own: SealRing,
-    /// This life of this process.
-    pub instance: String,
-    /// The digest of the feed's definition.
-    pub definition: schemas::digest::Digest,
-    /// The lease.
-    pub lease: LeaseWatch,
-    /// What operators hold.
-    pub holds: HoldWatch,
-    /// The column that names a person, where the feed says so.
-    pub person: Option<String>,
-    /// Tells persons by their marks.
-    pub person_key: Option<Arc<PersonKey>>,
-    /// What the feed is now, for people: see [`changed`].
-    pub now: changed::Now,
-    /// Where it shows what it does.
-    pub board: Board,
-    /// How long between looks at a stopped lane.
-    pub recheck: Duration,
-    /// How long between looks at a lane that is not in doubt.
-    pub check: Duration,
-}
 
 /// The executor.
 pub struct LaneWorker {
@@ -188,23 +130,6 @@ impl LaneWorker {
             self.void(None);
             self.position.send_modify(|position| position.known = false);
         }
-    }
-
-    fn judging(&self) -> Judging {
-        Judging {
-            lane: self.parts.lane.clone(),
-            person: self.parts.person.clone(),
-            key: self.parts.person_key.clone(),
-        }
-    }
-
-    fn show_held(&self, why: &str) {
-        self.parts.board.lane(&self.parts.lane, |status| {
-            if status.held.as_deref() != Some(why) {
-                status.state = format!("held: {why}");
-                (status.held, status.stopped, status.stopped_by) = (Some(why.to_owned()), false, None);
-            }
-        });
     }
 
     /// Everything while the lease is held.
@@ -316,72 +241,6 @@ impl LaneWorker {
         });
     }
 
-    /// A stop in the operator's words.
-    fn told(&self, reason: &StopReason) -> String {
-        match (reason, &self.beside.schema) {
-            (StopReason::DefinitionChanged, Some(before)) => {
-                let columns = self.parts.board.columns(&self.parts.lane.feed);
-                changed::told(
-                    &self.parts.lane,
-                    (before, self.beside.definition),
-                    (&self.parts.now, self.parts.definition),
-                    columns.as_ref(),
-                )
-            }
-            _ => reason.to_string(),
-        }
-    }
-
-    fn beside(&mut self, beside: Beside) {
-        match &beside.receipt_trouble {
-            Some(error) if self.receipts_said.is_news(error) => {
-                tracing::warn!(lane = %self.parts.lane, error, "the lane's last receipt is not used");
-            }
-            Some(_) => {}
-            None => {
-                if self.receipts_said.over().is_some() {
-                    tracing::info!(lane = %self.parts.lane, "the lane's receipts are used again");
-                }
-            }
-        }
-        self.parts.board.lane(&self.parts.lane, |status| {
-            status.receiver_stopped.clone_from(&beside.receiver_stopped);
-            status.held_back.clone_from(&beside.held_back);
-        });
-        self.beside = beside;
-    }
-
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::Failed(_, what) | Event::TailUnreadable(what) => {
-                self.failures = self.failures.saturating_add(1);
-                let [reading, publishing] = &mut self.said;
-                let said = if self.state.in_flight() {
-                    publishing
-                } else {
-                    reading
-                };
-                if said.is_news(what) {
-                    tracing::warn!(lane = %self.parts.lane, error = what, "exchange; tried again and again");
-                }
-                self.parts
-                    .board
-                    .lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
-            }
-            Event::Acked { .. } => {
-                self.failures = 0;
-                let [reading, publishing] = &mut self.said;
-                if let Some(met) = publishing.over().max(reading.over()) {
-                    tracing::info!(lane = %self.parts.lane, met, "the exchange's trouble is over");
-                }
-            }
-            Event::TailRead { .. } => {
-                self.said[0].over();
-            }
-            _ => {}
-        }
-    }
-
     fn act(&mut self, action: Action) {
         match action {
             Action::ReadTail { backed_off } => {
@@ -474,38 +333,6 @@ impl LaneWorker {
             retry::after(self.failures)
         } else {
             Duration::ZERO
-        }
-    }
-}
-
-/// What it takes to judge holds.
-struct Judging {
-    lane: Lane,
-    person: Option<String>,
-    key: Option<Arc<PersonKey>>,
-}
-
-impl Judging {
-    fn judge(&self, holds: &HoldWatch) -> LaneHold {
-        hold::judge(
-            &holds.borrow(),
-            &self.lane,
-            self.person.as_deref(),
-            self.key.as_ref(),
-        )
-    }
-}
-
-/// Waits until holds mean something else.
-async fn otherwise_than(hold: &LaneHold, judging: &Judging, holds: &mut HoldWatch) {
-    loop {
-        holds.mark_unchanged();
-        if judging.judge(holds) != *hold {
-            return;
-        }
-        // Whoever told of them has ended: what was told last stays.
-        if holds.changed().await.is_err() {
-            std::future::pending::<()>().await;
         }
     }
 }

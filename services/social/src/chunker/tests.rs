@@ -158,3 +158,34 @@ fn a_rejects_long_key_is_left_out_and_a_long_cursor_is_none() {
         .collect();
     assert_eq!(keys, [None, Some(Scalar::Text("short".to_owned()))]);
 }
+
+/// Keys of many columns full of what JSON escapes: the manifest has to stay small all the same.
+#[test]
+fn rejects_of_many_bytes_close_a_block_before_there_are_many_of_them() {
+    let mut chunker = chunker(None);
+    for id in 0..400 {
+        let key = vec![Some(Scalar::Text("\u{1}".repeat(MOST_KEY))); 8];
+        let (column, reason) = (None, "bad".to_owned());
+        chunker.reject(Cursor(vec![Scalar::Int(id)]), Reject { key, column, reason });
+    }
+    chunker.close();
+    let blocks = chunker.take_closed();
+    assert_eq!(blocks.iter().map(|block| block.rejects.len()).sum::<usize>(), 400);
+    for block in &blocks {
+        let bytes: usize = block
+            .rejects
+            .iter()
+            .map(|reject| {
+                reject
+                    .key
+                    .iter()
+                    .map(|key| format!("{key:?}").len())
+                    .sum::<usize>()
+            })
+            .sum();
+        assert!(
+            bytes < 2 * MOST_REJECTED,
+            "{bytes} bytes of rejects in one manifest"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Rows as the source hands them over.
+
+use schemas::body::{CLOSE_AT, MOST_PLAIN};
+use schemas::cursor::{Cursor, Scalar};
+use schemas::manifest::Reject;
+use schemas::rows;
+use schemas::value::Value;
+use source::RowSink;
+
+use super::{Chunker, ChunkerError, Last, MOST_CURSOR, MOST_KEY, MOST_REJECTED, MOST_REJECTS, in_manifest};
+
+impl RowSink for Chunker {
+    fn row(&mut self, row: &[Value<'_>]) {
+        if self.fault.is_some() {
+            return;
+        }
+        if !self.has_cursor(row) {
+            self.fault = self.cursor_of(row).err();
+            return;
+        }
+        if self.keeps_back(row) {
+            return;
+        }
+        let start = self.plain.len();
+        if let Err(error) = rows::pack(row, &mut self.plain) {
+            self.fault = Some(ChunkerError::Cursor(error.to_string()));
+            return;
+        }
+        let bytes = self.plain.len() - start;
+        self.packed += bytes;
+        if bytes > MOST_PLAIN {
+            self.plain.truncate(start);
+            return self.too_large(row, bytes);
+        }
+        // A large row travels alone.
+        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
+            let large = self.plain.split_off(start);
+            self.close();
+            if self.fault.is_some() {
+                return;
+            }
+            self.plain = large;
+            0
+        } else {
+            start
+        };
+        self.add(row, start);
+        if self.plain.len() >= CLOSE_AT {
+            self.close();
+        }
+    }
+
+    fn reject(&mut self, cursor: Cursor, mut reject: Reject) {
+        if self.fault.is_some() {
+            return;
+        }
+        if self.withhold.is_some() {
+            // Whose row it is cannot be told: its key might name them.
+            reject.key = vec![None; self.key.len()];
+        }
+        // Rejects travel in the manifest, which has to stay small.
+        let long = |value: &Scalar, most: usize| matches!(value, Scalar::Text(text) if text.len() > most);
+        if cursor.0.iter().any(|value| long(value, MOST_CURSOR)) {
+            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
+            self.fault = Some(ChunkerError::Cursor(what));
+            return;
+        }
+        for value in &mut reject.key {
+            value.take_if(|value| long(value, MOST_KEY));
+        }
+        self.rejected += in_manifest(&reject);
+        self.rejects.push(reject);
+        self.last = Last::Passed(cursor);
+        self.read_from.get_or_insert(self.quantum_from);
+        if self.rejects.len() >= MOST_REJECTS || self.rejected >= MOST_REJECTED {
+            self.close();
+        }
+    }
+}

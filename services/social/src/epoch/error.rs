@@ -1,0 +1,82 @@
+//! Why no epoch was opened, with what to do.
+
+use schemas::name::Lane;
+
+/// Why no epoch was opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EpochError {
+    /// The exchange failed. Where it says so, the opening may have been stored: look, then repeat.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+    /// Nothing to go on from.
+    #[error(
+        "lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start"
+    )]
+    NoReceipt {
+        /// The lane.
+        lane: Lane,
+    },
+    /// A receipt or a tail that is not trusted.
+    #[error("lane {lane}: {what}; correct [trust] and repeat")]
+    Untrusted {
+        /// The lane.
+        lane: Lane,
+        /// What is wrong.
+        what: String,
+    },
+    /// Somebody published in between, again and again.
+    #[error("lane {lane} is being published to: stop the publisher, or repeat")]
+    Busy {
+        /// The lane.
+        lane: Lane,
+    },
+    /// There is no chunk and the columns are not known.
+    #[error(
+        "lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached"
+    )]
+    NoSchema {
+        /// The lane.
+        lane: Lane,
+    },
+    /// The exchange holds less than the receiver signed for.
+    #[error(
+        "lane {lane}: the exchange's last chunk is behind the last receipt: it was restored or rewritten; find out what happened, then use --from receipt"
+    )]
+    Behind {
+        /// The lane.
+        lane: Lane,
+    },
+    /// Nothing changed, so there is nothing to accept.
+    #[error(
+        "lane {lane}: its last chunk was read by the definition as it is configured; there is nothing to accept"
+    )]
+    Unchanged {
+        /// The lane.
+        lane: Lane,
+    },
+    /// The new definition cannot go on where the old one stood.
+    #[error("lane {lane}: {what}; send everything again with --from beginning")]
+    NoWayOn {
+        /// The lane.
+        lane: Lane,
+        /// Why not.
+        what: String,
+    },
+    /// The position before a chunk is not known any more.
+    #[error(
+        "lane {lane}: the position before chunk {epoch}.{number} is not told by the lane's last chunk; {known}"
+    )]
+    NoChunk {
+        /// The lane.
+        lane: Lane,
+        /// Its epoch.
+        epoch: u32,
+        /// Its number.
+        number: u64,
+        /// What is.
+        known: String,
+    },
+    /// Sealing failed.
+    #[error("the opening could not be sealed: {0}")]
+    Seal(String),
+}

@@ -1,0 +1,77 @@
+//! What a lane's executor is made of, and what passes between it and the reader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange::Exchange;
+use schemas::cursor::Cursor;
+use schemas::name::Lane;
+use schemas::person::PersonKey;
+use schemas::seal::SealRing;
+use schemas::sign::SigningKey;
+
+use crate::changed;
+use crate::hold::{HoldWatch, Withhold};
+use crate::lease_keeper::LeaseWatch;
+use crate::seal::{LaneSeal, Packed};
+use crate::status::Board;
+use crate::tail::Trust;
+
+/// A block for a lane, read for this generation of it.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// The generation.
+    pub generation: u64,
+    /// The block.
+    pub packed: Arc<Packed>,
+}
+
+/// Where the reader has to go on for a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Counted up whenever what was read and not stored is void.
+    pub generation: u64,
+    /// The place to read on from; none: nothing may be read for this lane now.
+    pub from: Option<Option<Cursor>>,
+    /// Whether the exchange was read, whatever came of it: before that, a reader that is about
+    /// to begin waits for this lane, so that lanes at equal cursors begin together.
+    pub known: bool,
+    /// Which rows are to be kept back.
+    pub withhold: Option<Arc<Withhold>>,
+}
+
+/// What a lane's executor is made of.
+pub struct LaneParts {
+    /// Its name.
+    pub lane: Lane,
+    /// The exchange.
+    pub exchange: Arc<dyn Exchange>,
+    /// Signs chunks.
+    pub key: Arc<SigningKey>,
+    /// Whose tail and receipts count.
+    pub trust: Trust,
+    /// How chunks are sealed to the recipient; none: their bodies are in clear.
+    pub seal: Option<LaneSeal>,
+    /// What opens the lane's sealed positions.
+    pub own: SealRing,
+    /// This life of this process.
+    pub instance: String,
+    /// The digest of the feed's definition.
+    pub definition: schemas::digest::Digest,
+    /// The lease.
+    pub lease: LeaseWatch,
+    /// What operators hold.
+    pub holds: HoldWatch,
+    /// The column that names a person, where the feed says so.
+    pub person: Option<String>,
+    /// Tells persons by their marks.
+    pub person_key: Option<Arc<PersonKey>>,
+    /// What the feed is now, for people: see [`changed`].
+    pub now: changed::Now,
+    /// Where it shows what it does.
+    pub board: Board,
+    /// How long between looks at a stopped lane.
+    pub recheck: Duration,
+    /// How long between looks at a lane that is not in doubt.
+    pub check: Duration,
+}

@@ -1,0 +1,84 @@
+//! What a lane shows and says of itself.
+
+use super::LaneWorker;
+use crate::changed;
+use crate::step::Event;
+use crate::stop::StopReason;
+use crate::tail::Beside;
+
+impl LaneWorker {
+    pub(super) fn show_held(&self, why: &str) {
+        self.parts.board.lane(&self.parts.lane, |status| {
+            if status.held.as_deref() != Some(why) {
+                status.state = format!("held: {why}");
+                (status.held, status.stopped, status.stopped_by) = (Some(why.to_owned()), false, None);
+            }
+        });
+    }
+
+    /// A stop in the operator's words.
+    pub(super) fn told(&self, reason: &StopReason) -> String {
+        match (reason, &self.beside.schema) {
+            (StopReason::DefinitionChanged, Some(before)) => {
+                let columns = self.parts.board.columns(&self.parts.lane.feed);
+                changed::told(
+                    &self.parts.lane,
+                    (before, self.beside.definition),
+                    (&self.parts.now, self.parts.definition),
+                    columns.as_ref(),
+                )
+            }
+            _ => reason.to_string(),
+        }
+    }
+
+    pub(super) fn beside(&mut self, beside: Beside) {
+        match &beside.receipt_trouble {
+            Some(error) if self.receipts_said.is_news(error) => {
+                tracing::warn!(lane = %self.parts.lane, error, "the lane's last receipt is not used");
+            }
+            Some(_) => {}
+            None => {
+                if self.receipts_said.over().is_some() {
+                    tracing::info!(lane = %self.parts.lane, "the lane's receipts are used again");
+                }
+            }
+        }
+        self.parts.board.lane(&self.parts.lane, |status| {
+            status.receiver_stopped.clone_from(&beside.receiver_stopped);
+            status.held_back.clone_from(&beside.held_back);
+        });
+        self.beside = beside;
+    }
+
+    pub(super) fn note(&mut self, event: &Event) {
+        match event {
+            Event::Failed(_, what) | Event::TailUnreadable(what) => {
+                self.failures = self.failures.saturating_add(1);
+                let [reading, publishing] = &mut self.said;
+                let said = if self.state.in_flight() {
+                    publishing
+                } else {
+                    reading
+                };
+                if said.is_news(what) {
+                    tracing::warn!(lane = %self.parts.lane, error = what, "exchange; tried again and again");
+                }
+                self.parts
+                    .board
+                    .lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
+            }
+            Event::Acked { .. } => {
+                self.failures = 0;
+                let [reading, publishing] = &mut self.said;
+                if let Some(met) = publishing.over().max(reading.over()) {
+                    tracing::info!(lane = %self.parts.lane, met, "the exchange's trouble is over");
+                }
+            }
+            Event::TailRead { .. } => {
+                self.said[0].over();
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One quantum on the source, and its blocks on their way to the lanes.
+
+use std::sync::Arc;
+
+use gate::Permit;
+use jiff::Timestamp;
+use source::{End, ErrorKind};
+use tokio::time::Instant;
+
+use super::{FENCE_AGE, Publisher, Turn, age};
+use crate::lane::Parcel;
+use crate::quantum::Took;
+use crate::seal::Packed;
+
+impl Publisher {
+    pub(super) async fn quantum(&mut self, index: usize, permit: &Permit) -> Turn {
+        let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
+            return Turn::Go;
+        };
+        let name = &self.parts.definition.name;
+        if self
+            .fence
+            .as_ref()
+            .is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE)
+        {
+            let reading = match reader.fence(permit).await {
+                Ok(reading) => reading,
+                Err(_) if permit.is_revoked() => return Turn::Go,
+                Err(error) => return self.failed(&error),
+            };
+            self.parts
+                .board
+                .feed(name, |feed| feed.fence_held_by = reading.held);
+            let Some(fence) = reading.fence else {
+                self.fence = None;
+                self.groups.iter_mut().for_each(|group| group.drained = true);
+                return Turn::Go;
+            };
+            self.fence = Some((fence, Instant::now()));
+        }
+        let Some((fence, _)) = &self.fence else {
+            return Turn::Go;
+        };
+        let after = match group.chunker.position() {
+            Ok(after) => after,
+            Err(error) => return self.unusable(&error),
+        };
+        group.chunker.begin_quantum(Timestamp::now());
+        let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
+        let read = reader
+            .read(after.as_ref(), fence, asked, permit, &mut group.chunker)
+            .await;
+        gate::journal::merge(&mut group.load, permit.load_evidence());
+        let sizing = &self.parts.options.sizing;
+        match read {
+            Ok(quantum) => {
+                let took = Took {
+                    limit: group.limit,
+                    asked,
+                    rows: quantum.rows,
+                    bytes: group.chunker.packed(),
+                    time: quantum.took,
+                };
+                if quantum.end != End::Revoked {
+                    group.limit = sizing.next(took);
+                }
+                group.drained = quantum.end == End::Drained;
+                self.limit = group.limit;
+                let next = group.limit;
+                self.failures = 0;
+                if let Some(met) = self.said.over() {
+                    tracing::info!(feed = %name, met, "the source's trouble is over");
+                }
+                self.parts.board.feed(name, |feed| {
+                    feed.quanta += 1;
+                    feed.rows_read += quantum.rows;
+                    feed.quantum_rows = next;
+                    feed.last_error = None;
+                });
+                if let Some(error) = group.chunker.take_fault() {
+                    group.chunker.close();
+                    return self.unusable(&error);
+                }
+                let old = group
+                    .chunker
+                    .open_since()
+                    .is_some_and(|since| age(since) >= self.parts.options.close_after);
+                if quantum.end != End::Limit || old || permit.is_revoked() {
+                    group.chunker.close();
+                }
+                self.state("reading");
+                Turn::Go
+            }
+            Err(_) if permit.is_revoked() => {
+                group.chunker.close();
+                Turn::Go
+            }
+            Err(error) => {
+                if error.kind == ErrorKind::TimedOut {
+                    group.limit = sizing.after_timeout(asked);
+                    self.limit = group.limit;
+                }
+                group.chunker.close();
+                self.failed(&error)
+            }
+        }
+    }
+
+    pub(super) async fn flush(&mut self, index: usize) {
+        if let Some(group) = self.groups.get_mut(index) {
+            group.chunker.close();
+            self.hand_over(index).await;
+        }
+    }
+
+    /// Gives closed blocks to the group's lanes; waits where a lane is not ready for more.
+    pub(super) async fn hand_over(&mut self, index: usize) {
+        let (Some(group), Some(schema)) = (self.groups.get_mut(index), self.schema.as_ref()) else {
+            return;
+        };
+        let blocks = group.chunker.take_closed();
+        if blocks.is_empty() {
+            return;
+        }
+        let now = Timestamp::now();
+        for block in blocks {
+            let packed = Arc::new(Packed::new(
+                block,
+                Arc::clone(schema),
+                self.digest,
+                group.load.clone(),
+                now,
+            ));
+            for member in &group.members {
+                let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
+                    continue;
+                };
+                let parcel = Parcel {
+                    generation: member.generation,
+                    packed: Arc::clone(&packed),
+                };
+                let mut position = lane.position.clone();
+                tokio::select! {
+                    // The lane has ended, or what was read for it is void: nothing is lost,
+                    // for it says itself where to read on.
+                    _ = lane.outbox.send(parcel) => {}
+                    _ = position.wait_for(|position| position.generation != member.generation) => {}
+                }
+            }
+        }
+        if group.chunker.open_since().is_none() {
+            group.load = schemas::load::Load::default();
+        }
+    }
+}
