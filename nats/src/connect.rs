@@ -133,7 +133,7 @@ fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
 }
 
 fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
-    let signals = Arc::clone(signals);
+    let (signals, trying) = (Arc::clone(signals), Arc::clone(signals));
     // Signs the exchange's nonce with the seed as it is now.
     let begun = match &options.seed {
         Some(seed) => {
@@ -153,6 +153,12 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
         .ping_interval(Duration::from_secs(10))
         .max_reconnects(None)
         .reconnect_delay_callback(|attempt| delay(attempt, rand::random_range(0.5..1.5)))
+        .reconnect_to_server_callback(move |servers, _| {
+            let errors: Vec<_> = servers.into_iter().map(|server| server.last_error).collect();
+            trying.attempted(&errors);
+            // Which server comes next stays the client's choice.
+            std::future::ready(None)
+        })
         .event_callback(move |event| {
             let signals = Arc::clone(&signals);
             async move { signals.take(&event) }

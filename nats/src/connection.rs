@@ -137,6 +137,30 @@ impl Signals {
         }
     }
 
+    /// Takes how the last attempt at each server failed, in the client's words. Its event says only
+    /// "IO error" or "TLS error" when a connection is made again, and these words say why. Several
+    /// servers: only what is wrong with all of them keeps us out.
+    pub(crate) fn attempted(&self, errors: &[Option<String>]) {
+        let of = |error: &Option<String>| error.as_deref().and_then(Fault::of);
+        let faults: Option<Vec<Fault>> = errors.iter().map(of).collect();
+        match faults.as_deref().and_then(<[Fault]>::first) {
+            Some(fault) => self.lost(true, Some(fault.told())),
+            None if errors.iter().any(Option::is_some) => self.no_fault(),
+            None => {}
+        }
+    }
+
+    /// What was wrong with a certificate is not what is wrong now.
+    fn no_fault(&self) {
+        self.state.send_if_modified(|state| match state {
+            Connection::Disconnected { refused, why, .. } if why.is_some() => {
+                (*refused, *why) = (false, None);
+                true
+            }
+            _ => false,
+        });
+    }
+
     pub(crate) fn connected(&self) {
         self.set_deaf(None);
         let before = self.state.send_replace(Connection::Connected);
@@ -202,8 +226,22 @@ mod tests {
         assert!(why().is_some_and(|why| why.contains("our certificate has expired")));
         failed("IO error: received fatal alert: UnknownCA");
         assert!(why().is_some_and(|why| why.contains("not signed by an authority")));
-        failed("IO error: connection reset");
-        assert!(why().is_some(), "a cut says nothing new");
+        failed("IO error");
+        assert!(why().is_some(), "an event that says nothing changes nothing");
+        let attempted = |errors: &[&str]| {
+            let errors: Vec<_> = errors.iter().map(|text| Some((*text).to_owned())).collect();
+            signals.attempted(&errors);
+        };
+        attempted(&["IO error: invalid peer certificate: Expired"]);
+        assert!(why().is_some_and(|why| why.contains("its certificate has expired")));
+        attempted(&["IO error: connection refused"]);
+        assert_eq!(why(), None, "it is away now");
+        attempted(&[
+            "IO error: invalid peer certificate: Expired",
+            "IO error: connection refused",
+        ]);
+        assert_eq!(why(), None, "another server may let us in");
+        attempted(&["IO error: invalid peer certificate: Expired"]);
         signals.take(&Event::Connected);
         signals.take(&Event::Disconnected);
         assert_eq!(why(), None);

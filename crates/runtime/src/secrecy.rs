@@ -23,3 +23,19 @@ pub fn forbid_dumps() -> std::io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(limited?)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{dumpable_behavior, getrlimit};
+
+    use super::*;
+
+    #[test]
+    fn neither_a_file_nor_a_program_gets_a_dump() -> std::io::Result<()> {
+        assert_eq!(dumpable_behavior()?, DumpableBehavior::Dumpable);
+        forbid_dumps()?;
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        assert_eq!(dumpable_behavior()?, DumpableBehavior::NotDumpable);
+        Ok(())
+    }
+}

@@ -43,7 +43,7 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Ope
             })
         }
     });
-    match opened {
+    match opened.map_err(|error| closed_elsewhere(error, &delivery.bytes, &lane)) {
         Ok(chunk) => {
             let arrival = Arrival {
                 chunk,
@@ -63,5 +63,21 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Ope
             reason: error.to_string(),
             bytes: delivery.bytes.clone(),
         })),
+    }
+}
+
+/// A chunk that cannot be opened for want of a key may be another recipient's: whoever put it here
+/// must not have us wait for that recipient's key.
+fn closed_elsewhere(error: ChunkError, bytes: &[u8], lane: &Lane) -> ChunkError {
+    if error.waits_for_key().is_none() {
+        return error;
+    }
+    let given = chunk::place(bytes).map(|(manifest, _)| manifest.lane());
+    match given.filter(|given| given != lane) {
+        Some(given) => ChunkError::Misplaced {
+            given: given.to_string(),
+            expected: lane.to_string(),
+        },
+        None => error,
     }
 }

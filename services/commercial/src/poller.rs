@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::open::{Opened, open};
 use crate::receipts::Receipts;
-use crate::status::Board;
+use crate::status::{Board, Missing};
 use crate::step::{batches, next_tick};
 use crate::transaction::{Attempt, settle, store_lane};
 
@@ -386,6 +386,14 @@ impl Poller {
         for report in &reports {
             self.parts.board.lane(&report.lane, |status| {
                 (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
+                // What is stopped waits for its operator, and not for a chunk.
+                let waits = if report.held_up().is_some() {
+                    0
+                } else {
+                    report.pending
+                };
+                let before = status.missing;
+                status.missing = Missing::of(report.epoch, report.to, waits, before, Timestamp::now());
                 status.stopped = report.held_up().map(str::to_owned);
                 status.waits.clone_from(&report.waits);
             });

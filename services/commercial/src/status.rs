@@ -66,6 +66,8 @@ pub struct LaneStatus {
     pub frontier: u64,
     /// Chunks that wait for one before them.
     pub pending: u64,
+    /// The chunk that they wait for. One that stays missing was dropped, or is withheld.
+    pub missing: Option<Missing>,
     /// The frontier, as the last receipt says it.
     pub receipted: u64,
     /// Why the lane does not go on, where somebody has to act.
@@ -78,6 +80,36 @@ pub struct LaneStatus {
     pub failures: u32,
     /// The last error.
     pub last_error: Option<String>,
+}
+
+/// A chunk that did not come, though later ones did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Its epoch.
+    pub epoch: u32,
+    /// Its number.
+    pub number: u64,
+    /// Since when it is waited for, by this process's clock.
+    pub since: Timestamp,
+}
+
+impl Missing {
+    /// What is missing now, by a lane's frontier and the chunks beyond it; `before` is what was
+    /// missing until now.
+    #[must_use]
+    pub fn of(epoch: u32, frontier: u64, pending: u64, before: Option<Self>, now: Timestamp) -> Option<Self> {
+        let number = frontier + 1;
+        let new = Self {
+            epoch,
+            number,
+            since: now,
+        };
+        (pending > 0).then(|| {
+            before
+                .filter(|before| (before.epoch, before.number) == (epoch, number))
+                .unwrap_or(new)
+        })
+    }
 }
 
 /// Where the poller writes what it is doing. Copies are the same board.
@@ -99,5 +131,22 @@ impl Board {
     #[must_use]
     pub fn status(&self) -> CommercialStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_missing_since_the_first_look_that_missed_it() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = Missing::of(1, 4, 2, None, at(10)).unwrap();
+        assert_eq!((first.number, first.since), (5, at(10)));
+        let later = Missing::of(1, 4, 9, Some(first), at(99)).unwrap();
+        assert_eq!(later, first);
+        let another = Missing::of(1, 7, 9, Some(first), at(99)).unwrap();
+        assert_eq!((another.number, another.since), (8, at(99)));
+        assert_eq!(Missing::of(1, 7, 0, Some(first), at(99)), None);
     }
 }

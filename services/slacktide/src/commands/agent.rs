@@ -58,10 +58,8 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
 
 /// Whether somebody has to act on the connection: a credential that is refused is refused until then.
 pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), String> {
-    match *connection.borrow() {
-        Connection::Disconnected { refused: true, .. } => connected(connection),
-        _ => Ok(()),
-    }
+    let is_refused = matches!(*connection.borrow(), Connection::Disconnected { refused: true, .. });
+    if is_refused { connected(connection) } else { Ok(()) }
 }
 
 /// The exchange as the status page shows it: `connected`, `disconnected`, or `refused` where the credential is.

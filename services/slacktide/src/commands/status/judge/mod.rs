@@ -110,6 +110,7 @@ fn lag(lane: &LaneFacts, now: Timestamp) -> (Option<u64>, Option<i64>) {
 pub(crate) fn one(facts: &Facts, lane: &LaneFacts) -> Judged {
     let (lag_chunks, lag_seconds) = lag(lane, facts.at);
     let (state, why, to_do) = stopped(facts, lane)
+        .or_else(|| missing(facts, lane))
         .or_else(|| held(facts, lane))
         .or_else(|| unseen(facts, lane))
         .or_else(|| behind(facts, lane, lag_chunks.unwrap_or(0), lag_seconds))
@@ -236,6 +237,23 @@ fn held(facts: &Facts, lane: &LaneFacts) -> Found {
     Some((State::Held, says.to_owned(), String::new()))
 }
 
+/// A chunk that stays away while later ones are here: the exchange dropped it or keeps it back.
+fn missing(facts: &Facts, lane: &LaneFacts) -> Found {
+    let missing = own(facts, lane)?.get("missing")?;
+    let since: Timestamp = missing.get("since")?.as_str()?.parse().ok()?;
+    let waited = seconds(since, facts.at);
+    if facts.side != Side::Insurer || waited <= BEHIND_S {
+        return None;
+    }
+    let (epoch, number) = (missing.get("epoch")?, missing.get("number")?);
+    let why = format!(
+        "number {number} of epoch {epoch} is missing since {}, and later ones are here: it was dropped at the exchange, or is kept back",
+        span(waited)
+    );
+    let to_do = "ask the auditor for `slacktide audit verify`, then the bureau for a new epoch (`slacktide feed rewind`)";
+    Some((State::Stopped, why, to_do.to_owned()))
+}
+
 fn unseen(facts: &Facts, lane: &LaneFacts) -> Found {
     if facts.exchange.trouble.is_some() {
         let to_do = "see the exchange above".to_owned();
@@ -317,13 +335,11 @@ fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
         .and_then(Value::as_str)
         .filter(|state| *state != "connected");
     if let Some(state) = away {
-        let to_do = page.pointer("/exchange/why").and_then(Value::as_str);
-        let to_do = to_do
-            .unwrap_or("see the agent's network and credential")
-            .to_owned();
+        let why = text(page.get("exchange"), "why").map_or(String::new(), |why| format!(": {why}"));
+        let to_do = "see the agent's network and credential, or ask `slacktide doctor`".to_owned();
         return Some((
             State::Behind,
-            format!("the agent's connection to the exchange is {state}"),
+            format!("the agent's connection to the exchange is {state}{why}"),
             to_do,
         ));
     }

@@ -293,6 +293,24 @@ fn each_set_of_facts_has_one_state() {
             "",
         ),
         (
+            "a chunk that was dropped at the exchange",
+            Side::Insurer,
+            Some(json!({ "lanes": { "a.f": { "missing":
+                { "epoch": 1, "number": 5, "since": at(NOW - 61).to_string() } } } })),
+            |_, _| {},
+            State::Stopped,
+            "number 5 of epoch 1 is missing since 1 min",
+        ),
+        (
+            "a chunk that another poller has in hand",
+            Side::Insurer,
+            Some(json!({ "lanes": { "a.f": { "missing":
+                { "epoch": 1, "number": 5, "since": at(NOW - 9).to_string() } } } })),
+            |_, _| {},
+            State::CaughtUp,
+            "",
+        ),
+        (
             "cut off",
             Side::Insurer,
             Some(json!({ "lanes": {}, "exchange": { "state": "disconnected" } })),
