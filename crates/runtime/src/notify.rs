@@ -14,18 +14,35 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Sends a state to a manager's socket: a path, or a name that begins with `@`.
+/// A manager that does not read is waited for no longer: its queue is short, and who waits stands still.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Sends a state to a manager's socket: a path, or a name that begins with `@`. Waits for half a second at
+/// most where the socket's queue is full.
 ///
 /// # Errors
 /// As of the socket.
 pub fn send(socket: &OsStr, state: &str) -> io::Result<()> {
-    let address = match socket.as_bytes().split_first() {
-        Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(socket)?,
-    };
-    UnixDatagram::unbound()?
-        .send_to_addr(state.as_bytes(), &address)
-        .map(drop)
+    let from = UnixDatagram::unbound()?;
+    from.set_write_timeout(Some(WAIT))?;
+    from.send_to_addr(state.as_bytes(), &address(socket)?).map(drop)
+}
+
+/// The same without waiting: a sign of life that is not taken is followed by another.
+///
+/// # Errors
+/// As of the socket; `WouldBlock` where its queue is full.
+pub fn send_now(socket: &OsStr, state: &str) -> io::Result<()> {
+    let from = UnixDatagram::unbound()?;
+    from.set_nonblocking(true)?;
+    from.send_to_addr(state.as_bytes(), &address(socket)?).map(drop)
+}
+
+fn address(socket: &OsStr) -> io::Result<SocketAddr> {
+    match socket.as_bytes().split_first() {
+        Some((b'@', name)) => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(socket),
+    }
 }
 
 /// How often the watchdog is fed: twice within what the manager waits.
@@ -40,12 +57,12 @@ pub fn feed_every(watchdog_usec: Option<&str>) -> Option<Duration> {
 pub fn keep(stop: CancellationToken) -> Option<JoinHandle<()>> {
     let socket = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
     let every = feed_every(std::env::var("WATCHDOG_USEC").ok().as_deref());
-    let say = move |state: &str| {
-        if let Err(error) = send(&socket, state) {
+    let say = move |state: &str, how: fn(&OsStr, &str) -> io::Result<()>| {
+        if let Err(error) = how(&socket, state) {
             tracing::debug!(%error, state, "the service manager was not told");
         }
     };
-    say("READY=1");
+    say("READY=1", send);
     Some(tokio::spawn(async move {
         match every {
             None => stop.cancelled().await,
@@ -54,12 +71,12 @@ pub fn keep(stop: CancellationToken) -> Option<JoinHandle<()>> {
                 loop {
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        _ = tick.tick() => say("WATCHDOG=1"),
+                        _ = tick.tick() => say("WATCHDOG=1", send_now),
                     }
                 }
             }
         }
-        say("STOPPING=1");
+        say("STOPPING=1", send);
     }))
 }
 
@@ -73,6 +90,18 @@ mod tests {
         for none in [None, Some("0"), Some("soon")] {
             assert_eq!(feed_every(none), None);
         }
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_holds_nobody_up() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notify");
+        let _deaf = UnixDatagram::bind(&path)?;
+        let full = (0..100_000).find_map(|_| send_now(path.as_os_str(), "WATCHDOG=1").err());
+        assert_eq!(full.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+        let waited = send(path.as_os_str(), "STOPPING=1");
+        assert_eq!(waited.map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+        Ok(())
     }
 
     #[test]
