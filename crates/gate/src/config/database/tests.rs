@@ -1,0 +1,70 @@
+use crate::config::GateConfig;
+
+fn parse(text: &str) -> Result<GateConfig, String> {
+    let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+    config.validate().map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+#[test]
+fn off_unless_given_and_safe_when_given() {
+    let names = |text: &str| -> Vec<String> {
+        let limits = parse(text).unwrap_or_default().limits().signals;
+        limits
+            .into_keys()
+            .map(|name| name.to_string())
+            .filter(|name| name.starts_with("db_") || name.starts_with("sql."))
+            .collect()
+    };
+    assert!(names("").is_empty());
+    assert_eq!(
+        names(
+            "[signals.database]\nactive = {}\ncanary = { stop = 2 }\nlock_waits = { enabled = false }\n[signals.sql.queue]\nsql = \"SELECT count(*) FROM q\"\nstop = 10\nresume = 5"
+        ),
+        ["db_active", "db_canary", "sql.queue"]
+    );
+}
+
+/// Trap: a misspelt metric throttles for ever.
+#[test]
+fn contradictions_and_misspellings_are_refused_by_key() {
+    for (text, told) in [
+        ("[signals.database]\nactiv = {}", "`activ`"),
+        ("[signals.database]\nactive = { stopp = 1 }", "`stopp`"),
+        (
+            "[signals.database]\nactive = { stop = 2 }",
+            "gate.signals.database.active has stop 2, resume 4",
+        ),
+        (
+            "[signals.database]\nactive = { stop = nan }",
+            "gate.signals.database.active ",
+        ),
+        (
+            "[signals.database]\nio_waits = { critical = 3 }",
+            "gate.signals.database.io_waits has stop 4, resume 2, critical 3",
+        ),
+        (
+            "[signals.database]\ncanary = { stop = 50 }",
+            "gate.signals.database.canary.stop is 50",
+        ),
+        (
+            "[signals.database]\ncanary = { sql = \"BEGIN\" }",
+            "gate.signals.database.canary.sql is no query",
+        ),
+        (
+            "[signals.sql.queue]\nsql = \"SELECT 1;\"\nstop = 2\nresume = 1",
+            "gate.signals.sql.NAME.sql of \"queue\" is no query",
+        ),
+        (
+            "[signals.sql.queue]\nsql = \"SELECT 1\"\nstop = 1\nresume = 1",
+            "gate.signals.sql.NAME of \"queue\" has stop 1, resume 1",
+        ),
+        (
+            "[signals.sql.\"a b\"]\nsql = \"SELECT 1\"\nstop = 2\nresume = 1",
+            "gate.signals.sql has a signal \"a b\"",
+        ),
+    ] {
+        let error = parse(text).err().unwrap_or_default();
+        assert!(error.contains(told), "{text}: {error}");
+    }
+}
