@@ -9,6 +9,7 @@
 //! | `quarantine` | what is kept aside, and its way out |
 //! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
 //! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
+//! | `tls` | keys and certificates: the path over mutual TLS, rotation, what the exchange's operator can do |
 //! | `types` | every type that a core would hold, out of generated tables, in every pair |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
@@ -26,4 +27,5 @@ mod path;
 mod quarantine;
 mod samples;
 mod scenarios;
+mod tls;
 mod types;

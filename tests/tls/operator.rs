@@ -1,0 +1,90 @@
+//! The means of the exchange's operator: the administrator's connection, any party's credential,
+//! and the streams' own files.
+
+use std::fs;
+
+use bytes::Bytes;
+use exchange::port::{From, Stream};
+use exchange::{Exchange as _, Published, Stored};
+use nats::topology::Admin;
+use nats::{JetStream, Options, Tls};
+use rusqlite::Connection;
+use schemas::name::Lane;
+use schemas::subject::Subject;
+
+use super::site::Site;
+
+/// As a user that the account files know, with a seed.
+async fn connect(site: &Site, user: &str, seed: &str) -> JetStream {
+    let tls = Tls {
+        ca: site.file("admin/ca.pem"),
+        client: Some((site.file("admin/client.pem"), site.file("admin/client.key"))),
+    };
+    let url = format!("tls://127.0.0.1:{}", site.nats.port());
+    JetStream::connect(Options::command(url, user, seed).over(Some(tls)))
+        .await
+        .unwrap()
+}
+
+pub(super) async fn admin(site: &Site) -> Admin {
+    Admin::new(connect(site, "admin", &site.read("admin/connect.seed")).await)
+}
+
+/// Every chunk, in the exchange's order.
+pub(super) async fn chunks(site: &Site) -> Vec<Stored> {
+    let auditor = connect(site, "auditor", &site.read("auditor/connect.seed")).await;
+    let mut all: Vec<Stored> = Vec::new();
+    loop {
+        let from = From::Sequence(all.last().map_or(1, |last| last.sequence + 1));
+        let more = auditor.read(Stream::Data, from, "data.>", 500).await.unwrap();
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
+    }
+}
+
+/// Puts these messages in the place of all chunks: the stream is taken away with its files, made
+/// anew, and filled under a credential that the operator has let in as the bureau.
+pub(super) async fn replace_chunks(site: &mut Site, recipients: &[&str], messages: &[(Lane, Vec<u8>)]) {
+    let own = nkeys::KeyPair::new_user();
+    site.change("exchange/accounts/bureau.conf", |text| {
+        text.replace("#BUREAU_NEXT", "BUREAU_NEXT")
+            .replace("U...", &own.public_key())
+    });
+    site.change("exchange/server.conf", |text| {
+        text.replace("#$BUREAU_NEXT", "$BUREAU_NEXT")
+    });
+    site.nats.stop().await;
+    let stream = site.nats.store().join("jetstream/SLACKTIDE/streams/DATA");
+    fs::remove_dir_all(&stream).unwrap();
+    site.nats.restart().await;
+    site.apply(recipients).await;
+    let as_bureau = connect(site, "bureau", &own.seed().unwrap()).await;
+    let mut last: std::collections::BTreeMap<Lane, u64> = std::collections::BTreeMap::new();
+    for (lane, bytes) in messages {
+        let expected = last.get(lane).copied().unwrap_or(0);
+        let published = as_bureau
+            .publish_chunk(lane, Bytes::copy_from_slice(bytes), expected)
+            .await
+            .unwrap();
+        let Published::Done { sequence } = published else {
+            panic!("somebody else published to {lane}");
+        };
+        last.insert(lane.clone(), sequence);
+    }
+}
+
+/// The lane of a message.
+pub(super) fn lane(message: &Stored) -> Lane {
+    match message.subject.parse() {
+        Ok(Subject::Data(lane)) => lane,
+        other => panic!("{}: {other:?}", message.subject),
+    }
+}
+
+/// How many rows a table has; none while there is no such table.
+pub(super) fn claims(store: &Connection, table: &str) -> Option<i64> {
+    let count = format!("SELECT count(*) FROM \"{table}\"");
+    store.query_row(&count, [], |row| row.get(0)).ok()
+}

@@ -1,0 +1,91 @@
+//! What the exchange's operator reads, with every file and the administrator's connection: of a
+//! sealed lane who, when and how much, and of its rows nothing. A lane in clear beside it shows
+//! that these eyes see what there is to be seen.
+
+use super::eyes;
+use super::operator::{admin, claims};
+use super::site::{PATIENCE, Site};
+use harness::until;
+
+/// Two tables that differ in every value. Their times are no clock's, so that they stand nowhere by chance.
+const TABLES: &str = "CREATE TABLE sealed (id INTEGER PRIMARY KEY, at TEXT, person TEXT, amount NUMERIC(12,2), memo TEXT);
+    CREATE TABLE clear (id INTEGER PRIMARY KEY, at TEXT, person TEXT, amount NUMERIC(12,2), memo TEXT);
+    INSERT INTO sealed VALUES (7340001, '1987-05-06 07:08:09', 'Aurelia Hidden', '8765.43', 'sealed diagnosis'),
+        (7340002, '1987-05-06 07:08:10', 'Cassius Hidden', '1111.11', 'sealed therapy');
+    INSERT INTO clear VALUES (9450001, '1976-03-04 05:06:07', 'Berta Visible', '2345.67', 'open diagnosis');";
+
+const SEALED: [&str; 8] = [
+    "Aurelia Hidden",
+    "sealed diagnosis",
+    "sealed therapy",
+    "1987-05-06",
+    "7340001",
+    "7340002",
+    "8765.43",
+    // The sum.
+    "9876.54",
+];
+
+fn feed(name: &str, recipient: &str) -> String {
+    format!(
+        "[[feed]]\nname = \"{name}\"\nsql = \"SELECT id, at, person, amount, memo FROM {name}\"\n\
+         cursor = [\"at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"200ms\"\nkey = [\"id\"]\n\
+         money = [\"amount\"]\nrecipients = [\"{recipient}\"]\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_reads_no_value_of_a_sealed_row() {
+    // Without the disk's encryption: the operator has that key anyway.
+    let mut site = Site::start(&["insurer-a", "insurer-b"], |text| {
+        text.replace("include at-rest.conf", "#include at-rest.conf")
+    })
+    .await;
+    site.open("bureau/core.db").execute_batch(TABLES).unwrap();
+    let social = site.agent("bureau", "reading", |text| {
+        let (head, _) = text.split_once("[[feed]]").unwrap();
+        // Only insurer-a's chunks are sealed.
+        let head: Vec<&str> = head
+            .lines()
+            .filter(|line| !line.starts_with("insurer-b = \"X"))
+            .collect();
+        head.join("\n") + "\n" + &feed("sealed", "insurer-a") + &feed("clear", "insurer-b")
+    });
+    let poller = site.poller("reading");
+    until("the sealed rows in the store", PATIENCE, async || {
+        let stored = claims(&site.open("insurer-a/store.db"), "sealed");
+        (stored == Some(2)).then_some(())
+    })
+    .await;
+    social
+        .shows("the lane in clear", "/lanes/insurer-b.clear/number", |number| {
+            number.as_u64() >= Some(1)
+        })
+        .await;
+    poller
+        .shows(
+            "the receipt for the sealed ones",
+            "/lanes/insurer-a.sealed/receipted",
+            |to| to.as_u64() >= Some(1),
+        )
+        .await;
+
+    let messages = eyes::messages(&admin(&site).await).await;
+    social.stop().await;
+    poller.stop().await;
+    site.nats.stop().await;
+    let files = eyes::files(&site.nats.store());
+    for (place, bytes) in [("messages", &messages), ("files", &files)] {
+        // These eyes see: both lanes' names, and the position of the lane in clear.
+        for word in ["data.insurer-a.sealed", "data.insurer-b.clear", "1976-03-04"] {
+            assert!(eyes::sees(bytes, word), "{place} were not read: no {word}");
+        }
+        for word in SEALED {
+            assert!(!eyes::sees(bytes, word), "{word} stands in clear in the {place}");
+        }
+    }
+    assert!(
+        eyes::sees(&messages, "open diagnosis"),
+        "compressed rows were not unpacked"
+    );
+}

@@ -1,0 +1,284 @@
+//! A site out of `keys site`: every file as the command wrote it, but for ports, the gate and the pace.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harness::{Finished, NatsServer, Process, free_port, http_get, run, slacktide, until};
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up. Generous: machines are small and shared.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One row as text; the same on both sides only if every column is.
+const ROWS: &str =
+    "SELECT id || '|' || updated_at || '|' || person || '|' || printf('%.2f', amount) || '|' || memo
+    FROM claim WHERE NOT deleted ORDER BY id";
+
+pub(super) struct Site {
+    pub(super) nats: NatsServer,
+    folder: TempDir,
+}
+
+/// An agent: its process, its file and where it tells its status.
+pub(super) struct Agent {
+    pub(super) process: Process,
+    /// Meant from the site's folder.
+    pub(super) config: String,
+    port: u16,
+}
+
+impl Site {
+    /// Made, its exchange started with the streams applied. `server` changes `server.conf`.
+    pub(super) async fn start(recipients: &[&str], server: impl Fn(String) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut make = slacktide();
+        make.args(["keys", "site", "--out"]).arg(folder.path());
+        for recipient in recipients {
+            make.args(["--recipient", recipient]);
+        }
+        let made = run("keys site", &mut make, PATIENCE).await;
+        assert!(made.status.success(), "{}", made.stderr);
+        let exchange = folder.path().join("exchange");
+        let config = exchange.join("server.conf");
+        fs::write(&config, server(fs::read_to_string(&config).unwrap())).unwrap();
+        let env = fs::read_to_string(exchange.join("server.env")).unwrap();
+        let env: Vec<(&str, &str)> = env
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name, value.trim_matches('\'')))
+            // The harness gives the streams a place of their own.
+            .filter(|(name, _)| *name != "SLACKTIDE_STORE")
+            .collect();
+        let nats = NatsServer::with_config(&config, &env).await;
+        let site = Self { nats, folder };
+        let mut files = vec![
+            "admin/admin.toml".to_owned(),
+            "auditor/auditor.toml".to_owned(),
+            "bureau/social.toml".to_owned(),
+        ];
+        files.extend(recipients.iter().map(|name| format!("{name}/commercial.toml")));
+        for file in files {
+            site.change(&file, |text| {
+                text.replace("127.0.0.1:4222", &format!("127.0.0.1:{}", site.nats.port()))
+            });
+        }
+        site.apply(recipients).await;
+        site
+    }
+
+    /// Makes the streams and consumers, as the administrator.
+    pub(super) async fn apply(&self, recipients: &[&str]) {
+        let mut words = vec!["exchange", "apply", "--yes", "--config", "admin/admin.toml"];
+        for recipient in recipients {
+            words.extend(["--recipient", recipient]);
+        }
+        self.well(&words).await;
+    }
+
+    pub(super) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap().trim().to_owned()
+    }
+
+    /// Changes a file in one step, as an editor does.
+    pub(super) fn change(&self, name: &str, change: impl Fn(String) -> String) {
+        let (path, fresh) = (self.file(name), self.file(format!("{name}.new")));
+        fs::write(&fresh, change(fs::read_to_string(&path).unwrap())).unwrap();
+        fs::set_permissions(&fresh, fs::metadata(&path).unwrap().permissions()).unwrap();
+        fs::rename(fresh, path).unwrap();
+    }
+
+    /// Runs a command of the binary in the site's folder.
+    pub(super) async fn command(&self, arguments: &[&str]) -> Finished {
+        let mut command = slacktide();
+        command.current_dir(self.folder.path()).args(arguments);
+        run(&arguments.join(" "), &mut command, PATIENCE).await
+    }
+
+    /// The same, which must go well; what it printed.
+    pub(super) async fn well(&self, arguments: &[&str]) -> String {
+        let done = self.command(arguments).await;
+        assert!(
+            done.status.success(),
+            "{arguments:?} ended with {}:\n{}{}",
+            done.status,
+            done.stdout,
+            done.stderr
+        );
+        done.stdout
+    }
+
+    /// The same, which must fail with this code; what it said.
+    pub(super) async fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let done = self.command(arguments).await;
+        let told = done.stdout + &done.stderr;
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
+        told
+    }
+
+    /// An agent out of a party's file with a change; its own file is `PARTY/NAME.toml`.
+    pub(super) fn agent(&self, party: &str, name: &str, change: impl Fn(String) -> String) -> Agent {
+        self.agent_in(&[], party, name, change)
+    }
+
+    /// The same in this environment.
+    pub(super) fn agent_in(
+        &self,
+        env: &[(&str, &str)],
+        party: &str,
+        name: &str,
+        change: impl Fn(String) -> String,
+    ) -> Agent {
+        let (config, port) = self.configure(party, name, change);
+        let kind = if party == "bureau" { "social" } else { "commercial" };
+        let mut command = slacktide();
+        command.args([kind, "run", "--config"]).arg(self.file(&config));
+        command.envs(env.iter().copied());
+        Agent {
+            process: Process::spawn(name, &mut command),
+            config,
+            port,
+        }
+    }
+
+    /// Writes such a file: its name and its port.
+    pub(super) fn configure(
+        &self,
+        party: &str,
+        name: &str,
+        change: impl Fn(String) -> String,
+    ) -> (String, u16) {
+        let port = free_port();
+        let base = if party == "bureau" { "social" } else { "commercial" };
+        let text = self.read(&format!("{party}/{base}.toml"));
+        let (head, listen) = text.split_once("listen = \"").unwrap();
+        let (_, rest) = listen.split_once('"').unwrap();
+        let text = format!("{head}listen = \"127.0.0.1:{port}\"{rest}\n")
+            .replace(
+                "[publisher]\nidle_poll = \"500ms\"",
+                "[gate]\nmode = \"open\"\n[publisher]\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"",
+            )
+            .replace("lag = \"1s\"", "lag = \"200ms\"")
+            .replace("interval = \"1s\"", "interval = \"100ms\"");
+        let config = format!("{party}/{name}.toml");
+        fs::write(self.file(&config), change(text)).unwrap();
+        (config, port)
+    }
+
+    pub(super) fn social(&self, name: &str) -> Agent {
+        self.agent("bureau", name, |text| text)
+    }
+
+    pub(super) fn poller(&self, name: &str) -> Agent {
+        self.agent("insurer-a", name, |text| text)
+    }
+
+    pub(super) fn open(&self, database: &str) -> Connection {
+        let opened = Connection::open(self.file(database)).unwrap();
+        opened.busy_timeout(PATIENCE).unwrap();
+        opened
+    }
+
+    /// Adds so many rows to the core.
+    pub(super) fn add(&self, rows: u32) {
+        self.open("bureau/core.db")
+            .execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                 INSERT INTO claim SELECT (SELECT max(id) FROM claim) + i, strftime('%Y-%m-%d %H:%M:%f', 'now'),
+                     'person ' || hex(randomblob(8)), printf('%d.%02d', i * 7, i % 100), hex(randomblob(40)), 0 FROM n",
+                [rows],
+            )
+            .unwrap();
+    }
+
+    /// Waits until every column of every row is the same on both sides.
+    pub(super) async fn agree(&self) {
+        until("core and store to agree", PATIENCE, async || {
+            let core = rows(&self.open("bureau/core.db")).map_err(|error| error.to_string())?;
+            let store = rows(&self.open("insurer-a/store.db")).map_err(|error| error.to_string())?;
+            if core == store {
+                return Ok(());
+            }
+            Err(format!("core has {} rows, store {}", core.len(), store.len()))
+        })
+        .await;
+    }
+
+    /// The ledger has every number once, without a gap, and nothing is in quarantine.
+    pub(super) fn ledger_is_gapless(&self) {
+        let count = |sql: &str| -> i64 {
+            self.open("insurer-a/store.db")
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(
+            count("SELECT max(number) - count(*) FROM slacktide_ledger"),
+            0,
+            "numbers are missing"
+        );
+        assert_eq!(count("SELECT count(*) FROM slacktide_quarantine"), 0);
+    }
+}
+
+fn rows(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut asked = database.prepare(ROWS)?;
+    let found = asked.query_map([], |row| row.get(0))?;
+    found.collect()
+}
+
+impl Agent {
+    /// Waits until the value at a JSON pointer of its status is as wanted.
+    pub(super) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let page = format!("http://127.0.0.1:{}/status", self.port);
+        until(what, PATIENCE, async || {
+            assert!(
+                !self.process.is_over(),
+                "it ended before {what}:\n{}",
+                self.process.stderr()
+            );
+            let status = http_get(&page).await.map_err(|error| error.to_string())?.json();
+            let value = status.pointer(pointer).cloned().unwrap_or(Value::Null);
+            if wanted(&value) {
+                Ok(value)
+            } else {
+                Err(format!("{pointer} is {value} in {status:#}"))
+            }
+        })
+        .await
+    }
+
+    /// A page of its own.
+    pub(super) async fn page(&self, name: &str) -> String {
+        let answer = http_get(&format!("http://127.0.0.1:{}/{name}", self.port)).await;
+        answer.unwrap().body
+    }
+
+    /// Waits until the exchange is as it says, for this reason.
+    pub(super) async fn says_of_exchange(&self, state: &str, why: &str) {
+        self.shows(
+            &format!("the exchange to be {state}: {why}"),
+            "/exchange",
+            |exchange| {
+                exchange["state"] == state && exchange["why"].as_str().unwrap_or_default().contains(why)
+            },
+        )
+        .await;
+    }
+
+    /// Ends it as a service manager would, and sees that it ends well.
+    pub(super) async fn stop(mut self) {
+        self.process.sigterm();
+        let status = self.process.wait_exit(Duration::from_secs(30)).await;
+        assert!(
+            status.success(),
+            "ended with {status}:\n{}",
+            self.process.stderr()
+        );
+    }
+}
