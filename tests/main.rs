@@ -5,6 +5,7 @@
 //! | `binary` | the one binary, as a user starts it |
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `law` | which crate may depend on which |
+//! | `operate` | status, holds, health pages, metrics, and what ships beside them |
 //! | `path` | the main path as real processes, and what is done to it |
 //! | `quarantine` | what is kept aside, and its way out |
 //! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
@@ -23,6 +24,7 @@ mod binary;
 mod faults;
 mod law;
 mod model;
+mod operate;
 mod path;
 mod quarantine;
 mod samples;

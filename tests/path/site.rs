@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Db, NatsServer, Postgres, Process, free_port, http_get, run, slacktide, until};
+use harness::{
+    Db, NatsServer, Postgres, Process, Proxy, Response, free_port, http_get, run, slacktide, until,
+};
 use nats::topology;
 use schemas::name::RecipientName;
 use serde_json::Value;
@@ -142,6 +144,19 @@ impl Site {
         site
     }
 
+    /// Puts a proxy before the store, for pollers that are started afterwards.
+    pub(crate) async fn store_behind_a_proxy(&mut self) -> Proxy {
+        let proxy = Proxy::before(Postgres::shared().await.port()).await;
+        let grants = format!(
+            "GRANT CREATE ON DATABASE \"{}\" TO $role; GRANT CREATE, USAGE ON SCHEMA public TO $role",
+            self.store.name()
+        );
+        let writer = self.store.role("writer", &grants).await;
+        let url = self.store.url_by(proxy.port(), &writer);
+        self.links.store = Some(format!("kind = \"postgres\"\nurl = {{ value = \"{url}\" }}"));
+        proxy
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -187,6 +202,14 @@ impl Site {
         command.current_dir(self.folder.path()).args(arguments);
         let done = run("slacktide", &mut command, PATIENCE).await;
         (done.status.success(), done.stdout + &done.stderr)
+    }
+
+    /// The same with its exit code, and only what it printed to standard output.
+    pub(crate) async fn asked(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = slacktide();
+        command.current_dir(self.folder.path()).args(arguments);
+        let done = run("slacktide", &mut command, PATIENCE).await;
+        (done.status.code(), done.stdout)
     }
 
     pub(crate) fn agent(&self, name: &str, kind: &str, text: &str, port: u16) -> Agent {
@@ -309,6 +332,27 @@ impl Agent {
             .await
             .ok()
             .map(|response| response.json())
+    }
+
+    /// One of its pages, such as `/health/ready`; none while it does not answer.
+    pub(crate) async fn page(&self, path: &str) -> Option<Response> {
+        http_get(&format!("http://127.0.0.1:{}{path}", self.port))
+            .await
+            .ok()
+    }
+
+    /// Waits until a page answers with this code, and gives what it says.
+    pub(crate) async fn answers(&self, path: &str, code: u16) -> String {
+        until(
+            &format!("{path} to answer {code}"),
+            PATIENCE,
+            async || match self.page(path).await {
+                Some(page) if page.status == code => Ok(page.body),
+                Some(page) => Err(format!("{} {}", page.status, page.body)),
+                None => Err(format!("no answer; it wrote:\n{}", self.process.stderr())),
+            },
+        )
+        .await
     }
 
     /// Waits until the value at a JSON pointer is as wanted.
