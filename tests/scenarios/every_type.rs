@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::files::OPEN;
+use super::large;
 use super::site::{SOON, Site};
 use crate::types::{Case, Ends, SETUP, THERE};
 use harness::until;
@@ -21,6 +22,7 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     site.core.execute(SETUP).await;
     site.insurer.execute(THERE).await;
     ends.make(&case).await.unwrap();
+    large::make(&site, from_postgres).await;
     let (source, store) = (
         if from_postgres {
             let grant = format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", site.reader);
@@ -41,6 +43,10 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
         case.name(),
         case.cursor(),
         case.key_names()
+    );
+    let (source, feed) = (
+        format!("{source}\nstatement_timeout = \"30s\""),
+        format!("{feed}{}", large::FEED),
     );
     site.social("s1", &source, OPEN, &feed);
     site.commercial("c1", &store);
@@ -64,6 +70,11 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
         u64::try_from(refused).ok(),
         "{status:#}"
     );
+    site.until_status("s1", "all rejects to be counted", |status| {
+        of(status, "rejects") == u64::try_from(rejected).ok()
+    })
+    .await;
+    large::is_there(&site, from_postgres, to_postgres).await;
     assert!(
         rejected > 0 || from_postgres,
         "the table has what cannot be carried"

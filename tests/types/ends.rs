@@ -39,6 +39,10 @@ impl Ends {
 
     /// Compares every value that could arrive, and that the others did not.
     pub(crate) async fn equal(&self, case: &Case) -> Result<(), String> {
+        // A store makes a table for the first row that comes.
+        if case.many(Fate::Rejected) == case.rows {
+            return Ok(());
+        }
         match (self.from_postgres, self.to_postgres) {
             (true, true) => self.both_postgres(case).await,
             (true, false) => self.postgres_to_sqlite(case).await,

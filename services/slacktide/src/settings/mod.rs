@@ -14,6 +14,8 @@ pub(crate) mod database;
 pub(crate) mod exchange;
 pub(crate) mod feed;
 pub(crate) mod file;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod key;
 pub(crate) mod party;
 pub(crate) mod priority;
