@@ -405,7 +405,20 @@ impl Poller {
             .await
         {
             match result {
-                Ok(to) => self.parts.board.lane(&lane, |status| status.receipted = to),
+                Ok(to) => {
+                    // A lane whose transactions fail has its own trouble still.
+                    let is_well = !self.failures.contains_key(&lane);
+                    if is_well && let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over())
+                    {
+                        tracing::info!(%lane, met, "the lane's trouble is over");
+                    }
+                    self.parts.board.lane(&lane, |status| {
+                        status.receipted = to;
+                        if is_well {
+                            status.last_error = None;
+                        }
+                    });
+                }
                 Err(error) => {
                     if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
                         tracing::warn!(%lane, error, "the receipt waits");
