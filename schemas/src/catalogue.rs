@@ -6,7 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::envelope::Payload;
-use crate::{audit, control, lease, manifest, receipt, reply, request};
+use crate::{approval, audit, confirm, control, lease, manifest, part, progress, receipt, reply, request};
 
 fn schema_of<P: JsonSchema + Payload>() -> (&'static str, Schema) {
     (P::KIND, SchemaGenerator::default().into_root_schema_for::<P>())
@@ -22,6 +22,10 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         schema_of::<request::Request>(),
         schema_of::<request::Cancel>(),
         schema_of::<reply::Reply>(),
+        schema_of::<part::Part>(),
+        schema_of::<progress::Progress>(),
+        schema_of::<approval::Approval>(),
+        schema_of::<confirm::Confirm>(),
         schema_of::<audit::AuditEntry>(),
         schema_of::<control::Control>(),
     ]

@@ -1,9 +1,10 @@
 //! A chunk: a manifest and its rows, made and opened.
 
 use crate::body::{self, BodyError};
+use crate::column::RowSchema;
 use crate::digest::Digest;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::manifest::{Link, Manifest};
+use crate::manifest::{Link, Manifest, Totals};
 use crate::rows::{RowError, RowReader};
 use crate::seal::{SealError, SealPublicKey, SealRing, parcel};
 use crate::sign::{PublicKey, SigningKey};
@@ -231,49 +232,58 @@ impl Verified {
 
     fn check_totals(&self) -> Result<(), ChunkError> {
         let Manifest { schema, totals, .. } = &self.manifest;
-        if schema.key.is_empty() || schema.key_indices().is_none() {
+        if schema.key.is_empty() {
             return Err(ChunkError::Schema { what: "key" });
         }
-        let tombstone = schema.tombstone_index();
-        if schema.tombstone.is_some() && tombstone.is_none() {
-            return Err(ChunkError::Schema { what: "tombstone" });
-        }
-        let mut money = totals
-            .money
-            .keys()
-            .map(|name| schema.index_of(name).map(|place| (name, place, Total::default())))
-            .collect::<Option<Vec<_>>>()
-            .ok_or(ChunkError::Schema { what: "money" })?;
-        let (mut reader, mut row, mut deleted) = (self.rows(), Vec::new(), 0_u64);
-        while reader.next_into(&mut row)? {
-            for (_, place, total) in &mut money {
-                total.add(row.get(*place).copied().unwrap_or(Value::Null));
-            }
-            if tombstone
-                .and_then(|place| row.get(place))
-                .is_some_and(Value::is_tombstone)
-            {
-                deleted += 1;
-            }
-        }
-        let differ = |what: &str, said: &str, found: String| ChunkError::Totals {
-            what: what.to_owned(),
-            said: said.to_owned(),
-            found,
-        };
-        if deleted != totals.deleted {
-            return Err(differ(
-                "deleted rows",
-                &totals.deleted.to_string(),
-                deleted.to_string(),
-            ));
-        }
-        for (name, _, total) in money {
-            let said = totals.money.get(name).map_or("", String::as_str);
-            if total.to_string() != said {
-                return Err(differ(name, said, total.to_string()));
-            }
-        }
-        Ok(())
+        check_totals(schema, totals, &self.plain)
     }
+}
+
+/// Reads every row and counts again what the totals say of them.
+pub(crate) fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) -> Result<(), ChunkError> {
+    if schema.key_indices().is_none() {
+        return Err(ChunkError::Schema { what: "key" });
+    }
+    let tombstone = schema.tombstone_index();
+    if schema.tombstone.is_some() && tombstone.is_none() {
+        return Err(ChunkError::Schema { what: "tombstone" });
+    }
+    let mut money = totals
+        .money
+        .keys()
+        .map(|name| schema.index_of(name).map(|place| (name, place, Total::default())))
+        .collect::<Option<Vec<_>>>()
+        .ok_or(ChunkError::Schema { what: "money" })?;
+    let mut reader = RowReader::new(plain, schema.columns.len(), totals.rows);
+    let (mut row, mut deleted) = (Vec::new(), 0_u64);
+    while reader.next_into(&mut row)? {
+        for (_, place, total) in &mut money {
+            total.add(row.get(*place).copied().unwrap_or(Value::Null));
+        }
+        if tombstone
+            .and_then(|place| row.get(place))
+            .is_some_and(Value::is_tombstone)
+        {
+            deleted += 1;
+        }
+    }
+    let differ = |what: &str, said: &str, found: String| ChunkError::Totals {
+        what: what.to_owned(),
+        said: said.to_owned(),
+        found,
+    };
+    if deleted != totals.deleted {
+        return Err(differ(
+            "deleted rows",
+            &totals.deleted.to_string(),
+            deleted.to_string(),
+        ));
+    }
+    for (name, _, total) in money {
+        let said = totals.money.get(name).map_or("", String::as_str);
+        if total.to_string() != said {
+            return Err(differ(name, said, total.to_string()));
+        }
+    }
+    Ok(())
 }

@@ -5,7 +5,9 @@
 //! - who and where: [`name`], [`subject`]
 //! - what a row is: [`column`], [`value`], [`rows`], [`cursor`], [`total`]
 //! - one message: [`manifest`] and body make a [`chunk`]; [`envelope`] is the frame that is signed
-//! - what goes back: [`receipt`]; what is asked: [`request`], [`reply`]
+//! - what goes back: [`receipt`]
+//! - what is asked: [`request`], its [`reply`] with [`refusal`] codes and each [`part`] of the answer;
+//!   meanwhile [`progress`] and [`approval`], in the end [`confirm`]
 //! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
 //!   whom, without their name: [`person`]
 //! - what only its reader can open: [`seal`]
@@ -13,11 +15,13 @@
 //! - its limits against hostile input: [`body`]
 //! - the published JSON Schemas: [`catalogue`]
 
+pub mod approval;
 pub mod audit;
 pub mod body;
 pub mod catalogue;
 pub mod chunk;
 pub mod column;
+pub mod confirm;
 pub mod control;
 pub mod cursor;
 pub mod digest;
@@ -26,8 +30,11 @@ pub mod lease;
 pub mod load;
 pub mod manifest;
 pub mod name;
+pub mod part;
 pub mod person;
+pub mod progress;
 pub mod receipt;
+pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod rows;

@@ -105,6 +105,12 @@ name!(
     PartyName,
     "party"
 );
+name!(
+    /// A person of the bureau who may decide about requests. A name and no title: two are told
+    /// apart by it.
+    OfficerName,
+    "officer"
+);
 
 /// One feed for one recipient: what has a subject, a chain of chunks and a ledger of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

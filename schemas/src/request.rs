@@ -20,6 +20,12 @@ use crate::sign::PublicKey;
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(#[schemars(regex(pattern = r"^[0-9]{8}-[a-z0-9]{8,40}$"))] String);
 
+/// Characters of a token that is made from an idempotency key: 128 bits of a digest in hex.
+const TOKEN: usize = 32;
+
+/// Bytes of an idempotency key, at most.
+pub const MOST_IDEMPOTENCY: usize = 200;
+
 /// A text that is no request id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("request id {0:?} is not a day (yyyymmdd), '-', and 8 to 40 of a-z and 0-9")]
@@ -32,6 +38,30 @@ impl RequestId {
     /// [`BadRequestId`] when the token breaks the alphabet.
     pub fn new(day: Date, token: &str) -> Result<Self, BadRequestId> {
         format!("{}-{token}", day.strftime("%Y%m%d")).parse()
+    }
+
+    /// The id of a request with an idempotency key: the same key of the same recipient is the same
+    /// id for as long as the day is the same, so filing twice is one subject, which the exchange
+    /// takes once. Whoever may repeat a filing after midnight keeps the day with the key, or looks
+    /// with [`RequestId::on`] for the one of the day before.
+    #[must_use]
+    pub fn of_key(day: Date, recipient: &RecipientName, key: &str) -> Self {
+        let label = "slacktide.request.v1";
+        let text = [label, recipient.as_str(), key].join("\0");
+        let token = Digest::of(&[text.as_bytes()]).to_string();
+        Self(format!("{}-{}", day.strftime("%Y%m%d"), &token[..TOKEN]))
+    }
+
+    /// The same token on another day.
+    #[must_use]
+    pub fn on(&self, day: Date) -> Self {
+        Self(format!("{}-{}", day.strftime("%Y%m%d"), self.token()))
+    }
+
+    /// What follows the day.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.0.split_once('-').map_or("", |(_, token)| token)
     }
 
     /// The day in the id.
@@ -92,6 +122,10 @@ pub struct Request {
     /// When the answer is no longer wanted, judged by the exchange's clock.
     #[schemars(with = "Option<String>")]
     pub deadline: Option<Timestamp>,
+    /// The filer's own name for the request, of 1 to 200 bytes: the id is then made from it, see
+    /// [`RequestId::of_key`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<String>,
     /// Who filed it.
     pub filed_by: String,
     /// When, by the filer's clock.
@@ -99,6 +133,19 @@ pub struct Request {
     pub filed_at: Timestamp,
     /// The key that signed.
     pub key: PublicKey,
+}
+
+impl Request {
+    /// Whether the id is the one that its idempotency key makes; true without a key. An id that
+    /// does not follow from its key would let one key be filed twice.
+    #[must_use]
+    pub fn keeps_its_key(&self) -> bool {
+        let Some(key) = &self.idempotency else {
+            return true;
+        };
+        let same = |day| RequestId::of_key(day, &self.recipient, key) == self.id;
+        (1..=MOST_IDEMPOTENCY).contains(&key.len()) && self.id.day().is_some_and(same)
+    }
 }
 
 impl Payload for Request {
@@ -151,5 +198,45 @@ mod tests {
         ] {
             assert!(bad.parse::<RequestId>().is_err(), "{bad:?} passed");
         }
+    }
+
+    #[test]
+    fn a_key_makes_one_id_for_its_recipient_and_day() {
+        let (a, b): (RecipientName, RecipientName) =
+            ("insurer-a".parse().unwrap(), "insurer-b".parse().unwrap());
+        let (day, next) = (jiff::civil::date(2026, 1, 31), jiff::civil::date(2026, 2, 1));
+        let id = RequestId::of_key(day, &a, "claim 7");
+        assert_eq!(id.to_string(), "20260131-45c3f9499432fa0f2965b80bee549bd7");
+        assert_eq!(id.to_string().parse::<RequestId>(), Ok(id.clone()));
+        assert_eq!((id.day(), id.on(next).on(day)), (Some(day), id.clone()));
+        assert_eq!(id.on(next), RequestId::of_key(next, &a, "claim 7"));
+        assert_ne!(id, RequestId::of_key(day, &b, "claim 7"));
+        assert_ne!(id, RequestId::of_key(day, &a, "claim 8"));
+    }
+
+    #[test]
+    fn an_id_that_does_not_follow_from_its_key_is_found() {
+        let recipient: RecipientName = "insurer-a".parse().unwrap();
+        let day = jiff::civil::date(2026, 1, 31);
+        let mut request = Request {
+            id: RequestId::of_key(day, &recipient, "k"),
+            recipient,
+            kind: "setl.by_person".into(),
+            arguments: BTreeMap::new(),
+            purpose: "01".into(),
+            basis: "01".into(),
+            deadline: None,
+            idempotency: Some("k".into()),
+            filed_by: "clerk".into(),
+            filed_at: Timestamp::UNIX_EPOCH,
+            key: crate::sign::SigningKey::generate().public().clone(),
+        };
+        assert!(request.keeps_its_key());
+        for other in ["", "other", &"k".repeat(MOST_IDEMPOTENCY + 1)] {
+            request.idempotency = Some(other.to_owned());
+            assert!(!request.keeps_its_key(), "{other:?} passed");
+        }
+        request.idempotency = None;
+        assert!(request.keeps_its_key());
     }
 }

@@ -4,7 +4,8 @@
 //! chunk shows its operator who sends how many rows of which feed to whom, under which load, and
 //! nothing of what is in them:
 //!
-//! - [`parcel`] the body, with the sums of money and the rejects, is sealed to the recipient
+//! - [`parcel`] the body, with the sums of money and the rejects, is sealed to the recipient; so are
+//!   the parts of a reply
 //! - [`position`] the cursor, whose values may be personal data, is sealed by the publisher to
 //!   itself; recipients, receipts and auditors pass it on and compare it unopened
 //! - [`key`] the keys: X25519 in the nkey text form, `SX…`/`X…`; [`ring`] several of them, for

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use crate::name::{FeedName, Lane, OfficerName, PartyName, RecipientName, SourceName};
 use crate::request::RequestId;
 
 /// A subject of the exchange.
@@ -18,6 +18,14 @@ pub enum Subject {
     Cancel(RecipientName, RequestId),
     /// `reply.<recipient>.<id>`: its one final outcome.
     Reply(RecipientName, RequestId),
+    /// `part.<recipient>.<id>.<attempt>.<number>`: a part of its answer; both count from 1.
+    Part(RecipientName, RequestId, u32, u32),
+    /// `progress.<recipient>.<id>`: how it stands while it waits.
+    Progress(RecipientName, RequestId),
+    /// `approval.<recipient>.<id>.<officer>`: what one officer decided about it.
+    Approval(RecipientName, RequestId, OfficerName),
+    /// `confirm.<recipient>.<id>`: the recipient's word that the reply is stored.
+    Confirm(RecipientName, RequestId),
     /// `audit.<party>.<writer>`: a chain of acts per writer.
     Audit(PartyName, PartyName),
     /// `lease.<source>`: who may read that source.
@@ -34,6 +42,12 @@ impl fmt::Display for Subject {
             Self::Request(recipient, id) => write!(f, "request.{recipient}.{id}"),
             Self::Cancel(recipient, id) => write!(f, "cancel.{recipient}.{id}"),
             Self::Reply(recipient, id) => write!(f, "reply.{recipient}.{id}"),
+            Self::Part(recipient, id, attempt, number) => {
+                write!(f, "part.{recipient}.{id}.{attempt}.{number}")
+            }
+            Self::Progress(recipient, id) => write!(f, "progress.{recipient}.{id}"),
+            Self::Approval(recipient, id, officer) => write!(f, "approval.{recipient}.{id}.{officer}"),
+            Self::Confirm(recipient, id) => write!(f, "confirm.{recipient}.{id}"),
             Self::Audit(party, writer) => write!(f, "audit.{party}.{writer}"),
             Self::Lease(source) => write!(f, "lease.{source}"),
             Self::Control(party) => write!(f, "control.{party}"),
@@ -43,7 +57,9 @@ impl fmt::Display for Subject {
 
 /// A subject that is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("subject {0:?} is not one of data|receipt|request|cancel|reply|audit|lease|control with its tokens")]
+#[error(
+    "subject {0:?} is not one of data|receipt|request|cancel|reply|part|progress|approval|confirm|audit|lease|control with its tokens"
+)]
 pub struct BadSubject(pub String);
 
 impl std::str::FromStr for Subject {
@@ -66,6 +82,19 @@ impl std::str::FromStr for Subject {
             ["request", r, i] => Ok(Self::Request(recipient(r)?, id(i)?)),
             ["cancel", r, i] => Ok(Self::Cancel(recipient(r)?, id(i)?)),
             ["reply", r, i] => Ok(Self::Reply(recipient(r)?, id(i)?)),
+            ["part", r, i, a, n] => Ok(Self::Part(
+                recipient(r)?,
+                id(i)?,
+                count(a).ok_or_else(bad)?,
+                count(n).ok_or_else(bad)?,
+            )),
+            ["progress", r, i] => Ok(Self::Progress(recipient(r)?, id(i)?)),
+            ["approval", r, i, o] => Ok(Self::Approval(
+                recipient(r)?,
+                id(i)?,
+                OfficerName::new(*o).map_err(|_| bad())?,
+            )),
+            ["confirm", r, i] => Ok(Self::Confirm(recipient(r)?, id(i)?)),
             ["audit", p, w] => Ok(Self::Audit(
                 PartyName::new(*p).map_err(|_| bad())?,
                 PartyName::new(*w).map_err(|_| bad())?,
@@ -75,6 +104,12 @@ impl std::str::FromStr for Subject {
             _ => Err(bad()),
         }
     }
+}
+
+/// A number from 1 on, written in its one form: two subjects never mean the same message.
+fn count(token: &str) -> Option<u32> {
+    let number: u32 = token.parse().ok()?;
+    (number > 0 && number.to_string() == token).then_some(number)
 }
 
 #[cfg(test)]
@@ -89,6 +124,10 @@ mod tests {
             "lease.core",
             "control.bureau",
             "audit.bureau.social",
+            "part.insurer-a.20260131-abcdefgh.1.4294967295",
+            "progress.insurer-a.20260131-abcdefgh",
+            "approval.insurer-a.20260131-abcdefgh.li_na",
+            "confirm.insurer-a.20260131-abcdefgh",
         ] {
             assert_eq!(
                 text.parse::<Subject>().map(|s| s.to_string()),
@@ -107,6 +146,14 @@ mod tests {
             "",
             "other.a.b",
             "data..b",
+            "part.insurer-a.20260131-abcdefgh.1",
+            "part.insurer-a.20260131-abcdefgh.0.1",
+            "part.insurer-a.20260131-abcdefgh.01.1",
+            "part.insurer-a.20260131-abcdefgh.1.+2",
+            "part.insurer-a.20260131-abcdefgh.1.4294967296",
+            "approval.insurer-a.20260131-abcdefgh",
+            "approval.insurer-a.20260131-abcdefgh.Li Na",
+            "confirm.insurer-a.20260131-abcdefgh.1",
         ] {
             assert!(text.parse::<Subject>().is_err(), "{text:?} passed");
         }

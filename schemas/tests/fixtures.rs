@@ -11,9 +11,11 @@
 
 use std::path::{Path, PathBuf};
 
+use schemas::approval::{Approval, Decision};
 use schemas::audit::AuditEntry;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::confirm::Confirm;
 use schemas::control::{Action, AnyAction, Control, Order};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
@@ -21,9 +23,12 @@ use schemas::envelope::{Envelope, Payload};
 use schemas::lease::Lease;
 use schemas::load::{GateState, Load, LoadSample, LoadVerdict, SignalLimit};
 use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Reject, Totals};
+use schemas::part::{self, Part};
+use schemas::progress::{Progress, Waiting};
 use schemas::receipt::Receipt;
+use schemas::refusal::RefusalCode;
 use schemas::reply::{Outcome, Reply};
-use schemas::request::{Cancel, Request};
+use schemas::request::{Cancel, Request, RequestId};
 use schemas::seal::{SealKey, SealRing, position};
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::value::Value;
@@ -178,6 +183,34 @@ fn manifest(key: &PublicKey) -> Manifest {
     }
 }
 
+fn part_of(key: &PublicKey) -> Part {
+    let like = manifest(key);
+    Part {
+        id: "20260131-abcdefgh".parse().unwrap(),
+        recipient: like.recipient,
+        request: Digest::of(&[b"request"]),
+        attempt: 2,
+        number: 1,
+        schema: RowSchema {
+            name: "setl_by_person".into(),
+            ..like.schema
+        },
+        definition: Digest::of(&[b"kind"]),
+        totals: Totals {
+            withheld: 1,
+            ..like.totals
+        },
+        load: like.load,
+        rejects: like.rejects,
+        body: like.body,
+        read_from: at(),
+        read_to: at(),
+        instance: "00112233aabbccdd".into(),
+        algorithms: Algorithms::default(),
+        key: key.clone(),
+    }
+}
+
 fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
     let public = key.public().clone();
     let sealed = |payload: Result<Envelope, _>| payload.and_then(|e: Envelope| e.encode()).unwrap();
@@ -220,6 +253,7 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         purpose: "01".into(),
         basis: "01".into(),
         deadline: Some(at()),
+        idempotency: None,
         filed_by: "clerk".into(),
         filed_at: at(),
         key: public.clone(),
@@ -240,8 +274,79 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
             rows: 3,
             parts: vec![Digest::of(&[b"part"])],
         },
+        attempt: None,
+        definition: None,
+        load: None,
+        read_from: None,
+        read_to: None,
+        withheld: 0,
         instance: "00112233aabbccdd".into(),
         at: at(),
+        key: public.clone(),
+    };
+    let keyed_request = Request {
+        id: RequestId::of_key(jiff::civil::date(2026, 1, 31), &to(), "claim 7"),
+        idempotency: Some("claim 7".into()),
+        ..request.clone()
+    };
+    let full_reply = Reply {
+        attempt: Some(2),
+        definition: Some(Digest::of(&[b"kind"])),
+        load: Some(manifest(&public).load),
+        read_from: Some(at()),
+        read_to: Some(at()),
+        withheld: 1,
+        outcome: Outcome::Partial {
+            rows: 2,
+            parts: vec![Digest::of(&[b"part"])],
+            reason: "the period is longer than the kind allows".into(),
+        },
+        ..reply.clone()
+    };
+    let refused_reply = Reply {
+        outcome: Outcome::Refused {
+            code: RefusalCode::Quota,
+            reason: "50000 rows a day are used up".into(),
+            retry_at: Some(at()),
+        },
+        definition: Some(Digest::of(&[b"kind"])),
+        ..reply.clone()
+    };
+    let progress = Progress {
+        id: id(),
+        recipient: to(),
+        request: Digest::of(&[b"request"]),
+        state: Waiting::Answering {
+            attempt: 2,
+            parts: 1,
+            rows: 2,
+        },
+        since: at(),
+        taken_at: at(),
+        place: Some(1),
+        forecast: Some(at()),
+        instance: "00112233aabbccdd".into(),
+        at: at(),
+        key: public.clone(),
+    };
+    let approval = Approval {
+        id: id(),
+        recipient: to(),
+        request: Digest::of(&[b"request"]),
+        officer: "li_na".parse().unwrap(),
+        decision: Decision::Grant,
+        reason: "court order 17".into(),
+        at: at(),
+        key: public.clone(),
+    };
+    let confirm = Confirm {
+        id: id(),
+        recipient: to(),
+        reply: Digest::of(&[b"reply"]),
+        rows: 2,
+        quarantined: 1,
+        delivered_at: at(),
+        stored_at: at(),
         key: public.clone(),
     };
     let entry = AuditEntry {
@@ -310,6 +415,31 @@ fn all(key: &SigningKey) -> Vec<(&'static str, Vec<u8>)> {
         ("request", sealed(Envelope::seal(&request, Vec::new(), key))),
         ("cancel", sealed(Envelope::seal(&cancel, Vec::new(), key))),
         ("reply", sealed(Envelope::seal(&reply, Vec::new(), key))),
+        (
+            "request-keyed",
+            sealed(Envelope::seal(&keyed_request, Vec::new(), key)),
+        ),
+        (
+            "reply-partial",
+            sealed(Envelope::seal(&full_reply, Vec::new(), key)),
+        ),
+        (
+            "reply-refused",
+            sealed(Envelope::seal(&refused_reply, Vec::new(), key)),
+        ),
+        (
+            "part",
+            part::seal(part_of(&public), &plain, key, None).unwrap().bytes,
+        ),
+        (
+            "part-sealed",
+            part::seal(part_of(&public), &plain, key, Some(seal.public()))
+                .unwrap()
+                .bytes,
+        ),
+        ("progress", sealed(Envelope::seal(&progress, Vec::new(), key))),
+        ("approval", sealed(Envelope::seal(&approval, Vec::new(), key))),
+        ("confirm", sealed(Envelope::seal(&confirm, Vec::new(), key))),
         ("audit", sealed(Envelope::seal(&entry, Vec::new(), key))),
         ("control", sealed(Envelope::seal(&control, Vec::new(), key))),
     ]
@@ -341,6 +471,22 @@ fn read_chunk(bytes: &[u8]) -> Json {
     said
 }
 
+fn read_part(bytes: &[u8]) -> Json {
+    let mut said = read::<Part>(bytes);
+    let named: Part = Envelope::decode(bytes).unwrap().read().unwrap();
+    let opened = part::open(bytes, std::slice::from_ref(&named.key), &ring()).unwrap();
+    let (mut reader, mut row, mut rows) = (opened.rows(), Vec::new(), Vec::new());
+    while reader.next_into(&mut row).unwrap() {
+        rows.push(Json::String(format!("{row:?}")));
+    }
+    said["rows"] = Json::Array(rows);
+    said["subject"] = Json::String(opened.part.subject().to_string());
+    if opened.part.body.sealing.is_some() {
+        said["unsealed"] = json!({ "money": opened.part.totals.money, "rejects": opened.part.rejects });
+    }
+    said
+}
+
 fn meaning(name: &str, bytes: &[u8]) -> Json {
     match name {
         "chunk" => read_chunk(bytes),
@@ -349,6 +495,10 @@ fn meaning(name: &str, bytes: &[u8]) -> Json {
         "request" => read::<Request>(bytes),
         "cancel" => read::<Cancel>(bytes),
         "reply" => read::<Reply>(bytes),
+        "part" => read_part(bytes),
+        "progress" => read::<Progress>(bytes),
+        "approval" => read::<Approval>(bytes),
+        "confirm" => read::<Confirm>(bytes),
         "audit" => read::<AuditEntry>(bytes),
         "control" => read::<Control>(bytes),
         other => panic!("fixture {other:?} has no reader"),
@@ -387,7 +537,7 @@ fn golden_bytes_decode_for_ever() {
         );
         seen += 1;
     }
-    assert!(seen >= 10, "only {seen} fixtures were found");
+    assert!(seen >= 18, "only {seen} fixtures were found");
 }
 
 #[test]
@@ -402,6 +552,24 @@ fn no_byte_of_a_fixture_can_change_unseen() {
             if let Ok(chunk) = chunk::open_with(&altered, std::slice::from_ref(&key), &ring()) {
                 panic!("byte {place} of chunk {:?} changed unseen", chunk.link());
             }
+        }
+    }
+}
+
+#[test]
+fn no_byte_of_a_part_can_change_unseen() {
+    for name in ["part.bin", "part-sealed.bin"] {
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        let named: Part = Envelope::decode(&bytes).unwrap().read().unwrap();
+        let trusted = [named.key];
+        assert!(part::open(&bytes, &trusted, &ring()).is_ok());
+        for place in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[place] ^= 0x20;
+            assert!(
+                part::open(&altered, &trusted, &ring()).is_err(),
+                "byte {place} of {name} changed unseen"
+            );
         }
     }
 }

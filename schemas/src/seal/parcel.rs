@@ -4,8 +4,9 @@
 //! publisher's seeds later opens nothing that was published before. The box is
 //! XChaCha20-Poly1305 under the X25519 secret of that key and the recipient's (the `ChaChaBox`
 //! of NaCl's `crypto_box` family). It meets one nonce only, the first 24 bytes of the SHA-256
-//! of its place: lane, epoch, number and both public keys. So a body that is moved to another
-//! place does not open there, even for a recipient that checks no manifest.
+//! of its place: lane, epoch, number and both public keys; of a part of a reply: recipient,
+//! request and its digest, attempt, number and both public keys. So a body that is moved to
+//! another place does not open there, even for a recipient that checks no manifest.
 //!
 //! Sealed is: the length of the private part (4 bytes, big-endian), the private part (JSON:
 //! sums of money, rejects), and the compressed rows. A chunk may hold a single row, so that its
@@ -22,8 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::SealError;
 use super::key::{SealKey, SealPublicKey};
 use super::ring::SealRing;
+use crate::body::BodyForm;
 use crate::digest::Digest;
-use crate::manifest::{Manifest, Reject};
+use crate::manifest::{Manifest, Reject, Totals};
 
 /// The algorithm's name in the manifest.
 pub const ALGORITHM: &str = "x25519-xchacha20-poly1305";
@@ -58,17 +60,58 @@ struct Private {
     rejects: Vec<Reject>,
 }
 
-/// Seals a chunk's body for its place. The manifest describes the unsealed body before, and
+/// What describes a body: the manifest of a chunk, or a part of a reply.
+pub trait Carrier {
+    /// What the body belongs to, without its keys: no two places have the same bytes.
+    fn place(&self) -> Vec<u8>;
+    /// The body's form.
+    fn body(&mut self) -> &mut BodyForm;
+    /// Its control totals; the money among them is sealed with the body.
+    fn totals(&mut self) -> &mut Totals;
+    /// Rows that could not be carried; sealed with the body.
+    fn rejects(&mut self) -> &mut Vec<Reject>;
+}
+
+impl Carrier for Manifest {
+    fn place(&self) -> Vec<u8> {
+        let names = ["slacktide.body.v1", self.recipient.as_str(), self.feed.as_str()];
+        let mut place = named(&names);
+        place.extend_from_slice(&self.epoch.to_be_bytes());
+        place.extend_from_slice(&self.number.to_be_bytes());
+        place
+    }
+    fn body(&mut self) -> &mut BodyForm {
+        &mut self.body
+    }
+    fn totals(&mut self) -> &mut Totals {
+        &mut self.totals
+    }
+    fn rejects(&mut self) -> &mut Vec<Reject> {
+        &mut self.rejects
+    }
+}
+
+/// Names one after the other, each with its end.
+pub(crate) fn named(names: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(300);
+    for name in names {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Seals a body for its place. The manifest describes the unsealed body before, and
 /// the sealed one after; money and rejects have left it.
 ///
 /// # Errors
 /// [`SealError::Failed`] without randomness.
-pub fn seal(manifest: &mut Manifest, body: &[u8], to: &SealPublicKey) -> Result<Vec<u8>, SealError> {
+pub fn seal(manifest: &mut impl Carrier, body: &[u8], to: &SealPublicKey) -> Result<Vec<u8>, SealError> {
     let sender = SealKey::generate().map_err(|_| SealError::Failed("no key for the chunk could be made"))?;
     let private = Private {
-        money: std::mem::take(&mut manifest.totals.money),
-        unsummed: std::mem::take(&mut manifest.totals.unsummed),
-        rejects: std::mem::take(&mut manifest.rejects),
+        money: std::mem::take(&mut manifest.totals().money),
+        unsummed: std::mem::take(&mut manifest.totals().unsummed),
+        rejects: std::mem::take(manifest.rejects()),
     };
     let sealing = Sealing {
         algorithm: ALGORITHM.to_owned(),
@@ -83,11 +126,12 @@ pub fn seal(manifest: &mut Manifest, body: &[u8], to: &SealPublicKey) -> Result<
     plain.extend_from_slice(&private);
     plain.extend_from_slice(body);
     let sealed = ChaChaBox::new(&to.point(), &sender.secret)
-        .encrypt(&nonce(manifest, &sealing).into(), plain.as_slice())
+        .encrypt(&nonce(manifest.place(), &sealing).into(), plain.as_slice())
         .map_err(|_| SealError::Failed("it is too large"))?;
-    manifest.body.digest = Digest::of(&[&sealed]);
-    manifest.body.bytes = sealed.len() as u64;
-    manifest.body.sealing = Some(sealing);
+    let form = manifest.body();
+    form.digest = Digest::of(&[&sealed]);
+    form.bytes = sealed.len() as u64;
+    form.sealing = Some(sealing);
     Ok(sealed)
 }
 
@@ -96,8 +140,8 @@ pub fn seal(manifest: &mut Manifest, body: &[u8], to: &SealPublicKey) -> Result<
 ///
 /// # Errors
 /// [`SealError`], each with what differs; the manifest is then as it was.
-pub fn open(manifest: &mut Manifest, body: &[u8], ring: &SealRing) -> Result<Vec<u8>, SealError> {
-    let Some(sealing) = &manifest.body.sealing else {
+pub fn open(manifest: &mut impl Carrier, body: &[u8], ring: &SealRing) -> Result<Vec<u8>, SealError> {
+    let Some(sealing) = manifest.body().sealing.clone() else {
         return Ok(body.to_vec());
     };
     if sealing.algorithm != ALGORITHM {
@@ -111,7 +155,7 @@ pub fn open(manifest: &mut Manifest, body: &[u8], ring: &SealRing) -> Result<Vec
         });
     };
     let mut plain = ChaChaBox::new(&sealing.sender_key.point(), &key.secret)
-        .decrypt(&nonce(manifest, sealing).into(), body)
+        .decrypt(&nonce(manifest.place(), &sealing).into(), body)
         .map_err(|_| SealError::Broken { to })?;
     let (private, length) = private(&plain).ok_or(SealError::Malformed("its private part"))?;
     if private.rejects.len() as u64 != sealing.rejects {
@@ -120,9 +164,9 @@ pub fn open(manifest: &mut Manifest, body: &[u8], ring: &SealRing) -> Result<Vec
         ));
     }
     plain.drain(..length);
-    manifest.totals.money = private.money;
-    manifest.totals.unsummed = private.unsummed;
-    manifest.rejects = private.rejects;
+    manifest.totals().money = private.money;
+    manifest.totals().unsummed = private.unsummed;
+    *manifest.rejects() = private.rejects;
     Ok(plain)
 }
 
@@ -133,19 +177,8 @@ fn private(plain: &[u8]) -> Option<(Private, usize)> {
     Some((private, 4 + length))
 }
 
-/// What a body belongs to.
-fn nonce(manifest: &Manifest, sealing: &Sealing) -> [u8; 24] {
-    let mut place = Vec::with_capacity(200);
-    for part in [
-        "slacktide.body.v1",
-        manifest.recipient.as_str(),
-        manifest.feed.as_str(),
-    ] {
-        place.extend_from_slice(part.as_bytes());
-        place.push(0);
-    }
-    place.extend_from_slice(&manifest.epoch.to_be_bytes());
-    place.extend_from_slice(&manifest.number.to_be_bytes());
+/// What a body belongs to, and between which keys.
+fn nonce(mut place: Vec<u8>, sealing: &Sealing) -> [u8; 24] {
     place.extend_from_slice(sealing.sender_key.raw());
     place.extend_from_slice(sealing.recipient_key.raw());
     first(Digest::of(&[&place]))
