@@ -5,6 +5,7 @@ use std::path::Path;
 use ::exchange::Exchange;
 use nats::JetStream;
 
+use super::certificates;
 use super::finding::Findings;
 use crate::failure::Failure;
 use crate::settings::exchange::ExchangeTable;
@@ -24,6 +25,9 @@ pub(crate) async fn examine(
         }
     };
     findings.ok("connection key", format!("{} can be read", table.seed));
+    if let Some(tls) = &table.tls {
+        certificates::examine(tls, folder, jiff::Timestamp::now(), findings);
+    }
     if offline {
         return None;
     }

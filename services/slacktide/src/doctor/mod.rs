@@ -1,11 +1,12 @@
 //! What is wrong, before anything is touched: a list of findings with remedies.
 //!
 //! - [`finding`] one finding, and the list
-//! - [`exchange`] the connection of any file
+//! - [`exchange`] the connection of any file; [`certificates`] whose they are, and until when
 //! - [`priority`] whether the kernel helps
 //! - [`social`] the source, its privileges, the gate's signals
 //! - [`commercial`] the store
 
+mod certificates;
 mod commercial;
 mod exchange;
 mod finding;
