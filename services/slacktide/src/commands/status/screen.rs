@@ -72,21 +72,22 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
         let what = format!(
             "{} {} by {}: {} ({until})",
             order.action.kind(),
-            order.scope,
+            // A hold's scope is its own id.
+            order.scope.strip_prefix("hold.").unwrap_or(&order.scope),
             order.actor,
             order.reason
         );
         wrapped(&mut lines, "order     ", &what, width);
     }
     lines.push(String::new());
-    let names = judged.iter().map(|lane| lane.lane.chars().count());
-    let widest = names.max().unwrap_or(0).clamp(10, WIDEST);
-    let head = ["LANE", "STATE", "PUBLISHED", "SIGNED FOR", "WAITING", "ASIDE"];
-    lines.push(cells(widest, head));
     if judged.is_empty() {
         lines.push("no lanes are known; an insurer may name one with --feed".to_owned());
         return lines;
     }
+    let names = judged.iter().map(|lane| lane.lane.chars().count());
+    let widest = names.max().unwrap_or(0).clamp(10, WIDEST);
+    let head = ["LANE", "STATE", "PUBLISHED", "SIGNED FOR", "WAITING", "ASIDE"];
+    lines.push(cells(widest, head));
     for (lane, judged) in facts.lanes.iter().zip(judged) {
         row(&mut lines, facts, lane, judged, widest, is_coloured);
         if !judged.why.is_empty() {
