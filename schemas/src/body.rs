@@ -74,7 +74,7 @@ const LEVEL: i32 = 1;
 /// Compresses packed rows.
 ///
 /// # Errors
-/// [`BodyError::Size`] over [`MOST_PLAIN`]; [`BodyError::Compression`] when out of memory.
+/// [`BodyError::Size`] over [`MOST_PLAIN`]; [`BodyError::Compression`] when the compressor refuses.
 pub fn close(plain: &[u8]) -> Result<(BodyForm, Vec<u8>), BodyError> {
     if plain.len() > MOST_PLAIN {
         return Err(BodyError::Size {
@@ -82,7 +82,10 @@ pub fn close(plain: &[u8]) -> Result<(BodyForm, Vec<u8>), BodyError> {
             what: "more than a message may hold",
         });
     }
-    let bytes = zstd::bulk::compress(plain, LEVEL).map_err(|e| BodyError::Compression(e.to_string()))?;
+    let bytes = zstd::bulk::compress(plain, LEVEL).map_err(|error| {
+        end_without_memory(&error, plain.len());
+        BodyError::Compression(error.to_string())
+    })?;
     let form = BodyForm {
         digest: Digest::of(&[&bytes]),
         bytes: bytes.len() as u64,
@@ -133,8 +136,10 @@ pub fn unpack(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
     let plain = match form.compression.as_str() {
         "none" => bytes.to_vec(),
         // The capacity is the declared size: a bomb fails here without being unpacked.
-        "zstd" => zstd::bulk::decompress(bytes, declared)
-            .map_err(|_| size("but its compressed bytes are broken or unpack to more"))?,
+        "zstd" => zstd::bulk::decompress(bytes, declared).map_err(|error| {
+            end_without_memory(&error, declared);
+            size("but its compressed bytes are broken or unpack to more")
+        })?,
         other => {
             return Err(BodyError::Unknown {
                 what: "compression",
@@ -149,9 +154,34 @@ pub fn unpack(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
     }
 }
 
+/// Ends the process as every other allocation does that fails: a whole message must not be taken for a broken one, and
+/// set aside, because this machine has no memory.
+fn end_without_memory(error: &std::io::Error, wanted: usize) {
+    if is_without_memory(error) {
+        let layout = std::alloc::Layout::array::<u8>(wanted).unwrap_or(std::alloc::Layout::new::<u8>());
+        std::alloc::handle_alloc_error(layout);
+    }
+}
+
+/// zstd's own words, exactly: a frame that asks for too large a window is another matter, and the sender's.
+fn is_without_memory(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::OutOfMemory
+        || error.to_string() == "Allocation error : not enough memory"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_frame_that_asks_for_too_much() {
+        let said = |text: &str| std::io::Error::other(text.to_owned());
+        assert!(is_without_memory(&said("Allocation error : not enough memory")));
+        assert!(!is_without_memory(&said(
+            "Frame requires too much memory for decoding"
+        )));
+        assert!(!is_without_memory(&said("Destination buffer is too small")));
+    }
 
     fn open(form: &BodyForm, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
         check(form, bytes)?;
