@@ -10,15 +10,17 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
+use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, Connection, NoTls, Row, Socket, Statement};
 use tracing::debug;
 
 use super::config::PostgresConfig;
-use super::failure;
+use super::{failure, hosts};
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 
+/// What one server has for it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How much longer than the server's own bound a statement is waited for. The server ends it in time where it hears
@@ -29,7 +31,8 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) config: PostgresConfig,
-    wire: Config,
+    /// Each server that the URL names.
+    wires: Vec<Config>,
     here: bool,
     pub(super) counter: Arc<DriverCounter>,
     live: Mutex<Slot>,
@@ -84,7 +87,7 @@ impl Session {
         let here = wire.get_hosts().iter().all(is_here);
         Ok(Self {
             config,
-            wire,
+            wires: hosts::each(&wire),
             here,
             counter,
             live: Mutex::default(),
@@ -138,16 +141,30 @@ impl Session {
     }
 
     async fn connect(&self, generation: u64) -> Result<Live> {
-        let ready = timeout(CONNECT_WITHIN * 2, self.connected(generation));
+        let servers = u32::try_from(self.wires.len()).unwrap_or(u32::MAX);
+        let within = CONNECT_WITHIN.saturating_mul(servers.saturating_add(1));
+        let ready = timeout(within, self.connected(generation));
         ready.await.map_err(|_| unanswered())?
     }
 
     async fn connected(&self, generation: u64) -> Result<Live> {
-        let connecting = self.wire.connect(NoTls);
-        let (client, connection) = timeout(CONNECT_WITHIN * 2, connecting)
-            .await
-            .map_err(|_| unanswered())?
-            .map_err(|error| failure::of(&error, None))?;
+        let mut last = unanswered();
+        for wire in &self.wires {
+            match timeout(CONNECT_WITHIN, wire.connect(NoTls)).await {
+                Ok(Ok((client, connection))) => return self.prepared(client, connection, generation).await,
+                Ok(Err(error)) => last = failure::of(&error, None),
+                Err(_) => last = unanswered(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn prepared(
+        &self,
+        client: Client,
+        connection: Connection<Socket, NoTlsStream>,
+        generation: u64,
+    ) -> Result<Live> {
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 debug!(error = %failure::of(&error, None), "the connection to the source ended");

@@ -8,14 +8,17 @@ use std::time::Duration;
 use schemas::name::Lane;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::time::timeout;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 
-use super::failure;
+use super::{failure, hosts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::shape::Shape;
 
 /// Lanes are stored side by side, but a receiver has few cores for us.
 const MOST: usize = 4;
+/// What one server has for it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Texts and times are written in fixed forms. A poller that is suspended within a transaction
@@ -77,7 +80,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Connections that are not in use.
 pub(super) struct Pool {
-    wire: Config,
+    /// Each server that the URL names.
+    wires: Vec<Config>,
     pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
@@ -105,7 +109,7 @@ impl Pool {
             .keepalives_interval(CONNECT_WITHIN)
             .keepalives_retries(3);
         Ok(Self {
-            wire,
+            wires: hosts::each(&wire),
             statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
             free: Semaphore::new(MOST),
@@ -125,9 +129,7 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let session = match idle.filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => tokio::time::timeout(CONNECT_WITHIN * 2, self.connect())
-                .await
-                .map_err(|_| unanswered())??,
+            None => self.connect().await?,
         };
         Ok(Taken {
             _watchdog: Watchdog::over(&session, self.statement_timeout * 3 + CONNECT_WITHIN),
@@ -154,8 +156,21 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Session> {
-        let connecting = self.wire.connect(NoTls);
-        let (client, connection) = connecting.await.map_err(|error| failure::of(&error))?;
+        let mut last = unanswered();
+        for wire in &self.wires {
+            match timeout(CONNECT_WITHIN, wire.connect(NoTls)).await {
+                Ok(Ok((client, connection))) => {
+                    let ready = timeout(CONNECT_WITHIN, self.prepared(client, connection));
+                    return ready.await.map_err(|_| unanswered())?;
+                }
+                Ok(Err(error)) => last = failure::of(&error),
+                Err(_) => last = unanswered(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn prepared(&self, client: Client, connection: Connection<Socket, NoTlsStream>) -> Result<Session> {
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %failure::of(&error), "the connection to the store ended");
@@ -168,8 +183,8 @@ impl Pool {
             made: 0,
         };
         session.run(SETTINGS).await?;
-        let timeout = self.statement_timeout.as_millis();
-        session.run(&format!("SET statement_timeout = {timeout}")).await?;
+        let longest = self.statement_timeout.as_millis();
+        session.run(&format!("SET statement_timeout = {longest}")).await?;
         Ok(session)
     }
 }
