@@ -8,7 +8,7 @@ use super::log::Listening;
 use super::scene::{LANE, OPEN, Scene, rounds, says};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_in_every_place_shows_is_said_once_and_loses_nothing() {
+async fn a_cut_before_core_and_store_shows_is_said_once_and_loses_nothing() {
     let mut scene = Scene::start(5_000, OPEN).await;
     let (social, poller) = scene.agents().await;
 
@@ -26,7 +26,7 @@ async fn a_cut_in_every_place_shows_is_said_once_and_loses_nothing() {
     social
         .shows("why", "/feeds/claim/last_error", says("cannot be reached"))
         .await;
-    rounds(&poller, 15).await;
+    rounds(&poller, 8).await;
     listening.said_at_most(1, &social);
     scene.to_core.heal();
     scene.goes_on().await;
@@ -35,6 +35,36 @@ async fn a_cut_in_every_place_shows_is_said_once_and_loses_nothing() {
             error.is_null()
         })
         .await;
+
+    // Between insurer and store.
+    let listening = Listening::to(&poller);
+    scene.to_store.cut();
+    scene.work().await;
+    poller
+        .shows(
+            "the store to be away",
+            "/last_error",
+            says("the store cannot be reached"),
+        )
+        .await;
+    rounds(&poller, 3).await;
+    listening.said_at_most(1, &poller);
+    scene.to_store.heal();
+    scene.goes_on().await;
+    poller
+        .shows("no error any more", &format!("{LANE}/last_error"), |error| {
+            error.is_null()
+        })
+        .await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_before_the_exchange_shows_is_said_once_and_loses_nothing() {
+    let mut scene = Scene::start(5_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
 
     // Between bureau and exchange: without it there is no lease, and without a lease nothing is read.
     let listening = Listening::to(&social);
@@ -48,7 +78,7 @@ async fn a_cut_in_every_place_shows_is_said_once_and_loses_nothing() {
     social
         .shows("the lease to be gone", "/lease/held", |held| held == false)
         .await;
-    rounds(&poller, 15).await;
+    rounds(&poller, 8).await;
     listening.said_at_most(1, &social);
     scene.bureau.heal();
     scene.goes_on().await;
@@ -76,27 +106,6 @@ async fn a_cut_in_every_place_shows_is_said_once_and_loses_nothing() {
     scene.goes_on().await;
     poller
         .shows("no error any more", "/last_error", |error| error.is_null())
-        .await;
-
-    // Between insurer and store.
-    let listening = Listening::to(&poller);
-    scene.to_store.cut();
-    scene.work().await;
-    poller
-        .shows(
-            "the store to be away",
-            "/last_error",
-            says("the store cannot be reached"),
-        )
-        .await;
-    rounds(&poller, 3).await;
-    listening.said_at_most(1, &poller);
-    scene.to_store.heal();
-    scene.goes_on().await;
-    poller
-        .shows("no error any more", &format!("{LANE}/last_error"), |error| {
-            error.is_null()
-        })
         .await;
 
     // Slow everywhere: late, and nothing else.

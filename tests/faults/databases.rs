@@ -1,5 +1,7 @@
 //! Core and store that crash, fail over, become read-only, or let nobody in.
 
+use harness::{Proxy, free_port};
+
 use super::log::Listening;
 use super::scene::{LANE, OPEN, Scene, rounds, says};
 
@@ -103,6 +105,57 @@ async fn a_core_that_lets_nobody_in_is_asked_again_and_again() {
         .core
         .execute(&format!("ALTER ROLE {reader} LOGIN"))
         .await;
+    scene.goes_on().await;
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// A URL may name two servers; the one that takes writes is used, whichever it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hosts_in_a_url_the_one_that_serves_is_used() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    // Nobody listens behind the second ones yet.
+    let (second_core, second_store) = (Proxy::before(free_port()).await, Proxy::before(free_port()).await);
+    let both = |url: Option<String>, first: &Proxy, second: &Proxy| {
+        let (one, two) = (first.port(), second.port());
+        url.map(|url| {
+            let named = url.replace(&format!(":{one}/"), &format!(":{one},127.0.0.1:{two}/"));
+            assert_ne!(named, url);
+            named
+        })
+    };
+    scene.site.links.source = both(scene.site.links.source, &scene.to_core, &second_core);
+    scene.site.links.store = both(scene.site.links.store, &scene.to_store, &second_store).map(|store| {
+        store.replace(
+            "\" }\nstatement",
+            "?target_session_attrs=read-write\" }\nstatement",
+        )
+    });
+    let (social, poller) = scene.agents().await;
+
+    // The store's first server becomes a standby, and the second one serves.
+    let (name, writer) = (scene.site.store.name().to_owned(), scene.writer.clone());
+    let standby = format!("ALTER ROLE {writer} SET default_transaction_read_only = on");
+    scene.site.store.execute(&standby).await;
+    scene.log_out(&writer).await;
+    scene.work().await;
+    scene.store.stop().await;
+    let store = scene.store.successor().await;
+    scene.store.restart().await;
+    scene.site.store = store.named(&name);
+    let primary = format!("ALTER ROLE {writer} RESET default_transaction_read_only");
+    scene.site.store.execute(&primary).await;
+    second_store.turn_to(store.port());
+    scene.goes_on().await;
+
+    // The core's first server hangs: it takes connections and says nothing, and must not keep the agent from the other.
+    scene.work().await;
+    scene.core.stop().await;
+    scene.to_core.swallow();
+    let core = scene.core.successor().await;
+    scene.site.core = core.named(scene.site.core.name());
+    second_core.turn_to(core.port());
     scene.goes_on().await;
     scene.is_whole().await;
     social.stop().await;

@@ -26,7 +26,16 @@ async fn half_open_databases_are_given_up_and_connected_anew() {
     scene.goes_on().await;
     bureau_said.said_at_most(2, &social);
     insurer_said.said_at_most(2, &poller);
-    // In the middle of transactions, too: the store holds what they hold until it gives them up itself.
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// The store holds what a transaction holds until it gives it up itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_at_the_store_whose_connections_carry_nothing_any_more_are_given_up() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (social, poller) = scene.agents().await;
     scene.work().await;
     scene.to_store.swallow();
     scene.to_store.heal();

@@ -7,6 +7,7 @@
 //! - `databases` core and store that crash, fail over, become read-only, shut their doors
 //! - `rights` privileges, permissions and keys taken away while everything runs
 //! - `disks` full and slow, at the store and at the exchange
+//! - `page` docs/faults.md names each of them
 //! - `process` file descriptors, memory, the wall clock, SIGTERM at any time
 
 mod cut;
@@ -14,6 +15,7 @@ mod databases;
 mod disks;
 mod half_open;
 mod log;
+mod page;
 mod process;
 mod rights;
 mod scene;

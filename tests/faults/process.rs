@@ -61,27 +61,33 @@ async fn out_of_memory_an_agent_ends_and_its_successor_goes_on() {
     let site = Site::start("memory", 2_000, OPEN).await;
     let (mut social, mut poller) = (site.social("social"), site.poller("poller"));
     site.agree().await;
-    for (agent, round) in [(&mut social, 1), (&mut poller, 2)] {
-        // What it has it keeps; more it does not get.
-        agent.process.limit(Limit::Memory, 4096);
-        site.core
-            .execute(&format!(
-                "INSERT INTO claim (id, name, memo) SELECT {round} * 1000000 + g, 'large', repeat(md5(g::text), 12000)
-                 FROM generate_series(1, 40) g"
-            ))
-            .await;
-        let ended = until("it to end for want of memory", PATIENCE, async || {
-            agent.process.ended()
-        })
-        .await;
-        assert!(!ended.success(), "{ended}:\n{}", agent.process.stderr());
-    }
-    let (social, poller) = (site.social("social"), site.poller("poller"));
+    runs_out_of_memory(&site, &mut social, 1).await;
+    // What the bureau's agent could not send is the insurer's to choke on; it must not grow before.
+    poller.process.limit(Limit::Memory, 4096);
+    let social = site.social("social");
+    runs_out_of_memory(&site, &mut poller, 2).await;
+    let poller = site.poller("poller");
     site.agree().await;
     site.evidence_holds().await;
     site.ledger_is_gapless().await;
     social.stop().await;
     poller.stop().await;
+}
+
+/// What it has it keeps; more it does not get, and large rows come.
+async fn runs_out_of_memory(site: &Site, agent: &mut Agent, round: u32) {
+    agent.process.limit(Limit::Memory, 4096);
+    site.core
+        .execute(&format!(
+            "INSERT INTO claim (id, name, memo) SELECT {round} * 1000000 + g, 'large', repeat(md5(g::text), 12000)
+             FROM generate_series(1, 40) g"
+        ))
+        .await;
+    let ended = until("it to end for want of memory", PATIENCE, async || {
+        agent.process.ended().ok_or_else(|| agent.process.stderr())
+    })
+    .await;
+    assert!(!ended.success(), "{ended}:\n{}", agent.process.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,7 @@ async fn privileges_at_the_databases_are_missed_by_name_and_found_again() {
             status["feeds"]["claim"]["last_error"].to_string().contains(word),
             "{status}"
         );
-        rounds(&poller, 30).await;
+        rounds(&poller, 15).await;
         listening.said_at_most(2, &social);
         scene
             .site
@@ -60,7 +60,7 @@ async fn privileges_at_the_databases_are_missed_by_name_and_found_again() {
             says("SQLSTATE 42501"),
         )
         .await;
-    rounds(&poller, 30).await;
+    rounds(&poller, 15).await;
     listening.said_at_most(2, &poller);
     scene
         .site
@@ -89,7 +89,7 @@ async fn permissions_and_keys_at_the_exchange_are_missed_by_name_and_found_again
             says("permission denied on data.insurer-a.claim"),
         )
         .await;
-    rounds(&poller, 40).await;
+    rounds(&poller, 15).await;
     listening.said_at_most(2, &social);
     restore(&scene, "bureau", &account).await;
     scene.goes_on().await;

@@ -5,7 +5,7 @@
 use super::files::OPEN;
 use super::site::{SOON, Site};
 use harness::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Rows of each table.
@@ -86,7 +86,11 @@ fn quoted(name: &str) -> String {
 }
 
 fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| quoted(name))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn created(table: &Table, postgres: bool) -> String {
@@ -96,7 +100,10 @@ fn created(table: &Table, postgres: bool) -> String {
         .map(|(name, here, there)| format!("{} {}", quoted(name), if postgres { here } else { there }))
         .collect();
     let (name, key) = (quoted(table.name), listed(table.key));
-    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key}));\n", columns.join(", "))
+    format!(
+        "CREATE TABLE {name} ({}, PRIMARY KEY ({key}));\n",
+        columns.join(", ")
+    )
 }
 
 fn filled(table: &Table, rows: std::ops::Range<i64>) -> String {
@@ -111,7 +118,13 @@ fn filled(table: &Table, rows: std::ops::Range<i64>) -> String {
                 Some(text) => format!("'{}'", text.replace('\'', "''")),
             })
             .collect();
-        writeln!(text, "INSERT INTO {} VALUES ({});", quoted(table.name), values.join(", ")).unwrap();
+        writeln!(
+            text,
+            "INSERT INTO {} VALUES ({});",
+            quoted(table.name),
+            values.join(", ")
+        )
+        .unwrap();
     }
     text
 }
@@ -122,7 +135,10 @@ fn feeds(postgres: bool) -> String {
         let mut feed = toml::Table::new();
         let words = |names: &[&str]| names.iter().copied().map(toml::Value::from).collect::<Vec<_>>();
         feed.insert("name".into(), table.feed.into());
-        feed.insert("sql".into(), format!("SELECT * FROM {}", quoted(table.name)).into());
+        feed.insert(
+            "sql".into(),
+            format!("SELECT * FROM {}", quoted(table.name)).into(),
+        );
         feed.insert("cursor".into(), words(table.cursor).into());
         feed.insert("key".into(), words(table.key).into());
         feed.insert("cursor_set_by".into(), "application".into());
@@ -189,31 +205,40 @@ async fn holds(site: &Site, postgres: bool, rows: i64) {
                 return Ok(());
             }
             let odd = there.iter().find(|row| !wanted.contains(row));
-            Err(format!("{} rows; not as in the core: {odd:?}; {:?}", there.len(), site.status("c1").await))
+            Err(format!(
+                "{} rows; not as in the core: {odd:?}; {:?}",
+                there.len(),
+                site.status("c1").await
+            ))
         })
         .await;
     }
 }
 
-/// `status --json` of either side: every lane is even, and exit code 0.
-async fn is_even(site: &Site) {
+/// `status --json` of either side: every lane is even, with so many rows signed for, and exit code 0.
+async fn is_even(site: &Site, rows: i64) {
     for config in ["s1.toml", "c1.toml"] {
-        until(&format!("{config} to say that both sides are even"), SOON, async || {
-            let told = site.command(&["status", "--json", "--config", config]).await;
-            let screen: Value = serde_json::from_str(&told.stdout).map_err(|error| error.to_string())?;
-            let lanes = screen["lanes"].as_array().cloned().unwrap_or_default();
-            let even = |lane: &Value| {
-                lane["state"] == "caught_up"
-                    && lane["lag_chunks"] == 0
-                    && lane["chunk"]["number"] == lane["receipt"]["to"]
-                    && lane["receipt"]["quarantined"] == 0
-            };
-            if lanes.len() == TABLES.len() && lanes.iter().all(even) && told.status.code() == Some(0) {
-                Ok(())
-            } else {
-                Err(format!("{:?} {screen:#}", told.status))
-            }
-        })
+        until(
+            &format!("{config} to say that both sides are even"),
+            SOON,
+            async || {
+                let told = site.command(&["status", "--json", "--config", config]).await;
+                let screen: Value = serde_json::from_str(&told.stdout).map_err(|error| error.to_string())?;
+                let lanes = screen["lanes"].as_array().cloned().unwrap_or_default();
+                let even = |lane: &Value| {
+                    lane["state"] == "caught_up"
+                        && lane["lag_chunks"] == 0
+                        && lane["chunk"]["number"] == lane["receipt"]["to"]
+                        && lane["receipt"]["rows"] == rows
+                        && lane["receipt"]["quarantined"] == json!([])
+                };
+                if lanes.len() == TABLES.len() && lanes.iter().all(even) && told.status.code() == Some(0) {
+                    Ok(())
+                } else {
+                    Err(format!("{:?} {screen:#}", told.status))
+                }
+            },
+        )
         .await;
     }
 }
@@ -234,7 +259,10 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
         .iter()
         .map(|table| created(table, from_postgres) + &filled(table, 0..ROWS))
         .collect();
-    let later: String = TABLES.iter().map(|table| filled(table, ROWS..ROWS + 10)).collect();
+    let later: String = TABLES
+        .iter()
+        .map(|table| filled(table, ROWS..ROWS + 10))
+        .collect();
     change(&site, from_postgres, &first).await;
     let source = if from_postgres {
         let grant = format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", site.reader);
@@ -253,10 +281,10 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     site.start_agent("s1", "social");
     site.start_agent("c1", "commercial");
     holds(&site, to_postgres, ROWS).await;
-    is_even(&site).await;
+    is_even(&site, ROWS).await;
     change(&site, from_postgres, &later).await;
     holds(&site, to_postgres, ROWS + 10).await;
-    is_even(&site).await;
+    is_even(&site, ROWS + 10).await;
     site.chain_holds(1).await;
 }
 
