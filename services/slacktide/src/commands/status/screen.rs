@@ -39,7 +39,7 @@ pub(super) fn json(facts: &Facts, judged: &[Judged]) -> Value {
 }
 
 /// How wide the names of lanes may be before they get a line of their own.
-const WIDEST: usize = 24;
+const WIDEST: usize = 22;
 
 /// What the columns mean; a number alone tells nobody anything.
 const LEGEND: &str = "PUBLISHED and SIGNED FOR name a chunk as epoch.number, with its age; WAITING counts chunks that the \
