@@ -18,7 +18,7 @@ use schemas::name::{Lane, RecipientName};
 use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
-use store::{Arrival, Store};
+use store::{Arrival, LaneReport, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +97,8 @@ pub struct Poller {
     troubles: u32,
     said: Said,
     said_of: BTreeMap<Lane, Said>,
+    /// What was logged of lanes that wait for an operator.
+    held_up: BTreeMap<Lane, String>,
 }
 
 /// How long to wait beyond the next tick after rounds that met trouble.
@@ -121,6 +123,7 @@ impl Poller {
             troubles: 0,
             said: Said::default(),
             said_of: BTreeMap::new(),
+            held_up: BTreeMap::new(),
         }
     }
 
@@ -384,6 +387,7 @@ impl Poller {
             Err(error) => return self.trouble(&error.to_string()),
         };
         for report in &reports {
+            self.say_held_up(report);
             self.parts.board.lane(&report.lane, |status| {
                 (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
                 // What is stopped waits for its operator, and not for a chunk.
@@ -426,6 +430,23 @@ impl Poller {
                     self.parts
                         .board
                         .lane(&lane, |status| status.last_error = Some(error));
+                }
+            }
+        }
+    }
+
+    /// Says once that a lane waits for an operator, and once that it does not any more.
+    fn say_held_up(&mut self, report: &LaneReport) {
+        let lane = &report.lane;
+        match report.held_up() {
+            Some(why) if self.held_up.get(lane).is_none_or(|said| said != why) => {
+                tracing::error!(%lane, why, "the lane waits for an operator");
+                self.held_up.insert(lane.clone(), why.to_owned());
+            }
+            Some(_) => {}
+            None => {
+                if self.held_up.remove(lane).is_some() {
+                    tracing::info!(%lane, "the lane goes on");
                 }
             }
         }
