@@ -6,13 +6,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{From, Sequence, Stream};
 use exchange::{Delivery, Exchange, Filed, Published, Result, Settlement, Stored};
-use schemas::name::{Lane, PartyName, RecipientName, SourceName};
+use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 use schemas::subject::Subject;
 use tokio::time::{Instant, timeout};
 
 use crate::connect::JetStream;
-use crate::streams::{AUDIT, CANCELS, CONTROL, DATA, LEASES, RECEIPTS, REPLIES, REQUESTS, name};
+use crate::streams::{
+    APPROVALS, AUDIT, CANCELS, CONFIRMS, CONTROL, DATA, LEASES, PARTS, PROGRESS, RECEIPTS, REPLIES, REQUESTS,
+    name,
+};
 
 /// How long leaving may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -93,6 +96,71 @@ impl Exchange for JetStream {
 
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
         self.wire.pull(REPLIES, recipient.as_str(), max).await
+    }
+
+    async fn publish_part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+        bytes: Bytes,
+    ) -> Result<Filed> {
+        let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
+        self.wire.publish_once(PARTS, &subject, bytes).await
+    }
+
+    async fn part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+    ) -> Result<Option<Stored>> {
+        let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
+        self.wire.last(PARTS, &subject.to_string()).await
+    }
+
+    async fn write_progress(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        bytes: Bytes,
+    ) -> Result<Sequence> {
+        let subject = Subject::Progress(recipient.clone(), id.clone());
+        self.wire.publish_over(PROGRESS, &subject, bytes).await
+    }
+
+    async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        let subject = Subject::Progress(recipient.clone(), id.clone());
+        self.wire.last(PROGRESS, &subject.to_string()).await
+    }
+
+    async fn approve(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        officer: &OfficerName,
+        bytes: Bytes,
+    ) -> Result<Filed> {
+        let subject = Subject::Approval(recipient.clone(), id.clone(), officer.clone());
+        self.wire.publish_once(APPROVALS, &subject, bytes).await
+    }
+
+    async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>> {
+        self.wire
+            .all(APPROVALS, &format!("approval.{recipient}.{id}.*"))
+            .await
+    }
+
+    async fn confirm(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        let subject = Subject::Confirm(recipient.clone(), id.clone());
+        self.wire.publish_once(CONFIRMS, &subject, bytes).await
+    }
+
+    async fn confirmation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        let subject = Subject::Confirm(recipient.clone(), id.clone());
+        self.wire.last(CONFIRMS, &subject.to_string()).await
     }
 
     async fn request_status(

@@ -1,4 +1,4 @@
-//! Publishing: by compare-and-set, and once for ever.
+//! Publishing: by compare-and-set, once for ever, and over what was there.
 //!
 //! No message id is ever set: after a purge the server answers a correct publish with
 //! `duplicate: true` and stores nothing. Should that flag come all the same, it is an error.
@@ -73,6 +73,23 @@ impl Wire {
             Said::Conflict => Err(Error::new(
                 ErrorKind::Protocol,
                 format!("{text} was refused for an expected sequence, and none was given"),
+            )),
+        }
+    }
+
+    /// Publishes over the last message of the subject, whatever it was.
+    pub(crate) async fn publish_over(
+        &self,
+        stream: &str,
+        subject: &Subject,
+        bytes: Bytes,
+    ) -> Result<Sequence> {
+        let subject = subject.to_string();
+        match self.publish(stream, &subject, bytes, None).await? {
+            Said::Stored(sequence) => Ok(sequence),
+            Said::Taken | Said::Conflict => Err(Error::new(
+                ErrorKind::Topology,
+                format!("stream {stream} keeps the first message on {subject} instead of the last"),
             )),
         }
     }

@@ -18,6 +18,21 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_MESSAGES: usize = 1000;
 
 impl Wire {
+    /// All messages whose subjects match `filter`, oldest first; for filters that match few.
+    pub(crate) async fn all(&self, stream: &str, filter: &str) -> Result<Vec<Stored>> {
+        let (mut all, mut next) = (Vec::new(), 0);
+        loop {
+            let page = self
+                .batch(stream, From::Sequence(next), filter, MOST_MESSAGES)
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(all);
+            };
+            next = last.sequence + 1;
+            all.extend(page);
+        }
+    }
+
     /// Up to `max` messages whose subjects match `filter`, oldest first.
     pub(crate) async fn batch(
         &self,

@@ -73,6 +73,16 @@ impl ExchangeServer {
         JetStream::connect(self.options(user)).await.unwrap()
     }
 
+    /// The bare client, for what no verb of ours would send.
+    pub(crate) async fn raw(&self, user: &str) -> async_nats::Client {
+        async_nats::ConnectOptions::with_nkey(self.seeds[user].clone())
+            .custom_inbox_prefix(format!("_INBOX_{user}"))
+            .request_timeout(Some(Duration::from_secs(10)))
+            .connect(self.server.url())
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn admin(&self) -> Admin {
         Admin::new(self.connect("admin").await)
     }

@@ -278,7 +278,12 @@ async fn the_auditor_reads_and_does_nothing_else() {
         Stream::Data,
         Stream::Receipts,
         Stream::Requests,
+        Stream::Cancels,
+        Stream::Approvals,
+        Stream::Progress,
+        Stream::Parts,
         Stream::Replies,
+        Stream::Confirms,
         Stream::Audit,
     ] {
         let read = auditor.read(stream, From::Sequence(0), ">", 10).await.unwrap();

@@ -33,7 +33,7 @@ async fn applying_twice_changes_nothing() {
     let admin = exchange.admin().await;
     let shipped = topology::embedded(&recipients()).unwrap();
     let plan = topology::plan(&admin, &shipped).await.unwrap();
-    assert_eq!(plan.changes.len(), 12);
+    assert_eq!(plan.changes.len(), 16);
     assert!(
         plan.changes.iter().all(|change| change.kind == Kind::Create),
         "{plan}"

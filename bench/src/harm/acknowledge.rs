@@ -10,7 +10,7 @@ use bytes::Bytes;
 use exchange::port::{From, Sequence, Stream};
 use exchange::{Delivery, Error, ErrorKind, Exchange, Filed, Published, Result, Settlement, Stored};
 use jiff::Timestamp;
-use schemas::name::{Lane, PartyName, RecipientName, SourceName};
+use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
 /// What it keeps.
@@ -110,6 +110,38 @@ impl Exchange for Acknowledging {
     }
 
     async fn fetch_replies(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
+        not_here()
+    }
+
+    async fn publish_part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32, _: Bytes) -> Result<Filed> {
+        not_here()
+    }
+
+    async fn part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32) -> Result<Option<Stored>> {
+        not_here()
+    }
+
+    async fn write_progress(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Sequence> {
+        not_here()
+    }
+
+    async fn progress(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
+        not_here()
+    }
+
+    async fn approve(&self, _: &RecipientName, _: &RequestId, _: &OfficerName, _: Bytes) -> Result<Filed> {
+        not_here()
+    }
+
+    async fn approvals(&self, _: &RecipientName, _: &RequestId) -> Result<Vec<Stored>> {
+        not_here()
+    }
+
+    async fn confirm(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
+        not_here()
+    }
+
+    async fn confirmation(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
         not_here()
     }
 

@@ -4,11 +4,13 @@
 //! serve them all, or each may have a fresh one. The parties' views may be one object when the
 //! transport knows no credentials.
 //!
+//! - [`answer`] what belongs to a request on its way: parts, progress, approvals, confirmations
 //! - [`chain`] compare-and-set: chunks, receipts, leases, audit entries, orders
 //! - [`delivery`] fetching and settling
 //! - [`outcome`] once for ever: requests, cancels, replies
 //! - [`replay`] reading in order
 
+pub mod answer;
 pub mod chain;
 pub mod delivery;
 pub mod outcome;
@@ -19,11 +21,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
 use crate::error::Error;
-use crate::port::Exchange;
+use crate::outcome::Filed;
+use crate::port::{Exchange, Sequence};
 
 /// One exchange as its parties see it. The recipient has a durable for chunks and for replies.
 #[derive(Clone)]
@@ -95,6 +99,28 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("the queue is requests without replies", |p| {
         Box::pin(outcome::queue(p))
     }),
+    ("a part is published once for its attempt and number", |p| {
+        Box::pin(answer::part_once(p))
+    }),
+    ("an attempt belongs to one of two", |p| {
+        Box::pin(answer::one_attempt(p))
+    }),
+    ("the largest part passes", |p| Box::pin(answer::largest_part(p))),
+    ("progress is the last word only", |p| {
+        Box::pin(answer::progress(p))
+    }),
+    ("an officer decides once and all are listed", |p| {
+        Box::pin(answer::approvals(p))
+    }),
+    ("a confirmation is filed once for ever", |p| {
+        Box::pin(answer::confirm_once(p))
+    }),
+    ("what belongs to a request does not disturb another", |p| {
+        Box::pin(answer::apart(p))
+    }),
+    ("cancels, approvals and confirmations are read in order", |p| {
+        Box::pin(answer::read_by_the_bureau(p))
+    }),
     ("a replay is in order and filtered", |p| {
         Box::pin(replay::ordered(p))
     }),
@@ -150,6 +176,22 @@ fn source(name: &str) -> Result<SourceName, Failure> {
 
 fn id(token: &str) -> Result<RequestId, Failure> {
     Ok(format!("20260131-{token}").parse()?)
+}
+
+/// The sequence of a once-for-ever publish that was the first.
+fn filed(what: &str, filed: &Filed) -> Result<Sequence, Failure> {
+    match filed {
+        Filed::Done { sequence } => Ok(*sequence),
+        Filed::Already(_) => Err(Failure(format!("{what}: there was one already"))),
+    }
+}
+
+/// The first bytes stand, whatever comes later: the same (a lost acknowledgement) or others.
+fn stands(what: &str, filed: Filed, sequence: Sequence, bytes: &Bytes) -> Outcome {
+    match filed {
+        Filed::Already(stored) => same(what, &(stored.sequence, &stored.bytes), &(sequence, bytes)),
+        Filed::Done { sequence } => Err(Failure(format!("{what}: stored a second time, at {sequence}"))),
+    }
 }
 
 fn ensure(holds: bool, what: impl fmt::Display) -> Outcome {

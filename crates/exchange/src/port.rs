@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::name::{Lane, PartyName, RecipientName, SourceName};
+use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
 use crate::delivery::{Delivery, Settlement};
@@ -33,8 +33,18 @@ pub enum Stream {
     Receipts,
     /// Data requests.
     Requests,
+    /// Wishes to cancel them.
+    Cancels,
+    /// What officers decided about them.
+    Approvals,
+    /// How they stand while they wait; the last word of each.
+    Progress,
+    /// Parts of their answers.
+    Parts,
     /// Their outcomes.
     Replies,
+    /// What the recipients stored of them.
+    Confirms,
     /// Acts of people and agents.
     Audit,
 }
@@ -108,6 +118,56 @@ pub trait Exchange: Send + Sync {
     /// Fetches up to `max` replies for a recipient, like [`Exchange::fetch_chunks`].
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
 
+    /// Publishes a part of an answer: once for each attempt and number, for ever; both count from
+    /// 1. Whoever finds the first part of an attempt taken by another goes on with the next one.
+    async fn publish_part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+        bytes: Bytes,
+    ) -> Result<Filed>;
+
+    /// A part of an answer. Whether it counts is said by the reply alone.
+    async fn part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+    ) -> Result<Option<Stored>>;
+
+    /// Writes how a request stands, over what was written before; its sequence. Unconditional: of
+    /// two writers the later one is read, and neither decides anything.
+    async fn write_progress(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        bytes: Bytes,
+    ) -> Result<Sequence>;
+
+    /// How a request stands, as last written.
+    async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
+
+    /// Files what an officer decided about a request: once for each officer, for ever.
+    async fn approve(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        officer: &OfficerName,
+        bytes: Bytes,
+    ) -> Result<Filed>;
+
+    /// What all officers decided about a request, oldest first; for the bureau.
+    async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>>;
+
+    /// Files the recipient's word that a reply is stored: once for each request, for ever.
+    async fn confirm(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
+
+    /// The recipient's word that a reply is stored.
+    async fn confirmation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
+
     /// A request and its reply as the streams have them now.
     async fn request_status(
         &self,
@@ -143,7 +203,8 @@ pub trait Exchange: Send + Sync {
     }
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
-    /// (a subject, `*` and `>` allowed); for the auditor. No consumer is made. The next place
+    /// (a subject, `*` and `>` allowed); for the auditor, and for the bureau the requests and what
+    /// was said about them: cancels, approvals, confirmations. No consumer is made. The next place
     /// is the last sequence read plus one; an empty answer is the end for now.
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
 

@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn an_empty_exchange_gets_everything_and_an_applied_one_nothing() {
         let all = diff(&shipped(), &Live::default());
-        assert_eq!(all.changes.len(), 10);
+        assert_eq!(all.changes.len(), 14);
         assert!(all.changes.iter().all(|change| change.kind == Kind::Create));
         let none = diff(&shipped(), &applied(&shipped()));
         assert!(none.is_empty() && none.unlisted.is_empty(), "{none}");

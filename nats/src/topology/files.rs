@@ -10,12 +10,25 @@ use super::spec::{ConsumerFile, ConsumerSpec, StreamSpec, Topology};
 /// The recipient whose files ship, and are the pattern for every other one.
 pub(super) const PATTERN: &str = "insurer-a";
 
-const STREAMS: [(&str, &str); 8] = [
+const STREAMS: [(&str, &str); 12] = [
+    (
+        "streams/approvals.toml",
+        include_str!("../../streams/approvals.toml"),
+    ),
     ("streams/audit.toml", include_str!("../../streams/audit.toml")),
     ("streams/cancels.toml", include_str!("../../streams/cancels.toml")),
+    (
+        "streams/confirms.toml",
+        include_str!("../../streams/confirms.toml"),
+    ),
     ("streams/control.toml", include_str!("../../streams/control.toml")),
     ("streams/data.toml", include_str!("../../streams/data.toml")),
     ("streams/leases.toml", include_str!("../../streams/leases.toml")),
+    ("streams/parts.toml", include_str!("../../streams/parts.toml")),
+    (
+        "streams/progress.toml",
+        include_str!("../../streams/progress.toml"),
+    ),
     (
         "streams/receipts.toml",
         include_str!("../../streams/receipts.toml"),
@@ -180,13 +193,16 @@ mod tests {
             assert!(stream.max_bytes > 0, "{}", stream.name);
             assert_eq!(
                 stream.discard == "old",
-                stream.name == "LEASES",
+                ["LEASES", "PROGRESS"].contains(&stream.name.as_str()),
                 "{}",
                 stream.name
             );
             assert!(stream.deny_delete, "{}", stream.name);
-            let once = ["REQUESTS", "REPLIES", "CANCELS"].contains(&stream.name.as_str());
+            let once = ["REQUESTS", "CANCELS", "APPROVALS", "PARTS", "REPLIES", "CONFIRMS"]
+                .contains(&stream.name.as_str());
             assert_eq!(stream.discard_new_per_subject, once, "{}", stream.name);
+            let one = stream.max_msgs_per_subject == 1;
+            assert_eq!(one, once || stream.discard == "old", "{}", stream.name);
         }
     }
 

@@ -42,12 +42,23 @@ impl Selection {
             Stream::Data => "data",
             Stream::Receipts => "receipt",
             Stream::Requests => "request",
+            Stream::Cancels => "cancel",
+            Stream::Approvals => "approval",
+            Stream::Progress => "progress",
+            Stream::Parts => "part",
             Stream::Replies => "reply",
+            Stream::Confirms => "confirm",
             Stream::Audit => "audit",
+        };
+        // What follows the request's id: the officer; attempt and number.
+        let behind = match self.stream {
+            Stream::Approvals => ".*",
+            Stream::Parts => ".*.*",
+            _ => "",
         };
         let token = |name: Option<&str>| name.unwrap_or("*").to_owned();
         format!(
-            "{first}.{}.{}",
+            "{first}.{}.{}{behind}",
             token(self.recipient.as_ref().map(RecipientName::as_str)),
             token(self.feed.as_ref().map(FeedName::as_str)),
         )

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, Outcome, Parties, ensure, id, same, there};
+use super::{Failure, Outcome, Parties, ensure, filed, id, same, stands, there};
 use crate::delivery::Settlement;
 use crate::outcome::Filed;
 use crate::port::Sequence;
@@ -13,33 +13,20 @@ use crate::port::Sequence;
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");
 
-fn done(what: &str, filed: &Filed) -> Result<Sequence, Failure> {
-    match filed {
-        Filed::Done { sequence } => Ok(*sequence),
-        Filed::Already(_) => Err(Failure(format!("{what}: there was one already"))),
-    }
-}
-
-/// The first bytes stand, whatever comes later: the same (a lost acknowledgement) or others.
-fn stands(what: &str, filed: Filed, sequence: Sequence) -> Outcome {
-    match filed {
-        Filed::Already(stored) => same(what, &(stored.sequence, stored.bytes), &(sequence, A)),
-        Filed::Done { sequence } => Err(Failure(format!("{what}: stored a second time, at {sequence}"))),
-    }
-}
-
 pub(super) async fn request_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("requestonce")?);
-    let sequence = done("the first", &recipient.file_request(name, &id, A).await?)?;
+    let sequence = filed("the first", &recipient.file_request(name, &id, A).await?)?;
     stands(
         "the same again",
         recipient.file_request(name, &id, A).await?,
         sequence,
+        &A,
     )?;
     stands(
         "another one",
         recipient.file_request(name, &id, B).await?,
         sequence,
+        &A,
     )?;
     let (request, reply) = recipient.request_status(name, &id).await?;
     same("the request", &there("the request", request)?.bytes, &A)?;
@@ -49,11 +36,12 @@ pub(super) async fn request_once(parties: &Parties) -> Outcome {
 pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("cancelonce")?);
     same("no cancel", &parties.bureau.cancellation(name, &id).await?, &None)?;
-    let sequence = done("the first", &recipient.cancel_request(name, &id, A).await?)?;
+    let sequence = filed("the first", &recipient.cancel_request(name, &id, A).await?)?;
     stands(
         "another one",
         recipient.cancel_request(name, &id, B).await?,
         sequence,
+        &A,
     )?;
     let wish = there("the wish", parties.bureau.cancellation(name, &id).await?)?;
     same("the wish", &wish.bytes, &A)
@@ -61,7 +49,7 @@ pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
 
 pub(super) async fn one_reply(parties: &Parties) -> Outcome {
     let (bureau, name, id) = (&parties.bureau, &parties.name, id("onereplyonly")?);
-    done(
+    filed(
         "the request",
         &parties.recipient.file_request(name, &id, A).await?,
     )?;
@@ -74,7 +62,7 @@ pub(super) async fn one_reply(parties: &Parties) -> Outcome {
     same("replies stored of two at once", &stored, &1)?;
     let (_, reply) = parties.recipient.request_status(name, &id).await?;
     let sequence = there("the reply", reply)?.sequence;
-    stands("another outcome", bureau.reply(name, &id, B).await?, sequence)?;
+    stands("another outcome", bureau.reply(name, &id, B).await?, sequence, &A)?;
     fetched(parties, &format!("reply.{name}.{id}")).await
 }
 
@@ -101,9 +89,9 @@ pub(super) async fn queue(parties: &Parties) -> Outcome {
     ];
     let mut places = Vec::new();
     for id in &ids {
-        places.push(done("a request", &recipient.file_request(name, id, A).await?)?);
+        places.push(filed("a request", &recipient.file_request(name, id, A).await?)?);
     }
-    done("a reply", &bureau.reply(name, &ids[1], A).await?)?;
+    filed("a reply", &bureau.reply(name, &ids[1], A).await?)?;
     let open = |from, max| async move {
         let some = bureau.fetch_requests(from, max).await?;
         Ok::<Vec<Sequence>, Failure>(some.into_iter().map(|request| request.sequence).collect())

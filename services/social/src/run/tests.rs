@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
-use schemas::name::{FeedName, PartyName};
+use schemas::name::{FeedName, OfficerName, PartyName};
 use schemas::request::RequestId;
 use schemas::value::Value;
 use source::fence::Fence;
@@ -129,6 +129,30 @@ impl Exchange for Memory {
         unused()
     }
     async fn fetch_replies(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
+        unused()
+    }
+    async fn publish_part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32) -> Result<Option<Stored>> {
+        unused()
+    }
+    async fn write_progress(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Sequence> {
+        unused()
+    }
+    async fn progress(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
+        unused()
+    }
+    async fn approve(&self, _: &RecipientName, _: &RequestId, _: &OfficerName, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn approvals(&self, _: &RecipientName, _: &RequestId) -> Result<Vec<Stored>> {
+        unused()
+    }
+    async fn confirm(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
+        unused()
+    }
+    async fn confirmation(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
         unused()
     }
     async fn request_status(

@@ -1,0 +1,301 @@
+//! What belongs to a request: each party does its part, nobody reads another's answer, and the
+//! server itself refuses a second message, whoever publishes it with whatever header.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use exchange::port::{From, Stream};
+use exchange::{ErrorKind, Exchange, Filed, Result};
+use nats::topology::Admin;
+use schemas::name::{OfficerName, RecipientName};
+use schemas::request::RequestId;
+use serde_json::{Value, json};
+
+use crate::exchange_server::ExchangeServer;
+
+const A: Bytes = Bytes::from_static(b"first");
+
+fn recipient(name: &str) -> RecipientName {
+    RecipientName::new(name).unwrap()
+}
+
+fn id() -> RequestId {
+    "20260131-abcdefgh".parse().unwrap()
+}
+
+fn officer() -> OfficerName {
+    OfficerName::new("li_na").unwrap()
+}
+
+/// The connections' timeout is 10 s: what takes 2 s is no timeout turned into a denial.
+async fn denied<T: Debug>(subject: &str, verb: impl Future<Output = Result<T>>) {
+    let begun = Instant::now();
+    let error = verb.await.expect_err(subject);
+    assert_eq!(error.kind, ErrorKind::Denied, "{subject}: {error}");
+    let told = format!("permission denied on {subject}");
+    assert!(error.to_string().starts_with(&told), "{subject}: {error}");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{subject}");
+}
+
+/// Each kind of message once, by whom it belongs to.
+async fn all_once(exchange: &ExchangeServer, name: &str) {
+    let (bureau, insurer) = (exchange.connect("bureau").await, exchange.connect(name).await);
+    let (name, id) = (recipient(name), id());
+    for filed in [
+        insurer.file_request(&name, &id, A).await,
+        insurer.cancel_request(&name, &id, A).await,
+        bureau.approve(&name, &id, &officer(), A).await,
+        bureau.publish_part(&name, &id, 1, 1, A).await,
+        bureau.reply(&name, &id, A).await,
+        insurer.confirm(&name, &id, A).await,
+    ] {
+        assert!(matches!(filed, Ok(Filed::Done { .. })), "{filed:?}");
+    }
+    bureau.write_progress(&name, &id, A).await.unwrap();
+}
+
+/// Traps: a publish without the header that asks for order is stored; a message id lets a publish
+/// pass for a duplicate; a rollup or an expiry makes room for another.
+#[tokio::test]
+async fn a_second_message_is_refused_with_and_without_any_header() {
+    let exchange = ExchangeServer::start().await;
+    all_once(&exchange, "insurer-a").await;
+    let auditor = exchange.connect("auditor").await;
+    for (user, stream, place, subject) in [
+        (
+            "insurer-a",
+            "REQUESTS",
+            Stream::Requests,
+            "request.insurer-a.20260131-abcdefgh",
+        ),
+        (
+            "insurer-a",
+            "CANCELS",
+            Stream::Cancels,
+            "cancel.insurer-a.20260131-abcdefgh",
+        ),
+        (
+            "bureau",
+            "APPROVALS",
+            Stream::Approvals,
+            "approval.insurer-a.20260131-abcdefgh.li_na",
+        ),
+        (
+            "bureau",
+            "PARTS",
+            Stream::Parts,
+            "part.insurer-a.20260131-abcdefgh.1.1",
+        ),
+        (
+            "bureau",
+            "REPLIES",
+            Stream::Replies,
+            "reply.insurer-a.20260131-abcdefgh",
+        ),
+        (
+            "insurer-a",
+            "CONFIRMS",
+            Stream::Confirms,
+            "confirm.insurer-a.20260131-abcdefgh",
+        ),
+    ] {
+        let client = exchange.raw(user).await;
+        let first = auditor.read(place, From::Sequence(0), subject, 10).await.unwrap();
+        assert_eq!(first.len(), 1, "{subject}");
+        let last = first[0].sequence.to_string();
+        for headers in [
+            &[][..],
+            &[("Nats-Expected-Stream", stream)],
+            &[("Nats-Expected-Last-Subject-Sequence", last.as_str())],
+            &[("Nats-Expected-Last-Sequence", last.as_str())],
+            &[("Nats-Msg-Id", "another")],
+            &[("Nats-Rollup", "sub")],
+            &[("Nats-Rollup", "all")],
+            &[("Nats-TTL", "1s")],
+            &[
+                ("Nats-Msg-Id", "another"),
+                ("Nats-Expected-Last-Subject-Sequence", last.as_str()),
+            ],
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, *value);
+            }
+            let second = Bytes::from_static(b"second");
+            let answer = if headers.is_empty() {
+                client.request(subject, second).await.unwrap()
+            } else {
+                client.request_with_headers(subject, map, second).await.unwrap()
+            };
+            let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+            assert!(
+                answer["error"]["err_code"].is_u64(),
+                "{subject} {headers:?}: {answer}"
+            );
+            let plain = headers.is_empty();
+            assert!(
+                !plain || answer["error"]["err_code"] == 10077,
+                "{subject}: {answer}"
+            );
+        }
+        // Nobody waits for the answer: the flush goes through the server behind it.
+        client
+            .publish(subject, Bytes::from_static(b"second"))
+            .await
+            .unwrap();
+        client.flush().await.unwrap();
+        client.request("$JS.API.INFO", Bytes::new()).await.unwrap();
+        let kept = auditor.read(place, From::Sequence(0), subject, 10).await.unwrap();
+        assert_eq!(kept, first, "{subject}");
+    }
+}
+
+/// Two connections, many tries at once: one is stored.
+#[tokio::test]
+async fn of_many_publishers_at_once_one_is_first() {
+    let exchange = ExchangeServer::start().await;
+    let name = recipient("insurer-a");
+    let (one, other) = (exchange.connect("bureau").await, exchange.connect("bureau").await);
+    let mut tries = tokio::task::JoinSet::new();
+    for number in 0..40_u32 {
+        let (bureau, name) = (if number % 2 == 0 { &one } else { &other }.clone(), name.clone());
+        tries.spawn(async move { bureau.reply(&name, &id(), Bytes::from(number.to_string())).await });
+    }
+    let filed: Vec<Filed> = tries.join_all().await.into_iter().map(Result::unwrap).collect();
+    let stored = filed.iter().filter(|filed| matches!(filed, Filed::Done { .. }));
+    assert_eq!(stored.count(), 1);
+    let (_, reply) = one.request_status(&name, &id()).await.unwrap();
+    let reply = reply.unwrap();
+    for filed in filed {
+        match filed {
+            Filed::Done { sequence } => assert_eq!(sequence, reply.sequence),
+            Filed::Already(stored) => assert_eq!(stored, reply),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
+    let exchange = ExchangeServer::start().await;
+    all_once(&exchange, "insurer-a").await;
+    all_once(&exchange, "insurer-b").await;
+    let (own, other, id) = (recipient("insurer-a"), recipient("insurer-b"), id());
+    let insurer = exchange.connect("insurer-a").await;
+    assert!(insurer.part(&own, &id, 1, 1).await.unwrap().is_some());
+    assert!(insurer.progress(&own, &id).await.unwrap().is_some());
+    assert!(insurer.confirmation(&own, &id).await.unwrap().is_some());
+
+    // Another recipient's.
+    denied(
+        "$JS.API.DIRECT.GET.PARTS.part.insurer-b.20260131-abcdefgh.1.1",
+        insurer.part(&other, &id, 1, 1),
+    )
+    .await;
+    denied(
+        "$JS.API.DIRECT.GET.PROGRESS.progress.insurer-b",
+        insurer.progress(&other, &id),
+    )
+    .await;
+    denied(
+        "$JS.API.DIRECT.GET.CONFIRMS.confirm.insurer-b",
+        insurer.confirmation(&other, &id),
+    )
+    .await;
+    denied("confirm.insurer-b", insurer.confirm(&other, &id, A)).await;
+    // The bureau's; who decided about a request is nobody else's either.
+    denied("part.insurer-a", insurer.publish_part(&own, &id, 1, 2, A)).await;
+    denied("progress.insurer-a", insurer.write_progress(&own, &id, A)).await;
+    denied("approval.insurer-a", insurer.approve(&own, &id, &officer(), A)).await;
+    denied("$JS.API.DIRECT.GET.APPROVALS", insurer.approvals(&own, &id)).await;
+    // What would read everybody's.
+    for stream in [
+        Stream::Parts,
+        Stream::Progress,
+        Stream::Confirms,
+        Stream::Approvals,
+        Stream::Cancels,
+    ] {
+        denied(
+            "$JS.API.DIRECT.GET.",
+            insurer.read(stream, From::Sequence(0), "part.insurer-a.>", 1),
+        )
+        .await;
+    }
+    let raw = Admin::new(insurer);
+    for subject in [
+        "STREAM.INFO.PARTS",
+        "STREAM.MSG.GET.PARTS",
+        "CONSUMER.CREATE.PARTS",
+    ] {
+        denied(&format!("$JS.API.{subject}"), raw.api(subject, &Value::Null)).await;
+    }
+    // The subject form is enforced: a body cannot widen it, and a wildcard stays within the prefix.
+    for body in [
+        json!({"seq": 2}),
+        json!({"last_by_subj": "part.insurer-b.20260131-abcdefgh.1.1"}),
+        json!({"seq": 1, "batch": 9, "next_by_subj": "part.insurer-b.>"}),
+        json!({"multi_last": ["part.insurer-b.>"]}),
+    ] {
+        let answer = raw.api("DIRECT.GET.PARTS.part.insurer-a.none", &body).await;
+        let told = format!("{answer:?}");
+        assert!(answer.is_err() && !told.contains("first"), "{body}: {told}");
+    }
+
+    // The bureau confirms nothing, and reads answers by their subject only.
+    let bureau = exchange.connect("bureau").await;
+    denied("confirm.insurer-a", bureau.confirm(&own, &id, A)).await;
+    denied(
+        "$JS.API.DIRECT.GET.PARTS",
+        bureau.read(Stream::Parts, From::Sequence(0), ">", 1),
+    )
+    .await;
+
+    // The auditor reads all of it and writes none.
+    let auditor = exchange.connect("auditor").await;
+    for stream in [
+        Stream::Cancels,
+        Stream::Approvals,
+        Stream::Progress,
+        Stream::Parts,
+        Stream::Confirms,
+    ] {
+        let read = auditor.read(stream, From::Sequence(0), ">", 10).await.unwrap();
+        assert_eq!(read.len(), 2, "{stream:?}");
+    }
+    assert_eq!(auditor.approvals(&own, &id).await.unwrap().len(), 1);
+    denied("part.insurer-a", auditor.publish_part(&own, &id, 1, 2, A)).await;
+    denied("progress.insurer-a", auditor.write_progress(&own, &id, A)).await;
+    denied("approval.insurer-a", auditor.approve(&own, &id, &officer(), A)).await;
+    denied("confirm.insurer-a", auditor.confirm(&own, &id, A)).await;
+    // Nor does the administrator, who makes the streams.
+    let admin = exchange.connect("admin").await;
+    denied("part.insurer-a", admin.publish_part(&own, &id, 1, 2, A)).await;
+    denied("approval.insurer-a", admin.approve(&own, &id, &officer(), A)).await;
+}
+
+/// The exchange remembers, whatever became of it in between.
+#[tokio::test]
+async fn a_full_progress_stream_forgets_the_oldest_and_takes_the_newest() {
+    let exchange = ExchangeServer::start().await;
+    let admin = exchange.admin().await;
+    let mut small = nats::topology::embedded(&crate::exchange_server::recipients()).unwrap();
+    for stream in &mut small.streams {
+        if stream.name == "PROGRESS" {
+            stream.max_bytes = 20_000;
+        }
+    }
+    let plan = nats::topology::plan(&admin, &small).await.unwrap();
+    nats::topology::apply(&admin, &plan, false).await.unwrap();
+    let (bureau, name) = (exchange.connect("bureau").await, recipient("insurer-a"));
+    let of = |number: usize| -> RequestId { format!("20260131-{number:08}").parse().unwrap() };
+    for number in 0..40 {
+        bureau
+            .write_progress(&name, &of(number), Bytes::from(vec![7; 1_000]))
+            .await
+            .unwrap();
+    }
+    assert!(bureau.progress(&name, &of(39)).await.unwrap().is_some());
+    assert!(bureau.progress(&name, &of(0)).await.unwrap().is_none());
+}
