@@ -113,7 +113,14 @@ impl Exchange for Acknowledging {
         not_here()
     }
 
-    async fn publish_part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32, _: Bytes) -> Result<Filed> {
+    async fn publish_part(
+        &self,
+        _: &RecipientName,
+        _: &RequestId,
+        _: u32,
+        _: u32,
+        _: Bytes,
+    ) -> Result<Filed> {
         not_here()
     }
 

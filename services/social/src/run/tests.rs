@@ -131,7 +131,14 @@ impl Exchange for Memory {
     async fn fetch_replies(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
         unused()
     }
-    async fn publish_part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32, _: Bytes) -> Result<Filed> {
+    async fn publish_part(
+        &self,
+        _: &RecipientName,
+        _: &RequestId,
+        _: u32,
+        _: u32,
+        _: Bytes,
+    ) -> Result<Filed> {
         unused()
     }
     async fn part(&self, _: &RecipientName, _: &RequestId, _: u32, _: u32) -> Result<Option<Stored>> {
