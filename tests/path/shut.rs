@@ -72,6 +72,15 @@ async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
     )
     .await;
     let before = social.status().await.unwrap();
+    // A session that falls idle tells its statistics within ten seconds: what was read before the shut is no
+    // work under it.
+    let talkative = format!("{sessions} AND state_change > clock_timestamp() - interval '12 s'");
+    until(
+        "the sessions to have told what they did",
+        Duration::from_secs(30),
+        async || site.core.number(&talkative).await == 0,
+    )
+    .await;
     let statistics: String = site.core.query(STATISTICS).await[0].get::<_, String>(0);
     let (wal, memory) = (
         site.core.number(WAL_FILES).await,
