@@ -100,7 +100,10 @@ mod tests {
         let full = (0..100_000).find_map(|_| send_now(path.as_os_str(), "WATCHDOG=1").err());
         assert_eq!(full.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
         let waited = send(path.as_os_str(), "STOPPING=1");
-        assert_eq!(waited.map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+        assert_eq!(
+            waited.map_err(|error| error.kind()),
+            Err(io::ErrorKind::WouldBlock)
+        );
         Ok(())
     }
 

@@ -58,7 +58,10 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
 
 /// Whether somebody has to act on the connection: a credential that is refused is refused until then.
 pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), String> {
-    let is_refused = matches!(*connection.borrow(), Connection::Disconnected { refused: true, .. });
+    let is_refused = matches!(
+        *connection.borrow(),
+        Connection::Disconnected { refused: true, .. }
+    );
     if is_refused { connected(connection) } else { Ok(()) }
 }
 

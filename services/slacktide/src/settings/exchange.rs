@@ -95,7 +95,8 @@ impl ExchangeTable {
     /// For an agent, which waits for the exchange.
     pub(crate) fn agent(&self, folder: &Path) -> Result<nats::Options, Failure> {
         let (from, folder) = (self.seed.clone(), folder.to_owned());
-        let options = nats::Options::agent(&self.url, &self.user, self.seed(&folder)?).over(self.tls(&folder)?);
+        let options =
+            nats::Options::agent(&self.url, &self.user, self.seed(&folder)?).over(self.tls(&folder)?);
         // A variable of a running process does not change; a file does.
         let anew: Option<nats::ReadSeed> = matches!(from, Secret::File(_)).then(|| {
             let read = move || Some(from.read(&folder).ok()?.expose().to_owned());
