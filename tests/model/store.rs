@@ -216,6 +216,12 @@ impl Store {
                     self.ledger.insert(place(chunk), noted(chunk, EntryState::Stored));
                 }
                 self.merge(chunk);
+                if torn {
+                    // Whoever crashed there settled nothing: it is delivered again.
+                    return Outcome::Later {
+                        reason: "torn".to_owned(),
+                    };
+                }
                 verdict.outcome(rows, 0)
             }
             Verdict::Judged(Judgement::Superseded) => {
