@@ -5,10 +5,12 @@
 //! - [`outcome`] what a publish comes to
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`conformance`] the suite that every transport must pass
+//! - [`memory`] an exchange in memory that passes it, for tests of agents
 
 pub mod conformance;
 pub mod delivery;
 pub mod error;
+pub mod memory;
 pub mod outcome;
 pub mod port;
 

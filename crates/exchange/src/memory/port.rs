@@ -1,0 +1,230 @@
+//! The verbs, over the logs and durables.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
+use schemas::request::RequestId;
+use schemas::subject::Subject;
+
+use super::durable::Token;
+use super::log::{Log, matches};
+use super::{Memory, Rule, first, no_durable};
+use crate::delivery::{Delivery, Settlement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::outcome::{Filed, Published, Stored};
+use crate::port::{Exchange, From, Sequence, Stream};
+
+#[async_trait]
+impl Exchange for Memory {
+    async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Data(lane.clone())))
+    }
+
+    async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.publish_at(&Subject::Data(lane.clone()), &bytes, expected)
+    }
+
+    async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
+        self.fetch("data", recipient, max)
+    }
+
+    async fn drained(&self, recipient: &RecipientName) -> Result<bool> {
+        let state = self.state();
+        let durable = state
+            .durables
+            .get(&("data", recipient.clone()))
+            .ok_or_else(|| no_durable("data", recipient))?;
+        let filter = format!("data.{recipient}.*");
+        let waits = |stored: &Stored| matches(&filter, &stored.subject) && !durable.knows(stored.sequence);
+        let log = state.logs.get("data");
+        Ok(!log.is_some_and(|log| log.messages().any(waits)))
+    }
+
+    async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
+        let mut state = self.state();
+        for delivery in deliveries {
+            let odd = || Error::new(ErrorKind::Protocol, format!("{:?} is no token", delivery.token));
+            let token = Token::read(&delivery.token).ok_or_else(odd)?;
+            let durable = state.durables.get_mut(&(token.stream, token.recipient));
+            durable.ok_or_else(odd)?.settle(token.sequence, how);
+        }
+        Ok(())
+    }
+
+    async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Receipt(lane.clone())))
+    }
+
+    async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.publish_at(&Subject::Receipt(lane.clone()), &bytes, expected)
+    }
+
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Lease(source.clone())))
+    }
+
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.publish_at(&Subject::Lease(source.clone()), &bytes, expected)
+    }
+
+    async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        self.publish_once(&Subject::Request(recipient.clone(), id.clone()), &bytes)
+    }
+
+    async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        self.publish_once(&Subject::Cancel(recipient.clone(), id.clone()), &bytes)
+    }
+
+    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
+        let state = self.state();
+        let Some(requests) = state.logs.get("request") else {
+            return Ok(Vec::new());
+        };
+        let replies = state.logs.get("reply");
+        let answered = |request: &Stored| {
+            let reply = request.subject.replacen("request.", "reply.", 1);
+            replies.is_some_and(|replies| replies.last(&reply).is_some())
+        };
+        let open = requests
+            .messages()
+            .filter(|request| request.sequence >= from && !answered(request));
+        Ok(open.take(max).cloned().collect())
+    }
+
+    async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Cancel(recipient.clone(), id.clone())))
+    }
+
+    async fn reply(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        self.publish_once(&Subject::Reply(recipient.clone(), id.clone()), &bytes)
+    }
+
+    async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
+        self.fetch("reply", recipient, max)
+    }
+
+    async fn publish_part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+        bytes: Bytes,
+    ) -> Result<Filed> {
+        let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
+        self.publish_once(&subject, &bytes)
+    }
+
+    async fn part(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        attempt: u32,
+        number: u32,
+    ) -> Result<Option<Stored>> {
+        let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
+        Ok(self.last(&subject))
+    }
+
+    async fn write_progress(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        bytes: Bytes,
+    ) -> Result<Sequence> {
+        let rule = Rule {
+            refuses: &|_: Option<&Stored>| None,
+            done: |sequence| sequence,
+            over: true,
+        };
+        self.publish(&Subject::Progress(recipient.clone(), id.clone()), &bytes, &rule)
+    }
+
+    async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Progress(recipient.clone(), id.clone())))
+    }
+
+    async fn approve(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        officer: &OfficerName,
+        bytes: Bytes,
+    ) -> Result<Filed> {
+        let subject = Subject::Approval(recipient.clone(), id.clone(), officer.clone());
+        self.publish_once(&subject, &bytes)
+    }
+
+    async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>> {
+        let filter = format!("approval.{recipient}.{id}.*");
+        self.read(Stream::Approvals, From::Sequence(0), &filter, usize::MAX)
+            .await
+    }
+
+    async fn confirm(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
+        self.publish_once(&Subject::Confirm(recipient.clone(), id.clone()), &bytes)
+    }
+
+    async fn confirmation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Confirm(recipient.clone(), id.clone())))
+    }
+
+    async fn request_status(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+    ) -> Result<(Option<Stored>, Option<Stored>)> {
+        let request = self.last(&Subject::Request(recipient.clone(), id.clone()));
+        Ok((request, self.last(&Subject::Reply(recipient.clone(), id.clone()))))
+    }
+
+    async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Audit(party.clone(), writer.clone())))
+    }
+
+    async fn publish_audit(
+        &self,
+        party: &PartyName,
+        writer: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        self.publish_at(&Subject::Audit(party.clone(), writer.clone()), &bytes, expected)
+    }
+
+    async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Control(party.clone())))
+    }
+
+    async fn publish_control(
+        &self,
+        party: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        self.publish_at(&Subject::Control(party.clone()), &bytes, expected)
+    }
+
+    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
+        let state = self.state();
+        let begun = |stored: &&Stored| match from {
+            From::Sequence(sequence) => stored.sequence >= sequence,
+            From::Time(time) => stored.stored_at >= time,
+        };
+        let log = state.logs.get(first(stream));
+        let messages = log.into_iter().flat_map(Log::messages).filter(begun);
+        Ok(messages
+            .filter(|stored| matches(filter, &stored.subject))
+            .take(max)
+            .cloned()
+            .collect())
+    }
+
+    async fn ping(&self) -> Result<Duration> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn close(&self) {}
+}
