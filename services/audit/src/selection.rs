@@ -71,3 +71,35 @@ impl Selection {
             || self.to_time.is_some_and(|end| stored_at >= end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter with a token too few or too many matches nothing, which would read as an empty stream.
+    #[test]
+    fn each_stream_is_asked_by_as_many_tokens_as_its_subjects_have() {
+        for (stream, subject) in [
+            (Stream::Data, "data.insurer-a.setl"),
+            (Stream::Receipts, "receipt.insurer-a.setl"),
+            (Stream::Requests, "request.insurer-a.20260131-abcdefgh"),
+            (Stream::Cancels, "cancel.insurer-a.20260131-abcdefgh"),
+            (Stream::Approvals, "approval.insurer-a.20260131-abcdefgh.li_na"),
+            (Stream::Progress, "progress.insurer-a.20260131-abcdefgh"),
+            (Stream::Parts, "part.insurer-a.20260131-abcdefgh.1.1"),
+            (Stream::Replies, "reply.insurer-a.20260131-abcdefgh"),
+            (Stream::Confirms, "confirm.insurer-a.20260131-abcdefgh"),
+            (Stream::Audit, "audit.bureau.social"),
+        ] {
+            assert!(subject.parse::<schemas::subject::Subject>().is_ok(), "{subject}");
+            let filter = Selection::all(stream).filter();
+            let (filter, subject): (Vec<_>, Vec<_>) =
+                (filter.split('.').collect(), subject.split('.').collect());
+            assert_eq!(
+                (filter[0], filter.len()),
+                (subject[0], subject.len()),
+                "{stream:?}"
+            );
+        }
+    }
+}

@@ -262,8 +262,18 @@ pub(crate) enum StreamName {
     Receipts,
     /// Data requests.
     Requests,
+    /// Wishes to cancel them.
+    Cancels,
+    /// What officers decided about them.
+    Approvals,
+    /// How they stand while they wait; the last word of each.
+    Progress,
+    /// Parts of their answers.
+    Parts,
     /// Their outcomes.
     Replies,
+    /// What the recipients stored of them.
+    Confirms,
     /// Acts of people and agents.
     Audit,
 }

@@ -106,7 +106,12 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
         StreamName::Data => Stream::Data,
         StreamName::Receipts => Stream::Receipts,
         StreamName::Requests => Stream::Requests,
+        StreamName::Cancels => Stream::Cancels,
+        StreamName::Approvals => Stream::Approvals,
+        StreamName::Progress => Stream::Progress,
+        StreamName::Parts => Stream::Parts,
         StreamName::Replies => Stream::Replies,
+        StreamName::Confirms => Stream::Confirms,
         StreamName::Audit => Stream::Audit,
     };
     let bad = |error: schemas::name::BadName| Failure::usage(error.to_string());
