@@ -18,9 +18,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("priority", &[]),
     ("source", &["schemas", "gate", "runtime"]),
     ("store", &["schemas", "runtime"]),
+    // Every decision about data requests, without IO; its configuration has lengths of time.
+    ("requests", &["schemas", "runtime"]),
     ("nats", &["schemas", "exchange"]),
-    ("social", &["schemas", "exchange", "gate", "source", "runtime"]),
-    ("commercial", &["schemas", "exchange", "store", "runtime"]),
+    (
+        "social",
+        &["schemas", "exchange", "gate", "source", "requests", "runtime"],
+    ),
+    (
+        "commercial",
+        &["schemas", "exchange", "store", "requests", "runtime"],
+    ),
     ("audit", &["schemas", "exchange", "runtime"]),
     ("slacktide", PARTS),
     // What tests the product may see all of it; what starts servers for it sees none.
@@ -37,6 +45,7 @@ const PARTS: &[&str] = &[
     "source",
     "store",
     "runtime",
+    "requests",
     "nats",
     "social",
     "commercial",
@@ -51,6 +60,7 @@ const TESTED: &[&str] = &[
     "source",
     "store",
     "runtime",
+    "requests",
     "nats",
     "social",
     "commercial",
@@ -66,11 +76,10 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["source", "store", "harness", "flow", "bench"]),
 ];
 
-/// What a crate may not name at all: messages have no IO.
-const FORBIDDEN: &[(&str, &[&str])] = &[(
-    "schemas",
-    &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"],
-)];
+/// What a crate may not name at all: messages and decisions have no IO.
+const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("requests", IO)];
+
+const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
 
 /// The one crate that any other may use for its own tests.
 const FOR_TESTS: &str = "harness";

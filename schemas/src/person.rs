@@ -75,8 +75,9 @@ impl PersonKey {
     }
 }
 
-/// HMAC-SHA-256 with a key of any length.
-fn hmac(key: &[u8], message: &[u8]) -> Digest {
+/// HMAC-SHA-256 (RFC 2104) with a key of any length.
+#[must_use]
+pub fn hmac(key: &[u8], message: &[u8]) -> Digest {
     const BLOCK: usize = 64;
     let mut block = [0_u8; BLOCK];
     let short = Digest::of(&[key]);

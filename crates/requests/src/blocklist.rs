@@ -1,0 +1,156 @@
+//! Persons about whom nothing is sent, for example since they withdrew their consent.
+//!
+//! The list comes as a file ([`file`]) and is kept as digests that only the bureau can make: whoever
+//! reads the list, or a log or a copy of it, learns of nobody. It applies to arguments of requests and to
+//! rows of answers and feeds alike; what it keeps back is counted aloud.
+
+pub mod file;
+
+use jiff::civil::Date;
+use schemas::digest::Digest;
+use schemas::person::PersonKey;
+use schemas::sign::PublicKey;
+use schemas::value::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A list as it is kept.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockList {
+    /// The day in its header.
+    pub made: Date,
+    /// The key that its digests were made under.
+    key: PublicKey,
+    /// Sorted, each once: whatever order they come in, for a search in disorder finds nobody.
+    #[serde(deserialize_with = "sorted")]
+    persons: Vec<Digest>,
+}
+
+fn sorted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
+    let mut persons = Vec::<Digest>::deserialize(deserializer)?;
+    persons.sort_unstable();
+    persons.dedup();
+    Ok(persons)
+}
+
+/// A list that nobody here can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the block list was imported under the signing key {list}, and this agent signs with {own}: import the file again, for without that nobody can tell whom the list means"
+)]
+pub struct OtherKey {
+    /// The list's.
+    list: PublicKey,
+    /// The agent's.
+    own: PublicKey,
+}
+
+/// A list with the key that can ask it.
+#[derive(Clone, Copy)]
+pub struct Blocked<'a> {
+    list: &'a BlockList,
+    key: &'a PersonKey,
+}
+
+impl BlockList {
+    /// A list of digests, in any order.
+    #[must_use]
+    pub fn new(made: Date, key: &PersonKey, mut persons: Vec<Digest>) -> Self {
+        persons.sort_unstable();
+        persons.dedup();
+        Self {
+            made,
+            key: key.public().clone(),
+            persons,
+        }
+    }
+
+    /// Persons on it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.persons.len()
+    }
+
+    /// Whether nobody is on it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.persons.is_empty()
+    }
+
+    /// Makes it answer. Fail closed: with another key every question would be answered with no.
+    ///
+    /// # Errors
+    /// [`OtherKey`].
+    pub fn under<'a>(&'a self, key: &'a PersonKey) -> Result<Blocked<'a>, OtherKey> {
+        if self.key != *key.public() {
+            return Err(OtherKey {
+                list: self.key.clone(),
+                own: key.public().clone(),
+            });
+        }
+        Ok(Blocked { list: self, key })
+    }
+}
+
+impl std::fmt::Debug for BlockList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BlockList(made {}, {} persons)", self.made, self.len())
+    }
+}
+
+impl std::fmt::Debug for Blocked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.list.fmt(f)
+    }
+}
+
+impl<'a> Blocked<'a> {
+    /// Whether a value names somebody on the list.
+    #[must_use]
+    pub fn names(&self, value: Value<'_>) -> bool {
+        !self.list.is_empty() && self.key.digest_of(value).is_some_and(|digest| self.holds(digest))
+    }
+
+    /// Whether a digest is on the list.
+    #[must_use]
+    pub fn holds(&self, digest: Digest) -> bool {
+        self.list.persons.binary_search(&digest).is_ok()
+    }
+
+    /// The key that can ask it.
+    #[must_use]
+    pub fn key(&self) -> &'a PersonKey {
+        self.key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::sign::SigningKey;
+
+    #[test]
+    fn a_list_knows_its_persons_however_a_column_writes_them_and_shows_none() {
+        let key = PersonKey::of(&SigningKey::generate()).unwrap();
+        let digests = ["4711", "4712", "4711"].map(|person| key.mark(person).digest);
+        let list = BlockList::new(jiff::civil::date(2026, 1, 31), &key, digests.to_vec());
+        assert_eq!(list.len(), 2);
+        let kept = serde_json::to_string(&list).unwrap();
+        assert!(!kept.contains("4711") && !format!("{list:?}").contains("4711"));
+        let list: BlockList = serde_json::from_str(&kept).unwrap();
+        let blocked = list.under(&key).unwrap();
+        assert!(blocked.names(Value::Int(4711)) && blocked.names(Value::Text("4712  ")));
+        assert!(!blocked.names(Value::Text("4713")) && !blocked.names(Value::Null));
+        assert!(!format!("{blocked:?}").contains(&digests[0].to_string()));
+    }
+
+    /// Under another key nobody would be found, so everybody would pass.
+    #[test]
+    fn a_list_of_another_key_is_refused_and_not_empty() {
+        let [one, other] = [(); 2].map(|()| PersonKey::of(&SigningKey::generate()).unwrap());
+        let list = BlockList::new(jiff::civil::date(2026, 1, 31), &one, Vec::new());
+        let error = list.under(&other).unwrap_err();
+        assert!(error.to_string().contains("import the file again"));
+        assert!(list.is_empty() && list.under(&one).is_ok());
+    }
+}

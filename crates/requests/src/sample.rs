@@ -1,0 +1,97 @@
+//! Values that tests share.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use schemas::approval::{Approval, Decision};
+use schemas::cursor::Scalar;
+use schemas::digest::Digest;
+use schemas::request::Request;
+use schemas::sign::{PublicKey, SigningKey};
+
+/// Keys are the only costly thing here, so there are eight of them.
+static KEYS: LazyLock<Vec<PublicKey>> =
+    LazyLock::new(|| (0..8).map(|_| SigningKey::generate().public().clone()).collect());
+
+/// 2026-01-31T12:00:00Z and so many seconds.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_769_860_800 + second).unwrap()
+}
+
+/// Whom [`request`] is about.
+pub(crate) const PERSON: &str = "31010004711";
+
+pub(crate) fn digest() -> Digest {
+    Digest::of(&[b"the request as filed"])
+}
+
+pub(crate) fn request() -> Request {
+    Request {
+        id: "20260131-abcdefgh".parse().unwrap(),
+        recipient: "insurer-a".parse().unwrap(),
+        kind: "setl.by_person".to_owned(),
+        arguments: [("psn_no", PERSON), ("from", "2026-01-01"), ("to", "2026-01-31")]
+            .map(|(name, text)| (name.to_owned(), Scalar::Text(text.to_owned())))
+            .into(),
+        purpose: "01".to_owned(),
+        basis: "02".to_owned(),
+        deadline: None,
+        idempotency: None,
+        filed_by: "Clerk ".to_owned(),
+        filed_at: at(-1),
+        key: KEYS[0].clone(),
+    }
+}
+
+/// What an officer says about [`request`]; each name has a key of its own.
+pub(crate) fn approval(officer: &str, decision: Decision) -> Approval {
+    let names = ["li", "wang", "zhao", "clerk", "sun"];
+    let place = names.iter().position(|name| *name == officer).unwrap();
+    let request = request();
+    Approval {
+        id: request.id,
+        recipient: request.recipient,
+        request: digest(),
+        officer: officer.parse().unwrap(),
+        decision,
+        reason: "as agreed".to_owned(),
+        at: at(1),
+        key: KEYS[place + 1].clone(),
+    }
+}
+
+/// A kind with everything that one can have.
+pub(crate) const KIND: &str = r#"
+[[kind]]
+name = "setl.by_person"
+sql = "select setl_id, psn_no, psn_name, medfee_sumamt from setl where psn_no = $1 and begndate between $2 and $3"
+arguments = [
+  { name = "psn_no", type = "text", max = 30, person = true },
+  { name = "from", type = "date", period = "begin" },
+  { name = "to", type = "date", period = "end" },
+]
+order = ["setl_id"]
+money = ["medfee_sumamt"]
+person = ["psn_no"]
+feeds = ["setl"]
+most_rows = 100
+longest_period = "366d"
+priority = "normal"
+approval = { officers = 2, within = "2d" }
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01", "02"] }
+columns = ["setl_id", "psn_no", "psn_name", "medfee_sumamt"]
+masks = { psn_name = { keep = { first = 1 } } }
+"#;
+
+/// [`KIND`], checked.
+pub(crate) fn kinds(text: &str) -> Result<crate::kind::Kinds, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        kind: Vec<crate::kind::KindConfig>,
+    }
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    crate::kind::Kinds::new(file.kind).map_err(|error| error.to_string())
+}
