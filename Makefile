@@ -22,7 +22,7 @@ demo: tools ## a core under load, the exchange and the store, in about a minute;
 
 test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
 	$(CARGO) build --workspace --bins --locked
-	$(CARGO) test --workspace --locked $(TEST_ARGS)
+	$(CARGO) test --workspace --locked --no-fail-fast $(TEST_ARGS)
 
 lint: ## format, clippy with warnings denied, licences and sources of the dependencies
 	$(CARGO) fmt --all --check
