@@ -68,7 +68,7 @@ impl Default for DutyLaw {
             probation_duty: 0.05,
             least: 0.01,
             most_bare: 0.10,
-            most_kernel: 0.4,
+            most_kernel: 0.45,
             most_blind: 0.05,
             increase: 0.05,
             increase_kernel: 0.25,
