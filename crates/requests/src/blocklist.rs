@@ -117,6 +117,12 @@ impl<'a> Blocked<'a> {
         self.list.persons.binary_search(&digest).is_ok()
     }
 
+    /// Whether nobody is on it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// The key that can ask it.
     #[must_use]
     pub fn key(&self) -> &'a PersonKey {

@@ -95,3 +95,23 @@ pub(crate) fn kinds(text: &str) -> Result<crate::kind::Kinds, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     crate::kind::Kinds::new(file.kind).map_err(|error| error.to_string())
 }
+
+/// An outcome of [`request`].
+pub(crate) fn reply(outcome: schemas::reply::Outcome) -> schemas::reply::Reply {
+    let request = request();
+    schemas::reply::Reply {
+        id: request.id,
+        recipient: request.recipient,
+        request: digest(),
+        outcome,
+        attempt: None,
+        definition: None,
+        load: None,
+        read_from: None,
+        read_to: None,
+        withheld: 0,
+        instance: "one".to_owned(),
+        at: at(60),
+        key: request.key,
+    }
+}

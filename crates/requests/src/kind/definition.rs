@@ -1,4 +1,5 @@
-//! The digest of a kind's definition.
+//! The digest of a kind's definition. A setting that is added to a kind later is not written where it is not
+//! said (`skip_serializing_if`), so that the digests of kinds that do not use it stay.
 
 use schemas::digest::Digest;
 

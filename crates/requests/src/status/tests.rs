@@ -1,0 +1,304 @@
+use proptest::prelude::*;
+use schemas::progress::Waiting;
+use schemas::refusal::RefusalCode;
+use schemas::reply::Outcome;
+
+use super::*;
+use crate::sample::{self, at};
+
+fn stored<T>(said: &T, digest: Digest, second: i64) -> Stored<'_, T> {
+    Stored {
+        said,
+        digest,
+        stored_at: at(second),
+    }
+}
+
+fn progress(state: Waiting) -> Progress {
+    let request = sample::request();
+    Progress {
+        id: request.id,
+        recipient: request.recipient,
+        request: sample::digest(),
+        state,
+        since: at(30),
+        taken_at: at(20),
+        place: Some(3),
+        forecast: Some(at(900)),
+        instance: "one".to_owned(),
+        at: at(31),
+        key: request.key,
+    }
+}
+
+fn cancel() -> Cancel {
+    let request = sample::request();
+    Cancel {
+        id: request.id,
+        recipient: request.recipient,
+        request: sample::digest(),
+        reason: "no longer needed".to_owned(),
+        at: at(39),
+        key: request.key,
+    }
+}
+
+fn reply_digest() -> Digest {
+    Digest::of(&[b"the reply"])
+}
+
+fn confirm() -> Confirm {
+    let request = sample::request();
+    Confirm {
+        id: request.id,
+        recipient: request.recipient,
+        reply: reply_digest(),
+        rows: 5,
+        quarantined: 1,
+        delivered_at: at(70),
+        stored_at: at(71),
+        key: request.key,
+    }
+}
+
+/// The status of what stands in the streams, at second 100.
+fn status(
+    request: bool,
+    waiting: Option<&Progress>,
+    reply: Option<&Reply>,
+    confirm: Option<&Confirm>,
+) -> Option<Status> {
+    let filed = sample::request();
+    let known = Known {
+        request: request.then(|| stored(&filed, sample::digest(), 0)),
+        progress: waiting.map(|said| stored(said, Digest::of(&[b"progress"]), 31)),
+        reply: reply.map(|said| stored(said, reply_digest(), 61)),
+        confirm: confirm.map(|said| stored(said, Digest::of(&[b"confirm"]), 72)),
+        ..Known::default()
+    };
+    of(&known, at(100))
+}
+
+fn life(status: &Status) -> Vec<(&'static str, i64, Clock)> {
+    let second = |at: Timestamp| at.as_second() - sample::at(0).as_second();
+    let steps = status.steps.iter();
+    steps
+        .map(|step| (step.state.name(), second(step.at), step.clock))
+        .collect()
+}
+
+const FILED: (&str, i64, Clock) = ("filed", -1, Clock::Filer);
+const STORED: (&str, i64, Clock) = ("stored", 0, Clock::Exchange);
+const TAKEN: (&str, i64, Clock) = ("taken", 20, Clock::Responder);
+
+#[test]
+fn what_is_not_known_has_no_status_and_what_is_only_here_is_filed() {
+    assert_eq!(of(&Known::default(), at(0)), None);
+    let known = Known {
+        filed_at: Some(at(-5)),
+        ..Known::default()
+    };
+    assert_eq!(life(&of(&known, at(0)).unwrap()), [("filed", -5, Clock::Filer)]);
+    let request = sample::request();
+    let both = Known {
+        request: Some(stored(&request, sample::digest(), 0)),
+        ..known
+    };
+    assert_eq!(life(&of(&both, at(0)).unwrap()), [FILED, STORED]);
+}
+
+#[test]
+fn each_state_of_a_waiting_request_has_its_time() {
+    let now = |state: Waiting| status(true, Some(&progress(state)), None, None).unwrap();
+    let approval = Waiting::WaitsForApproval {
+        granted: 1,
+        needed: 2,
+    };
+    let waits = now(approval);
+    assert_eq!(
+        life(&waits),
+        [FILED, STORED, ("waits_for_approval", 30, Clock::Responder)]
+    );
+    let taken = now(Waiting::Taken);
+    assert_eq!(life(&taken), [FILED, STORED, TAKEN]);
+    assert_eq!((taken.place, taken.forecast), (Some(3), Some(at(900))));
+    let held = now(Waiting::Held {
+        reason: "the gate is shut".to_owned(),
+    });
+    assert_eq!(
+        life(&held),
+        [FILED, STORED, TAKEN, ("held", 30, Clock::Responder)]
+    );
+    let told = serde_json::to_string(&held).unwrap();
+    assert!(
+        told.contains(r#""state":"held","reason":"the gate is shut","at":"#),
+        "{told}"
+    );
+    let answering = Waiting::Answering {
+        attempt: 1,
+        parts: 2,
+        rows: 90,
+    };
+    let answering = now(answering);
+    assert_eq!(
+        life(&answering),
+        [FILED, STORED, TAKEN, ("answering", 30, Clock::Responder)]
+    );
+    assert_eq!(answering.outcome(), None);
+}
+
+#[test]
+fn each_outcome_is_told_as_it_is_and_ends_the_waiting() {
+    let reason = || "why".to_owned();
+    let refused = Outcome::Refused {
+        code: RefusalCode::Quota,
+        reason: reason(),
+        retry_at: Some(at(99)),
+    };
+    let answered = Outcome::Answered {
+        rows: 5,
+        parts: vec![reply_digest()],
+    };
+    let partial = Outcome::Partial {
+        rows: 5,
+        parts: Vec::new(),
+        reason: reason(),
+    };
+    let failed = Outcome::Failed { reason: reason() };
+    let all = [
+        answered,
+        Outcome::Empty,
+        partial,
+        refused,
+        Outcome::Expired,
+        Outcome::Cancelled,
+        failed,
+    ];
+    let held = progress(Waiting::Held { reason: reason() });
+    for outcome in all {
+        let name = outcome.name();
+        let reply = sample::reply(outcome);
+        let status = status(true, Some(&held), Some(&reply), None).unwrap();
+        assert_eq!(life(&status), [FILED, STORED, TAKEN, (name, 61, Clock::Exchange)]);
+        assert_eq!(status.outcome(), status.now());
+        assert_eq!(
+            (status.place, status.forecast, status.overdue),
+            (None, None, false)
+        );
+    }
+}
+
+#[test]
+fn an_outcome_is_delivered_and_then_stored_by_the_insurer() {
+    let reply = sample::reply(Outcome::Empty);
+    let status = status(true, None, Some(&reply), Some(&confirm())).unwrap();
+    let expected = [
+        FILED,
+        STORED,
+        ("empty", 61, Clock::Exchange),
+        ("delivered", 70, Clock::Receiver),
+        ("stored_by_insurer", 71, Clock::Receiver),
+    ];
+    assert_eq!(life(&status), expected);
+    assert_eq!(status.outcome().map(|step| step.state.name()), Some("empty"));
+    // The request itself was removed after its retention: the rest still tells.
+    let rest = self::status(false, None, Some(&reply), Some(&confirm())).unwrap();
+    assert_eq!(life(&rest), expected[2..]);
+}
+
+#[test]
+fn a_deadline_that_passed_without_an_outcome_is_overdue_and_a_cancel_is_a_wish() {
+    let mut request = sample::request();
+    request.deadline = Some(at(50));
+    let wish = cancel();
+    let known = Known {
+        request: Some(stored(&request, sample::digest(), 0)),
+        cancel: Some(stored(&wish, Digest::of(&[b"cancel"]), 40)),
+        ..Known::default()
+    };
+    let early = of(&known, at(49)).unwrap();
+    assert_eq!((early.overdue, early.cancel_asked), (false, Some(at(40))));
+    assert_eq!(life(&early), [FILED, STORED]);
+    assert!(of(&known, at(50)).unwrap().overdue);
+    let reply = sample::reply(Outcome::Expired);
+    let told = Known {
+        reply: Some(stored(&reply, reply_digest(), 61)),
+        ..known
+    };
+    assert!(!of(&told, at(99)).unwrap().overdue);
+}
+
+#[test]
+fn what_is_about_another_request_is_left_out_and_told() {
+    let other = Digest::of(&[b"another request of this id"]);
+    let (mut taken, mut wish, mut reply, mut done) = (
+        progress(Waiting::Taken),
+        cancel(),
+        sample::reply(Outcome::Empty),
+        confirm(),
+    );
+    (taken.request, wish.request, reply.request, done.reply) = (other, other, other, other);
+    let request = sample::request();
+    let known = Known {
+        filed_at: None,
+        request: Some(stored(&request, sample::digest(), 0)),
+        cancel: Some(stored(&wish, other, 40)),
+        progress: Some(stored(&taken, other, 31)),
+        reply: Some(stored(&reply, reply_digest(), 61)),
+        confirm: Some(stored(&done, other, 72)),
+    };
+    let status = of(&known, at(100)).unwrap();
+    assert_eq!(life(&status), [FILED, STORED]);
+    assert_eq!(
+        status.doubts,
+        [Doubt::Cancel, Doubt::Progress, Doubt::Reply, Doubt::Confirm]
+    );
+    // The confirmation of a reply that is no answer tells nothing either.
+    let done = confirm();
+    let confirmed = Known {
+        confirm: Some(stored(&done, other, 72)),
+        ..known
+    };
+    assert_eq!(life(&of(&confirmed, at(100)).unwrap()), [FILED, STORED]);
+}
+
+proptest! {
+    /// Whatever of the streams is there: a status exactly where anything is known, its steps in the order of a
+    /// life, each at most once, at most one outcome, and the outcome before what the insurer did with it.
+    #[test]
+    fn any_part_of_the_streams_has_one_status(request in any::<bool>(), waiting in 0_usize..5, outcome in 0_usize..4, confirmed in any::<bool>()) {
+        const ORDER: [&str; 14] = [
+            "filed", "stored", "waits_for_approval", "taken", "held", "answering", "answered", "empty", "partial",
+            "refused", "expired", "cancelled", "failed", "delivered",
+        ];
+        let states = [
+            Waiting::Taken,
+            Waiting::WaitsForApproval { granted: 0, needed: 1 },
+            Waiting::Held { reason: String::new() },
+            Waiting::Answering { attempt: 1, parts: 0, rows: 0 },
+        ];
+        let outcomes = [Outcome::Empty, Outcome::Expired, Outcome::Cancelled];
+        let waiting = states.get(waiting).cloned().map(progress);
+        let reply = outcomes.get(outcome).cloned().map(sample::reply);
+        let confirm = confirmed.then(confirm);
+        let status = status(request, waiting.as_ref(), reply.as_ref(), confirm.as_ref());
+        let known = request || waiting.is_some() || reply.is_some() || confirmed;
+        prop_assert_eq!(status.is_some(), known);
+        let Some(status) = status else { return Ok(()) };
+        let places: Vec<usize> = life(&status)
+            .iter()
+            .map(|(name, ..)| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()))
+            .collect();
+        prop_assert!(places.is_sorted_by(|a, b| a < b), "{:?}", places);
+        prop_assert_eq!(status.outcome().map(|step| step.state.name()), reply.as_ref().map(|reply| reply.outcome.name()));
+        prop_assert_eq!(status.now().map(|step| step.state.name()), if confirmed {
+            Some("stored_by_insurer")
+        } else if let Some(reply) = &reply {
+            Some(reply.outcome.name())
+        } else if let Some(waiting) = &waiting {
+            Some(State::from(&waiting.state).name())
+        } else {
+            Some("stored")
+        });
+    }
+}
