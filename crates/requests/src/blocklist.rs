@@ -1,6 +1,6 @@
 //! Persons about whom nothing is sent, for example since they withdrew their consent.
 //!
-//! The list comes as a file ([`file`]) and is kept as digests that only the bureau can make: whoever
+//! The list comes as a file ([`mod@file`]) and is kept as digests that only the bureau can make: whoever
 //! reads the list, or a log or a copy of it, learns of nobody. It applies to arguments of requests and to
 //! rows of answers and feeds alike; what it keeps back is counted aloud.
 
