@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `binary` | the one binary, as a user starts it |
+//! | `change` | what changes at the core, and how the receiver's tables follow |
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `law` | which crate may depend on which |
 //! | `operate` | status, holds, health pages, metrics, and what ships beside them |
@@ -21,6 +22,7 @@
 )]
 
 mod binary;
+mod change;
 mod faults;
 mod law;
 mod model;

@@ -10,5 +10,5 @@ mod forge;
 mod messages;
 mod rows;
 mod sqlite;
-mod told;
+pub(crate) mod told;
 mod trusted;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::path::site::Site;
 
 /// The gate of these tests.
-pub(super) const OPEN: &str = "mode = \"open\"";
+pub(crate) const OPEN: &str = "mode = \"open\"";
 
 /// Runs a command with `--json`: whether it went well, and what it said.
-pub(super) async fn json(site: &Site, arguments: &[&str]) -> (bool, Value) {
+pub(crate) async fn json(site: &Site, arguments: &[&str]) -> (bool, Value) {
     let (well, told) = site.command(&[arguments, &["--json"]].concat()).await;
     let (from, to) = (told.find('{'), told.rfind('}'));
     let found = from
@@ -21,14 +21,14 @@ pub(super) async fn json(site: &Site, arguments: &[&str]) -> (bool, Value) {
 }
 
 /// What is in quarantine by this configuration.
-pub(super) async fn list(site: &Site, config: &str) -> Vec<Value> {
+pub(crate) async fn list(site: &Site, config: &str) -> Vec<Value> {
     let (well, told) = json(site, &["quarantine", "list", "--config", config]).await;
     assert!(well, "{told}");
     told["entries"].as_array().expect("a list").clone()
 }
 
 /// The ids of a kind.
-pub(super) fn ids(entries: &[Value], kind: &str) -> Vec<String> {
+pub(crate) fn ids(entries: &[Value], kind: &str) -> Vec<String> {
     entries
         .iter()
         .filter(|entry| entry["kind"] == kind)
@@ -37,7 +37,7 @@ pub(super) fn ids(entries: &[Value], kind: &str) -> Vec<String> {
 }
 
 /// The actions in the audit chains, in their order.
-pub(super) async fn actions(site: &Site) -> Vec<String> {
+pub(crate) async fn actions(site: &Site) -> Vec<String> {
     let replay = ["audit", "replay", "--stream", "audit", "--config", "auditor.toml"];
     let (well, told) = site.command(&replay).await;
     assert!(well, "{told}");

@@ -140,6 +140,21 @@ impl Chunker {
         Ok(self)
     }
 
+    /// One for rows of other columns that goes on where this one stands. What this one holds open
+    /// stays with it, so close it before.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] when a named column is missing, or the position cannot be told.
+    pub fn reshaped(
+        &self,
+        schema: &RowSchema,
+        cursor: &[String],
+        money: &[String],
+    ) -> Result<Self, ChunkerError> {
+        let withhold = self.withhold.as_ref().map(|(_, withhold)| Arc::clone(withhold));
+        Self::new(schema, cursor, money, self.position()?)?.withholding(withhold)
+    }
+
     /// Which rows it keeps back.
     #[must_use]
     pub fn withhold(&self) -> Option<&Withhold> {

@@ -290,10 +290,15 @@ impl Publisher {
             return Turn::Go;
         };
         self.state("opening the feed");
-        match self.parts.source.open_feed(&self.parts.definition, &permit).await {
+        let opened = self.parts.source.open_feed(&self.parts.definition, &permit).await;
+        match opened {
             Ok(reader) => {
-                self.schema = Some(Arc::new(reader.schema().clone()));
+                drop(permit);
                 let columns = reader.schema().clone();
+                if self.schema.as_deref().is_some_and(|before| *before != columns) {
+                    self.reshape(&columns).await;
+                }
+                self.schema = Some(Arc::new(columns.clone()));
                 self.parts
                     .board
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
@@ -304,6 +309,25 @@ impl Publisher {
             Err(_) if permit.is_revoked() => Turn::Go,
             Err(error) => self.failed(&error),
         }
+    }
+
+    /// The core's columns changed under a running agent: what was read goes out under the old ones, and
+    /// the groups go on from there under the new.
+    async fn reshape(&mut self, columns: &RowSchema) {
+        for index in 0..self.groups.len() {
+            self.flush(index).await;
+        }
+        for mut group in std::mem::take(&mut self.groups) {
+            let feed = &self.parts.definition;
+            match group.chunker.reshaped(columns, &feed.cursor, &feed.money) {
+                Ok(chunker) => {
+                    group.chunker = chunker;
+                    self.groups.push(group);
+                }
+                Err(error) => self.trouble(error.to_string()),
+            }
+        }
+        tracing::info!(feed = %self.parts.definition.name, "the source's columns changed; reading on under the new ones");
     }
 }
 

@@ -21,6 +21,8 @@ use crate::shape::Shape;
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) schema: RowSchema,
+    /// What the database called the columns when it was asked.
+    pub(super) shape: Vec<Described>,
     pub(super) wires: Vec<Wire>,
     /// Places of the cursor columns in a row.
     pub(super) cursor: Vec<usize>,
@@ -29,6 +31,21 @@ pub(super) struct Checked {
     pub(super) resolution: Duration,
     /// The catalogue proves that no cursor is null.
     pub(super) never_null: bool,
+}
+
+/// A column as the database describes it: name, type, and the type's length or precision.
+pub(super) type Described = (String, u32, i32);
+
+/// As the database describes them.
+pub(super) fn shape(columns: &[WireColumn]) -> Vec<Described> {
+    let one = |column: &WireColumn| {
+        (
+            column.name().to_owned(),
+            column.type_().oid(),
+            column.type_modifier(),
+        )
+    };
+    columns.iter().map(one).collect()
 }
 
 fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
@@ -93,6 +110,7 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     }
     Ok(Checked {
         schema: schema(feed, columns, &described, base.is_some()),
+        shape: self::shape(columns),
         wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
         resolution: places
             .first()

@@ -30,7 +30,21 @@ fn cause(error: &tokio_postgres::Error) -> String {
     text
 }
 
+/// The feed's columns are others now. It is opened anew for it, so the error is one that passes.
+pub(super) fn changed() -> Error {
+    Error::new(
+        ErrorKind::Database,
+        "the feed's columns changed at the source",
+        "it is opened anew with the columns that it has now",
+    )
+}
+
 fn of_answer(answer: &DbError, sql: Option<&str>) -> Error {
+    // A prepared statement whose columns have other types now. The code stands for much else as well; the
+    // place in the server does not follow its language.
+    if answer.routine() == Some("RevalidateCachedQuery") {
+        return changed();
+    }
     let code = answer.code().code();
     let said = answer.message();
     match answer.code() {

@@ -24,7 +24,7 @@ use crate::count::YIELD_BOUND;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
-use crate::keyset::Bound;
+use crate::keyset::{Bound, bare};
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
 
 /// How often a drained feed is searched for rows without a cursor.
@@ -105,6 +105,19 @@ impl PostgresReader {
                     held: None,
                 })
             }
+        }
+    }
+
+    /// Whether the feed still has the columns that it was opened with. Asked after the fence is taken: a row
+    /// within the fence was committed before, so no row of new columns is read under the old ones.
+    async fn same_columns(&mut self, permit: &Permit) -> Result<()> {
+        let mut turn = self.session.turn(permit).await?;
+        let sql = bare(&self.feed.sql);
+        let now = turn.prepare(permit, sql, &[], Some(sql)).await?;
+        if check::shape(now.columns()) == self.checked.shape {
+            Ok(())
+        } else {
+            Err(failure::changed())
         }
     }
 
@@ -235,7 +248,10 @@ impl FeedReader for PostgresReader {
     }
 
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
-        let reading = self.look(permit).await;
+        let reading = match self.look(permit).await {
+            Ok(reading) => self.same_columns(permit).await.map(|()| reading),
+            failed => failed,
+        };
         reading.map_err(|error| error.at(&self.place()))
     }
 

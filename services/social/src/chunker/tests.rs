@@ -186,3 +186,28 @@ fn rejects_of_many_bytes_close_a_block_before_there_are_many_of_them() {
         assert!(bytes < 1_000_000, "{bytes} bytes of rejects in one manifest");
     }
 }
+
+/// A core that drops and adds columns moves the others: a chunker of the old places would take another column
+/// for the cursor.
+#[test]
+fn after_a_change_of_columns_it_goes_on_where_it_stood_under_the_new_places() {
+    let mut chunker = chunker(at(0));
+    put(&mut chunker, 1, "0.10", "a", false);
+    chunker.close();
+    let mut after = schema();
+    after.columns.rotate_left(1);
+    let mut next = chunker
+        .reshaped(&after, &["id".into()], &["amount".into()])
+        .unwrap();
+    assert_eq!(next.position().unwrap(), at(1));
+    next.row(&[
+        Value::Text("2.50"),
+        Value::Text("b"),
+        Value::Bool(false),
+        Value::Int(2),
+    ]);
+    next.close();
+    let blocks = next.take_closed();
+    assert_eq!((&blocks[0].cursor_before, &blocks[0].cursor_after), (&at(1), &at(2)));
+    assert_eq!(blocks[0].totals.money["amount"], "2.50");
+}

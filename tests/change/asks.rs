@@ -1,0 +1,186 @@
+//! What could lose a value: the lane waits, status says for what, and the documented command goes on.
+
+use harness::until;
+
+use super::ends::{Kind, OPEN, feed, lane, may_read, stopped};
+use crate::path::site::{PATIENCE, Site};
+use crate::quarantine::told::actions;
+
+fn table(name: &str) -> String {
+    format!(
+        "CREATE TABLE {name} (id bigint PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now(), amount int, \
+         note text UNIQUE); CREATE INDEX ON {name} (updated_at, id); \
+         INSERT INTO {name} (id, amount, note) SELECT g, g * 10, 'note ' || g FROM generate_series(1, 3) g;"
+    )
+}
+
+const ALL: &str = "SELECT id, updated_at, amount, note FROM ";
+
+fn feeds(keyed: &str, gone: &str) -> Option<String> {
+    let claim = feed(
+        "claim",
+        "SELECT id, updated_at, deleted, name FROM claim",
+        "id",
+        true,
+    );
+    let paid = feed("paid", &format!("{ALL}paid"), "id", false);
+    let keyed = feed("keyed", &format!("{ALL}keyed"), keyed, false);
+    Some(claim + &paid + &keyed + &feed("gone", gone, "id", false))
+}
+
+fn words(told: &str, feed: &str) -> usize {
+    told.lines()
+        .filter(|line| line.contains("accept-change") && line.contains(&format!("feed {feed} has changed")))
+        .count()
+}
+
+async fn asks(kind: Kind, name: &str) {
+    let mut site = Site::start(name, 3, OPEN).await;
+    for name in ["paid", "keyed", "gone"] {
+        site.core.execute(&table(name)).await;
+    }
+    may_read(&site).await;
+    if kind == Kind::Sqlite {
+        site.links.store = Some("kind = \"sqlite\"\npath = \"store.db\"".to_owned());
+    }
+    site.links.feeds = feeds("id", &format!("{ALL}gone"));
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    let rows = |table: &str| format!("SELECT id || '|' || amount || '|' || note FROM {table} ORDER BY id");
+    let first = ["1|10|note 1", "2|20|note 2", "3|30|note 3"];
+    for table in ["paid", "keyed", "gone"] {
+        kind.reaches(&site, table, &rows(table), &first).await;
+    }
+
+    // The core changes a type; the bureau another feed's key, and leaves a column out of a third.
+    social.stop().await;
+    site.core
+        .execute("ALTER TABLE paid ALTER amount TYPE text USING 'x' || amount; UPDATE paid SET updated_at = now(); \
+                  UPDATE gone SET amount = 11, updated_at = now() WHERE id = 1; UPDATE claim SET name = 'new', updated_at = now()")
+        .await;
+    site.links.feeds = feeds("note", "SELECT id, updated_at, amount FROM gone");
+    let social = site.social("social");
+    let changed = "feed definition changed";
+    stopped(&site, "social.toml", "gone", &[changed, "--accept"]).await;
+    stopped(&site, "social.toml", "keyed", &[changed]).await;
+    let why = [
+        "--recipient",
+        "insurer-a",
+        "--actor",
+        "li.na",
+        "--reason",
+        "agreed",
+        "--config",
+        "social.toml",
+    ];
+    for (feed, how) in [
+        ("gone", ["--accept"].as_slice()),
+        ("keyed", &["--from", "beginning"]),
+    ] {
+        let rewind = ["feed", "rewind", feed];
+        let (well, told) = site.command(&[rewind.as_slice(), how, &why].concat()).await;
+        assert!(well, "{told}");
+    }
+
+    let accept = "slacktide feed accept-change";
+    stopped(
+        &site,
+        "poller.toml",
+        "paid",
+        &["feed paid", "\"amount\"", "integer", "text", accept],
+    )
+    .await;
+    stopped(
+        &site,
+        "poller.toml",
+        "gone",
+        &["feed gone", "\"note\" does not come any more", accept],
+    )
+    .await;
+    stopped(
+        &site,
+        "poller.toml",
+        "keyed",
+        &["feed keyed", "[\"id\"]", "[\"note\"]", accept],
+    )
+    .await;
+    // The bureau's operator sees it, too, and no other lane waits.
+    stopped(&site, "social.toml", "paid", &["at the receiver", "\"amount\""]).await;
+    kind.reaches(
+        &site,
+        "another lane",
+        "SELECT name FROM claim ORDER BY id",
+        &["new", "new", "new"],
+    )
+    .await;
+    let (_, told) = site.command(&["doctor", "--config", "poller.toml"]).await;
+    for feed in ["paid", "gone", "keyed"] {
+        assert_eq!(words(&told, feed), 1, "doctor on {feed}:\n{told}");
+        assert_eq!(
+            words(&poller.process.stderr(), feed),
+            1,
+            "{}",
+            poller.process.stderr()
+        );
+        let accept = ["feed", "accept-change", feed, "--config", "poller.toml"];
+        let (well, told) = site.command(&[accept.as_slice(), &["--dry-run"]].concat()).await;
+        assert!(well && told.contains("nothing was changed"), "{told}");
+        let why = ["--actor", "wang.fang", "--reason", "agreed by telephone"];
+        let (well, told) = site.command(&[accept.as_slice(), &why].concat()).await;
+        assert!(well && told.contains("accepted"), "{told}");
+        let (well, told) = site.command(&[accept.as_slice(), &why].concat()).await;
+        assert!(!well && told.contains("waits for nothing"), "{told}");
+    }
+
+    let retyped = ["1|x10|note 1", "2|x20|note 2", "3|x30|note 3"];
+    kind.reaches(&site, "the new type", &rows("paid"), &retyped).await;
+    kind.reaches(&site, "the new key", &rows("keyed"), &first).await;
+    let gone = "SELECT id || '|' || amount || '|' || coalesce(note, '-') FROM gone ORDER BY id";
+    kind.reaches(
+        &site,
+        "the dropped column",
+        gone,
+        &["1|11|-", "2|20|note 2", "3|30|note 3"],
+    )
+    .await;
+    for feed in ["paid", "gone", "keyed"] {
+        until("no lane to wait", PATIENCE, async || {
+            let lane = lane(&site, "poller.toml", feed).await;
+            if lane["state"] == "caught_up" || lane["state"] == "flowing" {
+                Ok(())
+            } else {
+                Err(lane.to_string())
+            }
+        })
+        .await;
+    }
+    let accepted = actions(&site).await;
+    assert_eq!(
+        accepted
+            .iter()
+            .filter(|action| *action == "change.accept")
+            .count(),
+        3
+    );
+    // What was there before is there still, beside it.
+    let before = match kind {
+        Kind::Postgres => {
+            "SELECT CAST(table_name AS text) FROM information_schema.tables WHERE table_name LIKE 'keyed_before%'"
+        }
+        Kind::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'keyed_before%'",
+    };
+    let before = kind.lines(&site, before).await;
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert_eq!(kind.lines(&site, &rows(&before[0])).await, first);
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_could_lose_a_value_waits_for_a_word_in_postgres() {
+    asks(Kind::Postgres, "asks_pg").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_could_lose_a_value_waits_for_a_word_in_sqlite() {
+    asks(Kind::Sqlite, "asks_sqlite").await;
+}
