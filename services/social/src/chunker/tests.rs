@@ -208,6 +208,9 @@ fn after_a_change_of_columns_it_goes_on_where_it_stood_under_the_new_places() {
     ]);
     next.close();
     let blocks = next.take_closed();
-    assert_eq!((&blocks[0].cursor_before, &blocks[0].cursor_after), (&at(1), &at(2)));
+    assert_eq!(
+        (&blocks[0].cursor_before, &blocks[0].cursor_after),
+        (&at(1), &at(2))
+    );
     assert_eq!(blocks[0].totals.money["amount"], "2.50");
 }
