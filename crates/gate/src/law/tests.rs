@@ -154,7 +154,7 @@ fn beside_a_business_that_feels_nothing_the_duty_grows_to_its_most() {
     assert!(early.duty <= 0.1 && early.quantum == rig.limits.law.quantum_busy);
     assert_eq!(rig.after(600, 30.0).duty_milli(), 100);
     rig.kernel = true;
-    assert_eq!(rig.after(600, 30.0).duty_milli(), 400);
+    assert_eq!(rig.after(600, 30.0).duty_milli(), 450);
     // Without the kernel again, at once.
     rig.kernel = false;
     assert!(rig.at(30.0).duty <= 0.1);
