@@ -8,6 +8,7 @@
 //! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
+//! - [`requests`] a suite of its own: what is asked for, and the answers
 
 pub mod chain;
 pub mod changes;
@@ -15,6 +16,7 @@ pub mod chunks;
 pub mod columns;
 pub mod layouts;
 pub mod quarantine;
+pub mod requests;
 
 use std::fmt;
 use std::future::Future;

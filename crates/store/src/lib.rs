@@ -8,6 +8,7 @@
 //! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
 //! - [`layout`] PURE: which tables a feed's rows go to, and what is kept of them
 //! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
+//! - [`requests`] the verbs of an insurer's requests; PURE: the outbox's rows, the answers' tables
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
 //! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
@@ -23,6 +24,7 @@ pub mod port;
 pub mod postgres;
 pub mod quarantine;
 mod record;
+pub mod requests;
 pub mod samples;
 pub mod sqlite;
 pub mod table;
@@ -32,4 +34,5 @@ pub use layout::{FeedOptions, Layout, Mode, Options};
 pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 pub use postgres::PostgresStore;
 pub use quarantine::Quarantine;
+pub use requests::Requests;
 pub use sqlite::SqliteStore;

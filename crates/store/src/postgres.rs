@@ -15,6 +15,7 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `requests` what an insurer asks for, and the answers
 //! - `failure` the server's errors by kind
 
 mod cell;
@@ -24,6 +25,7 @@ mod hosts;
 mod native;
 mod quarantine;
 mod records;
+mod requests;
 mod rows;
 mod session;
 mod steps;

@@ -9,6 +9,7 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `requests` what an insurer asks for, and the answers
 //! - `failure` SQLite's errors by kind
 
 mod cell;
@@ -16,6 +17,7 @@ mod failure;
 mod native;
 mod quarantine;
 mod records;
+mod requests;
 mod rows;
 mod steps;
 mod tables;

@@ -3,4 +3,5 @@
 
 mod postgres;
 mod quarantine;
+mod requests;
 mod sqlite;

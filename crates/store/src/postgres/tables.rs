@@ -77,6 +77,7 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
             .await?;
     }
     super::quarantine::prepare(session).await?;
+    super::requests::prepare(session).await?;
     for schema in schemas {
         let row = session
             .client

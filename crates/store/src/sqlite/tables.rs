@@ -46,6 +46,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
             .map_err(|error| failure::of(&error))?;
     }
     super::quarantine::prepare(&tx)?;
+    super::requests::prepare(&tx)?;
     commit(tx)
 }
 

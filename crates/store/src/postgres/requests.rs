@@ -1,0 +1,181 @@
+//! The insurer's requests: what is kept of them, in our own schema.
+//!
+//! `slacktide.outbox` is the one table of ours that others write. Its columns are told in the
+//! database itself, by comments.
+
+mod filing;
+mod found;
+mod replies;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use schemas::digest::Digest;
+use schemas::name::RecipientName;
+use schemas::request::RequestId;
+
+use super::session::Session;
+use super::{PostgresStore, failure};
+use crate::error::Result;
+use crate::record::broken;
+use crate::requests::outbox::{COLUMNS, OutboxRow};
+use crate::requests::{Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, Wanted};
+
+const OWN: &str = "
+CREATE TABLE IF NOT EXISTS slacktide.outbox (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    idempotency text NOT NULL UNIQUE, kind text, arguments text, purpose text, basis text,
+    deadline text, filed_by text,
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    state text, request text, reason text);
+CREATE INDEX IF NOT EXISTS outbox_not_read ON slacktide.outbox (number) WHERE state IS NULL;
+CREATE TABLE IF NOT EXISTS slacktide.requests (
+    recipient text NOT NULL, id text NOT NULL, kind text NOT NULL, idempotency text,
+    wish text NOT NULL, digest text NOT NULL, bytes bytea NOT NULL,
+    filed_by text NOT NULL, filed_at timestamptz NOT NULL, deadline timestamptz,
+    kept_at timestamptz NOT NULL, exchanged_at timestamptz, reason text,
+    PRIMARY KEY (recipient, id), UNIQUE (recipient, idempotency));
+CREATE INDEX IF NOT EXISTS requests_unpublished ON slacktide.requests (recipient, kept_at)
+    WHERE exchanged_at IS NULL AND reason IS NULL;
+CREATE TABLE IF NOT EXISTS slacktide.replies (
+    recipient text NOT NULL, id text NOT NULL, digest text NOT NULL, bytes bytea NOT NULL,
+    outcome text NOT NULL, code text, reason text,
+    rows bigint NOT NULL, quarantined bigint NOT NULL, withheld bigint NOT NULL, target text,
+    exchanged_at timestamptz NOT NULL, delivered_at timestamptz NOT NULL, stored_at timestamptz NOT NULL,
+    confirmed_at timestamptz,
+    PRIMARY KEY (recipient, id));
+CREATE INDEX IF NOT EXISTS replies_due ON slacktide.replies (recipient, stored_at) WHERE confirmed_at IS NULL;
+CREATE TABLE IF NOT EXISTS slacktide.answers (
+    recipient text NOT NULL, kind text NOT NULL, columns text NOT NULL, number bigint NOT NULL,
+    PRIMARY KEY (recipient, kind));
+CREATE TABLE IF NOT EXISTS slacktide.answers_refused (
+    recipient text NOT NULL, id text NOT NULL, place bigint NOT NULL, reason text NOT NULL, bytes bytea NOT NULL,
+    PRIMARY KEY (recipient, id, place));
+";
+
+const THERE: &str = "SELECT count(*) = 5 FROM unnest(ARRAY['outbox', 'requests', 'replies', 'answers', 'answers_refused']) \
+     name WHERE to_regclass('slacktide.' || name) IS NOT NULL";
+
+pub(super) async fn prepare(session: &Session) -> Result<()> {
+    let row = pg(session.client.query_one(THERE, &[]).await)?;
+    if pg(row.try_get::<_, bool>(0))? {
+        return Ok(());
+    }
+    let mut told = String::new();
+    for (column, what) in COLUMNS {
+        let what = what.replace('\'', "''");
+        told.push_str(&format!(
+            "COMMENT ON COLUMN slacktide.outbox.{column} IS '{what}'; "
+        ));
+    }
+    let lock = super::tables::LOCK;
+    session
+        .run(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {OWN} {told} COMMIT"
+        ))
+        .await
+}
+
+fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+/// A time in SQL as the text that [`time`] reads.
+fn utc(column: &str) -> String {
+    format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+}
+
+fn time(text: &str) -> Result<Timestamp> {
+    text.parse()
+        .map_err(|_| broken("slacktide.requests or slacktide.replies"))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Undoes what a verb that failed has begun.
+async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
+    if done.is_err() {
+        session.rollback().await;
+    }
+    done
+}
+
+#[async_trait]
+impl Requests for PostgresStore {
+    async fn outbox(&self, most: u32) -> Result<Vec<OutboxRow>> {
+        let session = self.pool.take().await?;
+        let done = filing::outbox(&session, most).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn unfit(&self, number: u64, reason: &str) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = filing::refuse(&session, number, reason).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn file(&self, filing: &Filing) -> Result<Filed> {
+        let session = self.pool.take().await?;
+        let done = ended(&session, filing::file(&session, filing).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn unpublished(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Unpublished>> {
+        let session = self.pool.take().await?;
+        let done = filing::unpublished(&session, recipient, most).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = filing::published(&session, recipient, id, at).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = filing::not_filed(&session, recipient, id, reason).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn store_reply(&self, answered: &Answered) -> Result<Became> {
+        let mut session = self.pool.take().await?;
+        let done = replies::store(&mut session, &self.options, answered).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn due(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Due>> {
+        let session = self.pool.take().await?;
+        let done = found::due(&session, recipient, most).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn confirmed(
+        &self,
+        recipient: &RecipientName,
+        id: &RequestId,
+        reply: &Digest,
+        at: Timestamp,
+    ) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = filing::confirmed(&session, recipient, id, reply, at).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
+        let session = self.pool.take().await?;
+        let done = found::listed(&session, recipient, wanted).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+}

@@ -1,0 +1,346 @@
+//! PURE: whether a reply is whole, and the tables that its rows go to.
+
+use jiff::Timestamp;
+use schemas::chunk::Verified;
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::digest::Digest;
+use schemas::load::Load;
+use schemas::manifest::{Manifest, Publisher, Totals};
+use schemas::name::{FeedName, Lane, RecipientName};
+use schemas::part::OpenedPart;
+use schemas::reply::Outcome;
+use schemas::request::Request;
+use schemas::rows::{RowError, pack};
+use schemas::value::Value;
+
+use super::Answered;
+use crate::layout::{Layout, Mode, Options, with_suffix};
+use crate::merge::Place;
+use crate::port::Arrival;
+use crate::table::asked::Question;
+use crate::table::shape::{Change, Fit, Shape, fit};
+
+/// The column that keeps a row's request.
+pub const REQUEST: &str = "_slacktide_request";
+/// The column that keeps a row's place in its answer, counted from 1.
+pub const PLACE: &str = "_slacktide_place";
+
+/// What a request asks for, whoever signed it when: two of one key are the same where this is.
+#[must_use]
+pub fn asked_for(request: &Request) -> Digest {
+    let parts = (
+        &request.kind,
+        &request.arguments,
+        &request.purpose,
+        &request.basis,
+        request.deadline,
+    );
+    // Texts and integers can always be written.
+    Digest::of(&[serde_json::to_string(&parts).unwrap_or_default().as_bytes()])
+}
+
+/// Checks that the parts are the ones that the reply names, all of them, of its request and
+/// attempt, and with the rows that it says.
+///
+/// # Errors
+/// What does not hold.
+pub fn whole(answered: &Answered) -> Result<(), String> {
+    let (reply, parts) = (&answered.reply, &answered.parts);
+    let named = reply.outcome.parts();
+    if named.len() != parts.len()
+        || named
+            .iter()
+            .zip(parts)
+            .any(|(digest, part)| *digest != part.digest)
+    {
+        return Err(format!(
+            "the reply names {} parts, and {} others came or in another order",
+            named.len(),
+            parts.len()
+        ));
+    }
+    for (number, OpenedPart { part, .. }) in (1_u32..).zip(parts) {
+        let of_this = part.id == reply.id
+            && part.recipient == reply.recipient
+            && part.request == reply.request
+            && Some(part.attempt) == reply.attempt
+            && part.number == number;
+        if !of_this {
+            return Err(format!(
+                "part {number} belongs to another request, attempt or place"
+            ));
+        }
+    }
+    let mut schemas = parts.iter().map(|part| &part.part.schema);
+    if let Some(first) = schemas.next()
+        && schemas.any(|schema| schema.columns != first.columns)
+    {
+        return Err("the parts have different columns".to_owned());
+    }
+    let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
+    if rows != reply.outcome.rows() {
+        return Err(format!(
+            "the reply says {} rows, and its parts hold {rows}",
+            reply.outcome.rows()
+        ));
+    }
+    Ok(())
+}
+
+/// The code and the reason of an outcome.
+#[must_use]
+pub fn code_and_reason(outcome: &Outcome) -> (Option<String>, Option<String>) {
+    match outcome {
+        Outcome::Refused { code, reason, .. } => (Some(code.as_str().to_owned()), Some(reason.clone())),
+        Outcome::Partial { reason, .. } | Outcome::Failed { reason } => (None, Some(reason.clone())),
+        Outcome::Answered { .. } | Outcome::Empty | Outcome::Expired | Outcome::Cancelled => (None, None),
+    }
+}
+
+/// Where the answers to a kind go: its layout, and the name it has among feeds' tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The table, its schema and its columns' names.
+    pub layout: Layout,
+    /// The recipient, and the table's name as a feed's.
+    pub lane: Lane,
+}
+
+/// The table of a kind. An operator may name another one as for a feed, under the name that
+/// [`table_name`] tells.
+///
+/// # Errors
+/// Why there can be none.
+pub fn target(options: &Options, recipient: &RecipientName, kind: &str) -> Result<Target, String> {
+    let feed = FeedName::new(table_name(kind)).map_err(|error| error.to_string())?;
+    let layout = Layout {
+        mode: Mode::Current,
+        ..options.layout(&feed)
+    };
+    Ok(Target {
+        layout,
+        lane: Lane {
+            recipient: recipient.clone(),
+            feed,
+        },
+    })
+}
+
+/// `answer_setl__by_person` for `setl.by_person`. A kind whose name does not come through
+/// unchanged gets some of its digest behind, so that no two kinds share a table.
+#[must_use]
+pub fn table_name(kind: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let name: String = kind
+        .split('.')
+        .map(|word| {
+            word.chars()
+                .map(|c| if plain(c) { c } else { '_' })
+                .collect::<String>()
+        })
+        .collect::<Vec<_>>()
+        .join("__");
+    let name = format!("answer_{name}");
+    let edge = |word: &str| word.is_empty() || word.starts_with('_') || word.ends_with('_');
+    let clear = kind.chars().all(|c| plain(c) || c == '.')
+        && !kind.contains("__")
+        && !kind.split('.').any(edge)
+        && name.len() <= 55;
+    if clear {
+        return name;
+    }
+    let digest = Digest::of(&[kind.as_bytes()]).to_string();
+    with_suffix(&name, &format!("_{}", digest.get(..12).unwrap_or_default()))
+}
+
+/// A part's columns with the request and the place in front, which identify the row.
+#[must_use]
+pub fn columns(given: &RowSchema) -> RowSchema {
+    let own = |name: &str, kind| Column {
+        name: name.to_owned(),
+        kind,
+        nullable: false,
+    };
+    let mut columns = vec![
+        own(REQUEST, ColumnType::Text { max: None }),
+        own(PLACE, ColumnType::Int8),
+    ];
+    columns.extend(given.columns.iter().cloned());
+    RowSchema {
+        columns,
+        key: vec![REQUEST.to_owned(), PLACE.to_owned()],
+        tombstone: None,
+        ..given.clone()
+    }
+}
+
+/// What the table needs before rows with these columns go in. Every change is followed.
+///
+/// # Errors
+/// Why they can never go in.
+pub fn change(
+    shape: Option<&Shape>,
+    schema: &RowSchema,
+    place: Place,
+    layout: &Layout,
+) -> Result<Option<Change>, String> {
+    let own = |name: &str| name == REQUEST || name == PLACE;
+    if schema.columns.iter().skip(2).any(|column| own(&column.name)) {
+        return Err(format!(
+            "a column is called {REQUEST} or {PLACE}, which are slacktide's own: give it another name in the kind"
+        ));
+    }
+    let mut shape = shape.cloned();
+    let fitted = fit(shape.as_ref(), schema, place, layout, place);
+    let fitted = match (fitted, &mut shape) {
+        (Fit::Asks(changes), Some(known)) => {
+            known.accept(&Question {
+                place,
+                changes,
+                since: Timestamp::UNIX_EPOCH,
+            });
+            fit(Some(&*known), schema, place, layout, place)
+        }
+        (fitted, _) => fitted,
+    };
+    match fitted {
+        Fit::Fits => Ok(None),
+        Fit::Change(change) => Ok(Some(*change)),
+        Fit::Never(reason) => Err(reason),
+        Fit::Asks(_) | Fit::Waits => Err("its columns find no place in the table".to_owned()),
+    }
+}
+
+/// A part as a chunk of the table, its first row in the place behind `before`.
+///
+/// # Errors
+/// [`RowError`] when a row does not read, which an opened part's does, or is too large.
+pub fn arrival(
+    part: &OpenedPart,
+    schema: &RowSchema,
+    (number, before): (u64, u64),
+    target: &Target,
+    exchanged_at: Timestamp,
+) -> Result<Arrival, RowError> {
+    let id = part.part.id.to_string();
+    let (mut plain, mut row, mut wide) = (Vec::with_capacity(part.plain.len()), Vec::new(), Vec::new());
+    let (mut rows, mut place) = (part.rows(), before);
+    while rows.next_into(&mut row)? {
+        place += 1;
+        wide.clear();
+        wide.push(Value::Text(&id));
+        wide.push(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)));
+        wide.extend_from_slice(&row);
+        pack(&wide, &mut plain)?;
+    }
+    let part_of = &part.part;
+    let manifest = Manifest {
+        recipient: target.lane.recipient.clone(),
+        feed: target.lane.feed.clone(),
+        epoch: 1,
+        number,
+        previous: None,
+        opening: None,
+        publisher: Publisher {
+            instance: part_of.instance.clone(),
+            key: part_of.key.clone(),
+        },
+        cursor_before: None,
+        cursor_after: None,
+        schema: schema.clone(),
+        definition: part_of.definition,
+        totals: Totals {
+            rows: part_of.totals.rows,
+            ..Totals::default()
+        },
+        load: Load::default(),
+        rejects: Vec::new(),
+        body: part_of.body.clone(),
+        read_from: part_of.read_from,
+        read_to: part_of.read_to,
+        algorithms: part_of.algorithms.clone(),
+    };
+    Ok(Arrival {
+        chunk: Verified {
+            manifest,
+            digest: part.digest,
+            plain,
+        },
+        sequence: 0,
+        exchanged_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::schema;
+    use crate::table::shape::Step;
+
+    #[test]
+    fn a_kind_has_a_table_of_its_own() {
+        assert_eq!(table_name("setl.by_person"), "answer_setl__by_person");
+        let kinds = [
+            "a.b",
+            "a_b",
+            "a__b",
+            "a_.b",
+            "a._b",
+            "a-b",
+            "A.b",
+            "a b",
+            "",
+            ".",
+            "\u{8868}",
+            &"a".repeat(80),
+            &"a".repeat(81),
+        ];
+        let mut names: Vec<String> = kinds.iter().map(|kind| table_name(kind)).collect();
+        assert!(
+            names.iter().all(|name| FeedName::new(name.as_str()).is_ok()),
+            "{names:?}"
+        );
+        assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), kinds.len(), "two kinds share a table: {names:?}");
+    }
+
+    fn at(number: u64) -> Place {
+        Place { epoch: 1, number }
+    }
+
+    #[test]
+    fn every_change_of_a_kind_is_followed() {
+        let recipient = RecipientName::new("insurer-a").unwrap();
+        let target = target(&Options::default(), &recipient, "setl.by_person").unwrap();
+        let first = columns(&schema(
+            &[],
+            &[("paid", ColumnType::Int8), ("old", ColumnType::Date)],
+        ));
+        let made = change(None, &first, at(1), &target.layout).unwrap().unwrap();
+        assert_eq!(made.steps, [Step::Make]);
+        assert_eq!(change(Some(&made.shape), &first, at(2), &target.layout), Ok(None));
+        let second = columns(&schema(&[], &[("paid", ColumnType::Text { max: None })]));
+        let next = change(Some(&made.shape), &second, at(3), &target.layout)
+            .unwrap()
+            .unwrap();
+        let routes = next.shape.routes(&second, at(4), &target.layout);
+        assert_eq!(routes.names, [REQUEST, PLACE, "paid"]);
+        assert_eq!(routes.missing, ["old", "paid_before_1_3"]);
+        assert_eq!(
+            change(Some(&next.shape), &second, at(4), &target.layout),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn a_column_of_our_own_name_is_refused() {
+        let recipient = RecipientName::new("insurer-a").unwrap();
+        let target = target(&Options::default(), &recipient, "k.k").unwrap();
+        for name in [REQUEST, PLACE, crate::table::EPOCH] {
+            let columns = columns(&schema(&[], &[(name, ColumnType::Int8)]));
+            assert!(change(None, &columns, at(1), &target.layout).is_err(), "{name}");
+        }
+    }
+}

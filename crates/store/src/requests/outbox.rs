@@ -1,0 +1,267 @@
+//! PURE: what a row of the outbox asks for, or why it asks for nothing.
+//!
+//! Reasons name columns and arguments, never values: they stand in a table that many may read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemas::cursor::Scalar;
+use schemas::request::MOST_IDEMPOTENCY;
+use serde_json::Value;
+
+/// The outbox's columns, and what each is for. The first six are the program's to fill.
+pub const COLUMNS: &[(&str, &str)] = &[
+    (
+        "idempotency",
+        "the program's own name for the request, 1 to 200 bytes; one request for ever, however often it is written",
+    ),
+    ("kind", "the kind of request, for example setl.by_person"),
+    (
+        "arguments",
+        "a JSON object: arguments by name, each an integer, a text, true or false",
+    ),
+    ("purpose", "the purpose code"),
+    ("basis", "the legal basis code"),
+    (
+        "deadline",
+        "until when an answer is wanted, with its zone: 2026-01-31T18:00:00Z; may be NULL",
+    ),
+    (
+        "filed_by",
+        "who asks, for the audit; the program's name where it is NULL",
+    ),
+    ("number", "the order of the rows, given by the database"),
+    ("written_at", "when the row was written, given by the database"),
+    (
+        "state",
+        "set by slacktide: NULL not read yet, taken, or refused (see reason)",
+    ),
+    ("request", "set by slacktide: the id of the request"),
+    ("reason", "set by slacktide: why the row makes no request"),
+];
+
+/// Bytes of a kind, a code or a name, at most.
+const MOST_WORD: usize = 200;
+/// Bytes of all arguments, at most.
+const MOST_ARGUMENTS: usize = 64 << 10;
+
+/// A row as a program wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutboxRow {
+    /// Its place in the outbox.
+    pub number: u64,
+    /// The filer's own name for the request.
+    pub idempotency: Option<String>,
+    /// The kind.
+    pub kind: Option<String>,
+    /// A JSON object.
+    pub arguments: Option<String>,
+    /// Purpose code.
+    pub purpose: Option<String>,
+    /// Legal basis code.
+    pub basis: Option<String>,
+    /// A time with its zone.
+    pub deadline: Option<String>,
+    /// Who asks.
+    pub filed_by: Option<String>,
+}
+
+/// What a row asks for: a request but for its id, its time and its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The filer's own name for the request.
+    pub idempotency: String,
+    /// The kind.
+    pub kind: String,
+    /// Arguments by name.
+    pub arguments: BTreeMap<String, Scalar>,
+    /// Purpose code.
+    pub purpose: String,
+    /// Legal basis code.
+    pub basis: String,
+    /// Until when an answer is wanted.
+    pub deadline: Option<Timestamp>,
+    /// Who asks; none where the row does not say.
+    pub filed_by: Option<String>,
+}
+
+impl OutboxRow {
+    /// Reads the row.
+    ///
+    /// # Errors
+    /// Why it makes no request: which column, and what to write there.
+    pub fn wish(&self) -> Result<Wish, String> {
+        let idempotency = self.idempotency.clone().unwrap_or_default();
+        if !(1..=MOST_IDEMPOTENCY).contains(&idempotency.len()) {
+            return Err(format!(
+                "column idempotency holds no key of 1 to {MOST_IDEMPOTENCY} bytes: write one"
+            ));
+        }
+        let deadline = match self.deadline.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(text) => Some(text.parse::<Timestamp>().map_err(|_| {
+                "column deadline holds no time with its zone: write it as 2026-01-31T18:00:00Z".to_owned()
+            })?),
+        };
+        let filed_by = match &self.filed_by {
+            None => None,
+            named => Some(word("filed_by", named.as_deref())?),
+        };
+        Ok(Wish {
+            idempotency,
+            kind: word("kind", self.kind.as_deref())?,
+            arguments: arguments(self.arguments.as_deref())?,
+            purpose: word("purpose", self.purpose.as_deref())?,
+            basis: word("basis", self.basis.as_deref())?,
+            deadline,
+            filed_by,
+        })
+    }
+}
+
+fn word(column: &str, text: Option<&str>) -> Result<String, String> {
+    match text.map(str::trim) {
+        None | Some("") => Err(format!("column {column} is empty: fill it")),
+        Some(text) if text.len() > MOST_WORD => {
+            Err(format!("column {column} holds more than {MOST_WORD} bytes"))
+        }
+        Some(text) if text.chars().any(char::is_control) => {
+            Err(format!("column {column} holds a control character: take it out"))
+        }
+        Some(text) => Ok(text.to_owned()),
+    }
+}
+
+fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, String> {
+    let form = "write {\"name\": value, …}, each value an integer, a text, true or false";
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+        return Ok(BTreeMap::new());
+    };
+    if text.len() > MOST_ARGUMENTS {
+        return Err(format!("column arguments holds more than {MOST_ARGUMENTS} bytes"));
+    }
+    let Ok(Value::Object(object)) = serde_json::from_str(text) else {
+        return Err(format!("column arguments holds no JSON object: {form}"));
+    };
+    let mut all = BTreeMap::new();
+    for (name, value) in object {
+        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(named) {
+            // Who writes no name there may have written a value.
+            return Err(
+                "column arguments has a name that is not 1 to 64 of a-z, 0-9 and _: see the kind's arguments"
+                    .to_owned(),
+            );
+        }
+        let value = match value {
+            Value::String(text) => Scalar::Text(text),
+            Value::Bool(flag) => Scalar::Text(flag.to_string()),
+            Value::Number(number) => match number.as_i64() {
+                Some(number) => Scalar::Int(number),
+                None => {
+                    return Err(format!(
+                        "argument {name:?} is a number that is no integer of 64 bits: write it as a text"
+                    ));
+                }
+            },
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                return Err(format!(
+                    "argument {name:?} is null, a list or an object: leave it out, or {form}"
+                ));
+            }
+        };
+        all.insert(name, value);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> OutboxRow {
+        let text = |text: &str| Some(text.to_owned());
+        OutboxRow {
+            number: 1,
+            idempotency: text("claim 7"),
+            kind: text("setl.by_person"),
+            arguments: text(r#"{"psn_no": "3101", "most": 5, "all": true}"#),
+            purpose: text("01"),
+            basis: text(" 02 "),
+            deadline: text("2026-01-31T18:00:00+08:00"),
+            filed_by: None,
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_with_its_types() {
+        let wish = row().wish().unwrap();
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        let arguments = BTreeMap::from([
+            ("psn_no".to_owned(), text("3101")),
+            ("most".to_owned(), Scalar::Int(5)),
+            ("all".to_owned(), text("true")),
+        ]);
+        assert_eq!(wish.arguments, arguments);
+        assert_eq!((wish.basis.as_str(), wish.filed_by), ("02", None));
+        assert_eq!(
+            wish.deadline.map(|at| at.to_string()).as_deref(),
+            Some("2026-01-31T10:00:00Z")
+        );
+    }
+
+    /// Each bad row is told by its column, and no value of it is.
+    #[test]
+    fn a_bad_row_is_told_by_its_column_and_no_value() {
+        let secret = "31010004711";
+        let set = |change: fn(&mut OutboxRow, String), value: &str| {
+            let mut row = row();
+            change(&mut row, value.to_owned());
+            row.wish().unwrap_err()
+        };
+        let cases = [
+            ("idempotency", set(|row, _| row.idempotency = None, "")),
+            (
+                "idempotency",
+                set(|row, key| row.idempotency = Some(key), &secret.repeat(20)),
+            ),
+            ("kind", set(|row, _| row.kind = None, "")),
+            ("kind", set(|row, kind| row.kind = Some(kind), "31010004711\n.")),
+            ("purpose", set(|row, _| row.purpose = Some(" ".into()), "")),
+            (
+                "basis",
+                set(|row, basis| row.basis = Some(basis), &secret.repeat(20)),
+            ),
+            ("deadline", set(|row, at| row.deadline = Some(at), "31010004711")),
+            (
+                "deadline",
+                set(|row, at| row.deadline = Some(at), "2026-01-31 10:00"),
+            ),
+            ("filed_by", set(|row, by| row.filed_by = Some(by), "")),
+            (
+                "arguments",
+                set(|row, json| row.arguments = Some(json), "{\"31010004711"),
+            ),
+            (
+                "arguments",
+                set(|row, json| row.arguments = Some(json), "{\"31010004711-\":1}"),
+            ),
+            (
+                "arguments",
+                set(|row, json| row.arguments = Some(json), "[\"31010004711\"]"),
+            ),
+            (
+                "\"a\"",
+                set(|row, json| row.arguments = Some(json), "{\"a\":31010004711.5}"),
+            ),
+            (
+                "\"a\"",
+                set(|row, json| row.arguments = Some(json), "{\"a\":[31010004711]}"),
+            ),
+        ];
+        for (word, told) in cases {
+            assert!(told.contains(word), "{word} is missing: {told}");
+            assert!(!told.contains(secret), "a value is told: {told}");
+        }
+    }
+}

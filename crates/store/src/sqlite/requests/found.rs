@@ -1,0 +1,136 @@
+//! What is known of requests and replies.
+
+use rusqlite::{Connection, Row, params};
+use schemas::digest::Digest;
+use schemas::name::RecipientName;
+
+use super::{sql, time, unsigned, utc};
+use crate::error::Result;
+use crate::record::broken;
+use crate::requests::{Due, Listed, STANDING, Standing, Told, Wanted};
+
+/// The texts and the numbers of a row, in their places.
+struct Found(Vec<Option<String>>);
+
+impl Found {
+    fn of(row: &Row<'_>, width: usize) -> rusqlite::Result<Self> {
+        (0..width)
+            .map(|at| row.get(at))
+            .collect::<rusqlite::Result<_>>()
+            .map(Self)
+    }
+
+    fn text(&self, at: usize) -> Option<String> {
+        self.0.get(at).cloned().flatten()
+    }
+
+    fn word(&self, at: usize) -> Result<String> {
+        self.text(at)
+            .ok_or_else(|| broken("slacktide_requests or slacktide_replies"))
+    }
+
+    fn number(&self, at: usize) -> u64 {
+        unsigned(self.text(at).and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    fn digest(&self, at: usize) -> Result<Digest> {
+        Digest::from_hex(&self.word(at)?).map_err(|_| broken("slacktide_replies"))
+    }
+
+    fn time(&self, at: usize) -> Result<jiff::Timestamp> {
+        time(&self.word(at)?)
+    }
+
+    fn maybe(&self, at: usize) -> Result<Option<jiff::Timestamp>> {
+        self.text(at).as_deref().map(time).transpose()
+    }
+}
+
+pub(super) fn due(connection: &mut Connection, recipient: &RecipientName, most: u32) -> Result<Vec<Due>> {
+    let read = || {
+        connection
+            .prepare_cached(
+                "SELECT id, digest, CAST(rows AS TEXT), CAST(quarantined AS TEXT), delivered_at, stored_at \
+                 FROM slacktide_replies WHERE recipient = ?1 AND confirmed_at IS NULL ORDER BY stored_at, id LIMIT ?2",
+            )?
+            .query_map(params![recipient.as_str(), most], |row| Found::of(row, 6))?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let one = |found: &Found| {
+        Ok(Due {
+            id: found.word(0)?.parse().map_err(|_| broken("slacktide_replies"))?,
+            reply: found.digest(1)?,
+            rows: found.number(2),
+            quarantined: found.number(3),
+            delivered_at: found.time(4)?,
+            stored_at: found.time(5)?,
+        })
+    };
+    sql(read())?.iter().map(one).collect()
+}
+
+pub(super) fn listed(
+    connection: &mut Connection,
+    recipient: &RecipientName,
+    wanted: &Wanted,
+) -> Result<Vec<Listed>> {
+    let statement = format!(
+        "SELECT q.id, q.kind, q.idempotency, q.filed_by, q.filed_at, q.deadline, q.exchanged_at, {STANDING}, \
+         coalesce(q.reason, p.reason), p.outcome, p.code, p.digest, CAST(p.rows AS TEXT), CAST(p.quarantined AS TEXT), \
+         CAST(p.withheld AS TEXT), p.target, p.delivered_at, p.stored_at, p.confirmed_at \
+         FROM slacktide_requests q LEFT JOIN slacktide_replies p ON p.recipient = q.recipient AND p.id = q.id \
+         WHERE q.recipient = ?1 AND (?2 IS NULL OR q.kind = ?2) AND (?3 IS NULL OR {STANDING} = ?3) \
+         AND (?4 IS NULL OR p.outcome = ?4) AND substr(q.id, 1, length(?5)) = ?5 \
+         AND (?6 IS NULL OR q.filed_at >= ?6) ORDER BY q.filed_at DESC, q.id LIMIT ?7"
+    );
+    let read = || {
+        connection
+            .prepare_cached(&statement)?
+            .query_map(
+                params![
+                    recipient.as_str(),
+                    wanted.kind,
+                    wanted.standing.map(Standing::word),
+                    wanted.outcome,
+                    wanted.prefix,
+                    wanted.since.map(utc),
+                    // A negative limit is none.
+                    wanted.most.map_or(-1, i64::from),
+                ],
+                |row| Found::of(row, 19),
+            )?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    sql(read())?.iter().map(one).collect()
+}
+
+fn one(found: &Found) -> Result<Listed> {
+    let broken = || broken("slacktide_requests or slacktide_replies");
+    let reply = match found.text(9) {
+        None => None,
+        Some(outcome) => Some(Told {
+            outcome,
+            code: found.text(10),
+            digest: found.digest(11)?,
+            rows: found.number(12),
+            quarantined: found.number(13),
+            withheld: found.number(14),
+            table: found.text(15),
+            delivered_at: found.time(16)?,
+            stored_at: found.time(17)?,
+            confirmed_at: found.maybe(18)?,
+        }),
+    };
+    Ok(Listed {
+        id: found.word(0)?.parse().map_err(|_| broken())?,
+        kind: found.word(1)?,
+        idempotency: found.text(2),
+        filed_by: found.word(3)?,
+        filed_at: found.time(4)?,
+        deadline: found.maybe(5)?,
+        exchanged_at: found.maybe(6)?,
+        standing: Standing::of_word(&found.word(7)?).ok_or_else(broken)?,
+        reason: found.text(8),
+        reply,
+    })
+}

@@ -1,0 +1,171 @@
+//! A reply with its rows and its table, in one transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use schemas::digest::Digest;
+
+use super::super::records::int;
+use super::super::rows::{self, Tables};
+use super::super::steps;
+use super::super::tables::{begin, commit};
+use super::{sql, unsigned, utc};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Options;
+use crate::merge::Place;
+use crate::record::{broken, text};
+use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
+use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, Answered, Became};
+use crate::table::shape::Shape;
+
+pub(super) fn store(connection: &mut Connection, options: &Options, answered: &Answered) -> Result<Became> {
+    if let Err(reason) = whole(answered) {
+        return Ok(Became::Contradicts { reason });
+    }
+    let tx = begin(connection)?;
+    let kind = match known(&tx, answered)? {
+        Ok(kind) => kind,
+        Err(became) => return Ok(became),
+    };
+    let (refused, table) = match store_rows(&tx, options, &kind, answered)? {
+        Ok(done) => done,
+        Err(reason) => return Ok(Became::Contradicts { reason }),
+    };
+    let rows = answered.reply.outcome.rows().saturating_sub(refused);
+    note(&tx, answered, rows, refused, table.as_deref())?;
+    commit(tx)?;
+    Ok(Became::Stored {
+        rows,
+        quarantined: refused,
+    })
+}
+
+/// The request's kind, where its reply may be stored.
+fn known(tx: &Transaction<'_>, answered: &Answered) -> Result<std::result::Result<String, Became>> {
+    let reply = &answered.reply;
+    let found: Option<(String, String, Option<String>)> = sql(tx
+        .query_row(
+            "SELECT q.kind, q.digest, p.digest FROM slacktide_requests q LEFT JOIN slacktide_replies p \
+             ON p.recipient = q.recipient AND p.id = q.id WHERE q.recipient = ?1 AND q.id = ?2",
+            params![reply.recipient.as_str(), reply.id.to_string()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional())?;
+    let Some((kind, request, stored)) = found else {
+        return Ok(Err(Became::Unknown));
+    };
+    let digest = |text: &str| Digest::from_hex(text).map_err(|_| broken("slacktide_requests"));
+    let contradicts = |reason: &str| {
+        Err(Became::Contradicts {
+            reason: reason.to_owned(),
+        })
+    };
+    Ok(match stored.as_deref().map(digest).transpose()? {
+        Some(stored) if stored == answered.digest => Err(Became::Already),
+        Some(_) => contradicts(ANOTHER_REPLY),
+        None if digest(&request)? != reply.request => contradicts(ANOTHER_REQUEST),
+        None => Ok(kind),
+    })
+}
+
+/// Stores the parts' rows; says how many were refused and in which table the others are, or why
+/// they can never be stored.
+fn store_rows(
+    tx: &Transaction<'_>,
+    options: &Options,
+    kind: &str,
+    answered: &Answered,
+) -> Result<std::result::Result<(u64, Option<String>), String>> {
+    let Some(first) = answered.parts.first() else {
+        return Ok(Ok((0, None)));
+    };
+    let recipient = &answered.reply.recipient;
+    let target = match target(options, recipient, kind) {
+        Ok(target) => target,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let found: Option<(String, i64)> = sql(tx
+        .query_row(
+            "SELECT columns, number FROM slacktide_answers WHERE recipient = ?1 AND kind = ?2",
+            params![recipient.as_str(), kind],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional())?;
+    let known: Option<Shape> = found
+        .as_ref()
+        .map(|(columns, _)| serde_json::from_str(columns).map_err(|_| broken("slacktide_answers")))
+        .transpose()?;
+    let number = found.map_or(0, |(_, number)| unsigned(number)) + 1;
+    let (schema, place) = (columns(&first.part.schema), Place { epoch: 1, number });
+    let shape = match (change(known.as_ref(), &schema, place, &target.layout), known) {
+        (Err(reason), _) => return Ok(Err(reason)),
+        (Ok(Some(change)), before) => {
+            steps::apply(tx, &target.layout, &target.lane, before.as_ref(), &change)?;
+            change.shape
+        }
+        (Ok(None), Some(shape)) => shape,
+        (Ok(None), None) => return Err(broken("slacktide_answers")),
+    };
+    sql(tx.execute(
+        "INSERT OR REPLACE INTO slacktide_answers VALUES (?1, ?2, ?3, ?4)",
+        params![recipient.as_str(), kind, text(&shape)?, int(number)],
+    ))?;
+    let tables = Tables {
+        layout: &target.layout,
+        shape: &shape,
+        first: 0,
+    };
+    let id = answered.reply.id.to_string();
+    let (mut before, mut refused) = (0, 0);
+    for part in &answered.parts {
+        let chunk =
+            arrival(part, &schema, (number, before), &target, answered.exchanged_at).map_err(|error| {
+                Error::new(
+                    ErrorKind::Database,
+                    format!("an opened part does not read: {error}"),
+                    "report it",
+                )
+            })?;
+        for row in rows::store(tx, &target.lane, &tables, &chunk)? {
+            refused += 1;
+            let place = int(before + row.ordinal + 1);
+            sql(tx.execute(
+                "INSERT INTO slacktide_answers_refused VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![recipient.as_str(), id, place, row.reason, row.bytes],
+            ))?;
+        }
+        before += part.part.totals.rows;
+    }
+    Ok(Ok((refused, Some(target.layout.sql(&target.layout.table)))))
+}
+
+fn note(
+    tx: &Transaction<'_>,
+    answered: &Answered,
+    rows: u64,
+    refused: u64,
+    table: Option<&str>,
+) -> Result<()> {
+    let reply = &answered.reply;
+    let (code, reason) = code_and_reason(&reply.outcome);
+    sql(tx.execute(
+        "INSERT INTO slacktide_replies (recipient, id, digest, bytes, outcome, code, reason, rows, quarantined, withheld, \
+         target, exchanged_at, delivered_at, stored_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            reply.recipient.as_str(),
+            reply.id.to_string(),
+            answered.digest.to_string(),
+            answered.bytes,
+            reply.outcome.name(),
+            code,
+            reason,
+            int(rows),
+            int(refused),
+            int(reply.withheld),
+            table,
+            utc(answered.exchanged_at),
+            utc(answered.delivered_at),
+            utc(Timestamp::now()),
+        ],
+    ))
+    .map(|_| ())
+}
