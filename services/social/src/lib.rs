@@ -7,6 +7,7 @@
 //!   reads the exchange back with [`tail`] and makes chunks with [`seal`]
 //! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor, which
 //!   holds the [`lane_end`]s
+//! - data requests: [`responder`] answers them, and [`turn`] shares the gate between them and feeds
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
@@ -30,6 +31,7 @@ pub mod options;
 pub mod order;
 pub mod publisher;
 pub mod quantum;
+pub mod responder;
 pub mod retry;
 pub mod run;
 pub mod seal;
@@ -37,7 +39,9 @@ pub mod status;
 pub mod step;
 pub mod stop;
 pub mod tail;
+pub mod turn;
 
 pub use options::{PublisherOptions, SocialOptions};
+pub use responder::{AnswerOptions, Answering};
 pub use run::{FeedPlan, Holding, Social, SocialError, SocialParts, SocialView, new_instance, run};
 pub use status::SocialStatus;

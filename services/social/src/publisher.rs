@@ -10,7 +10,7 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Gate, Permit};
+use gate::Gate;
 use jiff::Timestamp;
 use runtime::said::Said;
 use schemas::column::RowSchema;
@@ -27,6 +27,7 @@ use crate::lane_end::{LaneEnd, moved};
 use crate::lease_keeper::LeaseWatch;
 use crate::options::PublisherOptions;
 use crate::status::Board;
+use crate::turn::{Turned, Turns};
 
 /// What a feed's executor is made of.
 pub struct FeedParts {
@@ -36,6 +37,8 @@ pub struct FeedParts {
     pub source: Arc<dyn Source>,
     /// The gate.
     pub gate: Gate,
+    /// Whose turn it is there.
+    pub turns: Turns,
     /// The lease.
     pub lease: LeaseWatch,
     /// Its lanes.
@@ -243,14 +246,14 @@ impl Publisher {
     }
 
     /// Waits for a permit; meanwhile the open blocks are closed when they get too old.
-    async fn permit(&mut self, stop: &CancellationToken) -> Option<Permit> {
-        let gate = self.parts.gate.clone();
+    async fn permit(&mut self, stop: &CancellationToken) -> Option<Turned> {
+        let (gate, turns) = (self.parts.gate.clone(), self.parts.turns.clone());
         if gate.verdict().duty >= 1.0
-            && let Some(permit) = gate.try_permit()
+            && let Some(permit) = turns.try_feed(&gate)
         {
             return Some(permit);
         }
-        let mut asking = std::pin::pin!(gate.permit());
+        let mut asking = std::pin::pin!(turns.feed(&gate));
         // While the gate only paces us, what was read waits for more, until it is too old.
         while gate.verdict().lets_work()
             && let Some(since) = self

@@ -20,9 +20,11 @@ use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
 use crate::notice;
 use crate::options::SocialOptions;
 use crate::publisher::{FeedParts, Publisher};
+use crate::responder::Answering;
 use crate::seal::SealingKeys;
 use crate::status::{Board, LeaseStatus, SocialStatus};
 use crate::tail::Trust;
+use crate::turn::Turns;
 
 /// A feed and who it is for.
 #[derive(Debug, Clone)]
@@ -71,6 +73,7 @@ pub struct Social {
     sealing: SealingKeys,
     holding: Holding,
     party: Option<PartyName>,
+    answering: Option<Answering>,
     board: Board,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
@@ -146,6 +149,7 @@ impl Social {
                 persons: BTreeMap::new(),
             },
             party: None,
+            answering: None,
             board,
             lease,
             keeper,
@@ -173,6 +177,13 @@ impl Social {
         self
     }
 
+    /// The same answering data requests.
+    #[must_use]
+    pub fn answering(mut self, answering: Answering) -> Self {
+        self.answering = Some(answering);
+        self
+    }
+
     /// A look at it that outlives the call of [`Social::run`].
     #[must_use]
     pub fn view(&self) -> SocialView {
@@ -196,6 +207,7 @@ impl Social {
             sealing,
             holding,
             party,
+            answering,
             board,
             lease,
             keeper,
@@ -206,6 +218,10 @@ impl Social {
         keepers.spawn(keeper.run(release.clone()));
         let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
         let reading = stop.child_token();
+        let share = answering
+            .as_ref()
+            .map_or(2, |answering| answering.options.feed_share);
+        let turns = Turns::new(share);
         for plan in &parts.feeds {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
@@ -220,6 +236,7 @@ impl Social {
                 definition: plan.definition.clone(),
                 source: Arc::clone(&parts.source),
                 gate: parts.gate.clone(),
+                turns: turns.clone(),
                 lease: lease.clone(),
                 lanes: ends,
                 options: parts.options.publisher,
