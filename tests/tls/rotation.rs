@@ -105,6 +105,12 @@ async fn every_key_is_changed_while_rows_flow() {
     );
     social.says_of_exchange("connected", "").await;
 
+    // Orders are signed, too, and those in force stay so under the next key.
+    let order = |verb: &'static str| ["gate", verb, "--actor", "li.na", "--reason", "keys", "--config"];
+    for verb in ["pause", "resume"] {
+        site.well(&[&order(verb)[..], &[&social.config]].concat()).await;
+    }
+
     // 2. What signs and seals. First the receiver trusts and opens both.
     let key = |user: &str, file: &str| site.read(&format!("{user}/{file}.pub"));
     let chunks = format!(
@@ -143,7 +149,7 @@ async fn every_key_is_changed_while_rows_flow() {
             );
         text.replace(
             "[trust.receipts]",
-            &format!("[trust]\nchunks = [{chunks}]\n[trust.receipts]"),
+            &format!("[trust]\nchunks = [{chunks}]\noperators = [{chunks}]\n[trust.receipts]"),
         )
     });
     social = replaced(social, second).await;
