@@ -1,7 +1,8 @@
 //! Rows out of a system of record, behind its fence, under a permit of the gate.
 //!
 //! - [`feed`] what is read: a named, keyed, ordered query
-//! - [`port`] the verbs, as two traits, and what a quantum brings
+//! - [`question`] what is asked: a query with arguments
+//! - [`port`] the verbs, as three traits, and what a quantum brings
 //! - [`fence`] PURE: below which cursor value no row can still appear
 //! - [`keyset`] PURE: the SQL of a quantum
 //! - [`shape`] PURE: which relations a feed's SQL reads
@@ -19,12 +20,14 @@ pub mod fence;
 pub mod keyset;
 pub mod port;
 pub mod postgres;
+pub mod question;
 pub mod shape;
 pub mod sqlite;
 
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{CursorSetBy, FeedDefinition};
 pub use fence::{Fence, HighWater, TimeFence};
-pub use port::{End, FeedReader, FenceReading, Holder, Quantum, RowSink, Source};
+pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source};
 pub use postgres::{PostgresConfig, PostgresSource};
+pub use question::{Argument, ArgumentKind, Question};
 pub use sqlite::{SqliteConfig, SqliteSource};

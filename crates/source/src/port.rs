@@ -14,9 +14,10 @@ use schemas::cursor::Cursor;
 use schemas::manifest::Reject;
 use schemas::value::Value;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::fence::Fence;
+use crate::question::Question;
 
 /// A system of record.
 #[async_trait]
@@ -29,6 +30,21 @@ pub trait Source: Send + Sync {
     /// Each with feed, column, what is wrong and what to do; kind `Refused` where only a change
     /// of configuration or privileges helps.
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>>;
+
+    /// Readies a question with its arguments: they have their declared forms (looked at before the source is
+    /// touched), the query prepares, the columns exist, the account may read and cannot write.
+    ///
+    /// # Errors
+    /// As those of [`Source::open_feed`]; none holds an argument's value. A source that takes no questions
+    /// refuses.
+    async fn open_question(&self, question: &Question, _permit: &Permit) -> Result<Box<dyn QuestionReader>> {
+        Err(Error::new(
+            ErrorKind::Refused,
+            "this source takes no questions",
+            "ask one that does",
+        )
+        .at(&question.place()))
+    }
 
     /// The process ids at the source that work for us now (database backends on this host), so
     /// that the gate does not take our own work for the business's.
@@ -68,6 +84,29 @@ pub trait FeedReader: Send {
         &mut self,
         after: Option<&Cursor>,
         fence: &Fence,
+        limit: usize,
+        permit: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> Result<Quantum>;
+}
+
+/// One question of a source, ready to be read.
+#[async_trait]
+pub trait QuestionReader: Send {
+    /// The columns of its rows. There is no key.
+    fn schema(&self) -> &RowSchema;
+
+    /// Reads up to `limit` rows behind `after`, in the question's order, into `rows`; what was handed on is a
+    /// whole prefix of the answer, as with feeds. Where there is no order `after` is none, and all of the
+    /// answer is read in one quantum: [`End::Limit`] says that there is more than the limit.
+    ///
+    /// Drive it to its end, as [`FeedReader::read`].
+    ///
+    /// # Errors
+    /// As those of [`FeedReader::read`]; none holds an argument's value.
+    async fn read(
+        &mut self,
+        after: Option<&Cursor>,
         limit: usize,
         permit: &Permit,
         rows: &mut dyn RowSink,
