@@ -151,6 +151,7 @@ mod tests {
             lease: social::status::LeaseStatus::default(),
             feeds: [("claim".to_owned(), social::status::FeedStatus::default())].into(),
             lanes: [].into(),
+            requests: None,
             driver: source::port::DriverCount::default(),
         };
         let hour = Duration::from_secs(3_600);

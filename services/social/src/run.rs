@@ -1,4 +1,6 @@
-//! Composition: one lease, one executor per feed, one per lane; and the ordered, bounded stop.
+//! Composition: one lease, one executor per feed, one per lane, one for requests; and the ordered, bounded stop.
+
+mod made_of;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +14,6 @@ use source::{FeedDefinition, Source};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::changed;
 use crate::hold::{self, HoldWatch};
 use crate::lane::{LaneParts, LaneWorker};
 use crate::lane_end::LaneEnd;
@@ -20,10 +21,9 @@ use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
 use crate::notice;
 use crate::options::SocialOptions;
 use crate::publisher::{FeedParts, Publisher};
-use crate::responder::Answering;
+use crate::responder::{Answering, Responder};
 use crate::seal::SealingKeys;
 use crate::status::{Board, LeaseStatus, SocialStatus};
-use crate::tail::Trust;
 use crate::turn::Turns;
 
 /// A feed and who it is for.
@@ -227,7 +227,7 @@ impl Social {
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
                 let (worker, outbox, position) = LaneWorker::new(LaneParts {
                     person_key: person_key.clone(),
-                    ..lane_parts(&parts, plan, recipient, &sealing, &holding, &lease, &board)
+                    ..made_of::lane(&parts, plan, recipient, &sealing, &holding, &lease, &board)
                 });
                 lanes.spawn(worker.run());
                 ends.push(LaneEnd { position, outbox });
@@ -243,6 +243,12 @@ impl Social {
                 board: board.clone(),
             });
             readers.spawn(publisher.run(reading.clone()));
+        }
+        if let (Some(answering), Some(persons)) = (answering, &person_key) {
+            let made = made_of::responder(
+                &parts, answering, persons, &sealing, &holding, &lease, &board, &turns,
+            );
+            readers.spawn(Responder::new(made).run(reading.clone()));
         }
         let telling = party.map(|party| {
             tokio::spawn(notice::keep(notice::NoticeParts {
@@ -316,41 +322,6 @@ async fn drop_when_critical(gate: Gate, source: Arc<dyn Source>) {
     }
 }
 
-fn lane_parts(
-    parts: &SocialParts,
-    plan: &FeedPlan,
-    recipient: &RecipientName,
-    sealing: &SealingKeys,
-    holding: &Holding,
-    lease: &LeaseWatch,
-    board: &Board,
-) -> LaneParts {
-    let mut chunks = parts.trusted_publishers.clone();
-    chunks.push(parts.key.public().clone());
-    let receipts = parts.trusted_receipts.get(recipient).cloned().unwrap_or_default();
-    LaneParts {
-        lane: Lane {
-            recipient: recipient.clone(),
-            feed: plan.definition.name.clone(),
-        },
-        exchange: Arc::clone(&parts.exchange),
-        key: Arc::clone(&parts.key),
-        trust: Trust { chunks, receipts },
-        seal: sealing.lane(recipient),
-        own: sealing.own.clone(),
-        instance: parts.instance.clone(),
-        definition: plan.definition.digest(),
-        lease: lease.clone(),
-        holds: holding.holds.clone(),
-        person: holding.persons.get(&plan.definition.name).cloned(),
-        person_key: None,
-        now: changed::Now::of(&plan.definition),
-        board: board.clone(),
-        recheck: parts.options.publisher.recheck,
-        check: parts.options.publisher.check,
-    }
-}
-
 fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
     SocialError::Ended(
         end.err()
@@ -374,6 +345,7 @@ impl SocialView {
             },
             feeds: self.board.feeds(),
             lanes: self.board.lanes(),
+            requests: self.board.of_requests(),
             driver: self.source.counted(),
         }
     }

@@ -13,6 +13,8 @@ use serde::Serialize;
 use source::Holder;
 use source::port::DriverCount;
 
+use crate::responder::RequestsStatus;
+
 /// The agent at a glance.
 #[derive(Debug, Clone, Serialize)]
 pub struct SocialStatus {
@@ -26,6 +28,9 @@ pub struct SocialStatus {
     pub feeds: BTreeMap<String, FeedStatus>,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
+    /// Data requests; none where none are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsStatus>,
     /// What the database driver itself counted.
     pub driver: DriverCount,
 }
@@ -111,6 +116,7 @@ pub struct LaneStatus {
 pub struct Board {
     feeds: Arc<Mutex<BTreeMap<String, FeedStatus>>>,
     lanes: Arc<Mutex<BTreeMap<String, LaneStatus>>>,
+    requests: Arc<Mutex<Option<RequestsStatus>>>,
 }
 
 impl Board {
@@ -124,6 +130,21 @@ impl Board {
     pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         change(lanes.entry(lane.to_string()).or_default());
+    }
+
+    /// Changes what is shown of data requests.
+    pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        change(requests.get_or_insert_default());
+    }
+
+    /// What is shown of data requests; none where none are answered.
+    #[must_use]
+    pub fn of_requests(&self) -> Option<RequestsStatus> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The columns of a feed, once they are known.

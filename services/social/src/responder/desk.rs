@@ -1,0 +1,271 @@
+//! One term of the lease: what is known, what is being read, what is being stored.
+//!
+//! One loop, in which exactly one thing is read at a time and several are stored: while the parts of one answer are
+//! on their way, the next quantum is read. A look at the streams, a wait for the gate and the end of a
+//! storing are raced; nothing waits for the gate that need not.
+
+mod ask;
+mod look;
+mod next;
+mod read;
+mod settle;
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use requests::blocklist::BlockList;
+use requests::forecast::Costs;
+use requests::queue::{Key, Queue};
+use runtime::said::Said;
+use schemas::reply::Reply;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::ResponderParts;
+use super::answer::{About, Answer, Signer};
+use super::book::{Book, Trusted};
+use super::clock::ExchangeClock;
+use super::follow::Follow;
+use super::lists::Lists;
+use super::post::{Post, Posted};
+use super::tally::RequestsStatus;
+use super::telling::Told;
+use crate::hold::HoldWatch;
+
+/// Answers and outcomes that are being stored at the same time.
+const MOST_POSTS: usize = 16;
+
+/// All of one term.
+pub struct Desk {
+    parts: Arc<ResponderParts>,
+    post: Arc<Post>,
+    clock: ExchangeClock,
+    holds: HoldWatch,
+    blocked: watch::Receiver<Arc<BlockList>>,
+    lists: Arc<Lists>,
+    book: Book,
+    follow: Follow,
+    is_read: bool,
+    queue: Queue,
+    /// Answers that are begun and not being stored now.
+    answers: BTreeMap<Key, Answer>,
+    /// Rows of answers that are begun and have no outcome yet.
+    in_flight: BTreeMap<Key, u64>,
+    finals: VecDeque<(About, Reply)>,
+    posts: JoinSet<Done>,
+    tells: JoinSet<(Key, Option<Told>)>,
+    /// When time alone may change a decision, by the exchange's clock.
+    looks: BTreeSet<(Timestamp, Key)>,
+    resting: BTreeSet<(Instant, Key)>,
+    /// The source does not answer: not before this moment, after so many failures.
+    source_rests: Option<Instant>,
+    source_failures: u32,
+    placed_at: Option<Instant>,
+    costs: Costs,
+    said: Said,
+}
+
+/// What a posting came to.
+struct Done {
+    key: Key,
+    answer: Option<Box<Answer>>,
+    posted: Posted,
+}
+
+impl Desk {
+    /// An empty one.
+    #[must_use]
+    pub fn new(parts: Arc<ResponderParts>, costs: Costs) -> Self {
+        let clock = ExchangeClock::default();
+        let (holds, blocked) = (parts.holds.clone(), parts.answering.blocked.clone());
+        let lists = Lists::new(
+            Arc::clone(&parts.answering.kinds),
+            Arc::clone(&blocked.borrow()),
+            &holds.borrow(),
+            Arc::clone(&parts.persons),
+            1,
+        );
+        let post = Post {
+            exchange: Arc::clone(&parts.exchange),
+            lease: parts.lease.clone(),
+            clock: clock.clone(),
+            options: parts.answering.options,
+        };
+        Self {
+            book: Book::new(trusted(&parts)),
+            parts,
+            post: Arc::new(post),
+            clock,
+            holds,
+            blocked,
+            lists: Arc::new(lists),
+            follow: Follow::default(),
+            is_read: false,
+            queue: Queue::default(),
+            answers: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            finals: VecDeque::new(),
+            posts: JoinSet::new(),
+            tells: JoinSet::new(),
+            looks: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            source_rests: None,
+            source_failures: 0,
+            placed_at: None,
+            costs,
+            said: Said::default(),
+        }
+    }
+
+    /// Answers until `stop`; then what is being stored is stored.
+    pub async fn serve(&mut self, stop: &CancellationToken) {
+        let (gate, turns) = (self.parts.gate.clone(), self.parts.turns.clone());
+        let mut tick = tokio::time::interval(
+            self.parts
+                .answering
+                .options
+                .interval
+                .max(Duration::from_millis(1)),
+        );
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.refresh();
+            self.wake();
+            self.dispatch();
+            let candidate = self.candidate();
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = tick.tick() => self.look().await,
+                Some(done) = self.posts.join_next() => match done {
+                    Ok(done) => self.settle(done),
+                    Err(error) => {
+                        tracing::error!(%error, "storing an answer ended early; reading the streams anew");
+                        return;
+                    }
+                },
+                Some(told) = self.tells.join_next() => self.told(told.ok()),
+                // Their ends may be gone; then they never change.
+                Ok(()) = self.holds.changed() => {}
+                Ok(()) = self.blocked.changed() => {}
+                () = until(wake) => {}
+                permit = turns.request(&gate), if candidate.is_some() => {
+                    if let Some(key) = candidate {
+                        self.quantum(&key, permit).await;
+                    }
+                }
+            }
+        }
+        self.state("ending");
+        self.dispatch();
+        while let Some(done) = self.posts.join_next().await {
+            if let Ok(done) = done {
+                self.settle(done);
+            }
+            self.dispatch();
+        }
+    }
+
+    /// What was learned of costs.
+    #[must_use]
+    pub fn into_costs(self) -> Costs {
+        self.costs
+    }
+
+    /// The rules as they are now.
+    fn refresh(&mut self) {
+        let is_new = self.holds.has_changed().unwrap_or(false) || self.blocked.has_changed().unwrap_or(false);
+        let same_list = self.lists.is_of(&self.blocked.borrow(), &self.holds.borrow());
+        if !is_new && same_list {
+            return;
+        }
+        let lists = Lists::new(
+            Arc::clone(&self.parts.answering.kinds),
+            Arc::clone(&self.blocked.borrow_and_update()),
+            &self.holds.borrow_and_update(),
+            Arc::clone(&self.parts.persons),
+            self.lists.version + 1,
+        );
+        self.lists = Arc::new(lists);
+        let all: Vec<Key> = self.book.iter().map(|(key, _)| key.clone()).collect();
+        for key in &all {
+            self.judge(key);
+        }
+    }
+
+    /// Requests that have rested long enough.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        while let Some((at, _)) = self.resting.first()
+            && *at <= now
+        {
+            let Some((_, key)) = self.resting.pop_first() else {
+                break;
+            };
+            if let Some(standing) = self.book.standing(&key) {
+                standing.rests_until = None;
+            }
+            self.judge(&key);
+        }
+        if self.source_rests.is_some_and(|until| until <= now) {
+            self.source_rests = None;
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let first = self.resting.first().map(|(at, _)| *at);
+        [first, self.source_rests].into_iter().flatten().min()
+    }
+
+    /// The exchange's time.
+    fn now(&self) -> Option<Timestamp> {
+        self.clock.now(Instant::now())
+    }
+
+    fn signer(&self, key: &Key) -> Signer {
+        Signer {
+            instance: self.parts.instance.clone(),
+            key: Arc::clone(&self.parts.key),
+            to: self.parts.sealing.recipients.get(&key.recipient).cloned(),
+        }
+    }
+
+    fn show(&self, change: impl FnOnce(&mut RequestsStatus)) {
+        self.parts.board.requests(change);
+    }
+
+    fn state(&self, text: &str) {
+        self.show(|status| {
+            if status.state != text {
+                text.clone_into(&mut status.state);
+            }
+        });
+    }
+
+    fn trouble(&mut self, what: String) {
+        if self.said.is_news(&what) {
+            tracing::warn!(error = what, "answering; tried again and again");
+        }
+        self.show(|status| status.last_error = Some(what));
+    }
+}
+
+fn trusted(parts: &ResponderParts) -> Trusted {
+    Trusted {
+        requests: parts.answering.trusted_requests.clone(),
+        officers: parts.answering.officers.clone(),
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

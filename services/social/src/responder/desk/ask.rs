@@ -1,0 +1,72 @@
+//! What is asked of the source for a kind, and what may come of it.
+
+use requests::argument::{ArgumentType, Bound};
+use requests::kind::Kind;
+use requests::mask::Mask;
+use requests::mask::key::{MaskKey, TokenKey};
+use schemas::name::RecipientName;
+use source::{Argument, ArgumentKind, Question};
+
+/// Why a quantum came to nothing.
+pub(super) enum Trouble {
+    /// The source's.
+    Source(source::Error),
+    /// The kind, as configured, does not fit the source.
+    Kind(String),
+}
+
+impl From<source::Error> for Trouble {
+    fn from(error: source::Error) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// What makes the recipient's tokens. Without a key of the bureau's no kind that needs one is answered.
+pub(super) fn token(
+    masking: Option<&MaskKey>,
+    recipient: &RecipientName,
+    kind: &Kind,
+) -> Result<TokenKey, Trouble> {
+    if let Some(key) = masking {
+        return Ok(key.of(recipient));
+    }
+    let grant = kind.grant_of(recipient);
+    if grant.is_some_and(|grant| grant.masks.values().any(|mask| *mask == Mask::Token)) {
+        let what = "it masks a column as a token, and there is no key to make tokens";
+        return Err(Trouble::Kind(what.to_owned()));
+    }
+    // Never asked: no column is masked as a token.
+    let unused = format!("{:032x}", rand::random::<u128>());
+    MaskKey::new(&unused)
+        .map(|key| key.of(recipient))
+        .map_err(|error| Trouble::Kind(error.to_string()))
+}
+
+/// The question as the source takes it: every argument with its declared type.
+pub(super) fn question(kind: &Kind, bound: &[Bound]) -> Question {
+    let config = kind.config();
+    let arguments = config
+        .arguments
+        .iter()
+        .zip(bound)
+        .map(|(argument, bound)| Argument {
+            name: argument.name.clone(),
+            kind: match argument.kind {
+                ArgumentType::Text => ArgumentKind::Text,
+                ArgumentType::Integer => ArgumentKind::Integer,
+                ArgumentType::Decimal => ArgumentKind::Decimal,
+                ArgumentType::Date => ArgumentKind::Date,
+                ArgumentType::Timestamp => ArgumentKind::Timestamp,
+                ArgumentType::Boolean => ArgumentKind::Boolean,
+            },
+            value: bound.scalar(),
+        });
+    Question {
+        name: config.name.clone(),
+        sql: config.sql.clone(),
+        arguments: arguments.collect(),
+        order: config.order.clone(),
+        money: config.money.clone(),
+        types: config.types.clone(),
+    }
+}

@@ -1,0 +1,90 @@
+//! Which request the next quantum is for, and how many rows it may take.
+
+use std::time::Duration;
+
+use requests::admission::RowLimit;
+use requests::kind::Kind;
+use requests::queue::Key;
+use requests::quota::{Place, Quota};
+use schemas::name::RecipientName;
+use tokio::time::Instant;
+
+use super::super::answer::Answer;
+use super::{Desk, MOST_POSTS};
+
+/// How long a request waits for rows of its quota that other answers may leave.
+const FOR_QUOTA: Duration = Duration::from_secs(1);
+
+impl Desk {
+    /// The request that the next quantum is for; none: nothing can be read now.
+    pub(super) fn candidate(&mut self) -> Option<Key> {
+        if !self.is_read || self.now().is_none() {
+            return None;
+        }
+        if self.source_rests.is_some() {
+            self.state("waiting for the source");
+            return None;
+        }
+        if self.posts.len() >= MOST_POSTS {
+            self.state("waiting for the exchange");
+            return None;
+        }
+        while let Some(key) = self.queue.next().map(|entry| entry.key.clone()) {
+            self.judge(&key);
+            if self.queue.next().map(|entry| &entry.key) != Some(&key) {
+                continue;
+            }
+            if !self.answers.contains_key(&key) && self.room(&key).is_some_and(|(rows, _)| rows == 0) {
+                self.rest(&key, Instant::now() + FOR_QUOTA);
+                continue;
+            }
+            let state = if self.parts.gate.verdict().lets_work() {
+                "answering"
+            } else {
+                "waiting for the gate"
+            };
+            self.state(state);
+            return Some(key);
+        }
+        self.state("waiting for requests");
+        None
+    }
+
+    /// Rows that this answer may still take of what is left of the recipient's rows a day, those that other answers
+    /// have read by now taken off; none: they are not limited.
+    fn room(&self, key: &Key) -> Option<(u64, u64)> {
+        let most = self.parts.answering.quotas.get(&key.recipient)?.rows_a_day?;
+        let quota = Quota {
+            rows_a_day: Some(most),
+            ..Quota::default()
+        };
+        let now = self.now()?;
+        let place = Place {
+            sequence: u64::MAX,
+            stored_at: now,
+        };
+        let history = self.book.history(&key.recipient)?;
+        let left = quota
+            .judge(history, place, now)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let of = |name: &RecipientName| {
+            let own = self.in_flight.iter().filter(|(key, _)| key.recipient == *name);
+            own.map(|(_, rows)| *rows).sum::<u64>()
+        };
+        Some((left.saturating_sub(of(&key.recipient)), left))
+    }
+
+    /// Rows in all, at most, and what says so.
+    pub(super) fn most_rows(&self, answer: &Answer, kind: &Kind) -> (u64, RowLimit) {
+        let most = kind.config().most_rows;
+        let room = self
+            .room(&answer.about.key)
+            .map(|(room, _)| room.saturating_add(answer.rows()));
+        match room.filter(|room| *room < most) {
+            Some(room) => (room, RowLimit::Quota),
+            None => (most, RowLimit::Kind),
+        }
+    }
+}

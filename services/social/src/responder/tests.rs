@@ -1,0 +1,8 @@
+//! The whole responder, in the whole agent, over an exchange in memory and a source that is a list of rows.
+
+mod crash;
+mod decided;
+mod lists;
+mod scene;
+mod seen;
+mod table;
