@@ -243,7 +243,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         assert!(answer.is_err() && !told.contains("first"), "{body}: {told}");
     }
 
-    // The bureau confirms nothing, and reads answers by their subject only.
+    // The bureau confirms nothing, and reads parts by their subject only; its own outcomes in order.
     let bureau = exchange.connect("bureau").await;
     denied("confirm.insurer-a", bureau.confirm(&own, &id, A)).await;
     denied(
@@ -251,6 +251,11 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         bureau.read(Stream::Parts, From::Sequence(0), ">", 1),
     )
     .await;
+
+    let outcomes = bureau
+        .read(Stream::Replies, From::Sequence(0), "reply.*.*", 10)
+        .await;
+    assert!(outcomes.is_ok(), "{outcomes:?}");
 
     // The auditor reads all of it and writes none.
     let auditor = exchange.connect("auditor").await;

@@ -286,4 +286,32 @@ mod tests {
         drop(request);
         assert!(turns.try_feed(&gate).is_some());
     }
+
+    /// Both flows at once, each with work without end: the shares hold, and both feeds get theirs.
+    #[tokio::test]
+    async fn neither_flow_starves_when_both_have_work_without_end() {
+        let (turns, gate) = (Turns::new(4), Gate::fixed_open());
+        let counts: [Arc<std::sync::atomic::AtomicUsize>; 2] = Default::default();
+        let feeds = counts.clone().map(|count| {
+            let (turns, gate) = (turns.clone(), gate.clone());
+            tokio::spawn(async move {
+                loop {
+                    let permit = turns.feed(&gate).await;
+                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                }
+            })
+        });
+        for _ in 0..300 {
+            let permit = turns.request(&gate).await;
+            tokio::task::yield_now().await;
+            drop(permit);
+            // Between two turns the answer before is settled, and others come first if they may.
+            tokio::task::yield_now().await;
+        }
+        feeds.iter().for_each(tokio::task::JoinHandle::abort);
+        let [one, two] = counts.map(|count| count.load(std::sync::atomic::Ordering::SeqCst));
+        assert!(one >= 40 && two >= 40, "{one} and {two} beside 300");
+    }
 }

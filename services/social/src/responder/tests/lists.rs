@@ -1,11 +1,15 @@
 //! Holds, the block list and masks.
 
+use std::sync::Arc;
+
 use exchange::port::Stream;
 use requests::screen::KeptBack;
+use schemas::part;
 use schemas::progress::Waiting;
 use schemas::reply::Outcome;
+use schemas::seal::{SealKey, SealRing};
 
-use super::scene::{A, B, Scene, until};
+use super::scene::{A, B, Scene, name, until};
 use super::table::Table;
 use crate::hold::Holds;
 
@@ -116,5 +120,26 @@ async fn a_denied_or_masked_value_is_in_no_byte_that_is_sent() {
             );
         }
     }
+    agent.end().await;
+}
+
+/// What is sealed to one recipient is sealed to nobody else, and sums of money are sealed with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_are_sealed_to_the_recipient() {
+    let mut scene = Scene::new(Table::of(10, &["p1"], 10));
+    let theirs = Arc::new(SealKey::generate().unwrap());
+    scene.sealing.recipients.insert(name(A), theirs.public().clone());
+    let agent = scene.agent("core");
+    let request = scene.ask(A, "setl.by_person", Some("p1")).await;
+    let reply = scene.outcome(&request).await;
+    let stored = scene.exchange.kept(Stream::Parts).remove(0);
+    let trusted = [scene.bureau.public().clone()];
+    assert!(part::open(&stored.bytes, &trusted, &SealRing::default()).is_err());
+    let opened = part::open(&stored.bytes, &trusted, &SealRing::new(vec![theirs])).unwrap();
+    assert_eq!(
+        (opened.part.totals.rows, reply.outcome.parts()),
+        (10, &[opened.digest][..])
+    );
+    assert!(opened.part.totals.money.contains_key("amount"));
     agent.end().await;
 }

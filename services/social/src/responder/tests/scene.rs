@@ -43,6 +43,7 @@ pub(super) struct Scene {
     pub(super) holds: watch::Sender<Holds>,
     pub(super) answering: Answering,
     pub(super) least: usize,
+    pub(super) sealing: crate::seal::SealingKeys,
     ahead: Arc<AtomicI64>,
 }
 
@@ -159,6 +160,7 @@ impl Scene {
             holds: watch::Sender::new(Holds::Known(Vec::new())),
             answering,
             least: 50,
+            sealing: crate::seal::SealingKeys::default(),
             ahead,
         }
     }
@@ -189,6 +191,7 @@ impl Scene {
             holds: self.holds.subscribe(),
             persons: BTreeMap::new(),
         })
+        .sealing(self.sealing.clone())
         .answering(self.answering.clone());
         let (view, stop) = (social.view(), CancellationToken::new());
         let task = tokio::spawn(social.run(stop.clone()));
