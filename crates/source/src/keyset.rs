@@ -44,8 +44,10 @@ pub struct Keyset {
     pub sql: String,
     /// The select list's expressions, ready: see [`column`].
     pub select: Vec<String>,
-    /// The cursor.
+    /// The cursor; empty where rows have no order.
     pub cursor: Vec<CursorColumn>,
+    /// Parameters that the SQL itself has: those of the quantum come behind them.
+    pub own: usize,
     /// Time zone in which a fence that is an instant ([`Bound::Below`]) becomes a date or a time
     /// without zone.
     pub fence_zone: Option<String>,
@@ -84,13 +86,13 @@ pub fn bare(sql: &str) -> &str {
 }
 
 impl Keyset {
-    /// Rows behind a cursor (its values are the first parameters), within a fence (the next),
-    /// at most so many (the last).
+    /// Rows behind a cursor (its values are the first parameters behind the SQL's own), within a fence
+    /// (the next), at most so many (the last).
     #[must_use]
     pub fn read(&self, behind: bool, bound: Bound) -> String {
-        let mut next = 1;
+        let mut next = self.own + 1;
         let mut conditions = Vec::new();
-        if behind {
+        if behind && !self.cursor.is_empty() {
             conditions.push(self.behind(&mut next));
         }
         if let (Some(first), Bound::Below | Bound::UpTo) = (self.cursor.first(), bound) {
@@ -110,7 +112,10 @@ impl Keyset {
             Dialect::Postgres => format!("{}::text::int8", self.parameter(next)),
             Dialect::Sqlite => self.parameter(next),
         };
-        let _ = write!(sql, " ORDER BY {} LIMIT {limit}", self.names().join(", "));
+        if !self.cursor.is_empty() {
+            let _ = write!(sql, " ORDER BY {}", self.names().join(", "));
+        }
+        let _ = write!(sql, " LIMIT {limit}");
         sql
     }
 
@@ -209,8 +214,26 @@ mod tests {
                     cast: (*cast).into(),
                 })
                 .collect(),
+            own: 0,
             fence_zone: None,
         }
+    }
+
+    #[test]
+    fn a_questions_own_parameters_come_first_and_without_an_order_there_is_none() {
+        let mut asked = keyset(Dialect::Postgres, &[("id", "int8")]);
+        asked.own = 2;
+        assert!(
+            asked
+                .read(true, Bound::None)
+                .ends_with("WHERE feed.\"id\" > $3::text::int8 ORDER BY feed.\"id\" LIMIT $4::text::int8")
+        );
+        asked.cursor.clear();
+        assert!(
+            asked
+                .read(false, Bound::None)
+                .ends_with(") AS feed LIMIT $3::text::int8")
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! - `check` whether a feed can be served, before anything is read
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
-//! - `reader` the quantum; `delivery` its rows on their way to the sink
+//! - `reader` one feed, `question` one question; `quantum` their statement; `delivery` its rows on their way to the sink
 //! - `probe` what the gate asks while it is shut, on a session of its own
 //! - `grants` what the account needs, to the letter
 
@@ -26,6 +26,8 @@ mod failure;
 mod grants;
 mod hosts;
 mod probe;
+mod quantum;
+mod question;
 mod reader;
 mod session;
 
@@ -41,13 +43,15 @@ pub use probe::{OwnStatements, probes};
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
-use crate::port::{DriverCount, FeedReader, Source};
+use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
+use crate::question::Question;
 use session::Session;
 
 /// A PostgreSQL database, connected to at first use and again after a loss.
 #[derive(Debug)]
 pub struct PostgresSource {
     session: Arc<Session>,
+    questions: Arc<question::Known>,
     counter: Arc<DriverCounter>,
 }
 
@@ -59,7 +63,11 @@ impl PostgresSource {
     pub fn new(config: PostgresConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut));
         let session = Arc::new(Session::new(config, Arc::clone(&counter))?);
-        Ok(Self { session, counter })
+        Ok(Self {
+            session,
+            questions: Arc::default(),
+            counter,
+        })
     }
 }
 
@@ -75,6 +83,11 @@ impl Source for PostgresSource {
             feed,
             checked,
         )))
+    }
+
+    async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
+        let opened = question::open(&self.session, &self.questions, question, permit).await?;
+        Ok(Box::new(opened))
     }
 
     fn own_backends(&self) -> Vec<u32> {

@@ -72,6 +72,9 @@ impl fmt::Debug for Argument {
 /// Digits of a decimal: what every database keeps exactly.
 const MOST_DIGITS: usize = 38;
 
+/// Bytes from which on a value in an error could tell whom it is about; shorter ones stand in any text.
+const TELLING: usize = 3;
+
 impl Question {
     /// Looks at the arguments before anything is asked.
     ///
@@ -87,6 +90,24 @@ impl Question {
             )
             .at(&self.place())),
         }
+    }
+
+    /// An error of the source without what was asked: a database tells values that it could not use.
+    pub(crate) fn without_values(&self, mut error: Error) -> Error {
+        let told = |text: &str| {
+            self.arguments.iter().any(|one| match &one.value {
+                Some(Scalar::Text(value)) => value.len() >= TELLING && text.contains(value.as_str()),
+                Some(Scalar::Int(value)) => {
+                    let value = value.to_string();
+                    value.len() >= TELLING && text.contains(&value)
+                }
+                None => false,
+            })
+        };
+        if told(&error.what) {
+            "the database could not use an argument's value".clone_into(&mut error.what);
+        }
+        error
     }
 
     /// For errors.
@@ -217,6 +238,18 @@ mod tests {
             );
             assert!(!told.contains("OR 1=1"), "{told}");
         }
+    }
+
+    #[test]
+    fn an_error_that_repeats_a_value_is_told_without_it() {
+        let question = question(ArgumentKind::Text, Some(Scalar::Text("p000007".into())));
+        let said = |what: &str| {
+            question
+                .without_values(Error::new(ErrorKind::Database, what, "r"))
+                .what
+        };
+        assert!(!said("invalid input syntax for type integer: \"p000007\"").contains("p000007"));
+        assert_eq!(said("out of memory"), "out of memory");
     }
 
     #[test]

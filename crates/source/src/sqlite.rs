@@ -12,12 +12,14 @@
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
 //! - `probe` what the gate asks while it is shut, on a connection of its own
-//! - `reader` the quantum; `sender` its rows off the thread
+//! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
 mod check;
 mod convert;
 mod failure;
 mod probe;
+mod quantum;
+mod question;
 mod reader;
 mod sender;
 mod worker;
@@ -35,7 +37,8 @@ use gate::shut::ShutFlag;
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
-use crate::port::{DriverCount, FeedReader, Source};
+use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
+use crate::question::Question;
 use worker::Worker;
 
 /// How to reach and treat a SQLite source.
@@ -96,6 +99,11 @@ impl Source for SqliteSource {
             feed,
             checked,
         )))
+    }
+
+    async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
+        let opened = question::open(&self.worker, question, permit).await?;
+        Ok(Box::new(opened))
     }
 
     fn own_backends(&self) -> Vec<u32> {

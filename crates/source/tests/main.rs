@@ -6,5 +6,6 @@ mod bytes;
 mod fence;
 mod postgres;
 mod probe;
+mod question;
 mod rows;
 mod sqlite;

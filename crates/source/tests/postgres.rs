@@ -271,6 +271,7 @@ async fn an_index_over_the_cursor_is_read_as_a_range() {
                 cast: cast.into(),
             })
             .into(),
+        own: 0,
         fence_zone: None,
     };
     let client = db.connect().await;

@@ -95,6 +95,7 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
             .map(|one| cell::asked(one.type_(), &column(one.name())))
             .collect(),
         cursor: cursor_columns(feed, columns, &places)?,
+        own: 0,
         fence_zone: zoned(feed, columns, &places).then(|| zone.clone()),
     };
     if keyset.fence_zone.is_some() {
@@ -138,7 +139,7 @@ fn server(account: &Account, feed: &FeedDefinition) -> Result<()> {
     Ok(())
 }
 
-fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> Result<()> {
+pub(super) fn privileges(session: &Session, account: &Account, relations: &[Relation]) -> Result<()> {
     let missing: Vec<String> = relations
         .iter()
         .filter(|relation| !relation.readable)
@@ -195,22 +196,7 @@ fn cursor_columns(
     for (at, place) in places.iter().enumerate() {
         let Some(one) = columns.get(*place) else { continue };
         let kind = one.type_();
-        if matches!(
-            *kind,
-            Type::BOOL
-                | Type::BYTEA
-                | Type::FLOAT4
-                | Type::FLOAT8
-                | Type::JSON
-                | Type::JSONB
-                | Type::XML
-                | Type::MONEY
-        ) {
-            return Err(refused(
-                format!("cursor column {} is of type {}", one.name(), kind.name()),
-                "use columns that are integers, times, decimals, uuids or text",
-            ));
-        }
+        let cast = orders(one, "cursor")?;
         let time = matches!(*kind, Type::TIMESTAMPTZ | Type::TIMESTAMP | Type::DATE);
         let number = matches!(*kind, Type::INT2 | Type::INT4 | Type::INT8);
         let fits = match feed.cursor_set_by {
@@ -230,10 +216,33 @@ fn cursor_columns(
         }
         cursor.push(CursorColumn {
             name: one.name().to_owned(),
-            cast: type_name(kind),
+            cast,
         });
     }
     Ok(cursor)
+}
+
+/// Whether rows can be ordered by a column, exactly and for good; the cast of its values. `what` names the
+/// columns among which it is.
+pub(super) fn orders(one: &WireColumn, what: &str) -> Result<String> {
+    let kind = one.type_();
+    if matches!(
+        *kind,
+        Type::BOOL
+            | Type::BYTEA
+            | Type::FLOAT4
+            | Type::FLOAT8
+            | Type::JSON
+            | Type::JSONB
+            | Type::XML
+            | Type::MONEY
+    ) {
+        return Err(refused(
+            format!("{what} column {} is of type {}", one.name(), kind.name()),
+            "use columns that are integers, times, decimals, uuids or text",
+        ));
+    }
+    Ok(type_name(kind))
 }
 
 fn type_name(kind: &Type) -> String {

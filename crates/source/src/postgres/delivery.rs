@@ -73,6 +73,7 @@ impl<'a> Delivery<'a> {
             );
         }
         if let Some(held) = &self.held
+            && !self.checked.cursor.is_empty()
             && self
                 .checked
                 .cursor

@@ -1,26 +1,22 @@
-//! The quantum.
+//! One feed: its fence and its quanta.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use gate::permit::Permit;
-use tokio::time::timeout;
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
-use tokio_postgres::{NoTls, RowStream, Statement};
 
 use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
 use super::activity;
 use super::check::{self, Checked};
-use super::delivery::Delivery;
 use super::failure;
-use super::session::{Session, Turn, unanswered};
-use crate::count::YIELD_BOUND;
+use super::quantum::{self, Given};
+use super::session::{Session, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
@@ -169,66 +165,18 @@ impl PostgresReader {
                 "open a new epoch with `slacktide feed rewind`",
             ));
         }
-        if permit.is_revoked() {
-            return Err(Error::revoked());
-        }
-        session.counter.statement();
-        let mut delivery = Delivery::new(&self.checked, rows);
-        let outcome = {
-            let asked = turn.live()?.client.query_raw(&statement, values);
-            let mut asked = pin!(asked);
-            let first = tokio::select! {
-                biased;
-                stream = &mut asked => First::Came(stream),
-                () = permit.revoked() => First::Revoked,
-                () = tokio::time::sleep(session.patience()) => First::Nothing,
-            };
-            match first {
-                First::Came(Ok(stream)) => {
-                    take_all(stream, permit, limit, &session, &turn, &mut delivery).await
-                }
-                First::Came(Err(error)) => Taken::Failed(error),
-                First::Nothing => Taken::Stuck(Err(unanswered())),
-                First::Revoked => {
-                    // Still waiting for the first answer: end it, and with it what follows.
-                    let cancel = turn.live()?.client.cancel_token();
-                    let ended = timeout(YIELD_BOUND, async {
-                        let _ = cancel.cancel_query(NoTls).await;
-                        if let Ok(stream) = asked.await {
-                            let mut stream = pin!(stream);
-                            while let Some(Ok(_)) = stream.next().await {
-                                session.counter.row();
-                            }
-                        }
-                    });
-                    if ended.await.is_ok() {
-                        Taken::End(End::Revoked)
-                    } else {
-                        Taken::Stuck(Ok(End::Revoked))
-                    }
-                }
-            }
-        };
-        let handed = delivery.handed();
-        match outcome {
-            Taken::End(end) => Ok((handed, end)),
-            Taken::Refused(error) => Err(error),
-            Taken::Stuck(end) => {
-                turn.abandon();
-                end.map(|end| (handed, end))
-            }
-            Taken::Failed(error) => {
-                let error = failure::of(&error, None);
-                if error.kind == ErrorKind::Unreachable {
-                    turn.abandon();
-                }
-                if permit.is_revoked() {
-                    Ok((handed, End::Revoked))
-                } else {
-                    Err(error)
-                }
-            }
-        }
+        let values: Vec<Given> = values.into_iter().map(|value| Given(Some(value))).collect();
+        quantum::run(
+            &session,
+            turn,
+            &statement,
+            values,
+            &self.checked,
+            limit,
+            permit,
+            rows,
+        )
+        .await
     }
 
     async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
@@ -304,82 +252,4 @@ async fn highest(turn: &mut Turn<'_>, permit: &Permit, checked: &Checked) -> Res
         Ok(parsed) if number => Scalar::Int(parsed),
         _ => Scalar::Text(value),
     }))
-}
-
-/// What came first of a statement.
-enum First {
-    Came(std::result::Result<RowStream, tokio_postgres::Error>),
-    Revoked,
-    /// Not even an error, in a time in which the server would have sent one.
-    Nothing,
-}
-
-/// How a statement ended.
-enum Taken {
-    End(End),
-    /// The server or the connection.
-    Failed(tokio_postgres::Error),
-    /// What came cannot be served; the statement has ended.
-    Refused(Error),
-    /// It did not end in time.
-    Stuck(Result<End>),
-}
-
-async fn take_all(
-    stream: RowStream,
-    permit: &Permit,
-    limit: usize,
-    session: &Session,
-    turn: &Turn<'_>,
-    delivery: &mut Delivery<'_>,
-) -> Taken {
-    let mut stream = pin!(stream);
-    let mut revoked = pin!(permit.revoked());
-    let mut late = pin!(tokio::time::sleep(session.patience()));
-    let mut seen = 0_usize;
-    let stop = loop {
-        if permit.is_revoked() {
-            break Ok(End::Revoked);
-        }
-        let next = tokio::select! {
-            biased;
-            next = stream.next() => next,
-            () = &mut revoked => break Ok(End::Revoked),
-            () = &mut late => return Taken::Stuck(Err(unanswered())),
-        };
-        match next {
-            Some(Ok(row)) => {
-                session.counter.row();
-                seen += 1;
-                if let Err(error) = delivery.take(row) {
-                    break Err(error);
-                }
-            }
-            Some(Err(error)) => return Taken::Failed(error),
-            // The last row shows only that there is more.
-            None if seen > limit => return Taken::End(End::Limit),
-            None => {
-                delivery.hand_on();
-                return Taken::End(End::Drained);
-            }
-        }
-    };
-    let Ok(live) = turn.live() else {
-        return Taken::Stuck(stop);
-    };
-    let cancel = live.client.cancel_token();
-    let ended = timeout(YIELD_BOUND, async {
-        // Rows on the way are drained beside the cancel, or the server could not read it.
-        let drain = async {
-            while let Some(Ok(_)) = stream.next().await {
-                session.counter.row();
-            }
-        };
-        tokio::join!(cancel.cancel_query(NoTls), drain)
-    });
-    match (ended.await, stop) {
-        (Ok(_), Ok(end)) => Taken::End(end),
-        (Ok(_), Err(error)) => Taken::Refused(error),
-        (Err(_), stop) => Taken::Stuck(stop),
-    }
 }

@@ -1,5 +1,7 @@
 //! Whether a feed can be served, before anything is read: each refusal says what to do.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _};
 use tracing::{info, warn};
 
@@ -49,7 +51,7 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
     let mut columns = Vec::new();
     for one in statement.columns() {
         let nullable = !table.as_ref().is_some_and(|table| table.never_null(one.name()));
-        let kind = kind(feed, one.name(), one.decl_type())?;
+        let kind = typed(&feed.types, one.name(), one.decl_type())?;
         columns.push(Column {
             name: one.name().to_owned(),
             kind,
@@ -73,6 +75,7 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
                 cast: String::new(),
             })
             .collect(),
+        own: 0,
         fence_zone: None,
     };
     unique(feed, table.as_ref())?;
@@ -100,8 +103,13 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
     })
 }
 
-fn kind(feed: &FeedDefinition, name: &str, declared: Option<&str>) -> Result<ColumnType> {
-    match feed.types.get(name) {
+/// A column's type: as configured, or as its table declares it.
+pub(super) fn typed(
+    types: &BTreeMap<String, String>,
+    name: &str,
+    declared: Option<&str>,
+) -> Result<ColumnType> {
+    match types.get(name) {
         Some(text) => declared::parse(text).ok_or_else(|| {
             refused(
                 format!("types.{name} = \"{text}\" is not a type"),
@@ -112,22 +120,33 @@ fn kind(feed: &FeedDefinition, name: &str, declared: Option<&str>) -> Result<Col
     }
 }
 
-fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
+/// Whether rows can be ordered by a column exactly. `what` names the columns among which it is.
+pub(super) fn orders(one: &Column, what: &str) -> Result<()> {
     use ColumnType as T;
-    let integer = matches!(one.kind, T::Int2 | T::Int4 | T::Int8 | T::Any);
     let other = matches!(
         one.kind,
         T::Text { .. } | T::Date | T::Time | T::TimeTz | T::Timestamp | T::TimestampTz | T::Uuid
     );
-    if !integer && !other {
-        return Err(refused(
-            format!(
-                "cursor column {} has a type that cannot be gone by exactly in SQLite",
-                one.name
-            ),
-            "use columns that are integers, text or times",
-        ));
+    if is_integer(one) || other {
+        return Ok(());
     }
+    Err(refused(
+        format!(
+            "{what} column {} has a type that cannot be gone by exactly in SQLite",
+            one.name
+        ),
+        "use columns that are integers, text or times",
+    ))
+}
+
+fn is_integer(one: &Column) -> bool {
+    use ColumnType as T;
+    matches!(one.kind, T::Int2 | T::Int4 | T::Int8 | T::Any)
+}
+
+fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
+    orders(one, "cursor")?;
+    let integer = is_integer(one);
     if first && feed.cursor_set_by == CursorSetBy::Sequence && !integer {
         return Err(refused(
             format!(

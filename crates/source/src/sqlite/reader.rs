@@ -1,24 +1,20 @@
-//! The quantum.
+//! One feed: its fence and its quanta.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gate::permit::Permit;
 use rusqlite::Connection;
-use tokio::sync::mpsc;
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
-use schemas::manifest::Reject;
-use schemas::rows::RowReader;
-use schemas::value::Value;
 
 use super::check::{self, Checked};
 use super::failure;
-use super::sender::{Piece, Sender, scalar};
-use super::worker::{Worker, ended};
+use super::quantum::{self, Counted};
+use super::sender::{Asked, scalar};
+use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
@@ -80,47 +76,12 @@ impl SqliteReader {
         values.push(Scalar::Int(
             i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1),
         ));
-        let sql = self.checked.keyset.read(after.is_some(), bound);
-        let checked = Arc::clone(&self.checked);
-        let (pieces, mut incoming) = mpsc::channel(4);
-        let mut running = self.worker.begin(move |connection, ticket| {
-            Sender::new(&checked, pieces).send_all(connection, ticket, &sql, &values, limit)
-        });
-        let mut revoked = pin!(permit.revoked());
-        let mut cancelled = false;
-        loop {
-            let piece = tokio::select! {
-                biased;
-                piece = incoming.recv() => piece,
-                () = &mut revoked, if !cancelled => {
-                    running.cancel();
-                    cancelled = true;
-                    continue;
-                }
-            };
-            match piece {
-                Some(Piece::Rows(bytes, count)) => self.hand_on(&bytes, count, rows)?,
-                Some(Piece::Reject(cursor, reject)) => rows.reject(cursor, reject),
-                None => break,
-            }
-        }
-        ended((&mut running.done).await)
-    }
-
-    fn hand_on(&self, bytes: &[u8], count: u64, rows: &mut dyn RowSink) -> Result<()> {
-        let mut reader = RowReader::new(bytes, self.checked.schema.columns.len(), count);
-        let mut row = Vec::new();
-        let odd = |_| {
-            Error::new(
-                ErrorKind::Database,
-                "rows were garbled inside the agent",
-                "report this",
-            )
+        let asked = Asked {
+            sql: self.checked.keyset.read(after.is_some(), bound),
+            named: Vec::new(),
+            placed: values,
         };
-        while reader.next_into(&mut row).map_err(odd)? {
-            rows.row(&row);
-        }
-        Ok(())
+        quantum::run(&self.worker, &self.checked, asked, limit, permit, rows).await
     }
 
     async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
@@ -167,7 +128,7 @@ impl FeedReader for SqliteReader {
     ) -> Result<Quantum> {
         let began = Instant::now();
         let place = format!("feed {}", self.feed.name);
-        let mut counted = Counted { rows, count: 0 };
+        let mut counted = Counted::new(rows);
         let end = match self
             .quantum(after, fence, limit.max(1), permit, &mut counted)
             .await
@@ -187,23 +148,6 @@ impl FeedReader for SqliteReader {
             end,
             took: began.elapsed(),
         })
-    }
-}
-
-struct Counted<'a> {
-    rows: &'a mut dyn RowSink,
-    count: u64,
-}
-
-impl RowSink for Counted<'_> {
-    fn row(&mut self, row: &[Value<'_>]) {
-        self.count += 1;
-        self.rows.row(row);
-    }
-
-    fn reject(&mut self, cursor: Cursor, reject: Reject) {
-        self.count += 1;
-        self.rows.reject(cursor, reject);
     }
 }
 

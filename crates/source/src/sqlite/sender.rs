@@ -63,6 +63,31 @@ impl ToSql for Parameter<'_> {
     }
 }
 
+/// A statement with the values of its parameters.
+pub(super) struct Asked {
+    pub(super) sql: String,
+    /// By name, such as `$1`: those of a question's own SQL. SQLite numbers them as they first appear.
+    pub(super) named: Vec<(String, Owned)>,
+    /// By place, from the one behind the named ones on.
+    pub(super) placed: Vec<Scalar>,
+}
+
+impl Asked {
+    fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
+        statement.clear_bindings();
+        for (name, value) in &self.named {
+            // One that the SQL does not use has no place.
+            if let Some(place) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(place, value)?;
+            }
+        }
+        for (place, value) in (self.named.len() + 1..).zip(&self.placed) {
+            statement.raw_bind_parameter(place, Parameter(value))?;
+        }
+        Ok(())
+    }
+}
+
 /// On the thread: takes rows off the statement and sends them in pieces. The latest row is held
 /// back until the next was seen.
 pub(super) struct Sender<'a> {
@@ -95,14 +120,13 @@ impl<'a> Sender<'a> {
         mut self,
         connection: &Connection,
         ticket: &Ticket,
-        sql: &str,
-        values: &[Scalar],
+        asked: &Asked,
         limit: usize,
     ) -> Result<End> {
         let fail = |error: rusqlite::Error| failure::of(&error);
-        let mut statement = connection.prepare_cached(sql).map_err(fail)?;
-        let parameters = rusqlite::params_from_iter(values.iter().map(Parameter));
-        let mut rows = statement.query(parameters).map_err(fail)?;
+        let mut statement = connection.prepare_cached(&asked.sql).map_err(fail)?;
+        asked.bind(&mut statement).map_err(fail)?;
+        let mut rows = statement.raw_query();
         let mut scratch = vec![String::new(); self.checked.schema.columns.len()];
         let (mut held, mut next) = (Held::default(), Held::default());
         let mut seen = 0_usize;
@@ -116,7 +140,7 @@ impl<'a> Sender<'a> {
                     if let Err(error) = self.ready(row, &mut scratch, &mut next) {
                         break Err(error);
                     }
-                    if held.filled && held.cursor == next.cursor {
+                    if held.filled && !held.cursor.is_empty() && held.cursor == next.cursor {
                         break Err(self.repeated());
                     }
                     if !self.push(&mut held) {

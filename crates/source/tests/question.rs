@@ -1,0 +1,351 @@
+//! Questions, asked of both databases: arguments are values whatever they say, and a long answer read in several
+//! quanta is the answer of one SELECT.
+
+use std::collections::BTreeMap;
+
+use gate::{Gate, Permit};
+use harness::until;
+use schemas::cursor::{Cursor, Scalar};
+use source::{
+    Argument, ArgumentKind, End, ErrorKind, Question, QuestionReader, Source, SqliteConfig, SqliteSource,
+};
+
+use crate::postgres::{SOON, database, open};
+use crate::rows::Taken;
+
+const PG: &str = "CREATE TABLE setl (id bigint PRIMARY KEY, psn_no varchar(30) NOT NULL, day date NOT NULL, \
+    at timestamptz NOT NULL, amount numeric(16,2), paid boolean NOT NULL); \
+    INSERT INTO setl SELECT i, 'p' || i % 100, date '2026-01-01' + i % 10, \
+    timestamptz '2026-01-01 00:00:00Z' + i * interval '1 s', i / 100.0, i % 2 = 0 FROM generate_series(1, 50000) i;";
+const LITE: &str = "CREATE TABLE setl (id INTEGER PRIMARY KEY, psn_no TEXT NOT NULL, day DATE NOT NULL, \
+    at TEXT NOT NULL, amount DECIMAL(16,2), paid BOOLEAN NOT NULL); \
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+    INSERT INTO setl SELECT i, 'p' || (i % 100), date('2026-01-01', '+' || (i % 10) || ' days'), \
+    strftime('%Y-%m-%dT%H:%M:%SZ', '2026-01-01', '+' || i || ' seconds'), i / 100.0, i % 2 = 0 FROM n;";
+
+/// Both sources over the same rows, and what has to live as long.
+async fn both(gate: &Gate) -> Vec<(&'static str, Box<dyn Source>, Box<dyn std::any::Any>)> {
+    let db = database(PG).await;
+    // Questions ask nobody's activity: to read is all that the account needs.
+    let (postgres, _) = open(&db, "GRANT SELECT ON setl TO $role", gate).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("core.db");
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(LITE)
+        .unwrap();
+    let sqlite = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    vec![
+        ("postgres", Box::new(postgres), Box::new(db)),
+        ("sqlite", Box::new(sqlite), Box::new(dir)),
+    ]
+}
+
+fn question(sql: &str, arguments: &[(ArgumentKind, Option<Scalar>)], order: &[&str]) -> Question {
+    let named = (1..).zip(arguments).map(|(number, (kind, value))| Argument {
+        name: format!("a{number}"),
+        kind: *kind,
+        value: value.clone(),
+    });
+    Question {
+        name: "setl.asked".into(),
+        sql: sql.into(),
+        arguments: named.collect(),
+        order: order.iter().map(ToString::to_string).collect(),
+        money: vec![],
+        types: BTreeMap::new(),
+    }
+}
+
+fn text(text: &str) -> Option<Scalar> {
+    Some(Scalar::Text(text.to_owned()))
+}
+
+/// Reads all of an answer, `limit` rows at a time; the first column is the order.
+async fn all(reader: &mut dyn QuestionReader, limit: usize, permit: &Permit) -> Taken {
+    let mut taken = Taken::default();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let quantum = reader
+            .read(after.as_ref(), limit, permit, &mut taken)
+            .await
+            .unwrap();
+        match quantum.end {
+            End::Drained => return taken,
+            End::Limit => assert!(quantum.rows > 0, "a quantum at its limit goes forward"),
+            End::Revoked => panic!("revoked"),
+        }
+        let last = taken.rows.last().unwrap()[0].parse().unwrap();
+        after = Some(Cursor(vec![Scalar::Int(last)]));
+    }
+}
+
+async fn ids(source: &dyn Source, question: &Question, permit: &Permit) -> Vec<i64> {
+    let mut reader = source.open_question(question, permit).await.unwrap();
+    all(reader.as_mut(), 100_000, permit).await.ids()
+}
+
+#[tokio::test]
+async fn every_type_of_argument_is_bound_as_what_it_is() {
+    use ArgumentKind as K;
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    for (name, source, _kept) in both(&gate).await {
+        for (condition, kind, value, expected) in [
+            ("psn_no = $1", K::Text, text("p7"), 500),
+            ("id <= $1", K::Integer, Some(Scalar::Int(12)), 12),
+            ("id <= $1", K::Integer, text("12"), 12),
+            ("amount <= $1", K::Decimal, text("0.30"), 30),
+            ("amount <= $1", K::Decimal, Some(Scalar::Int(1)), 100),
+            ("day = $1", K::Date, text("2026-01-03"), 5_000),
+            ("at <= $1", K::Timestamp, text("2026-01-01T00:01:00Z"), 60),
+            ("paid = $1", K::Boolean, text("true"), 25_000),
+            ("psn_no = $1", K::Text, None, 0),
+            ("$1 IS NULL AND id < 3", K::Date, None, 2),
+        ] {
+            let sql = format!("SELECT id FROM setl WHERE {condition} -- as asked;");
+            let asked = question(&sql, &[(kind, value)], &["id"]);
+            let found = ids(source.as_ref(), &asked, &permit).await;
+            assert_eq!(found.len(), expected, "{name}: {condition}");
+        }
+    }
+}
+
+/// Trap: arguments that become SQL. In every place and type they stay values, or never reach the source.
+#[tokio::test]
+async fn what_looks_like_sql_is_a_value_or_nothing() {
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    for (name, source, _kept) in both(&gate).await {
+        let before = source.counted().statements;
+        for injection in [
+            "'; DROP TABLE setl; --",
+            "x' OR '1'='1",
+            "$2",
+            "?1) UNION SELECT 1 --",
+            "\\'; --",
+        ] {
+            for kind in [
+                ArgumentKind::Integer,
+                ArgumentKind::Decimal,
+                ArgumentKind::Date,
+                ArgumentKind::Timestamp,
+                ArgumentKind::Boolean,
+            ] {
+                let asked = question(
+                    "SELECT id FROM setl WHERE $1 IS NULL",
+                    &[(kind, text(injection))],
+                    &["id"],
+                );
+                let error = source.open_question(&asked, &permit).await.err().unwrap();
+                assert_eq!(error.kind, ErrorKind::Refused, "{name} {kind:?}");
+                assert!(!error.to_string().contains(injection), "{error}");
+            }
+        }
+        assert_eq!(
+            source.counted().statements,
+            before,
+            "{name}: the source was touched"
+        );
+        for injection in [
+            "'; DROP TABLE setl; --",
+            "x' OR '1'='1",
+            "$2",
+            "?1) UNION SELECT 1 --",
+        ] {
+            let sql = "SELECT id FROM setl WHERE psn_no = $1 OR psn_no = $2";
+            let arguments = [
+                (ArgumentKind::Text, text(injection)),
+                (ArgumentKind::Text, text("p7")),
+            ];
+            assert_eq!(
+                ids(source.as_ref(), &question(sql, &arguments, &["id"]), &permit)
+                    .await
+                    .len(),
+                500
+            );
+            // A text that is told back is the text.
+            let echo = question("SELECT $1 AS told", &[(ArgumentKind::Text, text(injection))], &[]);
+            let mut reader = source.open_question(&echo, &permit).await.unwrap();
+            let mut taken = Taken::default();
+            reader.read(None, 10, &permit, &mut taken).await.unwrap();
+            assert!(taken.rows[0][0].contains(injection), "{name}: {:?}", taken.rows);
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_quanta_are_the_answer_of_one_select() {
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    for (name, source, _kept) in both(&gate).await {
+        let sql = "SELECT id, amount, psn_no FROM setl WHERE id > $2 AND psn_no <> $1";
+        let arguments = [
+            (ArgumentKind::Text, text("p7")),
+            (ArgumentKind::Integer, Some(Scalar::Int(100))),
+        ];
+        let asked = question(sql, &arguments, &["id"]);
+        let expected: Vec<i64> = (101..=50_000).filter(|id| id % 100 != 7).collect();
+        for limit in [999, 7_000, 49_401, 100_000] {
+            let mut reader = source.open_question(&asked, &permit).await.unwrap();
+            assert!(reader.schema().key.is_empty() && reader.schema().columns.len() == 3);
+            let taken = all(reader.as_mut(), limit, &permit).await;
+            assert!(
+                taken.ids() == expected,
+                "{name} at {limit}: {} rows",
+                taken.rows.len()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_order_it_is_one_quantum_and_equal_rows_are_rows() {
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    for (name, source, _kept) in both(&gate).await {
+        let asked = question(
+            "SELECT paid FROM setl WHERE id <= $1",
+            &[(ArgumentKind::Integer, Some(Scalar::Int(10)))],
+            &[],
+        );
+        let mut reader = source.open_question(&asked, &permit).await.unwrap();
+        let mut taken = Taken::default();
+        let whole = reader.read(None, 10, &permit, &mut taken).await.unwrap();
+        assert_eq!((whole.rows, whole.end), (10, End::Drained), "{name}");
+        let cut = reader
+            .read(None, 9, &permit, &mut Taken::default())
+            .await
+            .unwrap();
+        assert_eq!((cut.rows, cut.end), (9, End::Limit), "{name}");
+        let somewhere = Cursor(vec![Scalar::Int(1)]);
+        let error = reader
+            .read(Some(&somewhere), 9, &permit, &mut Taken::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_unique_and_a_question_that_does_not_fit_are_refused() {
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    for (name, source, _kept) in both(&gate).await {
+        for (sql, order, told) in [
+            ("SELECT id FROM setl WHERE id = $1", "id", "argument"),
+            ("SELECT id FROM nowhere", "id", "nowhere"),
+            ("SELECT id FROM setl", "day", "order names day"),
+            ("SELECT id, id FROM setl", "id", "two columns"),
+            ("DELETE FROM setl", "id", "question setl.asked"),
+        ] {
+            let error = source
+                .open_question(&question(sql, &[], &[order]), &permit)
+                .await
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains(told), "{name}: {error}");
+        }
+        assert_eq!(
+            ids(
+                source.as_ref(),
+                &question("SELECT id FROM setl", &[], &["id"]),
+                &permit
+            )
+            .await
+            .len(),
+            50_000
+        );
+        let mut reader = source
+            .open_question(&question("SELECT day FROM setl", &[], &["day"]), &permit)
+            .await
+            .unwrap();
+        let error = reader
+            .read(None, 10, &permit, &mut Taken::default())
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("not unique"), "{name}: {error}");
+    }
+}
+
+/// An account that may write is refused here as for feeds.
+#[tokio::test]
+async fn an_account_that_may_write_asks_nothing() {
+    let db = database(PG).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, "GRANT SELECT, UPDATE ON setl TO $role", &gate).await;
+    let asked = question("SELECT id FROM setl", &[], &["id"]);
+    let error = source
+        .open_question(&asked, &gate.permit().await)
+        .await
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("may write"), "{error}");
+}
+
+/// What was looked up serves the next request of the kind: one statement each.
+#[tokio::test]
+async fn a_kind_is_looked_up_once() {
+    let db = database(PG).await;
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let (source, _) = open(&db, "GRANT SELECT ON setl TO $role", &gate).await;
+    let ask = |person: &str| {
+        let sql = "SELECT id FROM setl WHERE psn_no = $1";
+        question(sql, &[(ArgumentKind::Text, text(person))], &["id"])
+    };
+    assert_eq!(ids(&source, &ask("p1"), &permit).await.len(), 500);
+    let before = source.counted().statements;
+    for person in ["p2", "p3", "p4"] {
+        assert_eq!(ids(&source, &ask(person), &permit).await.len(), 500);
+    }
+    assert_eq!(source.counted().statements, before + 3);
+    // A column that changes is noticed, and looked up anew.
+    db.execute("ALTER TABLE setl ALTER COLUMN id TYPE numeric").await;
+    let mut reader = source.open_question(&ask("p5"), &permit).await.unwrap();
+    let error = reader
+        .read(None, 10, &permit, &mut Taken::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Database, "{error}");
+    assert_eq!(ids(&source, &ask("p5"), &permit).await.len(), 500);
+}
+
+/// Traps: an open transaction while paused; a statement that goes on.
+#[tokio::test]
+async fn a_revoked_permit_ends_the_statement_and_keeps_a_whole_prefix() {
+    let db = database(PG).await;
+    let (gate, script) = Gate::scripted();
+    script.open();
+    let (source, role) = open(&db, "GRANT SELECT ON setl TO $role", &gate).await;
+    let permit = gate.permit().await;
+    let asked = question(
+        "SELECT id, pg_sleep(0.02)::text AS s FROM setl WHERE id <= $1",
+        &[(ArgumentKind::Integer, Some(Scalar::Int(300)))],
+        &["id"],
+    );
+    let mut reader = source.open_question(&asked, &permit).await.unwrap();
+    let active =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'");
+    let mut taken = Taken::default();
+    let read = reader.read(None, 300, &permit, &mut taken);
+    let shut = async {
+        until("the statement to run", SOON, async || {
+            db.number(&active).await == 1
+        })
+        .await;
+        script.shut("business");
+    };
+    let (quantum, ()) = tokio::join!(read, shut);
+    assert_eq!(quantum.unwrap().end, End::Revoked);
+    let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
+    assert!(taken.rows.len() < 300 && taken.ids() == expected);
+    let open = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND (state <> 'idle' OR xact_start IS NOT NULL)"
+    );
+    until("nothing to run or be open", SOON, async || {
+        db.number(&open).await == 0
+    })
+    .await;
+    assert_eq!(source.counted().rows_while_shut, 0);
+}
