@@ -80,6 +80,8 @@ pub struct Packed {
     pub packer: Packer,
     /// The columns that are sent.
     pub schema: Arc<RowSchema>,
+    /// The source's columns.
+    pub columns: RowSchema,
     /// By which state of the lists the open block was screened.
     pub screened_by: u64,
 }

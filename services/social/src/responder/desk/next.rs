@@ -6,7 +6,6 @@ use requests::admission::RowLimit;
 use requests::kind::Kind;
 use requests::queue::Key;
 use requests::quota::{Place, Quota};
-use schemas::name::RecipientName;
 use tokio::time::Instant;
 
 use super::super::answer::Answer;
@@ -34,8 +33,7 @@ impl Desk {
             if self.queue.next().map(|entry| &entry.key) != Some(&key) {
                 continue;
             }
-            if !self.answers.contains_key(&key) && self.room(&key).is_some_and(|(rows, _)| rows == 0) {
-                self.rest(&key, Instant::now() + FOR_QUOTA);
+            if !self.answers.contains_key(&key) && self.is_used_up(&key) {
                 continue;
             }
             let state = if self.parts.gate.verdict().lets_work() {
@@ -50,9 +48,19 @@ impl Desk {
         None
     }
 
-    /// Rows that this answer may still take of what is left of the recipient's rows a day, those that other answers
-    /// have read by now taken off; none: they are not limited.
-    fn room(&self, key: &Key) -> Option<(u64, u64)> {
+    /// Whether other answers have read all that is left of the recipient's rows a day; then it rests until they have
+    /// their outcome.
+    pub(super) fn is_used_up(&mut self, key: &Key) -> bool {
+        let is_used_up = self.room(key) == Some(0);
+        if is_used_up {
+            self.rest(key, Instant::now() + FOR_QUOTA);
+        }
+        is_used_up
+    }
+
+    /// Rows that are left of the recipient's rows a day, those that answers in the making have read taken off; none:
+    /// they are not limited.
+    fn room(&self, key: &Key) -> Option<u64> {
         let most = self.parts.answering.quotas.get(&key.recipient)?.rows_a_day?;
         let quota = Quota {
             rows_a_day: Some(most),
@@ -69,11 +77,11 @@ impl Desk {
             .ok()
             .flatten()
             .unwrap_or_default();
-        let of = |name: &RecipientName| {
-            let own = self.in_flight.iter().filter(|(key, _)| key.recipient == *name);
-            own.map(|(_, rows)| *rows).sum::<u64>()
-        };
-        Some((left.saturating_sub(of(&key.recipient)), left))
+        let own = self
+            .in_flight
+            .iter()
+            .filter(|(other, _)| other.recipient == key.recipient);
+        Some(left.saturating_sub(own.map(|(_, rows)| *rows).sum()))
     }
 
     /// Rows in all, at most, and what says so.
@@ -81,7 +89,7 @@ impl Desk {
         let most = kind.config().most_rows;
         let room = self
             .room(&answer.about.key)
-            .map(|(room, _)| room.saturating_add(answer.rows()));
+            .map(|room| room.saturating_add(answer.rows()));
         match room.filter(|room| *room < most) {
             Some(room) => (room, RowLimit::Quota),
             None => (most, RowLimit::Kind),

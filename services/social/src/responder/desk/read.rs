@@ -51,6 +51,9 @@ impl Desk {
         else {
             return;
         };
+        if !self.answers.contains_key(key) && self.is_used_up(key) {
+            return;
+        }
         let limit = self.parts.sizing.first();
         let mut answer = self
             .answers
@@ -66,7 +69,16 @@ impl Desk {
         let read = Self::read(&parts, &mut answer, &allowed, &lists, kind, &permit).await;
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_revoked = permit.is_revoked();
-        // Before anything else: what follows does not touch the source.
+        let is_over = answer
+            .packed
+            .as_ref()
+            .is_some_and(|packed| packed.packer.is_over());
+        if is_over || matches!(&read, Ok(quantum) if quantum.end == End::Drained) {
+            // While it may: giving a question back says a word to the source.
+            answer.open = None;
+        }
+        self.keep_few_open();
+        // What follows does not touch the source.
         drop(permit);
         self.queue.charge(&key.recipient, millis);
         answer.cost_ms = answer.cost_ms.saturating_add(millis);
@@ -79,7 +91,6 @@ impl Desk {
             Ok(quantum) => self.took(answer, kind, quantum),
             Err(trouble) => self.failed(answer, kind, trouble, is_revoked),
         }
-        self.keep_few_open();
     }
 
     async fn read(
@@ -130,7 +141,7 @@ impl Desk {
             if answer
                 .packed
                 .as_ref()
-                .is_some_and(|packed| *packed.schema != *plan.schema())
+                .is_some_and(|packed| packed.columns != columns)
             {
                 return Err(Trouble::Kind(
                     "the source's columns changed in the middle of an answer".to_owned(),
@@ -143,6 +154,7 @@ impl Desk {
                 answer.packed = Some(Packed {
                     packer,
                     schema: Arc::new(plan.schema().clone()),
+                    columns,
                     screened_by: lists.version,
                 });
             }
