@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use requests::blocklist::BlockList;
 use requests::forecast::Costs;
@@ -36,6 +37,7 @@ use super::post::{Post, Posted};
 use super::tally::RequestsStatus;
 use super::telling::Told;
 use crate::hold::HoldWatch;
+use crate::turn::Turned;
 
 /// Answers and outcomes that are being stored at the same time.
 const MOST_POSTS: usize = 16;
@@ -133,11 +135,19 @@ impl Desk {
                 .max(Duration::from_millis(1)),
         );
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Kept over everything else that happens: whoever asks the gate anew waits anew.
+        let mut asking: Option<BoxFuture<'static, Turned>> = None;
         loop {
             self.refresh();
             self.wake();
             self.dispatch();
             let candidate = self.candidate();
+            if candidate.is_none() {
+                asking = None;
+            } else if asking.is_none() {
+                let (turns, gate) = (turns.clone(), gate.clone());
+                asking = Some(Box::pin(async move { turns.request(&gate).await }));
+            }
             let wake = self.next_wake();
             tokio::select! {
                 biased;
@@ -155,13 +165,15 @@ impl Desk {
                 Ok(()) = self.holds.changed() => {}
                 Ok(()) = self.blocked.changed() => {}
                 () = until(wake) => {}
-                permit = turns.request(&gate), if candidate.is_some() => {
+                permit = permitted(&mut asking) => {
+                    asking = None;
                     if let Some(key) = candidate {
                         self.quantum(&key, permit).await;
                     }
                 }
             }
         }
+        drop(asking);
         self.state("ending");
         self.dispatch();
         while let Some(done) = self.posts.join_next().await {
@@ -260,6 +272,13 @@ fn trusted(parts: &ResponderParts) -> Trusted {
     Trusted {
         requests: parts.answering.trusted_requests.clone(),
         officers: parts.answering.officers.clone(),
+    }
+}
+
+async fn permitted(asking: &mut Option<BoxFuture<'static, Turned>>) -> Turned {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
     }
 }
 
