@@ -5,14 +5,20 @@
 //! - [`open`] a delivery becomes a verified chunk, or goes to quarantine
 //! - [`poller`] carries it out; `transaction` stores a lane's
 //!   chunks and settles them; [`receipts`] the receiver's signed word
+//! - [`requester`] the other flow: files requests, stores their answers, confirms them
+//! - [`agent`] both at once, and the ordered stop
 //! - [`status`] what it shows
 
+pub mod agent;
 pub mod open;
 pub mod poller;
 pub mod receipts;
+pub mod requester;
 pub mod status;
 pub mod step;
 mod transaction;
 
-pub use poller::{CommercialError, CommercialParts, PollOptions, run};
+pub use agent::{run, run_asking};
+pub use poller::{CommercialError, CommercialParts, PollOptions};
+pub use requester::{Requester, RequesterParts, RequestsStatus};
 pub use status::{Board, CommercialStatus, HeldStatus};

@@ -127,30 +127,11 @@ impl Poller {
         }
     }
 
-    /// Runs until `stop`. A transaction in flight is finished and settled first, within the grace.
+    /// Polls until `stop`. A transaction in flight is finished and settled first. Closes nothing.
     ///
     /// # Errors
     /// [`CommercialError`] where only an operator can help. Everything else is waited out.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), CommercialError> {
-        let grace = self.parts.options.grace;
-        let (store, exchange) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.exchange));
-        let result = tokio::select! {
-            result = self.poll(stop.clone()) => result,
-            () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
-                tracing::warn!("the grace is over: what is not stored and settled is delivered again");
-                Ok(())
-            }
-        };
-        let close = async {
-            store.close().await;
-            exchange.close().await;
-        };
-        let _ = tokio::time::timeout(grace, close).await;
-        tracing::info!("commercial agent stopped");
-        result
-    }
-
-    async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
+    pub async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
         self.parts.board.note(|status| status.recipient = recipient);
         let born = Instant::now();
@@ -465,12 +446,4 @@ impl Poller {
     fn state(&self, text: &str) {
         self.parts.board.note(|status| text.clone_into(&mut status.state));
     }
-}
-
-/// Runs the agent.
-///
-/// # Errors
-/// Those of [`Poller::run`].
-pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), CommercialError> {
-    Poller::new(parts).run(stop).await
 }

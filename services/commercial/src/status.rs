@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use schemas::name::Lane;
 use serde::Serialize;
 
+use crate::requester::RequestsStatus;
+
 /// The agent at a glance.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CommercialStatus {
@@ -30,6 +32,9 @@ pub struct CommercialStatus {
     pub held: BTreeMap<String, BTreeMap<&'static str, HeldStatus>>,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
+    /// What became of requests; none where this agent files none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsStatus>,
     /// The error that was no lane's, while it lasts.
     pub last_error: Option<String>,
     /// Why the last settlement failed; what it concerned is delivered again.
@@ -125,6 +130,11 @@ impl Board {
     /// Changes a lane's entry.
     pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
         self.note(|status| change(status.lanes.entry(lane.to_string()).or_default()));
+    }
+
+    /// Changes what is told of requests.
+    pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
+        self.note(|status| change(status.requests.get_or_insert_default()));
     }
 
     /// The agent at a glance.

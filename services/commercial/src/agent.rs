@@ -1,0 +1,62 @@
+//! Both flows of the insurer at once, and the ordered, bounded stop.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::poller::{CommercialError, CommercialParts, Poller};
+use crate::requester::{Requester, RequesterParts};
+
+/// Runs the agent without requests.
+///
+/// # Errors
+/// Those of [`run_asking`].
+pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), CommercialError> {
+    run_asking(parts, None, stop).await
+}
+
+/// Runs the agent until `stop`. Then, within the grace: transactions in flight are finished and settled, and the
+/// connections are closed. What is dropped is delivered again.
+///
+/// # Errors
+/// [`CommercialError`] where only an operator can help; the rest was stopped in order.
+pub async fn run_asking(
+    parts: CommercialParts,
+    asking: Option<RequesterParts>,
+    stop: CancellationToken,
+) -> Result<(), CommercialError> {
+    let grace = parts.options.grace;
+    let (store, exchange) = (Arc::clone(&parts.store), Arc::clone(&parts.exchange));
+    let asked = asking.as_ref().map(|asking| Arc::clone(&asking.store));
+    // Ends with the poller, whatever ended that.
+    let working = stop.child_token();
+    let requester = asking.map(|asking| tokio::spawn(Requester::new(asking).run(working.clone())));
+    let mut poller = Poller::new(parts);
+    let flows = async {
+        let polled = poller.poll(stop.clone()).await;
+        working.cancel();
+        if let Some(requester) = requester
+            && let Err(error) = requester.await
+        {
+            tracing::error!(%error, "the requester ended unexpectedly; report this");
+        }
+        polled
+    };
+    let result = tokio::select! {
+        result = flows => result,
+        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
+            tracing::warn!("the grace is over: what is not stored and settled is delivered again");
+            Ok(())
+        }
+    };
+    let close = async {
+        store.close().await;
+        if let Some(asked) = asked {
+            asked.close().await;
+        }
+        exchange.close().await;
+    };
+    let _ = tokio::time::timeout(grace, close).await;
+    tracing::info!("commercial agent stopped");
+    result
+}

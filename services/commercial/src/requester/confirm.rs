@@ -1,0 +1,81 @@
+//! The signed word that a reply is stored: made from what the store holds, so a crash loses none.
+
+use bytes::Bytes;
+use exchange::{ErrorKind, Filed};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+use schemas::confirm::Confirm;
+use schemas::envelope::Envelope;
+use store::requests::Due;
+use tokio_util::sync::CancellationToken;
+
+use super::{AT_ONCE, RequesterParts};
+
+/// Confirms what is stored and was not confirmed yet.
+pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+    while !stop.is_cancelled() {
+        let due = parts.store.due(&parts.recipient, AT_ONCE).await;
+        let due = due.map_err(|error| error.to_string())?;
+        let last = due.len() < AT_ONCE as usize;
+        let mut published = stream::iter(due)
+            .map(|due| async move { (confirm(parts, &due).await, due) })
+            .buffered(16);
+        let mut trouble = None;
+        while let Some((at, due)) = published.next().await {
+            let at = match at {
+                Ok(at) => at,
+                // The others are confirmed all the same.
+                Err(error) => {
+                    trouble = Some(error);
+                    continue;
+                }
+            };
+            let noted = parts
+                .store
+                .confirmed(&parts.recipient, &due.id, &due.reply, at)
+                .await;
+            noted.map_err(|error| error.to_string())?;
+            parts.board.requests(|status| status.confirmed += 1);
+        }
+        match trouble {
+            Some(error) => return Err(error),
+            None if last => break,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+async fn confirm(parts: &RequesterParts, due: &Due) -> Result<Timestamp, String> {
+    let confirm = Confirm {
+        id: due.id.clone(),
+        recipient: parts.recipient.clone(),
+        reply: due.reply,
+        rows: due.rows,
+        quarantined: due.quarantined,
+        delivered_at: due.delivered_at,
+        stored_at: due.stored_at,
+        key: parts.key.public().clone(),
+    };
+    let bytes = Envelope::seal(&confirm, Vec::new(), &parts.key)
+        .and_then(|envelope| envelope.encode())
+        .map_err(|error| error.to_string())?;
+    let bytes = Bytes::from(bytes);
+    let mut filed = parts
+        .exchange
+        .confirm(&parts.recipient, &due.id, bytes.clone())
+        .await;
+    if filed
+        .as_ref()
+        .is_err_and(|error| error.kind == ErrorKind::Unknown)
+    {
+        // It may be there: confirming again tells.
+        filed = parts.exchange.confirm(&parts.recipient, &due.id, bytes).await;
+    }
+    match filed.map_err(|error| error.to_string())? {
+        Filed::Done { .. } => Ok(Timestamp::now()),
+        // Another requester was faster.
+        Filed::Already(stored) => Ok(stored.stored_at),
+    }
+}

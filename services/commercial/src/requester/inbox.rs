@@ -1,0 +1,161 @@
+//! Replies: fetched, stored, settled after they are stored and never before.
+
+use std::time::Duration;
+
+use exchange::{Delivery, Settlement};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use schemas::envelope::Envelope;
+use schemas::reply::Reply;
+use schemas::request::Request;
+use store::requests::{Answered, Became, Filed, Filing};
+use tokio_util::sync::CancellationToken;
+
+use super::RequesterParts;
+use super::answer::{Opened, open};
+
+/// Replies of a fetch; each holds all rows of its answer in memory.
+const FETCHED: usize = 16;
+
+/// How many replies are opened beside the one that is being stored.
+const OPENED: usize = 4;
+
+/// How long until what waits for a key or a part is looked at again.
+const WAITS: Duration = Duration::from_secs(10);
+
+/// How long until what can never be stored is looked at again: an operator may have found out why.
+const UNFIT: Duration = Duration::from_secs(3_600);
+
+/// Stores what was answered, until nothing is left.
+pub(super) async fn store(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+    while !stop.is_cancelled() {
+        let fetched = parts.exchange.fetch_replies(&parts.recipient, FETCHED).await;
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        if fetched.is_empty() {
+            break;
+        }
+        let mut opened = stream::iter(fetched)
+            .map(|delivery| async move { (open(parts, &delivery).await, delivery) })
+            .buffered(OPENED);
+        let mut trouble = None;
+        while let Some((opened, delivery)) = opened.next().await {
+            let how = match opened {
+                Ok(Opened::Reply(answered)) => keep(parts, &answered, &delivery).await,
+                Ok(Opened::Waits(why)) => Ok(put_off(parts, &delivery, &why, WAITS)),
+                Ok(Opened::Unfit(why)) => Ok(put_off(parts, &delivery, &why, UNFIT)),
+                Err(error) => Err(error),
+            };
+            let how = how.unwrap_or_else(|error| {
+                trouble = Some(error);
+                Settlement::Later(Duration::from_secs(1))
+            });
+            // What could not be settled comes again, and is known.
+            if let Err(error) = parts.exchange.settle(&[delivery], how).await {
+                trouble = Some(error.to_string());
+            }
+        }
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn put_off(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duration) -> Settlement {
+    let mut news = false;
+    parts.board.requests(|status| {
+        news = status.put_off.as_deref() != Some(why);
+        status.put_off = Some(why.to_owned());
+    });
+    if news {
+        tracing::error!(
+            subject = delivery.subject,
+            why,
+            "a reply is put off; it comes again"
+        );
+    }
+    Settlement::Later(rest)
+}
+
+async fn keep(
+    parts: &RequesterParts,
+    answered: &Answered,
+    delivery: &Delivery,
+) -> Result<Settlement, String> {
+    let mut became = parts
+        .store
+        .store_reply(answered)
+        .await
+        .map_err(|error| error.to_string())?;
+    if became == Became::Unknown {
+        // Filed by another machine, or from a store that is gone: the exchange knows what was asked.
+        match adopt(parts, &answered.reply).await? {
+            Ok(()) => {
+                became = parts
+                    .store
+                    .store_reply(answered)
+                    .await
+                    .map_err(|error| error.to_string())?
+            }
+            Err(why) => return Ok(put_off(parts, delivery, &why, UNFIT)),
+        }
+    }
+    Ok(match became {
+        Became::Stored { rows, quarantined } => {
+            parts.board.requests(|status| {
+                status.replies += 1;
+                status.rows += rows;
+                status.rows_quarantined += quarantined;
+                status.put_off = None;
+            });
+            Settlement::Done
+        }
+        Became::Already => Settlement::Done,
+        Became::Unknown => put_off(parts, delivery, "the store forgot the request", WAITS),
+        Became::Contradicts { reason } => put_off(parts, delivery, &reason, UNFIT),
+    })
+}
+
+/// Keeps the request as the exchange has it.
+async fn adopt(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), String>, String> {
+    let (request, _) = parts
+        .exchange
+        .request_status(&reply.recipient, &reply.id)
+        .await
+        .map_err(|error| error.to_string())?;
+    let Some(stored) = request else {
+        return Ok(Err("it answers a request that is not at the exchange".to_owned()));
+    };
+    let read = Envelope::decode(&stored.bytes).and_then(|envelope| {
+        let request: Request = envelope.read()?;
+        Ok((request, envelope.digest()))
+    });
+    let (request, digest) = match read {
+        Ok(read) => read,
+        Err(error) => return Ok(Err(format!("the request at the exchange: {error}"))),
+    };
+    if request.id != reply.id || request.recipient != reply.recipient {
+        return Ok(Err(
+            "the request at the exchange says that it is another one".to_owned()
+        ));
+    }
+    let filing = Filing {
+        request,
+        digest,
+        bytes: stored.bytes.to_vec(),
+        exchanged_at: Some(stored.stored_at),
+        outbox: None,
+    };
+    let filed = parts
+        .store
+        .file(&filing)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(match filed {
+        Filed::Kept => Ok(()),
+        Filed::Known(id) if id == reply.id => Ok(()),
+        Filed::Known(id) | Filed::Contradicts(id) => {
+            Err(format!("its idempotency key is another request's here: {id}"))
+        }
+    })
+}
