@@ -9,6 +9,7 @@
 //!   holds the [`lane_end`]s
 //! - data requests: [`responder`] answers them, and [`turn`] shares the gate between them and feeds
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
+//! - persons about whom nothing is sent: [`blocklist`] keeps the list as its file says
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
 //!   [`notice`] tells each recipient why its lanes stand still
@@ -16,6 +17,7 @@
 //!   wait before trying again
 
 pub mod act;
+pub mod blocklist;
 pub mod changed;
 pub mod chunker;
 pub mod control;
