@@ -190,6 +190,11 @@ impl Core {
             .collect()
     }
 
+    /// The last version of every row, deleted ones too.
+    pub(super) fn latest(&self) -> impl Iterator<Item = &Row> {
+        self.rows.values()
+    }
+
     pub(super) fn everything(&self) -> Fence {
         Fence::Open
     }

@@ -24,6 +24,22 @@ pub(super) struct Env {
     pub(super) aside: bool,
     /// A chunk's rows and its entry in the ledger are one transaction.
     pub(super) one_transaction: bool,
+    /// Messages do not open and rows are refused, for a while or for good; operators try again
+    /// or give up.
+    pub(super) quarantine: bool,
+    /// A row that is tried again is merged under its chunk's place, so an older one never
+    /// overwrites a newer one.
+    pub(super) retried_in_place: bool,
+    /// Tombstones stay while something below them is in quarantine.
+    pub(super) tombstones_wait: bool,
+    /// What stands below the frontier is counted anew when something leaves the quarantine.
+    pub(super) recounts: bool,
+    /// A row that is tried again and the end of its entry are one transaction.
+    pub(super) ends_with_row: bool,
+    /// A message that opens today is asked first whether it fits.
+    pub(super) asked_first: bool,
+    /// A known fault is excused: a version that an epoch left behind stands before a lower place.
+    pub(super) outranked: bool,
 }
 
 impl Env {
@@ -38,5 +54,12 @@ impl Env {
         asking: true,
         aside: true,
         one_transaction: true,
+        quarantine: false,
+        retried_in_place: true,
+        tombstones_wait: true,
+        recounts: true,
+        ends_with_row: true,
+        asked_first: true,
+        outranked: true,
     };
 }

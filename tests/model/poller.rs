@@ -9,6 +9,7 @@ use social::epoch::Basis;
 use store::{LaneReport, Outcome};
 
 use super::exchange::{Chunk, Exchange, Receipt};
+use super::faults::Env;
 use super::rng::Rng;
 use super::store::Store;
 
@@ -65,6 +66,7 @@ impl Poller {
         &mut self,
         exchange: &mut Exchange,
         store: &mut Store,
+        env: Env,
         rng: &mut Rng,
         now: i64,
         faults: bool,
@@ -72,7 +74,7 @@ impl Poller {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle if rng.percent(30) => store.report().map_or(Stage::Idle, Stage::Reported),
             Stage::Idle => self.fetch(exchange, rng, now),
-            Stage::Fetched(chunks) => commit(store, &chunks, rng, faults),
+            Stage::Fetched(chunks) => commit(store, &chunks, env, rng, faults),
             Stage::Stored(settlements) => {
                 for (sequence, how) in settlements {
                     let lost = faults && rng.percent(10);
@@ -138,12 +140,25 @@ impl Poller {
     }
 }
 
-fn commit(store: &mut Store, chunks: &[(u64, Chunk)], rng: &mut Rng, faults: bool) -> Stage {
+fn commit(store: &mut Store, fetched: &[(u64, Chunk)], env: Env, rng: &mut Rng, faults: bool) -> Stage {
+    let mut settlements = Vec::new();
+    let mut chunks = Vec::new();
+    for (sequence, chunk) in fetched {
+        // It does not open today: a key that is not trusted yet, or its manifest does not read.
+        if !(env.quarantine && faults && rng.percent(6)) {
+            chunks.push((*sequence, chunk.clone()));
+            continue;
+        }
+        if rng.percent(95) {
+            store.quarantine(chunk, rng.percent(80));
+            settlements.push((*sequence, Settlement::Done));
+        }
+    }
+    let chunks = chunks.as_slice();
     let sizes: Vec<_> = chunks
         .iter()
         .map(|(_, chunk)| (lane(), 1 + chunk.rows.len()))
         .collect();
-    let mut settlements = Vec::new();
     for batch in batches(&sizes, 12) {
         let members: Vec<&(u64, Chunk)> = batch
             .members

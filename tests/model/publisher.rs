@@ -2,23 +2,23 @@
 //! functions decide: `step`, `lease`, `chunker`, the fence. Here is only what they ask for, cut
 //! into pieces so small that another process, a fault or a pause fits between any two.
 
+mod call;
+mod lease;
+mod reading;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use exchange::ErrorKind;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
-use schemas::rows::RowReader;
-use schemas::value::Value;
 use social::chunker::{Block, Chunker};
-use social::lease::{Decision, Record, Timing, View, decide, valid_until};
-use social::step::{Action, Event, Lane, Offer, Signed, Tail, step};
-use source::RowSink as _;
-use source::fence::{Fence, HighWater, TimeFence, TimeLook};
+use social::lease::{Decision, Timing, View, decide, valid_until};
+use social::step::{Action, Event, Lane, Offer, Signed, step};
+use source::fence::{Fence, HighWater, TimeFence};
 
-use super::core::{Core, Mode, Row, time};
+use super::core::Core;
 use super::exchange::{Chunk, Exchange};
 use super::faults::Env;
 use super::rng::Rng;
@@ -192,221 +192,6 @@ impl Publisher {
         }
     }
 
-    fn keep_lease(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64, faults: bool) {
-        let mono = ms(now - self.born);
-        if let Some((expect, sent)) = self.lease_write.take() {
-            if faults && rng.percent(5) {
-                return; // never arrived
-            }
-            let record = Record {
-                sequence: 0,
-                instance: self.view.instance.clone(),
-                released: false,
-                ttl: TIMING.ttl,
-            };
-            let written = exchange.write_lease(record.clone(), expect);
-            match written {
-                // Stored, and the answer lost: read, renew nothing.
-                Some(_) if faults && rng.percent(5) => self.look_at_lease(exchange, mono),
-                Some(sequence) => {
-                    self.view.record = Some(Record { sequence, ..record });
-                    self.view.seen_at = sent;
-                    self.view.renewed_at = Some(sent);
-                    if !self.working && self.holds(now) {
-                        self.working = true;
-                        self.decide(Event::Begin);
-                    }
-                }
-                None => self.look_at_lease(exchange, mono),
-            }
-            return;
-        }
-        match decide(&self.view, mono, TIMING) {
-            Decision::Hold { .. } => {
-                if !self.working && self.holds(now) {
-                    self.working = true;
-                    self.decide(Event::Begin);
-                }
-            }
-            Decision::Renew => {
-                let expect = self.view.record.as_ref().map_or(0, |record| record.sequence);
-                self.lease_write = Some((expect, mono));
-            }
-            Decision::Take { expect } => {
-                self.lease_write = Some((expect, mono));
-            }
-            Decision::Wait { .. } => self.look_at_lease(exchange, mono),
-            Decision::Lost => {
-                self.view.renewed_at = None;
-                self.look_at_lease(exchange, mono);
-            }
-        }
-    }
-
-    fn look_at_lease(&mut self, exchange: &Exchange, mono: Duration) {
-        let record = exchange.held.lease.clone();
-        if record.as_ref().map(|record| record.sequence)
-            != self.view.record.as_ref().map(|record| record.sequence)
-        {
-            self.view.seen_at = mono;
-        }
-        self.view.record = record;
-    }
-
-    fn call_on(
-        &mut self,
-        exchange: &mut Exchange,
-        net: &mut Vec<Sent>,
-        rng: &mut Rng,
-        now: i64,
-        faults: bool,
-    ) {
-        let Some(call) = self.call.take() else { return };
-        let fails = faults && rng.percent(4);
-        match call {
-            Call::ReadReceipt | Call::ReadChunk { .. } if fails => {
-                self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
-            }
-            Call::ReadReceipt => {
-                let receipt = exchange.held.receipt.as_ref().map(|receipt| Signed {
-                    epoch: receipt.basis.epoch,
-                    to: receipt.basis.to,
-                    head: receipt.basis.head,
-                });
-                self.call = Some(Call::ReadChunk { receipt });
-            }
-            Call::ReadChunk { receipt } => {
-                let tail = exchange.tail().map(|entry| Tail {
-                    sequence: entry.sequence,
-                    link: entry.chunk.link,
-                    instance: entry.chunk.instance.clone(),
-                    definition: definition(),
-                    cursor: entry.chunk.after.clone(),
-                });
-                self.decide(Event::TailRead { tail, receipt });
-            }
-            Call::CheckLease { expect } => {
-                if self.holds(now) {
-                    self.call = Some(Call::Send { expect });
-                } else {
-                    self.working = false;
-                    self.decide(Event::LeaseLost);
-                    self.void(None);
-                }
-            }
-            Call::Send { expect } => {
-                if fails {
-                    return self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
-                }
-                if let Some(chunk) = self.flight.clone() {
-                    net.push(Sent {
-                        by: self.instance.clone(),
-                        chunk,
-                        expect,
-                        answer: None,
-                    });
-                    self.call = Some(Call::Wait { since: now });
-                }
-            }
-            Call::Wait { since } => self.await_answer(since, net, rng, now, faults),
-        }
-    }
-
-    fn await_answer(&mut self, since: i64, net: &mut Vec<Sent>, rng: &mut Rng, now: i64, faults: bool) {
-        let digest = self.flight.as_ref().map(|chunk| chunk.link.digest);
-        let mine = |sent: &Sent| sent.by == self.instance && Some(sent.chunk.link.digest) == digest;
-        if let Some(at) = net.iter().position(|sent| mine(sent) && sent.answer.is_some()) {
-            let answer = net.remove(at).answer.flatten();
-            // The answer gets lost on its way.
-            if !(faults && rng.percent(10)) {
-                return self.decide(answer.map_or(Event::Conflict, |sequence| Event::Acked { sequence }));
-            }
-        }
-        if now - since > rng.span(40, 200) {
-            // It may be stored, or never, or later.
-            self.decide(Event::Failed(ErrorKind::Unknown, String::new()));
-        } else {
-            self.call = Some(Call::Wait { since });
-        }
-    }
-
-    fn read(&mut self, core: &Core, env: Env, rng: &mut Rng, now: i64) {
-        if self.chunker.is_none() || self.blocks.len() >= 2 {
-            return;
-        }
-        if self.fence.is_none() {
-            self.take_fence(core, env, now);
-            return;
-        }
-        let (Some(fence), Some(chunker)) = (self.fence.clone(), self.chunker.as_mut()) else {
-            return;
-        };
-        if core.generation != self.generation {
-            // The statement does not fit any more: the feed is opened anew, what was read goes out.
-            chunker.close();
-            let old = self.generation;
-            self.blocks
-                .extend(chunker.take_closed().into_iter().map(|block| (old, block)));
-            self.generation = core.generation;
-            return;
-        }
-        let limit = 1 + rng.below(6);
-        let after = chunker.position().unwrap();
-        chunker.begin_quantum(time(now));
-        let rows = core.read(after.as_ref(), &fence, limit);
-        for row in &rows {
-            chunker.row(&[
-                Value::Int(row.at),
-                Value::Int(row.key),
-                Value::Int(row.version),
-                Value::Bool(row.gone),
-            ]);
-        }
-        self.drained = rows.len() < limit;
-        if self.drained || rng.percent(60) {
-            chunker.close();
-        }
-        let generation = self.generation;
-        self.blocks
-            .extend(chunker.take_closed().into_iter().map(|block| (generation, block)));
-        if self.drained || rng.percent(20) {
-            self.fence = None;
-        }
-    }
-
-    /// Two looks, apart from each other and from the read.
-    fn take_fence(&mut self, core: &Core, env: Env, now: i64) {
-        if !env.fence {
-            self.fence = Some(core.everything());
-            return;
-        }
-        let Some(look) = self.look.take() else {
-            self.look = Some(match core.mode {
-                Mode::Transaction | Mode::Statement => Look::Time { at: now },
-                Mode::Sequence => Look::High { high: core.highest() },
-            });
-            return;
-        };
-        self.fence = match look {
-            Look::Time { at } => {
-                let reading = self.time_fence.take(&TimeLook {
-                    at: time(at),
-                    open: core.open(),
-                });
-                reading
-                    .below
-                    .map(|below| Fence::Below(Scalar::Int(below.as_millisecond())))
-            }
-            Look::High { high } => self
-                .water
-                .take(high, ms(now - self.born), &core.open())
-                .map(Fence::UpTo),
-        };
-        if self.fence.is_none() {
-            self.drained = core.highest().is_none();
-        }
-    }
-
     fn offer(&mut self, rng: &mut Rng) {
         if self.call.is_some() {
             return;
@@ -453,7 +238,7 @@ impl Publisher {
             instance: self.instance.clone(),
             before: block.cursor_before.clone(),
             after: block.cursor_after.clone(),
-            rows: Rc::new(rows(&block)),
+            rows: Rc::new(reading::rows(&block)),
             generation,
         });
         self.decide(Event::Ready(Offer {
@@ -484,28 +269,4 @@ impl Publisher {
             Chunker::new(&schema(self.generation), &["at".into(), "id".into()], &[], from).unwrap()
         });
     }
-}
-
-fn rows(block: &Block) -> Vec<Row> {
-    let mut reader = RowReader::new(&block.plain, 4, block.totals.rows);
-    let (mut row, mut rows) = (Vec::new(), Vec::new());
-    while reader.next_into(&mut row).unwrap() {
-        match row.as_slice() {
-            [
-                Value::Int(at),
-                Value::Int(key),
-                Value::Int(version),
-                Value::Bool(gone),
-            ] => {
-                rows.push(Row {
-                    at: *at,
-                    key: *key,
-                    version: *version,
-                    gone: *gone,
-                });
-            }
-            other => panic!("a row of another shape: {other:?}"),
-        }
-    }
-    rows
 }

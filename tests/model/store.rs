@@ -2,24 +2,30 @@
 //! transactions. What a chunk is, which version wins, what a delete leaves, how far the frontier
 //! reaches, and how the tables follow the core's columns is decided by the product's own functions.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+mod quarantine;
+mod rows;
+
+use std::collections::BTreeMap;
 
 use schemas::column::{ColumnType, RowSchema};
 use store::frontier::{Advance, Frontier, Noted, advance};
 use store::layout::{Layout, Mode};
 use store::ledger::{ChunkLinks, Entry, EntryState, Judgement, LaneState};
-use store::merge::{Effect, Place, effect, tombstone_passed};
+use store::merge::{Place, tombstone_passed};
 use store::table::asked::Question;
 use store::table::intake::{Given, Incoming, Verdict, intake};
-use store::table::lattice::{Widening, widened};
-use store::table::shape::{Change, Shape, Step};
+use store::table::shape::Shape;
 use store::{LaneReport, Outcome};
 
-use super::core::{LAST_GENERATION, WIDE};
+use super::core::LAST_GENERATION;
 use super::exchange::Chunk;
 use super::faults::Env;
 use super::poller::lane;
 use super::publisher::schema;
+use super::rng::Rng;
+pub(super) use quarantine::Id;
+use quarantine::Kept;
 
 pub(super) struct Store {
     env: Env,
@@ -37,6 +43,12 @@ pub(super) struct Store {
     tombstones: BTreeMap<i64, Place>,
     /// By place and ordinal: key, version, whether it deletes, whether it was left behind.
     history: BTreeMap<(Place, usize), (i64, i64, bool, bool)>,
+    /// What is kept aside, by the chunk's digest and the row's ordinal.
+    kept: BTreeMap<Id, Kept>,
+    /// What constraints say to a row.
+    chance: Rng,
+    /// The constraints that came and went have gone.
+    calm: bool,
     violation: Option<String>,
     calls: u64,
 }
@@ -58,7 +70,7 @@ fn links(chunk: &Chunk) -> ChunkLinks {
 }
 
 impl Store {
-    pub(super) fn new(env: Env) -> Self {
+    pub(super) fn new(env: Env, seed: u64) -> Self {
         Self {
             env,
             layout: Layout {
@@ -78,6 +90,9 @@ impl Store {
             rows: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             history: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            chance: Rng::new(!seed),
+            calm: false,
             violation: None,
             calls: 0,
         }
@@ -86,20 +101,7 @@ impl Store {
     /// One transaction.
     pub(super) fn store(&mut self, chunks: &[&Chunk]) -> Vec<Outcome> {
         self.calls += 1;
-        let entries: BTreeMap<Place, Entry> = self
-            .ledger
-            .iter()
-            .map(|(place, noted)| {
-                (
-                    *place,
-                    Entry {
-                        digest: noted.digest,
-                        previous: noted.previous,
-                        state: noted.state,
-                    },
-                )
-            })
-            .collect();
+        let entries = self.entries();
         let schemas = self.schemas.clone();
         let incoming: Vec<Incoming<'_>> = chunks
             .iter()
@@ -150,47 +152,37 @@ impl Store {
             .zip(intake.verdicts)
             .map(|(chunk, verdict)| self.keep(chunk, &verdict))
             .collect();
+        self.advance();
+        outcomes
+    }
+
+    /// The ledger as it judges links.
+    fn entries(&self) -> BTreeMap<Place, Entry> {
+        let entry = |noted: &Noted| Entry {
+            digest: noted.digest,
+            previous: noted.previous,
+            state: noted.state,
+        };
+        self.ledger
+            .iter()
+            .map(|(place, noted)| (*place, entry(noted)))
+            .collect()
+    }
+
+    /// The frontier, and the tombstones that nothing needs any more.
+    fn advance(&mut self) {
         let noted: Vec<Noted> = self.ledger.values().cloned().collect();
         let Advance { frontier, broken } = advance(&self.frontier, &self.state, &noted);
         self.frontier = frontier;
         if let Some(reason) = broken {
             self.state.stopped.get_or_insert(reason);
         }
-        let frontier = &self.frontier;
-        self.tombstones
-            .retain(|_, tombstone| !tombstone_passed(*tombstone, frontier));
-        outcomes
-    }
-
-    /// What a database does for the steps.
-    fn alter(&mut self, change: &Change) {
-        for step in &change.steps {
-            match step {
-                Step::Make => {
-                    let columns = change.shape.columns(&self.layout);
-                    self.columns
-                        .extend(columns.into_iter().map(|column| (column.name, column.kind)));
-                }
-                Step::Add(column) => {
-                    self.columns
-                        .entry(column.name.clone())
-                        .or_insert_with(|| column.kind.clone());
-                }
-                Step::Retype { name, to, .. } if self.env.widening => {
-                    self.columns.insert(name.clone(), to.clone());
-                }
-                Step::Rename { from, to } if self.env.asking => {
-                    if let Some(kind) = self.columns.remove(from) {
-                        self.columns.insert(to.clone(), kind);
-                    }
-                    for (_, column, _) in self.rows.values_mut().filter(|(_, column, _)| column == from) {
-                        column.clone_from(to);
-                    }
-                }
-                _ => {}
-            }
+        let mut frontier = self.frontier.clone();
+        if !self.env.tombstones_wait {
+            frontier.lowest_quarantined = None;
         }
-        self.shape = Some(change.shape.clone());
+        self.tombstones
+            .retain(|_, tombstone| !tombstone_passed(*tombstone, &frontier));
     }
 
     /// A new epoch marks what it leaves behind, as the stores do.
@@ -212,94 +204,34 @@ impl Store {
             Verdict::Judged(Judgement::Store | Judgement::OpenEpoch { .. }) => {
                 // A crash between the two, where they are not one.
                 let torn = !self.env.one_transaction && self.calls.is_multiple_of(7);
+                let refused = self.merge(chunk, None);
                 if !torn {
-                    self.ledger.insert(place(chunk), noted(chunk, EntryState::Stored));
+                    let entry = Noted {
+                        rows_quarantined: refused,
+                        ..noted(chunk, EntryState::Stored)
+                    };
+                    self.ledger.insert(place(chunk), entry);
                 }
-                self.merge(chunk);
                 if torn {
                     // Whoever crashed there settled nothing: it is delivered again.
                     return Outcome::Later {
                         reason: "torn".to_owned(),
                     };
                 }
-                verdict.outcome(rows, 0)
+                verdict.outcome(rows, refused)
             }
             Verdict::Judged(Judgement::Superseded) => {
-                let at = place(chunk);
-                self.ledger
-                    .entry(at)
-                    .or_insert_with(|| noted(chunk, EntryState::Superseded));
+                let known = self.ledger.get(&place(chunk));
+                if known.is_none_or(|known| known.state == EntryState::Quarantined) {
+                    self.ledger
+                        .insert(place(chunk), noted(chunk, EntryState::Superseded));
+                }
                 Outcome::Superseded
             }
             Verdict::Judged(Judgement::Later { reason }) => Outcome::Stopped {
                 reason: reason.clone(),
             },
             _ => verdict.outcome(rows, 0),
-        }
-    }
-
-    fn merge(&mut self, chunk: &Chunk) {
-        let at = place(chunk);
-        let Some(shape) = self.shape.clone().filter(|_| !chunk.rows.is_empty()) else {
-            return;
-        };
-        let given = self.schemas[chunk.generation].clone();
-        let index = given.index_of("version").unwrap();
-        let kind = given.columns[index].kind.clone();
-        let routes = shape.routes(&given, at, &self.layout);
-        let column = if self.env.aside {
-            routes.names[index].clone()
-        } else {
-            "version".to_owned()
-        };
-        for (ordinal, row) in chunk.rows.iter().enumerate() {
-            let version = (row.key, row.version, row.gone, false);
-            if self.history.insert((at, ordinal), version).is_some() {
-                self.violated(format!("{at:?} is twice in the history"));
-            }
-            self.must_fit(&column, &kind, row.version);
-        }
-        // Within a chunk the last version of a key wins.
-        let last: BTreeMap<i64, _> = chunk.rows.iter().map(|row| (row.key, row)).collect();
-        for (key, row) in last {
-            let stored = self.rows.get(&key).map(|(place, ..)| *place);
-            let tombstone = self.tombstones.get(&key).copied();
-            let effect = match (self.env.guard, row.gone) {
-                (true, gone) => effect(at, gone, stored, tombstone),
-                (false, true) => Effect::Remove,
-                (false, false) => Effect::Write,
-            };
-            match effect {
-                Effect::Keep => {}
-                Effect::Write => {
-                    self.rows.insert(key, (at, column.clone(), row.version));
-                    self.tombstones.remove(&key);
-                }
-                Effect::Remove => {
-                    self.rows.remove(&key);
-                    if self.env.tombstones {
-                        self.tombstones.insert(key, at);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What a database would say to the value.
-    fn must_fit(&mut self, column: &str, kind: &ColumnType, version: i64) {
-        let fits = match self.columns.get(column) {
-            None => false,
-            Some(ColumnType::Int2) if version > WIDE => false,
-            Some(holds) => {
-                matches!(widened(holds, kind), Widening::Alike | Widening::Narrower)
-                    || (*holds == ColumnType::Int2 && *kind == ColumnType::Int8)
-            }
-        };
-        if !fits {
-            let holds = self.columns.get(column).cloned();
-            self.violated(format!(
-                "{version} of {kind:?} does not fit column {column} of {holds:?}"
-            ));
         }
     }
 
@@ -315,37 +247,6 @@ impl Store {
     pub(super) fn accept(&mut self) {
         if let (Some(question), Some(shape)) = (self.asked.take(), &mut self.shape) {
             shape.accept(&question);
-        }
-    }
-
-    /// Whatever stands here must be so: nothing that did not fit, and of each key the newest
-    /// version of the history, unless it was left behind or deletes.
-    pub(super) fn judge(&self, core: &BTreeMap<i64, i64>) -> Result<(), String> {
-        if let Some(violation) = &self.violation {
-            return Err(violation.clone());
-        }
-        let mut newest: BTreeMap<i64, Option<i64>> = BTreeMap::new();
-        for (key, version, gone, behind) in self.history.values() {
-            if !behind {
-                newest.insert(*key, (!gone).then_some(*version));
-            }
-        }
-        let living: BTreeMap<i64, i64> = newest
-            .into_iter()
-            .filter_map(|(key, version)| Some((key, version?)))
-            .collect();
-        if &living != core {
-            return Err(format!(
-                "the history's newest are {living:?}, the core's {core:?}"
-            ));
-        }
-        let stored: BTreeSet<Place> = self.history.keys().map(|(place, _)| *place).collect();
-        let lacks = |noted: &&Noted| {
-            noted.state == EntryState::Stored && noted.rows > 0 && !stored.contains(&noted.place)
-        };
-        match self.ledger.values().find(lacks) {
-            Some(noted) => Err(format!("{:?} is stored and not in the history", noted.place)),
-            None => Ok(()),
         }
     }
 

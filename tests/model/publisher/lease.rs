@@ -1,0 +1,73 @@
+//! The lease, as one process sees it: by its own clock.
+
+use std::time::Duration;
+
+use social::lease::{Decision, Record, decide};
+use social::step::Event;
+
+use super::super::exchange::Exchange;
+use super::super::rng::Rng;
+use super::{Publisher, TIMING, ms};
+
+impl Publisher {
+    pub(super) fn keep_lease(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64, faults: bool) {
+        let mono = ms(now - self.born);
+        if let Some((expect, sent)) = self.lease_write.take() {
+            if faults && rng.percent(5) {
+                return; // never arrived
+            }
+            let record = Record {
+                sequence: 0,
+                instance: self.view.instance.clone(),
+                released: false,
+                ttl: TIMING.ttl,
+            };
+            let written = exchange.write_lease(record.clone(), expect);
+            match written {
+                // Stored, and the answer lost: read, renew nothing.
+                Some(_) if faults && rng.percent(5) => self.look_at_lease(exchange, mono),
+                Some(sequence) => {
+                    self.view.record = Some(Record { sequence, ..record });
+                    self.view.seen_at = sent;
+                    self.view.renewed_at = Some(sent);
+                    if !self.working && self.holds(now) {
+                        self.working = true;
+                        self.decide(Event::Begin);
+                    }
+                }
+                None => self.look_at_lease(exchange, mono),
+            }
+            return;
+        }
+        match decide(&self.view, mono, TIMING) {
+            Decision::Hold { .. } => {
+                if !self.working && self.holds(now) {
+                    self.working = true;
+                    self.decide(Event::Begin);
+                }
+            }
+            Decision::Renew => {
+                let expect = self.view.record.as_ref().map_or(0, |record| record.sequence);
+                self.lease_write = Some((expect, mono));
+            }
+            Decision::Take { expect } => {
+                self.lease_write = Some((expect, mono));
+            }
+            Decision::Wait { .. } => self.look_at_lease(exchange, mono),
+            Decision::Lost => {
+                self.view.renewed_at = None;
+                self.look_at_lease(exchange, mono);
+            }
+        }
+    }
+
+    fn look_at_lease(&mut self, exchange: &Exchange, mono: Duration) {
+        let record = exchange.held.lease.clone();
+        if record.as_ref().map(|record| record.sequence)
+            != self.view.record.as_ref().map(|record| record.sequence)
+        {
+            self.view.seen_at = mono;
+        }
+        self.view.record = record;
+    }
+}
