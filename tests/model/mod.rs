@@ -24,7 +24,7 @@
 //! asking the ledger before a message is stored.
 //!
 //! **Found and standing.** A retry asks and then stores, in two transactions: a chunk that comes in
-//! between may still stop the lane, which loses nothing. And a version that was left behind above
+//! between may still stop the lane, and an operator opens a new epoch. And a version that was left behind above
 //! the frontier outranks what was published anew: the last test here keeps its schedule.
 //!
 //! A seed is a schedule. A failure names its seed; `SLACKTIDE_SEED=n` runs that one alone.
