@@ -19,7 +19,7 @@ pub mod parcel;
 pub mod position;
 pub mod ring;
 
-pub use key::{SealKey, SealPublicKey};
+pub use key::{SealKey, SealKeyError, SealPublicKey};
 pub use parcel::Sealing;
 pub use ring::SealRing;
 

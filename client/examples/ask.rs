@@ -1,0 +1,51 @@
+//! Asks for one person's settlements, waits, and writes how many rows came.
+//!
+//! ```text
+//! ask URL USER CONNECT_SEED_FILE SIGN_SEED_FILE BUREAU_SIGN_PUB PSN_NO
+//! ```
+
+use std::time::Duration;
+
+use slacktide_client::{Ask, Client, Identity, Options, PublicKey};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, user, connect, sign, bureau, person] = arguments.as_slice() else {
+        return Err("ask URL USER CONNECT_SEED_FILE SIGN_SEED_FILE BUREAU_SIGN_PUB PSN_NO".into());
+    };
+    let seed = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned());
+    let client = Client::connect(
+        Options::command(url, user, seed(connect)?),
+        Identity {
+            recipient: user.parse()?,
+            signing_seed: seed(sign)?,
+            trusted: vec![PublicKey::new(bureau)?],
+            sealing_seeds: vec![],
+        },
+    )
+    .await?;
+    // The key is this program's own name for what it asks: run again tomorrow with another one.
+    let ask = Ask::new(
+        "setl.by_person",
+        "01",
+        "01",
+        format!("example {person}"),
+        "the example",
+    )
+    .argument("psn_no", person)
+    .argument("from", "2026-01-01")
+    .argument("to", "2026-12-31");
+    let id = client.file(&ask).await?;
+    let answer = client
+        .wait(&id, Duration::from_secs(1), Duration::from_secs(300))
+        .await?;
+    let told = format!(
+        "{id}: {}, {} rows\n",
+        answer.outcome().name(),
+        answer.rows().count()
+    );
+    std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes())?;
+    client.close().await;
+    Ok(())
+}
