@@ -5,6 +5,8 @@
 //! where it began is said again in every chunk that follows ([`carry`]), so that they can be sent afterwards
 //! whichever process reads on, and whatever was killed in between.
 //!
+//! The block list keeps rows back the same way ([`and_listed`]), for everybody, under the name [`KEPT_BY`].
+//!
 //! What cannot be told is held: orders that nobody could read yet, a mark made under another key.
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use requests::blocklist::BlockList;
 use schemas::control::{Action, AnyAction, Hold, Order};
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
@@ -21,6 +24,7 @@ use schemas::person::PersonKey;
 use schemas::value::Value;
 use tokio::sync::watch;
 
+use crate::blocklist::KEPT_BY;
 use crate::step::Place;
 
 /// One hold in force.
@@ -83,11 +87,12 @@ impl fmt::Display for InForce {
     }
 }
 
-/// Which rows are kept back, and by which hold.
+/// Which rows are kept back, and by which hold, or by the block list.
 #[derive(Clone)]
 pub struct Withhold {
     column: String,
     marks: BTreeMap<Digest, String>,
+    list: Option<Arc<BlockList>>,
     key: Arc<PersonKey>,
 }
 
@@ -98,17 +103,22 @@ impl Withhold {
         &self.column
     }
 
-    /// The id of the hold that keeps a row with this value back.
+    /// The id of the hold that keeps a row with this value back, or [`KEPT_BY`] where the block list does.
     #[must_use]
     pub fn by(&self, value: Value<'_>) -> Option<&str> {
         let digest = self.key.digest_of(value)?;
+        // A list of another key names nobody that can be told, so it is taken to name everybody.
+        let listed = |list: &Arc<BlockList>| list.under(&self.key).is_ok_and(|list| !list.holds(digest));
+        if !self.list.iter().all(listed) {
+            return Some(KEPT_BY);
+        }
         self.marks.get(&digest).map(String::as_str)
     }
 }
 
 impl PartialEq for Withhold {
     fn eq(&self, other: &Self) -> bool {
-        self.column == other.column && self.marks == other.marks
+        self.column == other.column && self.marks == other.marks && self.list == other.list
     }
 }
 
@@ -116,7 +126,13 @@ impl Eq for Withhold {}
 
 impl fmt::Debug for Withhold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Withhold({}, {} marks)", self.column, self.marks.len())
+        let listed = self.list.as_ref().map_or(0, |list| list.len());
+        write!(
+            f,
+            "Withhold({}, {} marks, {listed} listed)",
+            self.column,
+            self.marks.len()
+        )
     }
 }
 
@@ -166,10 +182,42 @@ pub fn judge(holds: &Holds, lane: &Lane, column: Option<&str>, key: Option<&Arc<
         (Some(column), Some(key)) if !marks.is_empty() => Some(Arc::new(Withhold {
             column: column.to_owned(),
             marks,
+            list: None,
             key: Arc::clone(key),
         })),
         _ => None,
     })
+}
+
+/// The same with the rows kept back of those on the block list. A feed that names no person passes.
+#[must_use]
+pub fn and_listed(
+    hold: LaneHold,
+    list: &Arc<BlockList>,
+    column: Option<&str>,
+    key: Option<&Arc<PersonKey>>,
+) -> LaneHold {
+    let (LaneHold::Free(withhold), Some(column)) = (&hold, column) else {
+        return hold;
+    };
+    let Some(key) = key else {
+        return LaneHold::Held("there is no key that could ask the block list".to_owned());
+    };
+    if let Err(error) = list.under(key) {
+        return LaneHold::Held(error.to_string());
+    }
+    if list.is_empty() {
+        return hold;
+    }
+    LaneHold::Free(Some(Arc::new(Withhold {
+        column: column.to_owned(),
+        marks: withhold
+            .as_ref()
+            .map(|withhold| withhold.marks.clone())
+            .unwrap_or_default(),
+        list: Some(Arc::clone(list)),
+        key: Arc::clone(key),
+    })))
 }
 
 /// Entries at most; what is beyond stands together under [`MORE`].
@@ -275,6 +323,42 @@ mod tests {
                 "{holds:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_person_on_the_list_is_withheld_beside_holds_and_an_unknown_list_is_held() {
+        let key = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
+        let other = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
+        let day = jiff::civil::date(2026, 1, 31);
+        let list = |key: &PersonKey, persons: &[&str]| {
+            let digests = persons.iter().map(|person| key.mark(person).digest);
+            Arc::new(BlockList::new(day, key, digests.collect()))
+        };
+        let held = hold(&[], &[], Some(&key));
+        let held = judge(&held, &lane("a", "f"), Some("psn_no"), Some(&key));
+        let both = and_listed(held, &list(&key, &["4712"]), Some("psn_no"), Some(&key));
+        let LaneHold::Free(Some(withhold)) = &both else {
+            panic!("nothing is withheld");
+        };
+        assert_eq!(withhold.by(Value::Int(4711)), Some("h1"));
+        assert_eq!(withhold.by(Value::Text("4712 ")), Some(KEPT_BY));
+        assert_eq!(withhold.by(Value::Int(4713)), None);
+        assert!(!format!("{both:?}").contains("4712"));
+        let free = || LaneHold::Free(None);
+        let listed = list(&key, &["4711"]);
+        assert_eq!(and_listed(free(), &listed, None, Some(&key)), free());
+        assert_eq!(
+            and_listed(free(), &list(&key, &[]), Some("psn_no"), Some(&key)),
+            free()
+        );
+        for unknown in [list(&other, &["4711"]), list(&other, &[])] {
+            let judged = and_listed(free(), &unknown, Some("psn_no"), Some(&key));
+            assert!(matches!(&judged, LaneHold::Held(why) if why.contains("import the file again")));
+        }
+        assert!(matches!(
+            and_listed(free(), &listed, Some("psn_no"), None),
+            LaneHold::Held(_)
+        ));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use source::{FeedDefinition, Source};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocklist;
 use crate::hold::{self, HoldWatch};
 use crate::lane::{LaneParts, LaneWorker};
 use crate::lane_end::LaneEnd;
@@ -74,6 +75,7 @@ pub struct Social {
     holding: Holding,
     party: Option<PartyName>,
     answering: Option<Answering>,
+    blocklist: Option<blocklist::Keeper>,
     board: Board,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
@@ -95,6 +97,7 @@ pub struct SocialView {
     gate: Gate,
     source: Arc<dyn Source>,
     lease: LeaseWatch,
+    blocklist: Option<tokio::sync::watch::Receiver<blocklist::BlockListStatus>>,
     board: Board,
 }
 
@@ -150,6 +153,7 @@ impl Social {
             },
             party: None,
             answering: None,
+            blocklist: None,
             board,
             lease,
             keeper,
@@ -184,6 +188,14 @@ impl Social {
         self
     }
 
+    /// The same keeping back rows of those on the block list. Whoever answers requests is given the same list, in
+    /// [`Answering::blocked`].
+    #[must_use]
+    pub fn blocking(mut self, blocklist: blocklist::Keeper) -> Self {
+        self.blocklist = Some(blocklist);
+        self
+    }
+
     /// A look at it that outlives the call of [`Social::run`].
     #[must_use]
     pub fn view(&self) -> SocialView {
@@ -192,6 +204,7 @@ impl Social {
             gate: self.parts.gate.clone(),
             source: Arc::clone(&self.parts.source),
             lease: self.lease.clone(),
+            blocklist: self.blocklist.as_ref().map(blocklist::Keeper::status),
             board: self.board.clone(),
         }
     }
@@ -208,6 +221,7 @@ impl Social {
             holding,
             party,
             answering,
+            blocklist,
             board,
             lease,
             keeper,
@@ -218,6 +232,10 @@ impl Social {
         keepers.spawn(keeper.run(release.clone()));
         let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
         let reading = stop.child_token();
+        let listed = blocklist.as_ref().map(blocklist::Keeper::list);
+        if let Some(blocklist) = blocklist {
+            readers.spawn(blocklist.run(reading.clone()));
+        }
         let share = answering
             .as_ref()
             .map_or(2, |answering| answering.options.feed_share);
@@ -226,6 +244,7 @@ impl Social {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
                 let (worker, outbox, position) = LaneWorker::new(LaneParts {
+                    listed: listed.clone(),
                     person_key: person_key.clone(),
                     ..made_of::lane(&parts, plan, recipient, &sealing, &holding, &lease, &board)
                 });
@@ -346,6 +365,7 @@ impl SocialView {
             feeds: self.board.feeds(),
             lanes: self.board.lanes(),
             requests: self.board.of_requests(),
+            blocklist: self.blocklist.as_ref().map(|status| status.borrow().clone()),
             driver: self.source.counted(),
         }
     }

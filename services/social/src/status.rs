@@ -13,6 +13,7 @@ use serde::Serialize;
 use source::Holder;
 use source::port::DriverCount;
 
+use crate::blocklist::BlockListStatus;
 use crate::responder::RequestsStatus;
 
 /// The agent at a glance.
@@ -31,6 +32,9 @@ pub struct SocialStatus {
     /// Data requests; none where none are answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestsStatus>,
+    /// The block list; none where none is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocklist: Option<BlockListStatus>,
     /// What the database driver itself counted.
     pub driver: DriverCount,
 }
@@ -95,7 +99,7 @@ pub struct LaneStatus {
     pub rows: u64,
     /// Bytes published by this process.
     pub bytes: u64,
-    /// Rows that holds kept back in what this process published.
+    /// Rows that holds and the block list kept back in what this process published.
     pub withheld: u64,
     /// Where holds began to keep rows back that have not followed since, by the hold's id.
     pub held_back: BTreeMap<String, HeldBack>,

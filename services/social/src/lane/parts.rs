@@ -10,6 +10,7 @@ use schemas::person::PersonKey;
 use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
 
+use crate::blocklist::ListWatch;
 use crate::changed;
 use crate::hold::{HoldWatch, Withhold};
 use crate::lease_keeper::LeaseWatch;
@@ -62,6 +63,8 @@ pub struct LaneParts {
     pub lease: LeaseWatch,
     /// What operators hold.
     pub holds: HoldWatch,
+    /// The block list; none: nobody is on any.
+    pub listed: Option<ListWatch>,
     /// The column that names a person, where the feed says so.
     pub person: Option<String>,
     /// Tells persons by their marks.

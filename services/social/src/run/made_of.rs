@@ -43,6 +43,7 @@ pub(super) fn lane(
         lease: lease.clone(),
         holds: holding.holds.clone(),
         person: holding.persons.get(&plan.definition.name).cloned(),
+        listed: None,
         person_key: None,
         now: changed::Now::of(&plan.definition),
         board: board.clone(),

@@ -94,6 +94,68 @@ async fn a_held_person_crosses_to_nobody_it_names_and_is_counted_aloud() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
+    let exchange = Arc::new(Memory::default());
+    let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
+    let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blocklist");
+    let write = |persons: &[i64]| {
+        let lines: String = persons.iter().map(|person| format!("PSN,{person}\n")).collect();
+        let text = format!(
+            "HDR,slacktide-blocklist,1,2026-01-31\n{lines}TRL,{}\n",
+            persons.len()
+        );
+        std::fs::write(path.with_extension("new"), text).unwrap();
+        std::fs::rename(path.with_extension("new"), &path).unwrap();
+    };
+    write(&[5]);
+    let persons = Arc::new(PersonKey::of(&key).unwrap());
+    let keeper = crate::blocklist::Keeper::start(path.clone(), persons).unwrap();
+    let (gate, script) = Gate::scripted();
+    script.shut("the core is busy");
+    let (_holds, holding) = holding(hold(&[a.recipient.as_str()], Some((&key, "779"))));
+    let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
+    let social = social.holding(holding).blocking(keeper);
+    let (view, stop) = (social.view(), CancellationToken::new());
+    let agent = tokio::spawn(social.run(stop.clone()));
+    // Replaced before anything is read: the old list kept nothing back and the new one does.
+    until(|| view.status().feeds["numbers"].state == "waiting for the gate").await;
+    write(&[777, 778]);
+    until(|| view.status().blocklist.is_some_and(|list| list.persons == 2)).await;
+    script.open();
+    let crossed = |lane: &Lane| {
+        let chunks = exchange.chunks(lane, key.public());
+        let of = |chunk: &chunk::Verified| chunk.manifest.totals.rows + chunk.manifest.totals.withheld;
+        chunks.iter().map(of).sum::<u64>()
+    };
+    until(|| crossed(&a) >= 3_000 && crossed(&b) >= 3_000).await;
+    for (lane, held) in [(&a, Some(1)), (&b, None)] {
+        let chunks = exchange.chunks(lane, key.public());
+        let ids = ids(&chunks);
+        assert!(
+            !ids.contains(&777) && !ids.contains(&778),
+            "{lane}: the person crossed"
+        );
+        assert_eq!(ids.contains(&779), held.is_none(), "{lane}");
+        let back = &chunks.last().unwrap().manifest.totals.held_back;
+        assert_eq!(back[crate::blocklist::KEPT_BY].rows, 2);
+        assert_eq!(back.get("h1").map(|back| back.rows), held);
+    }
+    until(|| {
+        view.status()
+            .lanes
+            .values()
+            .map(|lane| lane.withheld)
+            .sum::<u64>()
+            == 5
+    })
+    .await;
+    stop.cancel();
+    assert_eq!(agent.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_held_lane_publishes_nothing_and_goes_on_where_it_stood() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
