@@ -152,6 +152,7 @@ mod tests {
             feeds: [("claim".to_owned(), social::status::FeedStatus::default())].into(),
             lanes: [].into(),
             requests: None,
+            blocklist: None,
             driver: source::port::DriverCount::default(),
         };
         let hour = Duration::from_secs(3_600);

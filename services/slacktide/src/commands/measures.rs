@@ -49,7 +49,7 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         }),
         (
             "slacktide_lane_withheld_rows_total",
-            "Rows that operators' holds kept back.",
+            "Rows that operators' holds and the block list kept back.",
             |lane| lane.withheld as f64,
         ),
         (
@@ -86,7 +86,7 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         ),
         (
             "slacktide_lane_held_back_rows",
-            "Rows that holds kept back and that have not followed since.",
+            "Rows that holds and the block list kept back and that have not followed since.",
             |lane| lane.held_back.values().map(|back| back.rows).sum::<u64>() as f64,
         ),
         ("slacktide_lane_epoch", "The epoch of the last chunk.", |lane| {
@@ -103,6 +103,13 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
             text.gauge(name, help, &[("lane", lane)], of(one));
         }
     }
+    let list = status.blocklist.as_ref();
+    let help = "Persons on the block list that is in force.";
+    let persons = list.map_or(0, |list| list.persons);
+    text.gauge("slacktide_blocklist_persons", help, &[], persons as f64);
+    let help = "1 while the block list's file cannot be used, and the list before it is in force.";
+    let trouble = flag(list.is_some_and(|list| list.trouble.is_some()));
+    text.gauge("slacktide_blocklist_trouble", help, &[], trouble);
     for (lane, one) in &status.lanes {
         let help = "Age of the oldest rows that were read and are not published yet.";
         let seconds = age(one.unpublished_since, now);

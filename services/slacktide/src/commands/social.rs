@@ -21,7 +21,7 @@ use crate::failure::{Failure, Outcome};
 use crate::never_idle::{self, AlarmAfter};
 use crate::output;
 use crate::reload;
-use crate::settings::{SocialFile, load};
+use crate::settings::{self, SocialFile, load};
 
 /// Puts this process behind others, as far as it may by itself; never a reason not to run.
 pub(crate) fn lower(path: &Path) {
@@ -45,6 +45,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let key = file.signing.key(folder)?;
     let options = file.exchange.agent(folder)?;
     let sealing = file.sealing.keys(folder)?;
+    let blocklist = settings::blocklist::keeper(&loaded, &key)?;
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
@@ -90,7 +91,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         stop.token().clone(),
     );
     let told = holds.clone();
-    let agent = Social::new(SocialParts {
+    let mut agent = Social::new(SocialParts {
         exchange,
         source,
         source_name: file.social.source.clone(),
@@ -110,6 +111,9 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         persons: compose::persons(file),
     })
     .telling(file.social.name.clone());
+    if let Some(blocklist) = blocklist {
+        agent = agent.blocking(blocklist);
+    }
     let view = agent.view();
     let alarming = never_idle::watch(
         gate,
@@ -153,7 +157,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
 /// Checks the file, its keys and its secrets; opens nothing.
 pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<SocialFile> = load(path)?;
-    loaded.value.signing.key(loaded.folder())?;
+    let key = loaded.value.signing.key(loaded.folder())?;
+    settings::blocklist::keeper(&loaded, &key)?;
+    if let Some(masking) = &loaded.value.masking {
+        masking.key(loaded.folder())?;
+    }
     loaded.value.exchange.agent(loaded.folder())?;
     loaded.value.sealing.keys(loaded.folder())?;
     if let Some(url) = &loaded.value.source.url {

@@ -7,8 +7,9 @@
 //! - [`file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
 //! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
-//! - [`social`] with [`feed`] and [`priority`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
+//! - [`social`] with [`feed`], [`priority`], [`blocklist`] and [`masking`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
 
+pub(crate) mod blocklist;
 pub(crate) mod commercial;
 pub(crate) mod database;
 pub(crate) mod exchange;
@@ -17,6 +18,7 @@ pub(crate) mod file;
 #[cfg(test)]
 mod hostile;
 pub(crate) mod key;
+pub(crate) mod masking;
 pub(crate) mod party;
 pub(crate) mod priority;
 pub(crate) mod rule;

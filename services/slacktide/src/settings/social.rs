@@ -10,11 +10,13 @@ use schemas::name::{PartyName, RecipientName, SourceName};
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
+use super::blocklist::BlocklistTable;
 use super::database::{self, DatabaseKind, DatabaseUrl};
 use super::exchange::ExchangeTable;
 use super::feed::FeedTable;
 use super::file::Checked;
 use super::key::SigningTable;
+use super::masking::MaskingTable;
 use super::priority::PriorityTable;
 use super::rule::Broken;
 use super::sealing::SocialSealing;
@@ -37,6 +39,12 @@ pub(crate) struct SocialFile {
     pub(crate) sealing: SocialSealing,
     /// The system of record.
     pub(crate) source: SourceTable,
+    /// About whom nothing is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blocklist: Option<BlocklistTable>,
+    /// What makes the tokens of masked columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masking: Option<MaskingTable>,
     /// When it may be touched.
     #[serde(default)]
     pub(crate) gate: GateConfig,

@@ -237,8 +237,11 @@ fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
             ));
             for (id, back) in &chunk.held_back {
                 lines.push(format!(
-                    "    hold {id}: {} rows kept back since chunk {}.{}; after its release send them with",
-                    back.rows, back.epoch, back.number
+                    "    {}: {} rows kept back since chunk {}.{}; once it names them no more, send them with",
+                    crate::commands::status::keeper(id),
+                    back.rows,
+                    back.epoch,
+                    back.number
                 ));
                 lines.push(format!(
                     "        slacktide feed rewind {} --recipient {} --from chunk:{}.{}",

@@ -149,7 +149,7 @@ pub(super) fn listed(
             .iter()
             .filter_map(|lane| lane.chunk.as_ref())
             .flat_map(|chunk| chunk.held_back.keys())
-            .filter(|id| !holds.iter().any(|hold| hold.id == **id))
+            .filter(|id| *id != social::blocklist::KEPT_BY && !holds.iter().any(|hold| hold.id == **id))
             .collect();
         ids.sort();
         ids.dedup();

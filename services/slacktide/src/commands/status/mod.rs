@@ -12,7 +12,7 @@ pub(crate) mod facts;
 pub(crate) mod judge;
 mod screen;
 
-pub(crate) use screen::wrapped;
+pub(crate) use screen::{keeper, wrapped};
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

@@ -98,8 +98,11 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
         }
         for (id, back) in lane.chunk.iter().flat_map(|chunk| &chunk.held_back) {
             let what = format!(
-                "hold {id} kept {} rows back since chunk {}.{}",
-                back.rows, back.epoch, back.number
+                "{} kept {} rows back since chunk {}.{}",
+                keeper(id),
+                back.rows,
+                back.epoch,
+                back.number
             );
             wrapped(&mut lines, "    held: ", &what, width);
         }
@@ -110,6 +113,15 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
     lines.push(String::new());
     wrapped(&mut lines, "", LEGEND, width);
     lines
+}
+
+/// What kept rows back, by the name that it has in manifests.
+pub(crate) fn keeper(id: &str) -> String {
+    if id == social::blocklist::KEPT_BY {
+        "the block list".to_owned()
+    } else {
+        format!("hold {id}")
+    }
 }
 
 fn exchange(facts: &Facts) -> String {

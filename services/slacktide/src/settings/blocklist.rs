@@ -1,0 +1,36 @@
+//! The list of persons about whom nothing is sent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runtime::config::Loaded;
+use schemas::person::PersonKey;
+use schemas::sign::SigningKey;
+use serde::{Deserialize, Serialize};
+use social::blocklist::Keeper;
+
+use super::SocialFile;
+use crate::failure::Failure;
+
+/// The `[blocklist]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BlocklistTable {
+    /// The file that `slacktide blocklist import` writes.
+    pub(crate) path: PathBuf,
+}
+
+/// Reads the list, where one is configured. One that cannot be read is a reason not to start.
+pub(crate) fn keeper(loaded: &Loaded<SocialFile>, key: &SigningKey) -> Result<Option<Keeper>, Failure> {
+    let Some(table) = &loaded.value.blocklist else {
+        return Ok(None);
+    };
+    let persons = PersonKey::of(key).map_err(|error| Failure::internal(&error))?;
+    let keeper = Keeper::start(loaded.resolve(&table.path), Arc::new(persons));
+    keeper.map(Some).map_err(|error| {
+        Failure::usage(format!(
+            "blocklist.path: {error}; without the list nobody can tell about whom nothing may be sent, so the agent does not \
+             start"
+        ))
+    })
+}
