@@ -58,6 +58,13 @@ impl Ask {
         self
     }
 
+    /// The same with arguments that were read already.
+    #[must_use]
+    pub fn with(mut self, arguments: BTreeMap<String, Scalar>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
     /// The same with a time from which on no answer is wanted, by the exchange's clock.
     #[must_use]
     pub fn until(mut self, deadline: Timestamp) -> Self {
@@ -94,25 +101,18 @@ impl Ask {
         })
     }
 
-    /// Whether a request asks for the same.
+    /// Whether a request asks for the same. Its deadline stays what it was: one that is told as a length of time is
+    /// another one each time.
     #[must_use]
     pub fn is(&self, request: &Request) -> bool {
-        let asked = (
-            &self.kind,
-            &self.purpose,
-            &self.basis,
-            &self.arguments,
-            self.deadline,
+        let asked = (&self.kind, &self.purpose, &self.basis, &self.arguments);
+        let filed = (
+            &request.kind,
+            &request.purpose,
+            &request.basis,
+            &request.arguments,
         );
-        asked
-            == (
-                &request.kind,
-                &request.purpose,
-                &request.basis,
-                &request.arguments,
-                request.deadline,
-            )
-            && request.idempotency.as_deref() == Some(&self.key)
+        asked == filed && request.idempotency.as_deref() == Some(&self.key)
     }
 }
 

@@ -48,7 +48,7 @@ impl std::fmt::Debug for Identity {
 pub struct Client {
     exchange: Arc<dyn Exchange>,
     recipient: RecipientName,
-    key: SigningKey,
+    key: Arc<SigningKey>,
     trusted: Vec<PublicKey>,
     seals: SealRing,
 }
@@ -73,13 +73,27 @@ impl Client {
             .iter()
             .map(|seed| SealKey::from_seed(seed).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let key = Arc::new(SigningKey::from_seed(&identity.signing_seed)?);
+        let (recipient, trusted) = (identity.recipient.clone(), identity.trusted.clone());
+        Ok(Self::of(exchange, recipient, key, trusted, SealRing::new(seals)))
+    }
+
+    /// Of its parts, where keys were read already.
+    #[must_use]
+    pub fn of(
+        exchange: Arc<dyn Exchange>,
+        recipient: RecipientName,
+        key: Arc<SigningKey>,
+        trusted: Vec<PublicKey>,
+        seals: SealRing,
+    ) -> Self {
+        Self {
             exchange,
-            recipient: identity.recipient.clone(),
-            key: SigningKey::from_seed(&identity.signing_seed)?,
-            trusted: identity.trusted.clone(),
-            seals: SealRing::new(seals),
-        })
+            recipient,
+            key,
+            trusted,
+            seals,
+        }
     }
 
     /// Files a question, once for its key, and gives the id of its request. A key that was used yesterday is found.
@@ -131,6 +145,14 @@ impl Client {
         let bytes = self.signed(&cancel)?;
         self.exchange.cancel_request(&self.recipient, id, bytes).await?;
         Ok(())
+    }
+
+    /// The request itself, as it was filed.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::Exchange`].
+    pub async fn filed(&self, id: &RequestId) -> Result<Request, Error> {
+        Ok(self.request(id).await?.0)
     }
 
     /// How a request stands, by what the exchange holds.

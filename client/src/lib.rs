@@ -44,6 +44,8 @@ pub use ask::Ask;
 pub use client::{Client, Identity};
 pub use error::Error;
 pub use nats::{Options, Tls};
+pub use requests::status;
+pub use schemas::cursor::Scalar;
 pub use schemas::reply::Outcome;
 pub use schemas::request::RequestId;
 pub use schemas::sign::PublicKey;

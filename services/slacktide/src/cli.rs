@@ -102,6 +102,12 @@ pub(crate) enum Command {
     /// What could not be opened, stored or carried: looks at it, retries it, gives it up.
     #[command(subcommand)]
     Quarantine(crate::commands::quarantine::QuarantineCommand),
+    /// What the insurer asks of the bureau, and what came of it.
+    #[command(subcommand)]
+    Request(crate::commands::request::RequestCommand),
+    /// Officers of the bureau decide about requests that wait for them.
+    #[command(subcommand)]
+    Approvals(crate::commands::approvals::ApprovalsCommand),
     /// When the core may be read: looks at the gate, and orders it.
     #[command(subcommand)]
     Gate(GateCommand),

@@ -9,7 +9,7 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{Changes, Quarantine, Store};
+use store::{Changes, Quarantine, Requests, Store};
 
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
@@ -78,9 +78,14 @@ pub(crate) fn changes(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Changes
     Ok(receiver(loaded)?)
 }
 
+/// The same with what it asks for.
+pub(crate) fn requests(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Requests>, Failure> {
+    Ok(receiver(loaded)?)
+}
+
 /// All that a receiver does.
-trait Receiver: Quarantine + Changes {}
-impl<T: Quarantine + Changes> Receiver for T {}
+trait Receiver: Quarantine + Changes + Requests {}
+impl<T: Quarantine + Changes + Requests> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let table = &loaded.value.store;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::commercial::{Board, CommercialError, CommercialParts, PollOptions};
+use ::commercial::{Board, CommercialError, CommercialParts, PollOptions, RequesterParts};
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -27,6 +27,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let options = file.exchange.agent(folder)?;
     let seals = file.sealing.ring(folder)?;
     let store = compose::quarantine(&loaded)?;
+    // A connection of its own: a long answer keeps no chunk waiting.
+    let asked = compose::requests(&loaded)?;
     agent::tell_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
@@ -41,8 +43,19 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     )
     .await?;
     watch::keep(Arc::clone(&store), board.clone(), stop.token().clone());
+    let exchange = Arc::new(exchange);
+    let asking = RequesterParts {
+        exchange: Arc::<JetStream>::clone(&exchange),
+        store: asked,
+        recipient: file.commercial.recipient.clone(),
+        trusted: file.trust.answers().to_vec(),
+        seals: seals.clone(),
+        key: Arc::clone(&key),
+        interval: file.requests.interval.unwrap_or(file.poll.interval).get(),
+        board: board.clone(),
+    };
     let parts = CommercialParts {
-        exchange: Arc::new(exchange),
+        exchange,
         store,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.chunks.clone(),
@@ -55,7 +68,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         },
         board,
     };
-    agent::until_stopped(&stop, ::commercial::run(parts, stop.token().clone()), failed).await
+    let running = ::commercial::run_asking(parts, Some(asking), stop.token().clone());
+    agent::until_stopped(&stop, running, failed).await
 }
 
 fn failed(error: CommercialError) -> Failure {

@@ -1,6 +1,7 @@
 //! One module for each command, and the way to them.
 
 mod agent;
+pub(crate) mod approvals;
 mod audit;
 mod commercial;
 mod config;
@@ -13,6 +14,7 @@ mod idle_helper;
 pub(crate) mod keys;
 mod measures;
 pub(crate) mod quarantine;
+pub(crate) mod request;
 mod social;
 pub(crate) mod status;
 
@@ -76,6 +78,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Hold(command) => block_on(hold::run(command)),
         Command::Health(at) => block_on(health::run(at.config)),
         Command::Quarantine(command) => block_on(quarantine::run(command)),
+        Command::Request(command) => block_on(request::run(command)),
+        Command::Approvals(command) => block_on(approvals::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),

@@ -46,6 +46,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let options = file.exchange.agent(folder)?;
     let sealing = file.sealing.keys(folder)?;
     let blocklist = settings::blocklist::keeper(&loaded, &key)?;
+    let answering = settings::requests::answering(
+        &loaded,
+        &key,
+        blocklist.as_ref().map(social::blocklist::Keeper::list),
+    )?;
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
@@ -111,6 +116,9 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         persons: compose::persons(file),
     })
     .telling(file.social.name.clone());
+    if let Some(answering) = answering {
+        agent = agent.answering(answering);
+    }
     if let Some(blocklist) = blocklist {
         agent = agent.blocking(blocklist);
     }

@@ -12,6 +12,7 @@ use super::database::{self, DatabaseKind, DatabaseUrl};
 use super::exchange::ExchangeTable;
 use super::file::Checked;
 use super::key::SigningTable;
+use super::requests::AskTable;
 use super::rule::Broken;
 use super::sealing::SealingTable;
 use super::store::StoreFeeds;
@@ -36,6 +37,9 @@ pub(crate) struct CommercialFile {
     /// The first fixed interval.
     #[serde(default)]
     pub(crate) poll: PollTable,
+    /// How often what is asked and answered is looked at.
+    #[serde(default)]
+    pub(crate) requests: AskTable,
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
@@ -55,6 +59,20 @@ pub(crate) struct CommercialTable {
 pub(crate) struct CommercialTrust {
     /// Signing keys of publishers, `A…`.
     pub(crate) chunks: Vec<PublicKey>,
+    /// Signing keys of those who answer requests; none: those of publishers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replies: Vec<PublicKey>,
+}
+
+impl CommercialTrust {
+    /// Whose answers are stored.
+    pub(crate) fn answers(&self) -> &[PublicKey] {
+        if self.replies.is_empty() {
+            &self.chunks
+        } else {
+            &self.replies
+        }
+    }
 }
 
 /// The `[store]` table.
@@ -109,6 +127,7 @@ impl Default for PollTable {
 impl Checked for CommercialFile {
     fn broken(&self) -> Vec<Broken> {
         let mut broken = self.exchange.broken();
+        broken.extend(self.requests.broken());
         if self.trust.chunks.is_empty() {
             broken.push(Broken::new(
                 "trust.chunks",

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use gate::GateConfig;
+use requests::kind::KindConfig;
 use runtime::health::HealthConfig;
 use runtime::span::Span;
-use schemas::name::{PartyName, RecipientName, SourceName};
+use schemas::name::{OfficerName, PartyName, RecipientName, SourceName};
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use super::file::Checked;
 use super::key::SigningTable;
 use super::masking::MaskingTable;
 use super::priority::PriorityTable;
+use super::requests::AnswerTable;
 use super::rule::Broken;
 use super::sealing::SocialSealing;
 
@@ -60,9 +62,15 @@ pub(crate) struct SocialFile {
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
+    /// How requests are answered.
+    #[serde(default)]
+    pub(crate) requests: AnswerTable,
     /// What is published.
     #[serde(default, rename = "feed")]
     pub(crate) feeds: Vec<FeedTable>,
+    /// What may be asked.
+    #[serde(default, rename = "kind", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kinds: Vec<KindConfig>,
 }
 
 /// The `[social]` table.
@@ -87,6 +95,12 @@ pub(crate) struct SocialTrust {
     /// Signing keys of those who may order the gate; our own is always trusted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) operators: Vec<PublicKey>,
+    /// Signing keys of those who ask, by recipient. Who is not named asks with the keys of its receipts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) requests: BTreeMap<RecipientName, Vec<PublicKey>>,
+    /// Signing keys of the people who approve requests, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) officers: BTreeMap<OfficerName, Vec<PublicKey>>,
 }
 
 /// The `[source]` table.
@@ -235,13 +249,14 @@ impl Checked for SocialFile {
         {
             say("gate.signals", error.what, &error.remedy);
         }
-        if self.feeds.is_empty() {
+        if self.feeds.is_empty() && self.kinds.is_empty() {
             say(
                 "feed",
                 "there is none".to_owned(),
-                "describe at least one [[feed]]",
+                "describe at least one [[feed]], or one [[kind]] of requests",
             );
         }
+        broken.extend(self.broken_requests());
         let mut seen = BTreeSet::new();
         for (at, feed) in self.feeds.iter().enumerate() {
             broken.extend(feed.broken(at, source.kind, &mut seen));
