@@ -110,7 +110,7 @@ pub fn told(
     if differs.is_empty() {
         differs.push(
             if columns.is_some() {
-                "nothing that the last chunk tells: SQL, cursor, lag, money or declared types"
+                "nothing that the last chunk tells: SQL, cursor, lag, money, masks or declared types"
             } else {
                 "nothing that can be told before the source was asked"
             }

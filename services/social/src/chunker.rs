@@ -3,25 +3,28 @@
 //! A block is closed when its packed rows reach [`CLOSE_AT`], when it is older than the
 //! configured time, and when the gate shuts; the last two are asked for from outside. Rows are
 //! packed once, into one growing buffer; the position after a block is read back from its last
-//! packed row, so that no value is copied for the cursor's sake.
+//! packed row, so that no value is copied for the cursor's sake. Of a row only that is packed which the recipient
+//! may see: positions and persons are read from the source's row, everything else from the row that is sent.
 
 mod block;
+mod reject;
 mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use schemas::body::{CLOSE_AT, MOST_PLAIN};
+use requests::mask::plan::Plan;
+use schemas::body::CLOSE_AT;
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::manifest::{Reject, Totals};
 use schemas::rows::RowReader;
 use schemas::total::Total;
 use schemas::value::Value;
-use source::RowSink;
 
 use crate::hold::Withhold;
+use crate::mask::Masks;
 
 pub use block::{Block, ChunkerError};
 
@@ -46,15 +49,26 @@ enum Last {
     Passed(Cursor),
 }
 
+/// Places in the row that is sent.
+#[derive(Debug)]
+struct Sent {
+    schema: Arc<RowSchema>,
+    key: Vec<usize>,
+    cursor: Vec<usize>,
+    tombstone: Option<usize>,
+}
+
 /// Takes rows and closes blocks.
 #[derive(Debug)]
 pub struct Chunker {
-    width: usize,
-    key: Vec<usize>,
+    /// Of the source's row.
     cursor: Vec<usize>,
-    money: Vec<(String, usize, Total)>,
-    tombstone: Option<usize>,
     columns: Vec<String>,
+    /// What is sent of it, where that is not all.
+    shown: Option<(Arc<Masks>, Arc<Plan>)>,
+    /// Of the row that is sent.
+    sent: Sent,
+    money: Vec<(String, usize, Total)>,
     withhold: Option<(usize, Arc<Withhold>)>,
     withheld: BTreeMap<String, u64>,
     plain: Vec<u8>,
@@ -82,32 +96,57 @@ impl Chunker {
         money: &[String],
         before: Option<Cursor>,
     ) -> Result<Self, ChunkerError> {
-        let place = |what, name: &String| {
-            schema.index_of(name).ok_or_else(|| ChunkerError::Column {
-                what,
-                name: name.clone(),
-            })
+        Self::masking(schema, cursor, money, before, None)
+    }
+
+    /// The same, packing only what masks show. The sums of masked money columns are left out.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] when a named column is missing, or a mask cannot be.
+    pub fn masking(
+        schema: &RowSchema,
+        cursor: &[String],
+        money: &[String],
+        before: Option<Cursor>,
+        masks: Option<Arc<Masks>>,
+    ) -> Result<Self, ChunkerError> {
+        // A name that the source does not bring is told as that, masked or not.
+        for (what, names) in [
+            ("key", schema.key.as_slice()),
+            ("cursor", cursor),
+            ("money", money),
+        ] {
+            places(schema, what, names)?;
+        }
+        let shown = match masks {
+            Some(masks) => {
+                let plan = masks.plan(schema, cursor, money)?;
+                Some((masks, Arc::new(plan)))
+            }
+            None => None,
         };
-        let places = |what, names: &[String]| {
-            names
-                .iter()
-                .map(|name| place(what, name))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let is_whole = |name: &&String| shown.as_ref().is_none_or(|(masks, _)| !masks.masks(name));
+        let money: Vec<String> = money.iter().filter(is_whole).cloned().collect();
+        let sent = shown.as_ref().map_or(schema, |(_, plan)| plan.schema());
+        let totals = places(sent, "money", &money)?;
         Ok(Self {
-            width: schema.columns.len(),
-            key: places("key", &schema.key)?,
-            cursor: places("cursor", cursor)?,
-            money: money
-                .iter()
-                .map(|name| Ok((name.clone(), place("money", name)?, Total::default())))
-                .collect::<Result<_, ChunkerError>>()?,
-            tombstone: schema
-                .tombstone
-                .as_ref()
-                .map(|name| place("tombstone", name))
-                .transpose()?,
+            cursor: places(schema, "cursor", cursor)?,
             columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
+            sent: Sent {
+                key: places(sent, "key", &sent.key)?,
+                cursor: places(sent, "cursor", cursor)?,
+                tombstone: match &sent.tombstone {
+                    Some(name) => Some(place(sent, "tombstone", name)?),
+                    None => None,
+                },
+                schema: Arc::new(sent.clone()),
+            },
+            money: money
+                .into_iter()
+                .zip(totals)
+                .map(|(name, place)| (name, place, Total::default()))
+                .collect(),
+            shown,
             withhold: None,
             withheld: BTreeMap::new(),
             plain: Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8),
@@ -152,7 +191,20 @@ impl Chunker {
         money: &[String],
     ) -> Result<Self, ChunkerError> {
         let withhold = self.withhold.as_ref().map(|(_, withhold)| Arc::clone(withhold));
-        Self::new(schema, cursor, money, self.position()?)?.withholding(withhold)
+        let masks = self.shown.as_ref().map(|(masks, _)| Arc::clone(masks));
+        Self::masking(schema, cursor, money, self.position()?, masks)?.withholding(withhold)
+    }
+
+    /// The columns that are packed.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<RowSchema> {
+        &self.sent.schema
+    }
+
+    /// What the recipient sees of rows; none: all of them.
+    #[must_use]
+    pub fn masks(&self) -> Option<&Masks> {
+        self.shown.as_ref().map(|(masks, _)| &**masks)
     }
 
     /// Which rows it keeps back.
@@ -195,6 +247,12 @@ impl Chunker {
     /// came after it was not taken, and the position stands right before it.
     pub fn take_fault(&mut self) -> Option<ChunkerError> {
         self.fault.take()
+    }
+
+    /// Whether such a row came.
+    #[must_use]
+    pub fn has_fault(&self) -> bool {
+        self.fault.is_some()
     }
 
     /// Closes the open block, if it holds anything.
@@ -247,17 +305,22 @@ impl Chunker {
             .plain
             .get(start..end)
             .ok_or_else(|| broken("its bytes are gone"))?;
-        let mut row = Vec::with_capacity(self.width);
-        RowReader::new(bytes, self.width, 1)
+        let width = self.sent.schema.columns.len();
+        let mut row = Vec::with_capacity(width);
+        RowReader::new(bytes, width, 1)
             .next_into(&mut row)
             .map_err(|e| ChunkerError::Cursor(e.to_string()))?;
-        self.cursor_of(&row)
+        self.cursor_in(&row, &self.sent.cursor)
     }
 
     fn cursor_of(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
-        let scalar = |place: &usize| {
+        self.cursor_in(row, &self.cursor)
+    }
+
+    fn cursor_in(&self, row: &[Value<'_>], places: &[usize]) -> Result<Cursor, ChunkerError> {
+        let scalar = |(place, named): (&usize, &usize)| {
             let value = row.get(*place).copied().unwrap_or(Value::Null);
-            let name = self.columns.get(*place).map_or("", String::as_str);
+            let name = self.columns.get(*named).map_or("", String::as_str);
             if matches!(value, Value::Text(text) if text.len() > MOST_CURSOR) {
                 return Err(ChunkerError::Cursor(format!(
                     "column {name:?} holds a text of over {MOST_CURSOR} bytes"
@@ -265,8 +328,9 @@ impl Chunker {
             }
             Scalar::from_value(value).map_err(|e| ChunkerError::Cursor(format!("column {name:?}: {e}")))
         };
-        self.cursor
+        places
             .iter()
+            .zip(&self.cursor)
             .map(scalar)
             .collect::<Result<_, _>>()
             .map(Cursor)
@@ -300,11 +364,13 @@ impl Chunker {
         true
     }
 
+    /// Counts a row as it is sent.
     fn add(&mut self, row: &[Value<'_>], start: usize) {
         for (_, place, total) in &mut self.money {
             total.add(row.get(*place).copied().unwrap_or(Value::Null));
         }
         if self
+            .sent
             .tombstone
             .and_then(|place| row.get(place))
             .is_some_and(Value::is_tombstone)
@@ -315,41 +381,17 @@ impl Chunker {
         self.last = Last::Row { start };
         self.read_from.get_or_insert(self.quantum_from);
     }
-
-    fn too_large(&mut self, row: &[Value<'_>], bytes: usize) {
-        let size = |value: &Value<'_>| match value {
-            Value::Text(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            _ => 8,
-        };
-        let largest = row
-            .iter()
-            .enumerate()
-            .max_by_key(|(_, value)| size(value))
-            .map(|(place, _)| place);
-        let key = |place: &usize| row.get(*place).and_then(|value| Scalar::of_key(*value));
-        let reject = Reject {
-            key: self.key.iter().map(key).collect(),
-            column: largest.and_then(|place| self.columns.get(place)).cloned(),
-            reason: format!(
-                "the row packs to {bytes} bytes, more than the {MOST_PLAIN} that a message carries"
-            ),
-        };
-        match self.cursor_of(row) {
-            Ok(cursor) => self.reject(cursor, reject),
-            Err(fault) => self.fault = Some(fault),
-        }
-    }
 }
 
-/// At most so many bytes of the manifest are one reject's: a character of one byte may be escaped as six.
-fn in_manifest(reject: &Reject) -> usize {
-    let of = |value: &Option<Scalar>| match value {
-        Some(Scalar::Text(text)) => text.len() * 6,
-        _ => 24,
-    };
-    let column = reject.column.as_ref().map_or(0, String::len);
-    (column + reject.reason.len()) * 6 + reject.key.iter().map(of).sum::<usize>() + 80
+fn place(schema: &RowSchema, what: &'static str, name: &str) -> Result<usize, ChunkerError> {
+    schema.index_of(name).ok_or_else(|| ChunkerError::Column {
+        what,
+        name: name.to_owned(),
+    })
+}
+
+fn places(schema: &RowSchema, what: &'static str, names: &[String]) -> Result<Vec<usize>, ChunkerError> {
+    names.iter().map(|name| place(schema, what, name)).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,18 @@
-//! PURE: which lanes of a feed share a read.
+//! PURE: which lanes of a feed share a read, and which of them share what is packed.
 //!
 //! Recipients at equal cursors share one read of the core. One that lags is read for alone
 //! until it has caught up; as all groups read within the same fence in a round, the last round
 //! of the one that lagged ends where the others stand, and they go on together. The order of
 //! cursors is the database's, so only equality is ever asked. Lanes for which other rows are kept
-//! back never share.
+//! back never share. Those that see other bytes of the same rows share the read, and each has a pack of its own.
 
+use jiff::Timestamp;
 use schemas::cursor::Cursor;
+use schemas::digest::Digest;
 use schemas::load::Load;
+use schemas::manifest::Reject;
+use schemas::value::Value;
+use source::RowSink;
 
 use crate::chunker::{Chunker, ChunkerError};
 
@@ -20,29 +25,154 @@ pub struct Member {
     pub generation: u64,
 }
 
-/// Lanes at equal cursors, and the block that is being filled for them.
+/// Lanes that see the same bytes, and the block that is being filled for them.
 #[derive(Debug)]
-pub struct Group {
+pub struct Pack {
     /// The lanes.
     pub members: Vec<Member>,
     /// Takes their rows.
     pub chunker: Chunker,
+    /// The digest of the feed's definition, as it is for them.
+    pub definition: Digest,
     /// The load that the open block's rows were read under.
     pub load: Load,
+}
+
+/// Lanes at equal cursors, which are read for together.
+#[derive(Debug)]
+pub struct Group {
+    /// At least one; all of them stand at the same place.
+    pub packs: Vec<Pack>,
     /// Rows of the next quantum at most.
     pub limit: usize,
     /// Nothing more within the round's fence.
     pub drained: bool,
 }
 
+impl Group {
+    /// Whether a lane is in it.
+    #[must_use]
+    pub fn has(&self, lane: usize) -> bool {
+        let mut members = self.packs.iter().flat_map(|pack| &pack.members);
+        members.any(|member| member.lane == lane)
+    }
+
+    /// Where the next quantum goes on.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] when it cannot be told.
+    pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
+        match self.packs.first() {
+            Some(pack) => pack.chunker.position(),
+            None => Ok(None),
+        }
+    }
+
+    /// When the oldest open block's first row was read; none while none is open.
+    #[must_use]
+    pub fn open_since(&self) -> Option<Timestamp> {
+        self.packs
+            .iter()
+            .filter_map(|pack| pack.chunker.open_since())
+            .min()
+    }
+
+    /// A quantum begins.
+    pub fn begin_quantum(&mut self, at: Timestamp) {
+        self.packs
+            .iter_mut()
+            .for_each(|pack| pack.chunker.begin_quantum(at));
+    }
+
+    /// Packed bytes since the quantum began.
+    #[must_use]
+    pub fn packed(&self) -> usize {
+        self.packs.iter().map(|pack| pack.chunker.packed()).sum()
+    }
+
+    /// Notes the load that a quantum was read under.
+    pub fn merge(&mut self, load: &Load) {
+        let packs = self.packs.iter_mut();
+        packs.for_each(|pack| gate::journal::merge(&mut pack.load, load.clone()));
+    }
+
+    /// Closes the open blocks.
+    pub fn close(&mut self) {
+        self.packs.iter_mut().for_each(|pack| pack.chunker.close());
+    }
+
+    /// The row that nothing can be read behind, if one came.
+    pub fn take_fault(&mut self) -> Option<ChunkerError> {
+        let faults: Vec<_> = self
+            .packs
+            .iter_mut()
+            .filter_map(|pack| pack.chunker.take_fault())
+            .collect();
+        faults.into_iter().next()
+    }
+
+    /// By pack, where they do not stand at one place any more: one met a row that another could pass.
+    fn parted(self) -> Result<Vec<Self>, ChunkerError> {
+        let at = self.position()?;
+        for pack in &self.packs {
+            if pack.chunker.position()? != at {
+                let (limit, drained) = (self.limit, self.drained);
+                let alone = |pack| Self {
+                    packs: vec![pack],
+                    limit,
+                    drained,
+                };
+                return Ok(self.packs.into_iter().map(alone).collect());
+            }
+        }
+        Ok(vec![self])
+    }
+
+    fn keeps_back_as(&self, other: &Self) -> bool {
+        let of = |group: &Self| group.packs.first().map(|pack| pack.chunker.withhold().cloned());
+        of(self) == of(other)
+    }
+
+    fn take_in(&mut self, other: Self) {
+        for pack in other.packs {
+            let same = |own: &&mut Pack| {
+                own.definition == pack.definition && own.chunker.masks() == pack.chunker.masks()
+            };
+            match self.packs.iter_mut().find(same) {
+                Some(own) => own.members.extend(pack.members),
+                None => self.packs.push(pack),
+            }
+        }
+        self.drained &= other.drained;
+    }
+}
+
+/// Each row goes to every pack, or to none.
+impl RowSink for Group {
+    fn row(&mut self, row: &[Value<'_>]) {
+        if !self.packs.iter().any(|pack| pack.chunker.has_fault()) {
+            self.packs.iter_mut().for_each(|pack| pack.chunker.row(row));
+        }
+    }
+
+    fn reject(&mut self, cursor: Cursor, reject: Reject) {
+        if !self.packs.iter().any(|pack| pack.chunker.has_fault()) {
+            let packs = self.packs.iter_mut();
+            packs.for_each(|pack| pack.chunker.reject(cursor.clone(), reject.clone()));
+        }
+    }
+}
+
 /// Drops members whose generation is over, and groups without members.
 pub fn prune(groups: &mut Vec<Group>, current: impl Fn(usize) -> Option<u64>) {
     for group in groups.iter_mut() {
-        group
-            .members
-            .retain(|member| current(member.lane) == Some(member.generation));
+        for pack in &mut group.packs {
+            let members = &mut pack.members;
+            members.retain(|member| current(member.lane) == Some(member.generation));
+        }
+        group.packs.retain(|pack| !pack.members.is_empty());
     }
-    groups.retain(|group| !group.members.is_empty());
+    groups.retain(|group| !group.packs.is_empty());
 }
 
 /// Joins groups that stand at the same place with nothing open.
@@ -52,80 +182,22 @@ pub fn prune(groups: &mut Vec<Group>, current: impl Fn(usize) -> Option<u64>) {
 pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, ChunkerError> {
     let mut joined: Vec<(Option<Option<Cursor>>, Group)> = Vec::with_capacity(groups.len());
     for group in groups {
-        let at = match group.chunker.open_since() {
-            None => Some(group.chunker.position()?),
-            Some(_) => None,
-        };
-        let fits = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
-            at.is_some() && *other == at && there.chunker.withhold() == group.chunker.withhold()
-        };
-        match joined.iter_mut().find(fits) {
-            Some((_, other)) => {
-                other.members.extend(group.members);
-                other.drained &= group.drained;
+        for group in group.parted()? {
+            let at = match group.open_since() {
+                None => Some(group.position()?),
+                Some(_) => None,
+            };
+            let fits = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
+                at.is_some() && *other == at && there.keeps_back_as(&group)
+            };
+            match joined.iter_mut().find(fits) {
+                Some((_, other)) => other.take_in(group),
+                None => joined.push((at, group)),
             }
-            None => joined.push((at, group)),
         }
     }
     Ok(joined.into_iter().map(|(_, group)| group).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use schemas::column::{Column, ColumnType, RowSchema};
-    use schemas::cursor::Scalar;
-    use schemas::value::Value;
-    use source::RowSink as _;
-
-    fn group(lane: usize, at: i64) -> Group {
-        let schema = RowSchema {
-            name: "f".into(),
-            version: 1,
-            columns: vec![Column {
-                name: "id".into(),
-                kind: ColumnType::Int8,
-                nullable: false,
-            }],
-            key: vec!["id".into()],
-            tombstone: None,
-        };
-        let before = Some(Cursor(vec![Scalar::Int(at)]));
-        Group {
-            members: vec![Member { lane, generation: 1 }],
-            chunker: Chunker::new(&schema, &["id".into()], &[], before).unwrap(),
-            load: Load::default(),
-            limit: 1,
-            drained: true,
-        }
-    }
-
-    #[test]
-    fn recipients_at_equal_cursors_share_one_read_and_a_lagging_one_does_not() {
-        let joined = join(vec![group(0, 5), group(1, 5), group(2, 4)]).unwrap();
-        let members: Vec<usize> = joined.iter().map(|group| group.members.len()).collect();
-        assert_eq!(members, [2, 1]);
-    }
-
-    #[test]
-    fn a_group_with_an_open_block_is_joined_by_nobody() {
-        let mut open = group(0, 4);
-        open.chunker.row(&[Value::Int(5)]);
-        assert_eq!(join(vec![open, group(1, 5)]).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_lane_that_went_elsewhere_leaves_its_group() {
-        let mut groups = join(vec![group(0, 5), group(1, 5)]).unwrap();
-        prune(&mut groups, |lane| Some(if lane == 0 { 1 } else { 2 }));
-        assert_eq!(
-            groups[0].members,
-            [Member {
-                lane: 0,
-                generation: 1
-            }]
-        );
-        prune(&mut groups, |_| None);
-        assert!(groups.is_empty());
-    }
-}
+mod tests;

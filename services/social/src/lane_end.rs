@@ -1,15 +1,23 @@
 //! The reader's end of a lane.
 
+use std::sync::Arc;
+
+use schemas::name::Lane;
 use tokio::sync::{mpsc, watch};
 
 use crate::lane::{Parcel, Position};
+use crate::mask::Masks;
 
 /// The reader's end of a lane.
 pub struct LaneEnd {
+    /// Its name.
+    pub lane: Lane,
     /// Where to read on.
     pub position: watch::Receiver<Position>,
     /// Takes blocks.
     pub outbox: mpsc::Sender<Parcel>,
+    /// What its recipient sees of rows; none: all of them.
+    pub masks: Option<Arc<Masks>>,
 }
 
 /// Waits until a lane moves.

@@ -9,7 +9,7 @@
 //!   holds the [`lane_end`]s
 //! - data requests: [`responder`] answers them, and [`turn`] shares the gate between them and feeds
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
-//! - persons about whom nothing is sent: [`blocklist`] keeps the list as its file says
+//! - what recipients see of rows: [`mask`] PURE; persons about whom nothing is sent: [`blocklist`] keeps the list as its file says
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
 //!   [`notice`] tells each recipient why its lanes stand still
@@ -28,6 +28,7 @@ pub mod lane;
 pub mod lane_end;
 pub mod lease;
 pub mod lease_keeper;
+pub mod mask;
 pub mod notice;
 pub mod options;
 pub mod order;

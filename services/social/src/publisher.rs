@@ -21,10 +21,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::Chunker;
-use crate::group::{Group, Member, join, prune};
+use crate::group::{Group, Member, Pack, join, prune};
 use crate::lane::Position;
 use crate::lane_end::{LaneEnd, moved};
 use crate::lease_keeper::LeaseWatch;
+use crate::mask::Masks;
 use crate::options::PublisherOptions;
 use crate::status::Board;
 use crate::turn::{Turned, Turns};
@@ -214,28 +215,31 @@ impl Publisher {
         for (lane, position) in positions.into_iter().enumerate() {
             let Some(from) = position.from else { continue };
             any = true;
-            let known = self
-                .groups
-                .iter()
-                .any(|group| group.members.iter().any(|member| member.lane == lane));
+            let known = self.groups.iter().any(|group| group.has(lane));
             let (false, Some(schema)) = (known, self.schema.as_ref()) else {
                 continue;
             };
             let feed = &self.parts.definition;
-            let made = Chunker::new(schema, &feed.cursor, &feed.money, from)
+            let masks = self.parts.lanes.get(lane).and_then(|lane| lane.masks.clone());
+            let own = |masks: &Arc<Masks>| masks.definition(self.digest);
+            let definition = masks.as_ref().map_or(self.digest, own);
+            let made = Chunker::masking(schema, &feed.cursor, &feed.money, from, masks)
                 .and_then(|chunker| chunker.withholding(position.withhold));
             match made {
                 Ok(chunker) => self.groups.push(Group {
-                    members: vec![Member {
-                        lane,
-                        generation: position.generation,
+                    packs: vec![Pack {
+                        members: vec![Member {
+                            lane,
+                            generation: position.generation,
+                        }],
+                        chunker,
+                        definition,
+                        load: schemas::load::Load::default(),
                     }],
-                    chunker,
-                    load: schemas::load::Load::default(),
                     limit: self.limit,
                     drained: false,
                 }),
-                Err(error) => self.trouble(error.to_string()),
+                Err(error) => self.not_for(lane, &error.to_string()),
             }
         }
         match join(std::mem::take(&mut self.groups)) {
@@ -256,11 +260,7 @@ impl Publisher {
         let mut asking = std::pin::pin!(turns.feed(&gate));
         // While the gate only paces us, what was read waits for more, until it is too old.
         while gate.verdict().lets_work()
-            && let Some(since) = self
-                .groups
-                .iter()
-                .filter_map(|group| group.chunker.open_since())
-                .min()
+            && let Some(since) = self.groups.iter().filter_map(Group::open_since).min()
         {
             let left = self.parts.options.close_after.saturating_sub(age(since));
             if left.is_zero() {
@@ -321,13 +321,18 @@ impl Publisher {
             self.flush(index).await;
         }
         for mut group in std::mem::take(&mut self.groups) {
-            let feed = &self.parts.definition;
-            match group.chunker.reshaped(columns, &feed.cursor, &feed.money) {
-                Ok(chunker) => {
-                    group.chunker = chunker;
-                    self.groups.push(group);
+            for mut pack in std::mem::take(&mut group.packs) {
+                let feed = &self.parts.definition;
+                match pack.chunker.reshaped(columns, &feed.cursor, &feed.money) {
+                    Ok(chunker) => {
+                        pack.chunker = chunker;
+                        group.packs.push(pack);
+                    }
+                    Err(error) => self.trouble(error.to_string()),
                 }
-                Err(error) => self.trouble(error.to_string()),
+            }
+            if !group.packs.is_empty() {
+                self.groups.push(group);
             }
         }
         tracing::info!(feed = %self.parts.definition.name, "the source's columns changed; reading on under the new ones");

@@ -1,6 +1,7 @@
 //! Composition: one lease, one executor per feed, one per lane, one for requests; and the ordered, bounded stop.
 
 mod made_of;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,13 +20,16 @@ use crate::hold::{self, HoldWatch};
 use crate::lane::{LaneParts, LaneWorker};
 use crate::lane_end::LaneEnd;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
+use crate::mask::LaneMasks;
 use crate::notice;
 use crate::options::SocialOptions;
 use crate::publisher::{FeedParts, Publisher};
 use crate::responder::{Answering, Responder};
 use crate::seal::SealingKeys;
-use crate::status::{Board, LeaseStatus, SocialStatus};
+use crate::status::Board;
 use crate::turn::Turns;
+
+pub use view::SocialView;
 
 /// A feed and who it is for.
 #[derive(Debug, Clone)]
@@ -76,6 +80,7 @@ pub struct Social {
     party: Option<PartyName>,
     answering: Option<Answering>,
     blocklist: Option<blocklist::Keeper>,
+    masks: LaneMasks,
     board: Board,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
@@ -88,17 +93,6 @@ pub struct Holding {
     pub holds: HoldWatch,
     /// By feed: the column that names a person.
     pub persons: BTreeMap<FeedName, String>,
-}
-
-/// The agent as others may look at it while it runs.
-#[derive(Clone)]
-pub struct SocialView {
-    instance: String,
-    gate: Gate,
-    source: Arc<dyn Source>,
-    lease: LeaseWatch,
-    blocklist: Option<tokio::sync::watch::Receiver<blocklist::BlockListStatus>>,
-    board: Board,
 }
 
 /// Why the agent ended other than by a stop.
@@ -154,6 +148,7 @@ impl Social {
             party: None,
             answering: None,
             blocklist: None,
+            masks: LaneMasks::new(),
             board,
             lease,
             keeper,
@@ -185,6 +180,13 @@ impl Social {
     #[must_use]
     pub fn answering(mut self, answering: Answering) -> Self {
         self.answering = Some(answering);
+        self
+    }
+
+    /// The same showing some recipients less than all of a row.
+    #[must_use]
+    pub fn masking(mut self, masks: LaneMasks) -> Self {
+        self.masks = masks;
         self
     }
 
@@ -222,6 +224,7 @@ impl Social {
             party,
             answering,
             blocklist,
+            masks,
             board,
             lease,
             keeper,
@@ -243,13 +246,23 @@ impl Social {
         for plan in &parts.feeds {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
+                let lane = Lane {
+                    recipient: recipient.clone(),
+                    feed: plan.definition.name.clone(),
+                };
+                let masks = masks.get(&lane);
                 let (worker, outbox, position) = LaneWorker::new(LaneParts {
                     listed: listed.clone(),
                     person_key: person_key.clone(),
-                    ..made_of::lane(&parts, plan, recipient, &sealing, &holding, &lease, &board)
+                    ..made_of::lane(&parts, plan, recipient, &sealing, &holding, masks, &lease, &board)
                 });
                 lanes.spawn(worker.run());
-                ends.push(LaneEnd { position, outbox });
+                ends.push(LaneEnd {
+                    lane,
+                    position,
+                    outbox,
+                    masks: masks.cloned(),
+                });
             }
             let publisher = Publisher::new(FeedParts {
                 definition: plan.definition.clone(),
@@ -346,29 +359,6 @@ fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
         end.err()
             .map_or_else(|| "it returned".to_owned(), |error| error.to_string()),
     )
-}
-
-impl SocialView {
-    /// The agent at a glance.
-    #[must_use]
-    pub fn status(&self) -> SocialStatus {
-        let standing = self.lease.standing();
-        SocialStatus {
-            instance: self.instance.clone(),
-            gate: self.gate.status(),
-            lease: LeaseStatus {
-                held: self.lease.term().is_some(),
-                holder: standing.holder,
-                term: standing.term,
-                trouble: standing.trouble,
-            },
-            feeds: self.board.feeds(),
-            lanes: self.board.lanes(),
-            requests: self.board.of_requests(),
-            blocklist: self.blocklist.as_ref().map(|status| status.borrow().clone()),
-            driver: self.source.counted(),
-        }
-    }
 }
 
 /// Runs the agent: [`Social::new`], then [`Social::run`].

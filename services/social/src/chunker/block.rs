@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use schemas::cursor::Cursor;
 use schemas::manifest::{Reject, Totals};
 
+use crate::mask::MaskError;
+
 /// A closed block: the rows of a chunk, without its place in any chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -39,4 +41,7 @@ pub enum ChunkerError {
     /// A row cannot be passed, for its cursor is no position.
     #[error("a row of the feed has no usable cursor: {0}")]
     Cursor(String),
+    /// A mask does not go with the columns, so nothing is packed.
+    #[error("a mask of the feed cannot be: {0}")]
+    Mask(#[from] MaskError),
 }

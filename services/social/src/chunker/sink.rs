@@ -7,7 +7,8 @@ use schemas::rows;
 use schemas::value::Value;
 use source::RowSink;
 
-use super::{Chunker, ChunkerError, Last, MOST_CURSOR, MOST_KEY, MOST_REJECTED, MOST_REJECTS, in_manifest};
+use super::reject::in_manifest;
+use super::{Chunker, ChunkerError, Last, MOST_CURSOR, MOST_KEY, MOST_REJECTED, MOST_REJECTS};
 
 impl RowSink for Chunker {
     fn row(&mut self, row: &[Value<'_>]) {
@@ -21,32 +22,9 @@ impl RowSink for Chunker {
         if self.keeps_back(row) {
             return;
         }
-        let start = self.plain.len();
-        if let Err(error) = rows::pack(row, &mut self.plain) {
-            self.fault = Some(ChunkerError::Cursor(error.to_string()));
-            return;
-        }
-        let bytes = self.plain.len() - start;
-        self.packed += bytes;
-        if bytes > MOST_PLAIN {
-            self.plain.truncate(start);
-            return self.too_large(row, bytes);
-        }
-        // A large row travels alone.
-        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
-            let large = self.plain.split_off(start);
-            self.close();
-            if self.fault.is_some() {
-                return;
-            }
-            self.plain = large;
-            0
-        } else {
-            start
-        };
-        self.add(row, start);
-        if self.plain.len() >= CLOSE_AT {
-            self.close();
+        match self.shown.clone() {
+            Some((masks, plan)) => masks.with(&plan, row, |sent| self.take(row, sent)),
+            None => self.take(row, row),
         }
     }
 
@@ -56,7 +34,11 @@ impl RowSink for Chunker {
         }
         if self.withhold.is_some() {
             // Whose row it is cannot be told: its key might name them.
-            reject.key = vec![None; self.key.len()];
+            reject.key = vec![None; self.sent.key.len()];
+        }
+        if self.shown.is_some() {
+            let is_sent = |column: &String| self.sent.schema.index_of(column).is_some();
+            reject.column = reject.column.filter(is_sent);
         }
         // Rejects travel in the manifest, which has to stay small.
         let long = |value: &Scalar, most: usize| matches!(value, Scalar::Text(text) if text.len() > most);
@@ -73,6 +55,40 @@ impl RowSink for Chunker {
         self.last = Last::Passed(cursor);
         self.read_from.get_or_insert(self.quantum_from);
         if self.rejects.len() >= MOST_REJECTS || self.rejected >= MOST_REJECTED {
+            self.close();
+        }
+    }
+}
+
+impl Chunker {
+    /// Packs what is sent of the source's row.
+    fn take(&mut self, row: &[Value<'_>], sent: &[Value<'_>]) {
+        let start = self.plain.len();
+        if let Err(error) = rows::pack(sent, &mut self.plain) {
+            self.fault = Some(ChunkerError::Cursor(error.to_string()));
+            return;
+        }
+        let bytes = self.plain.len() - start;
+        self.packed += bytes;
+        if bytes > MOST_PLAIN {
+            self.plain.truncate(start);
+            let cursor = self.cursor_of(row);
+            return self.too_large(sent, cursor, bytes);
+        }
+        // A large row travels alone.
+        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
+            let large = self.plain.split_off(start);
+            self.close();
+            if self.fault.is_some() {
+                return;
+            }
+            self.plain = large;
+            0
+        } else {
+            start
+        };
+        self.add(sent, start);
+        if self.plain.len() >= CLOSE_AT {
             self.close();
         }
     }

@@ -1,3 +1,6 @@
+use schemas::body::MOST_PLAIN;
+use source::RowSink as _;
+
 use super::*;
 use schemas::column::{Column, ColumnType};
 

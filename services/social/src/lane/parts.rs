@@ -14,6 +14,7 @@ use crate::blocklist::ListWatch;
 use crate::changed;
 use crate::hold::{HoldWatch, Withhold};
 use crate::lease_keeper::LeaseWatch;
+use crate::mask::Masks;
 use crate::seal::{LaneSeal, Packed};
 use crate::status::Board;
 use crate::tail::Trust;
@@ -57,7 +58,9 @@ pub struct LaneParts {
     pub own: SealRing,
     /// This life of this process.
     pub instance: String,
-    /// The digest of the feed's definition.
+    /// What the recipient sees of rows; none: all of them.
+    pub masks: Option<Arc<Masks>>,
+    /// The digest of the feed's definition, as it is for this lane.
     pub definition: schemas::digest::Digest,
     /// The lease.
     pub lease: LeaseWatch,

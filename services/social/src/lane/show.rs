@@ -1,5 +1,7 @@
 //! What a lane shows and says of itself.
 
+use schemas::column::RowSchema;
+
 use super::LaneWorker;
 use crate::changed;
 use crate::step::Event;
@@ -16,11 +18,20 @@ impl LaneWorker {
         });
     }
 
+    /// The columns as the recipient sees them; none: its masks do not go with them.
+    fn shown(&self, columns: RowSchema) -> Option<RowSchema> {
+        match &self.parts.masks {
+            Some(masks) => Some(masks.plan(&columns, &[], &[]).ok()?.schema().clone()),
+            None => Some(columns),
+        }
+    }
+
     /// A stop in the operator's words.
     pub(super) fn told(&self, reason: &StopReason) -> String {
         match (reason, &self.beside.schema) {
             (StopReason::DefinitionChanged, Some(before)) => {
                 let columns = self.parts.board.columns(&self.parts.lane.feed);
+                let columns = columns.and_then(|columns| self.shown(columns));
                 changed::told(
                     &self.parts.lane,
                     (before, self.beside.definition),

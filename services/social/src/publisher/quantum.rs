@@ -41,16 +41,14 @@ impl Publisher {
         let Some((fence, _)) = &self.fence else {
             return Turn::Go;
         };
-        let after = match group.chunker.position() {
+        let after = match group.position() {
             Ok(after) => after,
             Err(error) => return self.unusable(&error),
         };
-        group.chunker.begin_quantum(Timestamp::now());
+        group.begin_quantum(Timestamp::now());
         let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
-        let read = reader
-            .read(after.as_ref(), fence, asked, permit, &mut group.chunker)
-            .await;
-        gate::journal::merge(&mut group.load, permit.load_evidence());
+        let read = reader.read(after.as_ref(), fence, asked, permit, group).await;
+        group.merge(&permit.load_evidence());
         let sizing = &self.parts.options.sizing;
         match read {
             Ok(quantum) => {
@@ -58,7 +56,7 @@ impl Publisher {
                     limit: group.limit,
                     asked,
                     rows: quantum.rows,
-                    bytes: group.chunker.packed(),
+                    bytes: group.packed(),
                     time: quantum.took,
                 };
                 if quantum.end != End::Revoked {
@@ -77,22 +75,21 @@ impl Publisher {
                     feed.quantum_rows = next;
                     feed.last_error = None;
                 });
-                if let Some(error) = group.chunker.take_fault() {
-                    group.chunker.close();
+                if let Some(error) = group.take_fault() {
+                    group.close();
                     return self.unusable(&error);
                 }
                 let old = group
-                    .chunker
                     .open_since()
                     .is_some_and(|since| age(since) >= self.parts.options.close_after);
                 if quantum.end != End::Limit || old || permit.is_revoked() {
-                    group.chunker.close();
+                    group.close();
                 }
                 self.state("reading");
                 Turn::Go
             }
             Err(_) if permit.is_revoked() => {
-                group.chunker.close();
+                group.close();
                 Turn::Go
             }
             Err(error) => {
@@ -100,7 +97,7 @@ impl Publisher {
                     group.limit = sizing.after_timeout(asked);
                     self.limit = group.limit;
                 }
-                group.chunker.close();
+                group.close();
                 self.failed(&error)
             }
         }
@@ -108,48 +105,50 @@ impl Publisher {
 
     pub(super) async fn flush(&mut self, index: usize) {
         if let Some(group) = self.groups.get_mut(index) {
-            group.chunker.close();
+            group.close();
             self.hand_over(index).await;
         }
     }
 
     /// Gives closed blocks to the group's lanes; waits where a lane is not ready for more.
     pub(super) async fn hand_over(&mut self, index: usize) {
-        let (Some(group), Some(schema)) = (self.groups.get_mut(index), self.schema.as_ref()) else {
+        let Some(group) = self.groups.get_mut(index) else {
             return;
         };
-        let blocks = group.chunker.take_closed();
-        if blocks.is_empty() {
-            return;
-        }
         let now = Timestamp::now();
-        for block in blocks {
-            let packed = Arc::new(Packed::new(
-                block,
-                Arc::clone(schema),
-                self.digest,
-                group.load.clone(),
-                now,
-            ));
-            for member in &group.members {
-                let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
-                    continue;
-                };
-                let parcel = Parcel {
-                    generation: member.generation,
-                    packed: Arc::clone(&packed),
-                };
-                let mut position = lane.position.clone();
-                tokio::select! {
-                    // The lane has ended, or what was read for it is void: nothing is lost,
-                    // for it says itself where to read on.
-                    _ = lane.outbox.send(parcel) => {}
-                    _ = position.wait_for(|position| position.generation != member.generation) => {}
+        for pack in &mut group.packs {
+            let blocks = pack.chunker.take_closed();
+            if blocks.is_empty() {
+                continue;
+            }
+            for block in blocks {
+                let packed = Arc::new(Packed::new(
+                    block,
+                    Arc::clone(pack.chunker.schema()),
+                    pack.definition,
+                    pack.load.clone(),
+                    now,
+                ));
+                for member in &pack.members {
+                    let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
+                        continue;
+                    };
+                    let parcel = Parcel {
+                        generation: member.generation,
+                        packed: Arc::clone(&packed),
+                    };
+                    let mut position = lane.position.clone();
+                    tokio::select! {
+                        // The lane has ended, or what was read for it is void: nothing is lost,
+                        // for it says itself where to read on.
+                        _ = lane.outbox.send(parcel) => {}
+                        _ = position.wait_for(|position| position.generation != member.generation) => {}
+                    }
                 }
             }
-        }
-        if group.chunker.open_since().is_none() {
-            group.load = schemas::load::Load::default();
+            if pack.chunker.open_since().is_none() {
+                pack.load = schemas::load::Load::default();
+            }
         }
     }
 }

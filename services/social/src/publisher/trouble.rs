@@ -45,6 +45,25 @@ impl Publisher {
             .feed(&self.parts.definition.name, |feed| feed.last_error = Some(what));
     }
 
+    /// Nothing can be read for one lane; the others go on.
+    pub(super) fn not_for(&self, lane: usize, what: &str) {
+        let Some(end) = self.parts.lanes.get(lane) else {
+            return;
+        };
+        let mut is_news = false;
+        self.parts.board.lane(&end.lane, |status| {
+            is_news = status.last_error.as_deref() != Some(what);
+            status.last_error = Some(what.to_owned());
+        });
+        if is_news {
+            tracing::error!(lane = %end.lane, error = what, "nothing is read for this lane");
+        }
+        let name = &self.parts.definition.name;
+        self.parts
+            .board
+            .feed(name, |feed| feed.last_error = Some(what.to_owned()));
+    }
+
     pub(super) fn state(&self, text: &str) {
         self.parts.board.feed(&self.parts.definition.name, |feed| {
             if feed.state != text {

@@ -9,6 +9,7 @@ use super::{FeedPlan, Holding, SocialParts};
 use crate::changed;
 use crate::lane::LaneParts;
 use crate::lease_keeper::LeaseWatch;
+use crate::mask::Masks;
 use crate::responder::{Answering, ResponderParts};
 use crate::seal::SealingKeys;
 use crate::status::Board;
@@ -16,12 +17,17 @@ use crate::tail::Trust;
 use crate::turn::Turns;
 
 /// A lane's executor.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another part of the agent, given once"
+)]
 pub(super) fn lane(
     parts: &SocialParts,
     plan: &FeedPlan,
     recipient: &RecipientName,
     sealing: &SealingKeys,
     holding: &Holding,
+    masks: Option<&Arc<Masks>>,
     lease: &LeaseWatch,
     board: &Board,
 ) -> LaneParts {
@@ -39,7 +45,10 @@ pub(super) fn lane(
         seal: sealing.lane(recipient),
         own: sealing.own.clone(),
         instance: parts.instance.clone(),
-        definition: plan.definition.digest(),
+        definition: masks.map_or(plan.definition.digest(), |masks| {
+            masks.definition(plan.definition.digest())
+        }),
+        masks: masks.cloned(),
         lease: lease.clone(),
         holds: holding.holds.clone(),
         person: holding.persons.get(&plan.definition.name).cloned(),

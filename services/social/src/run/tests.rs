@@ -22,6 +22,8 @@ use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 use super::*;
 
 mod held;
+mod logged;
+mod masked;
 
 #[derive(Default)]
 struct Memory {

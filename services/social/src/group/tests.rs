@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use requests::mask::Mask;
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::cursor::Scalar;
+
+use super::*;
+use crate::mask::Masks;
+
+fn schema() -> RowSchema {
+    let column = |name: &str, kind| Column {
+        name: name.into(),
+        kind,
+        nullable: false,
+    };
+    RowSchema {
+        name: "f".into(),
+        version: 1,
+        columns: vec![
+            column("text", ColumnType::Text { max: None }),
+            column("id", ColumnType::Int8),
+        ],
+        key: vec!["id".into()],
+        tombstone: None,
+    }
+}
+
+fn group(lane: usize, at: i64) -> Group {
+    masked(lane, at, None)
+}
+
+fn masked(lane: usize, at: i64, mask: Option<Mask>) -> Group {
+    let before = Some(Cursor(vec![Scalar::Int(at)]));
+    let masks = mask.and_then(|mask| {
+        let masks = BTreeMap::from([("text".to_owned(), mask)]);
+        Masks::new(masks, &"insurer-a".parse().unwrap(), None).unwrap()
+    });
+    let definition = Digest::of(&[b"f"]);
+    let definition = masks
+        .as_ref()
+        .map_or(definition, |masks| masks.definition(definition));
+    let masks = masks.map(Arc::new);
+    Group {
+        packs: vec![Pack {
+            members: vec![Member { lane, generation: 1 }],
+            chunker: Chunker::masking(&schema(), &["id".into()], &[], before, masks).unwrap(),
+            definition,
+            load: Load::default(),
+        }],
+        limit: 1,
+        drained: true,
+    }
+}
+
+fn row(group: &mut Group, id: i64) {
+    group.row(&[Value::Text("secret"), Value::Int(id)]);
+}
+
+#[test]
+fn recipients_at_equal_cursors_share_one_read_and_a_lagging_one_does_not() {
+    let joined = join(vec![group(0, 5), group(1, 5), group(2, 4)]).unwrap();
+    let members: Vec<usize> = joined.iter().map(|group| group.packs[0].members.len()).collect();
+    assert_eq!(members, [2, 1]);
+}
+
+#[test]
+fn a_group_with_an_open_block_is_joined_by_nobody() {
+    let mut open = group(0, 4);
+    row(&mut open, 5);
+    assert_eq!(join(vec![open, group(1, 5)]).unwrap().len(), 2);
+}
+
+#[test]
+fn a_lane_that_went_elsewhere_leaves_its_group() {
+    let mut groups = join(vec![group(0, 5), group(1, 5), masked(2, 5, Some(Mask::Drop))]).unwrap();
+    assert_eq!((groups.len(), groups[0].packs.len()), (1, 2));
+    prune(&mut groups, |lane| Some(if lane == 1 { 2 } else { 1 }));
+    assert_eq!(
+        groups[0].packs[0].members,
+        [Member {
+            lane: 0,
+            generation: 1
+        }]
+    );
+    prune(&mut groups, |lane| (lane == 2).then_some(1));
+    assert_eq!(groups[0].packs.len(), 1);
+    assert!(groups[0].has(2) && !groups[0].has(0));
+    prune(&mut groups, |_| None);
+    assert!(groups.is_empty());
+}
+
+#[test]
+fn recipients_with_other_masks_share_the_read_and_no_packed_byte() {
+    let groups = vec![
+        group(0, 5),
+        masked(1, 5, Some(Mask::Drop)),
+        masked(2, 5, Some(Mask::Year)),
+        masked(3, 5, Some(Mask::Drop)),
+    ];
+    let mut joined = join(groups).unwrap();
+    assert_eq!(joined.len(), 1, "one read");
+    let group = &mut joined[0];
+    let members: Vec<usize> = group.packs.iter().map(|pack| pack.members.len()).collect();
+    assert_eq!(members, [1, 2, 1]);
+    (6..9).for_each(|id| row(group, id));
+    group.close();
+    let at = Some(Cursor(vec![Scalar::Int(8)]));
+    for (pack, shown) in group.packs.iter_mut().zip([true, false, false]) {
+        let blocks = pack.chunker.take_closed();
+        assert_eq!((blocks.len(), blocks[0].totals.rows), (1, 3));
+        assert_eq!(blocks[0].cursor_after, at);
+        let packed = String::from_utf8_lossy(&blocks[0].plain).contains("secret");
+        assert_eq!(packed, shown);
+    }
+    assert_eq!(group.position().unwrap(), at);
+}
+
+#[test]
+fn packs_that_came_apart_are_read_for_one_by_one() {
+    let mut groups = join(vec![group(0, 5), masked(1, 5, Some(Mask::Drop))]).unwrap();
+    groups[0].packs[1].chunker.row(&[Value::Text("x"), Value::Int(6)]);
+    let parted = join(groups).unwrap();
+    assert_eq!(parted.len(), 2);
+    assert_eq!(parted[1].position().unwrap(), Some(Cursor(vec![Scalar::Int(6)])));
+}

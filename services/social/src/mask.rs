@@ -1,0 +1,311 @@
+//! PURE: what a recipient sees of a feed's rows.
+//!
+//! Masks apply to a row before it is packed, so that nothing that is signed, sent or logged holds what was denied.
+//! They are a part of what the feed is for this recipient: the digest of its definition says them, and its
+//! manifests tell only the columns that are sent. A mask on a column that makes rows rows (cursor, key, tombstone)
+//! is refused: positions stand in manifests, and deletes and newer versions are matched by key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use requests::mask::Mask;
+use requests::mask::key::{MaskKey, TokenKey};
+use requests::mask::plan::{Plan, PlanError};
+use schemas::column::RowSchema;
+use schemas::digest::Digest;
+use schemas::name::{Lane, RecipientName};
+use schemas::value::Value;
+use source::FeedDefinition;
+
+/// Masks by lane; a lane that is not named is not masked.
+pub type LaneMasks = BTreeMap<Lane, Arc<Masks>>;
+
+/// A mask for each of some columns.
+pub type ColumnMasks = BTreeMap<String, Mask>;
+
+/// Stands in where no column is masked as a token: nothing is ever made with it.
+const NO_TOKENS: &str = "no column of this lane is masked as a token";
+
+/// A mask that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MaskError {
+    /// Tokens without a key to make them.
+    #[error("column {column:?} is masked as a token, and there is no key to make tokens: set [masking] key")]
+    NoKey {
+        /// The column.
+        column: String,
+    },
+    /// A column that has to be sent as it is.
+    #[error("column {column:?} is a {part} column of the feed, which has to be sent as it is: {remedy}")]
+    Needed {
+        /// The column.
+        column: String,
+        /// `cursor`, `key` or `tombstone`.
+        part: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// What the columns themselves do not allow.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// The masks of one lane, with the key that makes the recipient's tokens.
+pub struct Masks {
+    masks: ColumnMasks,
+    /// For whom tokens are made; none: none are made, so lanes may share what is packed.
+    tokens_for: Option<RecipientName>,
+    key: TokenKey,
+}
+
+impl Masks {
+    /// For a recipient; none where nothing is masked.
+    ///
+    /// # Errors
+    /// [`MaskError::NoKey`].
+    pub fn new(
+        masks: ColumnMasks,
+        recipient: &RecipientName,
+        key: Option<&MaskKey>,
+    ) -> Result<Option<Self>, MaskError> {
+        if masks.is_empty() {
+            return Ok(None);
+        }
+        let token = masks.iter().find(|(_, mask)| **mask == Mask::Token);
+        let key = match (token, key) {
+            (Some((column, _)), None) => {
+                let column = column.clone();
+                return Err(MaskError::NoKey { column });
+            }
+            (Some(_), Some(key)) => Some(key.of(recipient)),
+            (None, _) => MaskKey::new(NO_TOKENS).ok().map(|key| key.of(recipient)),
+        };
+        let tokens_for = token.map(|_| recipient.clone());
+        // The text above is long enough for a key.
+        Ok(key.map(|key| Self {
+            masks,
+            tokens_for,
+            key,
+        }))
+    }
+
+    /// The digest of the feed's definition as it is for this lane.
+    #[must_use]
+    pub fn definition(&self, feed: Digest) -> Digest {
+        definition(feed, &self.masks)
+    }
+
+    /// What of rows of `schema` is sent.
+    ///
+    /// # Errors
+    /// [`MaskError`].
+    pub fn plan(&self, schema: &RowSchema, cursor: &[String], money: &[String]) -> Result<Plan, MaskError> {
+        plan(&self.masks, schema, cursor, money)
+    }
+
+    /// Whether a column is masked.
+    #[must_use]
+    pub fn masks(&self, column: &str) -> bool {
+        self.masks.contains_key(column)
+    }
+
+    /// Hands a row on as it is sent.
+    pub fn with<R>(&self, plan: &Plan, row: &[Value<'_>], then: impl FnOnce(&[Value<'_>]) -> R) -> R {
+        plan.with(row, &self.key, then)
+    }
+}
+
+impl PartialEq for Masks {
+    fn eq(&self, other: &Self) -> bool {
+        self.masks == other.masks && self.tokens_for == other.tokens_for
+    }
+}
+
+impl Eq for Masks {}
+
+impl std::fmt::Debug for Masks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Masks({} columns)", self.masks.len())
+    }
+}
+
+/// The digest of a feed's definition for a lane with these masks; without any it is the feed's own.
+#[must_use]
+pub fn definition(feed: Digest, masks: &ColumnMasks) -> Digest {
+    if masks.is_empty() {
+        return feed;
+    }
+    // As with the feed's own digest: an empty text would refuse the lane and harm nothing.
+    let text = serde_json::to_string(masks).unwrap_or_default();
+    Digest::of(&[b"slacktide.feed.masks.v1\0", &feed.0, text.as_bytes()])
+}
+
+/// What of rows of `schema` is sent under these masks.
+///
+/// # Errors
+/// [`MaskError`].
+pub fn plan(
+    masks: &ColumnMasks,
+    schema: &RowSchema,
+    cursor: &[String],
+    money: &[String],
+) -> Result<Plan, MaskError> {
+    needed(masks, cursor, &schema.key, schema.tombstone.as_deref())?;
+    Ok(Plan::new(schema, None, masks, &summed(masks, money))?)
+}
+
+/// The money columns whose sums are sent: the sum of a masked one would tell what the mask hides.
+#[must_use]
+pub fn summed(masks: &ColumnMasks, money: &[String]) -> Vec<String> {
+    let is_whole = |name: &&String| !masks.contains_key(*name);
+    money.iter().filter(is_whole).cloned().collect()
+}
+
+/// Looks for what can be told without the source's columns.
+///
+/// # Errors
+/// [`MaskError`] with the first thing that cannot hold.
+pub fn check(masks: &ColumnMasks, feed: &FeedDefinition) -> Result<(), MaskError> {
+    needed(masks, &feed.cursor, &feed.key, feed.tombstone.as_deref())?;
+    for (column, mask) in masks {
+        mask.check().map_err(|source| PlanError::Mask {
+            column: column.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn needed(
+    masks: &ColumnMasks,
+    cursor: &[String],
+    key: &[String],
+    tombstone: Option<&str>,
+) -> Result<(), MaskError> {
+    for column in masks.keys() {
+        let (part, remedy) = if cursor.contains(column) {
+            (
+                "cursor",
+                "it stands in every chunk's position; order the feed by other columns, for example a sequence",
+            )
+        } else if key.contains(column) {
+            (
+                "key",
+                "newer versions and deletes are matched by it; key the feed by another unique column and mask this one \
+                 beside it",
+            )
+        } else if tombstone == Some(column) {
+            (
+                "tombstone",
+                "nobody could tell deleted rows without it; take the mask away",
+            )
+        } else {
+            continue;
+        };
+        return Err(MaskError::Needed {
+            column: column.clone(),
+            part,
+            remedy,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use requests::mask::Keep;
+    use schemas::column::{Column, ColumnType};
+
+    use super::*;
+
+    fn masks(of: &[(&str, Mask)]) -> ColumnMasks {
+        of.iter()
+            .map(|(name, mask)| ((*name).to_owned(), *mask))
+            .collect()
+    }
+
+    fn recipient(name: &str) -> RecipientName {
+        name.parse().unwrap()
+    }
+
+    fn schema() -> RowSchema {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            kind: ColumnType::Text { max: None },
+            nullable: false,
+        };
+        RowSchema {
+            name: "setl".to_owned(),
+            version: 1,
+            columns: ["at", "id", "psn_no", "fee", "gone"].map(column).to_vec(),
+            key: vec!["id".to_owned()],
+            tombstone: Some("gone".to_owned()),
+        }
+    }
+
+    /// For ever: another digest stops every lane.
+    #[test]
+    fn a_feed_without_masks_keeps_its_digest_and_each_mask_makes_another() {
+        let feed = Digest::of(&[b"feed"]);
+        assert_eq!(definition(feed, &masks(&[])), feed);
+        let dropped = definition(feed, &masks(&[("psn_no", Mask::Drop)]));
+        let token = definition(feed, &masks(&[("psn_no", Mask::Token)]));
+        let other = definition(feed, &masks(&[("fee", Mask::Drop)]));
+        assert!(dropped != feed && dropped != token && dropped != other);
+        assert_eq!(
+            dropped.to_string(),
+            "aab9821fafc88105af9376e86fd08059ca54297486fca3b2ca0786be33be9f22"
+        );
+    }
+
+    #[test]
+    fn what_makes_rows_rows_is_masked_by_nothing() {
+        let cursor = ["at".to_owned(), "id".to_owned()];
+        for (column, part) in [("at", "cursor"), ("id", "cursor"), ("gone", "tombstone")] {
+            for mask in [Mask::Drop, Mask::Token, Mask::Year] {
+                let error = plan(&masks(&[(column, mask)]), &schema(), &cursor, &[]).unwrap_err();
+                assert!(
+                    matches!(&error, MaskError::Needed { part: found, .. } if *found == part),
+                    "{error}"
+                );
+            }
+        }
+        let error = plan(&masks(&[("id", Mask::Token)]), &schema(), &cursor[..1], &[]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("key the feed by another unique column")
+        );
+        let kept = Mask::Keep(Keep { first: 0, last: 0 });
+        let error = plan(&masks(&[("psn_no", kept)]), &schema(), &cursor, &[]).unwrap_err();
+        assert!(matches!(error, MaskError::Plan(PlanError::Mask { .. })));
+        let error = plan(&masks(&[("psnno", Mask::Drop)]), &schema(), &cursor, &[]).unwrap_err();
+        assert!(matches!(error, MaskError::Plan(PlanError::NoSuchColumn { .. })));
+    }
+
+    #[test]
+    fn masked_money_is_in_no_sum() {
+        let money = ["fee".to_owned()];
+        assert_eq!(
+            summed(&masks(&[("fee", Mask::Prefix(1))]), &money),
+            [] as [String; 0]
+        );
+        assert_eq!(summed(&masks(&[("psn_no", Mask::Drop)]), &money), money);
+        assert!(plan(&masks(&[("fee", Mask::Prefix(1))]), &schema(), &[], &money).is_ok());
+    }
+
+    #[test]
+    fn only_lanes_that_see_the_same_bytes_are_the_same() {
+        let key = MaskKey::new(&"k".repeat(32)).unwrap();
+        let made = |mask, name| Masks::new(masks(&[("psn_no", mask)]), &recipient(name), Some(&key)).unwrap();
+        assert_eq!(made(Mask::Drop, "insurer-a"), made(Mask::Drop, "insurer-b"));
+        assert_ne!(made(Mask::Token, "insurer-a"), made(Mask::Token, "insurer-b"));
+        assert_ne!(made(Mask::Token, "insurer-a"), made(Mask::Drop, "insurer-a"));
+        let none = Masks::new(masks(&[]), &recipient("insurer-a"), None).unwrap();
+        assert!(none.is_none());
+        let error = Masks::new(masks(&[("psn_no", Mask::Token)]), &recipient("insurer-a"), None).unwrap_err();
+        assert!(error.to_string().contains("[masking] key"));
+        let keyless = Masks::new(masks(&[("psn_no", Mask::Drop)]), &recipient("insurer-a"), None);
+        assert!(keyless.unwrap().is_some());
+    }
+}
