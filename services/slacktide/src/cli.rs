@@ -108,6 +108,12 @@ pub(crate) enum Command {
     /// Officers of the bureau decide about requests that wait for them.
     #[command(subcommand)]
     Approvals(crate::commands::approvals::ApprovalsCommand),
+    /// Persons about whom nothing is sent: takes a list, shows how it stands.
+    #[command(subcommand)]
+    Blocklist(crate::commands::blocklist::BlocklistCommand),
+    /// What recipients see of rows.
+    #[command(subcommand)]
+    Masking(crate::commands::masking::MaskingCommand),
     /// When the core may be read: looks at the gate, and orders it.
     #[command(subcommand)]
     Gate(GateCommand),

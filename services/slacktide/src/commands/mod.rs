@@ -3,6 +3,7 @@
 mod agent;
 pub(crate) mod approvals;
 mod audit;
+pub(crate) mod blocklist;
 mod commercial;
 mod config;
 mod exchange;
@@ -12,6 +13,7 @@ mod health;
 pub(crate) mod hold;
 mod idle_helper;
 pub(crate) mod keys;
+pub(crate) mod masking;
 mod measures;
 pub(crate) mod quarantine;
 pub(crate) mod request;
@@ -80,6 +82,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Quarantine(command) => block_on(quarantine::run(command)),
         Command::Request(command) => block_on(request::run(command)),
         Command::Approvals(command) => block_on(approvals::run(command)),
+        Command::Blocklist(command) => block_on(blocklist::run(command)),
+        Command::Masking(command) => block_on(masking::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),

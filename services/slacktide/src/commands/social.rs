@@ -51,6 +51,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         &key,
         blocklist.as_ref().map(social::blocklist::Keeper::list),
     )?;
+    let masks = settings::masks::lanes(&loaded)?;
     let own = OwnPids::new();
     // The gate outlives the order to stop: work that is under way ends under its verdicts.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
@@ -115,6 +116,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         holds,
         persons: compose::persons(file),
     })
+    .masking(masks)
     .telling(file.social.name.clone());
     if let Some(answering) = answering {
         agent = agent.answering(answering);
@@ -167,9 +169,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<SocialFile> = load(path)?;
     let key = loaded.value.signing.key(loaded.folder())?;
     settings::blocklist::keeper(&loaded, &key)?;
-    if let Some(masking) = &loaded.value.masking {
-        masking.key(loaded.folder())?;
-    }
+    settings::masks::lanes(&loaded)?;
     loaded.value.exchange.agent(loaded.folder())?;
     loaded.value.sealing.keys(loaded.folder())?;
     if let Some(url) = &loaded.value.source.url {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use runtime::span::Span;
 use schemas::name::{FeedName, RecipientName};
 use serde::{Deserialize, Serialize};
+use social::mask::ColumnMasks;
 use source::{CursorSetBy, FeedDefinition};
 
 use super::database::DatabaseKind;
@@ -44,6 +45,9 @@ pub(crate) struct FeedTable {
     /// Types by column, where the source declares none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) types: BTreeMap<String, String>,
+    /// By recipient and column: what it may not see whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) masks: BTreeMap<RecipientName, ColumnMasks>,
 }
 
 fn one() -> u32 {

@@ -7,7 +7,7 @@
 //! - [`file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
 //! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
-//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
+//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
 
 pub(crate) mod blocklist;
 pub(crate) mod commercial;
@@ -19,6 +19,7 @@ pub(crate) mod file;
 mod hostile;
 pub(crate) mod key;
 pub(crate) mod masking;
+pub(crate) mod masks;
 pub(crate) mod party;
 pub(crate) mod priority;
 pub(crate) mod requests;

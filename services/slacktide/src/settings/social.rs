@@ -260,6 +260,7 @@ impl Checked for SocialFile {
         let mut seen = BTreeSet::new();
         for (at, feed) in self.feeds.iter().enumerate() {
             broken.extend(feed.broken(at, source.kind, &mut seen));
+            broken.extend(feed.broken_masks(at, self.masking.is_some()));
             for recipient in feed
                 .recipients
                 .iter()
@@ -376,6 +377,26 @@ mod tests {
                 "path = \"core.db\"\n",
                 "path = \"core.db\"\n[lease]\nttl = \"10ms\"\n",
                 "lease.ttl: is 10ms",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\nid = \"token\"",
+                "feed.masks.insurer-a: column \"id\" is a cursor column of the feed",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\npsn_no = \"token\"",
+                "feed.masks.insurer-a: masks \"psn_no\" as a token, and there is no key",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = [\"insurer-a\"]\n[feed.masks.insurer-b]\npsn_no = \"drop\"",
+                "feed.masks.insurer-b: is for nobody that the feed is for",
+            ),
+            (
+                "recipients = [\"insurer-a\"]",
+                "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\npsn_no = { prefix = 0 }",
+                "feed.masks.insurer-a: column \"psn_no\": a mask that keeps no character is written \"drop\"",
             ),
             ("[[feed]]", "[[feeed]]", "unknown field `feeed`"),
             ("key = [\"id\"]", "kee = [\"id\"]", "unknown field `kee`"),

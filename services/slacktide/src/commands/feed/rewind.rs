@@ -127,7 +127,7 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
         cause,
         actor: wish.actor,
         reason: wish.reason,
-        definition: feed.definition().digest(),
+        definition: feed.digest_for(&recipient),
         schema: None,
         from,
         gives_up: None,
@@ -149,7 +149,7 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
     let mut opened = open_epoch(&exchange, &order, &trust, &who).await;
     if matches!(opened, Err(EpochError::NoSchema { .. })) && matches!(from, From::Receipt | From::Beginning) {
         // The exchange holds no chunk that tells the columns: the source does.
-        order.schema = Some(columns(&loaded, feed).await?);
+        order.schema = Some(feed.shown_to(&recipient, columns(&loaded, feed).await?)?);
         opened = open_epoch(&exchange, &order, &trust, &who).await;
     }
     let opened = opened.map_err(failed)?;

@@ -148,7 +148,7 @@ fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
     let lane = |(lane, judged): (&LaneFacts, &Judged)| {
         let own = own(lane, facts);
         json!({
-            "recipient": lane.recipient, "state": judged.state, "why": judged.why, "to_do": judged.to_do,
+            "recipient": lane.recipient, "masks": feed.masks_of(&lane.recipient), "state": judged.state, "why": judged.why, "to_do": judged.to_do,
             "chunk": lane.chunk, "receipt": lane.receipt, "lag_chunks": judged.lag_chunks,
             "withheld": count(own, "withheld"), "rejects": count(own, "rejects"),
             "held_back": lane.chunk.as_ref().map(|chunk| {
@@ -224,6 +224,13 @@ fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
         }
         if !judged.to_do.is_empty() {
             crate::commands::status::wrapped(&mut lines, "    do:  ", &judged.to_do, 100);
+        }
+        let masks = feed.masks_of(&lane.recipient);
+        if !masks.is_empty() {
+            let named = masks
+                .iter()
+                .map(|(column, mask)| format!("{column} ({})", mask.name()));
+            lines.push(format!("    masked: {}", named.collect::<Vec<_>>().join(", ")));
         }
         if let Some(chunk) = &lane.chunk {
             lines.push(format!(

@@ -427,13 +427,12 @@ struct Keys {
 
 fn lanes_of(file: &SocialFile) -> Vec<LaneFacts> {
     let lanes = file.feeds.iter().flat_map(|feed| {
-        let digest = feed.definition().digest();
         feed.recipients.iter().map(move |recipient| {
             let lane = Lane {
                 recipient: recipient.clone(),
                 feed: feed.name.clone(),
             };
-            LaneFacts::of(&lane, Some(digest))
+            LaneFacts::of(&lane, Some(feed.digest_for(recipient)))
         })
     });
     lanes.collect()

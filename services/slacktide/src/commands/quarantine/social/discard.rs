@@ -50,7 +50,7 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
         cause: Cause::ExchangeRestored,
         actor: by.actor,
         reason: by.reason,
-        definition: feed.definition().digest(),
+        definition: feed.digest_for(&found.lane.recipient),
         schema: None,
         from: social::epoch::From::Receipt,
         gives_up: Some(Digest::of(&[&stored.bytes])),
@@ -59,7 +59,8 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
     let mut opened = open_epoch(exchange, &opening, &trust, &who).await;
     if matches!(opened, Err(EpochError::NoSchema { .. })) {
         // What is given up does not tell the columns: the source does.
-        opening.schema = Some(columns(loaded, feed).await?);
+        let columns = columns(loaded, feed).await?;
+        opening.schema = Some(feed.shown_to(&found.lane.recipient, columns)?);
         opened = open_epoch(exchange, &opening, &trust, &who).await;
     }
     let opened = opened.map_err(failed)?;
