@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use exchange::{Exchange, Filed};
 use jiff::Timestamp;
 use nats::JetStream;
+use requests::approval::Standing;
 use requests::kind::Kinds;
 use runtime::config::{Loaded, Secret};
 use runtime::exit::Exit;
@@ -121,7 +122,17 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
                 .filter_map(|stored| approval(file, &stored.bytes))
                 .filter(|said| said.request == digest)
                 .collect();
-            told.push(line(&request, stored.stored_at, &said, rule.officers, personal));
+            // What an officer says is weighed here as the agent weighs it.
+            let standing = rule.judge(&request, digest, stored.stored_at, &said, Timestamp::now());
+            if let Standing::Waits { granted, needed } = standing {
+                told.push(line(
+                    &request,
+                    stored.stored_at,
+                    &said,
+                    (granted, needed),
+                    personal,
+                ));
+            }
         }
     }
     exchange.close().await;
@@ -152,15 +163,10 @@ fn line(
     request: &Request,
     stored_at: Timestamp,
     said: &[Approval],
-    needed: u32,
+    (granted, needed): (u32, u32),
     personal: bool,
 ) -> serde_json::Value {
-    let of = |decision| -> Vec<&OfficerName> {
-        said.iter()
-            .filter(|one| one.decision == decision)
-            .map(|one| &one.officer)
-            .collect()
-    };
+    let by: Vec<&OfficerName> = said.iter().map(|one| &one.officer).collect();
     let mut told = serde_json::json!({
         "id": request.id,
         "recipient": request.recipient,
@@ -170,8 +176,8 @@ fn line(
         "filed_by": request.filed_by,
         "stored_at": stored_at,
         "deadline": request.deadline,
-        "granted_by": of(Decision::Grant),
-        "refused_by": of(Decision::Refuse),
+        "said_by": by,
+        "granted": granted,
         "needed": needed,
     });
     if personal && let Some(told) = told.as_object_mut() {
@@ -183,15 +189,14 @@ fn line(
 
 fn words(told: &serde_json::Value) -> String {
     let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
-    let names = |name: &str| {
-        let names = told[name].as_array().into_iter().flatten();
-        names
-            .filter_map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let by: Vec<&str> = told["said_by"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str())
+        .collect();
     let mut words = format!(
-        "{}  {}  {}  purpose {} basis {}  by {}  since {}  granted by {} of {}: {}",
+        "{}  {}  {}  purpose {} basis {}  by {}  since {}  granted {} of {}",
         text("id"),
         text("recipient"),
         text("kind"),
@@ -199,13 +204,11 @@ fn words(told: &serde_json::Value) -> String {
         text("basis"),
         text("filed_by"),
         text("stored_at"),
-        told["granted_by"].as_array().map_or(0, Vec::len),
+        told["granted"],
         told["needed"],
-        names("granted_by"),
     );
-    let refused = names("refused_by");
-    if !refused.is_empty() {
-        words.push_str(&format!("  refused by {refused}"));
+    if !by.is_empty() {
+        words.push_str(&format!(" ({})", by.join(", ")));
     }
     if let Some(arguments) = told.get("arguments") {
         words.push_str(&format!("\n    {arguments}"));

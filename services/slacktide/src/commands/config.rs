@@ -13,7 +13,11 @@ use crate::settings::{Kind, load_any};
 /// Checks a file of any kind.
 pub(crate) fn check(path: &Path) -> Outcome {
     let what = match load_any(path)? {
-        Kind::Social(loaded) => format!("a social agent's file with {} feeds", loaded.value.feeds.len()),
+        Kind::Social(loaded) => format!(
+            "a social agent's file with {} feeds and {} kinds of requests",
+            loaded.value.feeds.len(),
+            loaded.value.kinds.len()
+        ),
         Kind::Commercial(loaded) => format!(
             "a commercial agent's file for {}",
             loaded.value.commercial.recipient

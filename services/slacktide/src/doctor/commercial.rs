@@ -1,7 +1,10 @@
 //! The insurer's file: keys, consumer, store.
 
 use ::exchange::Exchange;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use runtime::config::Loaded;
+use schemas::request::RequestId;
 
 use super::exchange;
 use super::finding::Findings;
@@ -29,6 +32,11 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
                 },
             );
         }
+        // An id that nobody filed: what matters is that it may be looked for.
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let id = RequestId::of_key(today, recipient, "slacktide doctor");
+        let looked = exchange.request_status(recipient, &id).await;
+        exchange::stream("streams of requests", looked, findings);
     }
     if offline {
         return;

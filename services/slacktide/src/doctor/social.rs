@@ -9,7 +9,7 @@ use source::Source;
 
 use super::exchange;
 use super::finding::Findings;
-use super::priority;
+use super::{kinds, priority};
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
@@ -68,6 +68,9 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
     if let Some(lane) = lanes.into_iter().next() {
         exchange::stream("stream DATA", exchange.last_chunk(&lane).await, findings);
         exchange::stream("stream RECEIPTS", exchange.last_receipt(&lane).await, findings);
+    }
+    if !file.kinds.is_empty() {
+        exchange::stream("stream REQUESTS", exchange.fetch_requests(1, 1).await, findings);
     }
 }
 
@@ -128,6 +131,15 @@ async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
             Err(error) => findings.warn("grants", format!("feed {}: {error}", feed.name)),
         }
     }
+    for kind in &loaded.value.kinds {
+        let Some(feed) = kinds::as_feed(kind) else {
+            continue;
+        };
+        match source::postgres::grants(url.expose(), &feed, &role).await {
+            Ok(statements) => findings.grant(statements),
+            Err(error) => findings.warn("grants", format!("kind {}: {error}", kind.name)),
+        }
+    }
 }
 
 /// PURE: the user of a connection string.
@@ -181,6 +193,7 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
             Err(error) => findings.fail(&about, &Failure::from(error)),
         }
     }
+    kinds::examine(&loaded.value.kinds, source.as_ref(), &gate, findings).await;
     source.close().await;
 }
 

@@ -17,7 +17,7 @@ use super::file::Checked;
 use super::{CommercialFile, PartyFile, SocialFile};
 
 /// The samples, and the other files that are read as TOML.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "config/social.toml",
     "config/commercial.toml",
     "config/admin.toml",
@@ -27,6 +27,7 @@ const FILES: [&str; 11] = [
     "config/two-insurers/social.toml",
     "config/two-insurers/insurer-a.toml",
     "config/feeds/setl.toml",
+    "config/kinds/setl_by_person.toml",
     "deploy/idle-helper.toml",
     "nats/streams/data.toml",
 ];

@@ -61,7 +61,8 @@ mod tests {
     fn every_shipped_sample_is_read_and_breaks_no_rule() -> Outcome {
         let mut paths = Vec::new();
         samples(&config(), &mut paths)?;
-        paths.retain(|path| !path.parent().is_some_and(|folder| folder.ends_with("feeds")));
+        let is_part = |folder: &Path| folder.ends_with("feeds") || folder.ends_with("kinds");
+        paths.retain(|path| !path.parent().is_some_and(is_part));
         let (mut social, mut commercial, mut party) = (0, 0, 0);
         for path in &paths {
             match load_any(path)? {
@@ -78,14 +79,15 @@ mod tests {
 
     /// As a user would do it: appended to the file of the agent.
     #[test]
-    fn every_shipped_feed_can_be_appended_to_the_sample() -> Outcome {
-        let mut paths = Vec::new();
+    fn every_shipped_feed_and_kind_can_be_appended_to_the_sample() -> Outcome {
+        let (mut paths, mut kinds) = (Vec::new(), Vec::new());
         samples(&config().join("feeds"), &mut paths)?;
-        assert_eq!(paths.len(), 16, "{paths:?}");
+        samples(&config().join("kinds"), &mut kinds)?;
+        assert_eq!((paths.len(), kinds.len()), (16, 2), "{paths:?} {kinds:?}");
         let sample = std::fs::read_to_string(config().join("social.toml"))?;
         let (head, _) = sample.split_once("[[feed]]").ok_or("the sample has a feed")?;
         let mut text = head.to_owned();
-        for path in &paths {
+        for path in paths.iter().chain(&kinds) {
             text.push_str(&std::fs::read_to_string(path)?);
         }
         let folder = tempfile::tempdir()?;
@@ -93,6 +95,7 @@ mod tests {
         std::fs::write(&path, text)?;
         let loaded = load::<SocialFile>(&path)?;
         assert_eq!(loaded.value.feeds.len(), paths.len());
+        assert_eq!(loaded.value.kinds.len(), kinds.len());
         for (feed, path) in loaded.value.feeds.iter().zip(&paths) {
             let name = feed.definition().name.to_string();
             assert!(

@@ -80,11 +80,16 @@ pub(super) fn csv(header: &csv::StringRecord, record: &csv::StringRecord) -> Lin
     }
 }
 
-/// `name=value` of the command line.
+/// `name=value` of the command line: a text. `name:=value` is an integer; the bureau takes `7` as a text for one, too.
 pub(super) fn argument(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or_else(|| "--arg is written name=value".to_owned())?;
+    if let Some(name) = name.strip_suffix(':') {
+        let number = value.trim().parse::<i64>();
+        let number = number.map_err(|_| format!("--arg {name}:= takes an integer of at most 64 bits"))?;
+        return Ok((name.trim().to_owned(), number.into()));
+    }
     Ok((
         name.trim().to_owned(),
         serde_json::Value::String(value.to_owned()),
@@ -197,6 +202,10 @@ mod tests {
         let error = json(r#"{"key":"k","person":"p4711"}"#).unwrap_err();
         assert!(!error.contains("4711"), "{error}");
         assert!(argument("psn_no").is_err() && argument("a=b=c").is_ok());
+        assert_eq!(argument("n:=7"), Ok(("n".to_owned(), serde_json::json!(7))));
+        assert_eq!(argument("n=7"), Ok(("n".to_owned(), serde_json::json!("7"))));
+        let error = argument("n:=p4711").unwrap_err();
+        assert!(error.contains("integer") && !error.contains("4711"), "{error}");
     }
 
     proptest! {

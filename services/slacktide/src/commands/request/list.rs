@@ -15,6 +15,7 @@ pub(super) async fn run(args: ListArgs) -> Outcome {
     let store = compose::requests(&loaded)?;
     let wanted = Wanted {
         kind: args.kind,
+        standing: args.state,
         outcome: args.outcome,
         since: args.since,
         most: Some(args.most),

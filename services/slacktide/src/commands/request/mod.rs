@@ -23,6 +23,7 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::request::RequestId;
 use slacktide_client::{Client, Error};
+use store::requests::Standing;
 
 use super::gate::order::login;
 use crate::cli::Config;
@@ -40,7 +41,7 @@ pub(crate) enum RequestCommand {
     File(FileArgs),
     /// Shows the requests that this insurer's store knows, the latest first. No arguments are shown.
     #[command(
-        after_help = "Example:\n  slacktide request list --outcome refused --config config/commercial.toml"
+        after_help = "Examples:\n  slacktide request list --outcome refused --config config/commercial.toml\n  slacktide request list --state filed --config config/commercial.toml"
     )]
     List(ListArgs),
     /// Shows how a request stands, with the time of each step, from the exchange alone.
@@ -56,13 +57,13 @@ pub(crate) enum RequestCommand {
         #[command(flatten)]
         at: At,
     },
-    /// Waits until each of these requests has an outcome, and says so.
+    /// Waits until each of these requests has an outcome, and says so. Without ids: all that this insurer's store
+    /// knows without one.
     #[command(
         after_help = "Example:\n  slacktide request watch 20260131-x7k2m9q4 --config config/commercial.toml"
     )]
     Watch {
         /// Their ids.
-        #[arg(required = true)]
         id: Vec<RequestId>,
         #[command(flatten)]
         at: At,
@@ -125,8 +126,8 @@ pub(crate) struct FileArgs {
     /// The kind of request.
     #[arg(long, required_unless_present = "from")]
     kind: Option<String>,
-    /// An argument, `name=value`; may be given several times. Everybody on this host sees it: for a person's number
-    /// use a file.
+    /// An argument, `name=value` for a text, a date and all others, or `name:=value` for an integer; may be given
+    /// several times. Everybody on this host sees it: for a person's number use a file.
     #[arg(long = "arg", value_name = "NAME=VALUE")]
     arguments: Vec<String>,
     /// The purpose code.
@@ -141,7 +142,7 @@ pub(crate) struct FileArgs {
     /// Your own name for the request: filed twice under it, it is one. Left out: a new one each time.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// A file of requests, .jsonl or .csv; bad lines are put aside in FILE.rejected and the others go on.
+    /// A file of requests, .jsonl or .csv; bad lines are put aside in FILE.rejected.jsonl or .csv, and the others go on.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "arguments", "key"])]
     from: Option<PathBuf>,
     /// Who asks. Left out: the login name.
@@ -157,6 +158,9 @@ pub(crate) struct ListArgs {
     /// Of this kind only.
     #[arg(long)]
     kind: Option<String>,
+    /// That stands so only: kept, filed, `not_filed`, stored, confirmed.
+    #[arg(long, value_name = "STATE", value_parser = standing)]
+    state: Option<Standing>,
     /// With this outcome only: answered, empty, partial, refused, expired, cancelled, failed.
     #[arg(long)]
     outcome: Option<String>,
@@ -168,6 +172,10 @@ pub(crate) struct ListArgs {
     most: u32,
     #[command(flatten)]
     at: At,
+}
+
+fn standing(word: &str) -> Result<Standing, String> {
+    Standing::of_word(word).ok_or_else(|| "it is kept, filed, not_filed, stored or confirmed".to_owned())
 }
 
 /// Runs a command to its end.

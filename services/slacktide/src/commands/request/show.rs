@@ -6,8 +6,10 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use slacktide_client::RequestId;
 use slacktide_client::status::Status;
+use store::requests::{Standing, Wanted};
 
 use super::{At, client, failed, told};
+use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -43,6 +45,13 @@ pub(super) async fn run(id: &RequestId, personal: bool, at: &At) -> Outcome {
 
 pub(super) async fn watch(mut ids: Vec<RequestId>, at: &At) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&at.config.config)?;
+    if ids.is_empty() {
+        ids = waiting(&loaded).await?;
+    }
+    if ids.is_empty() {
+        output::note("this insurer's store knows of no request without an outcome");
+        return Ok(Exit::Done);
+    }
     let client = client(&loaded).await?;
     let watched = async {
         loop {
@@ -65,6 +74,18 @@ pub(super) async fn watch(mut ids: Vec<RequestId>, at: &At) -> Outcome {
     client.close().await;
     watched.map_err(failed)?;
     Ok(Exit::Done)
+}
+
+/// What this insurer's store knows to be at the exchange without an outcome.
+async fn waiting(loaded: &Loaded<CommercialFile>) -> Result<Vec<RequestId>, Failure> {
+    let store = compose::requests(loaded)?;
+    let wanted = Wanted {
+        standing: Some(Standing::Filed),
+        ..Wanted::default()
+    };
+    let listed = store.listed(&loaded.value.commercial.recipient, &wanted).await;
+    store.close().await;
+    Ok(listed?.into_iter().map(|one| one.id).collect())
 }
 
 fn said(id: &RequestId, status: &Status, json: bool) {

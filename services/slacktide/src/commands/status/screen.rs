@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ago::{seconds, span};
+use super::asked;
 use super::facts::{Facts, LaneFacts, Side};
 use super::judge::{Judged, State};
 
@@ -78,6 +79,10 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
             order.reason
         );
         wrapped(&mut lines, "order     ", &what, width);
+    }
+    let page = facts.agent.page.as_ref();
+    if let Some(what) = page.and_then(|page| asked::line(page, facts.at)) {
+        wrapped(&mut lines, "requests  ", &what, width);
     }
     lines.push(String::new());
     if judged.is_empty() {

@@ -1,0 +1,106 @@
+//! PURE: what the own agent tells of data requests, in a line.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::ago::{seconds, span};
+
+/// None where the agent has nothing to do with requests.
+pub(super) fn line(page: &Value, now: Timestamp) -> Option<String> {
+    let told = page.get("requests").filter(|told| told.is_object())?;
+    let count = |name: &str| told.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let mut what = match told.get("waiting") {
+        Some(_) => bureau(told, &count, now),
+        None => insurer(&count),
+    };
+    if let Some(error) = told.get("last_error").and_then(Value::as_str) {
+        what.push_str(&format!("; trouble: {error}"));
+    }
+    Some(what)
+}
+
+fn bureau(told: &Value, count: &dyn Fn(&str) -> u64, now: Timestamp) -> String {
+    let waiting = count("waiting");
+    if waiting == 0 {
+        return "none waits for an outcome".to_owned();
+    }
+    let mut what = format!("{waiting} wait for an outcome");
+    let parts = [
+        ("queued", "in the queue"),
+        ("answering", "being answered"),
+        ("for_approval", "for officers: `slacktide approvals list`"),
+        ("held", "held"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(name, _)| count(name) > 0)
+        .map(|(name, words)| format!("{} {words}", count(name)))
+        .collect();
+    if !parts.is_empty() {
+        what.push_str(&format!(" ({})", parts.join(", ")));
+    }
+    let oldest = told.get("oldest").and_then(Value::as_str);
+    if let Some(oldest) = oldest.and_then(|text| text.parse::<Timestamp>().ok()) {
+        what.push_str(&format!(", the oldest for {}", span(seconds(oldest, now))));
+    }
+    what
+}
+
+fn insurer(count: &dyn Fn(&str) -> u64) -> String {
+    let mut what = format!(
+        "{} filed, {} outcomes stored since the agent started",
+        count("filed"),
+        count("replies")
+    );
+    for (name, words) in [
+        (
+            "not_filed",
+            "the exchange does not take: `slacktide request list --state not_filed`",
+        ),
+        (
+            "unfit",
+            "rows of the outbox are no requests: see their reasons there",
+        ),
+    ] {
+        if count(name) > 0 {
+            what.push_str(&format!("; {} {words}", count(name)));
+        }
+    }
+    what
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_side_tells_what_it_knows_of_requests() {
+        let now = "2026-01-31T12:00:00Z".parse().unwrap();
+        let line = |page: Value| line(&page, now);
+        assert_eq!(line(json!({ "lanes": {} })), None);
+        assert_eq!(line(json!({ "requests": null })), None);
+        let idle = json!({ "requests": { "waiting": 0, "oldest": null, "last_error": null } });
+        assert_eq!(line(idle).as_deref(), Some("none waits for an outcome"));
+        let busy = json!({ "requests": {
+            "waiting": 7, "queued": 3, "answering": 1, "for_approval": 2, "held": 0,
+            "oldest": "2026-01-31T11:55:00Z", "last_error": "the exchange is away",
+        } });
+        assert_eq!(
+            line(busy).as_deref(),
+            Some(
+                "7 wait for an outcome (3 in the queue, 1 being answered, 2 for officers: `slacktide approvals list`), \
+                 the oldest for 5 min; trouble: the exchange is away"
+            )
+        );
+        let asked = json!({ "requests": { "filed": 5, "replies": 4, "not_filed": 1, "unfit": 0 } });
+        assert_eq!(
+            line(asked).as_deref(),
+            Some(
+                "5 filed, 4 outcomes stored since the agent started; 1 the exchange does not take: \
+                 `slacktide request list --state not_filed`"
+            )
+        );
+    }
+}

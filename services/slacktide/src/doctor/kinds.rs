@@ -1,0 +1,154 @@
+//! Each kind of request: made ready at the source, and compared with what its grants give away. No row is read.
+
+use gate::Gate;
+use requests::argument::ArgumentType;
+use requests::kind::KindConfig;
+use requests::mask::plan::Plan;
+use schemas::column::RowSchema;
+use schemas::name::FeedName;
+use source::{Argument, ArgumentKind, CursorSetBy, FeedDefinition, Question, Source};
+
+use super::finding::Findings;
+use crate::failure::Failure;
+
+/// Asks the source for the columns of each kind, under a permit of this gate.
+pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Gate, findings: &mut Findings) {
+    for kind in kinds {
+        let permit = gate.permit().await;
+        let about = format!("kind {}", kind.name);
+        match source.open_question(&question(kind), &permit).await {
+            Err(error) => findings.fail(&about, &Failure::from(error)),
+            Ok(reader) => match fits(kind, reader.schema()) {
+                Ok(what) => findings.ok(&about, what),
+                Err(what) => findings.fail(&about, &Failure::usage(what)),
+            },
+        }
+    }
+}
+
+/// The question of a kind with nothing for its arguments: what it brings does not depend on them.
+fn question(kind: &KindConfig) -> Question {
+    let arguments = kind.arguments.iter().map(|argument| Argument {
+        name: argument.name.clone(),
+        kind: match argument.kind {
+            ArgumentType::Text => ArgumentKind::Text,
+            ArgumentType::Integer => ArgumentKind::Integer,
+            ArgumentType::Decimal => ArgumentKind::Decimal,
+            ArgumentType::Date => ArgumentKind::Date,
+            ArgumentType::Timestamp => ArgumentKind::Timestamp,
+            ArgumentType::Boolean => ArgumentKind::Boolean,
+        },
+        value: None,
+    });
+    Question {
+        name: kind.name.clone(),
+        sql: kind.sql.clone(),
+        arguments: arguments.collect(),
+        order: kind.order.clone(),
+        money: kind.money.clone(),
+        types: kind.types.clone(),
+    }
+}
+
+/// PURE: whether the columns that the source has are enough for what the kind says, in a sentence either way.
+fn fits(kind: &KindConfig, columns: &RowSchema) -> Result<String, String> {
+    if let Some(person) = kind.person.iter().find(|name| columns.index_of(name).is_none()) {
+        return Err(format!(
+            "person names the column {person:?}, which the SQL does not bring; without it nobody could be kept back: \
+             add it to the SELECT"
+        ));
+    }
+    // An answer is a list and no table: its rows need no key.
+    let mut plain = columns.clone();
+    (plain.key, plain.tombstone) = (Vec::new(), None);
+    let mut told = format!("{} columns", columns.columns.len());
+    for grant in &kind.grant {
+        let plan = Plan::new(&plain, Some(&grant.columns), &grant.masks, &kind.money);
+        let plan = plan.map_err(|error| format!("grant to {}: {error}", grant.recipient))?;
+        told.push_str(&format!(
+            "; {} gets {}",
+            grant.recipient,
+            plan.schema().columns.len()
+        ));
+    }
+    if kind.grant.is_empty() {
+        told.push_str("; nobody may ask it");
+    }
+    Ok(told)
+}
+
+/// What the read-only account needs is the same as for a feed of that SQL which waits for no transaction.
+pub(super) fn as_feed(kind: &KindConfig) -> Option<FeedDefinition> {
+    Some(FeedDefinition {
+        name: FeedName::new("kind").ok()?,
+        version: 1,
+        sql: kind.sql.clone(),
+        cursor: Vec::new(),
+        cursor_set_by: CursorSetBy::Application,
+        lag: std::time::Duration::ZERO,
+        key: Vec::new(),
+        money: Vec::new(),
+        tombstone: None,
+        types: kind.types.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use source::{SqliteConfig, SqliteSource};
+
+    use super::*;
+
+    const KIND: &str = r#"
+name = "claim.by_person"
+sql = "SELECT id, psn_no, amount FROM claim WHERE psn_no = $1"
+arguments = [{ name = "psn_no", type = "text", person = true }]
+order = ["id"]
+person = ["psn_no"]
+most_rows = 10
+[[grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01"] }
+columns = ["id", "amount"]
+"#;
+
+    #[tokio::test]
+    async fn a_kind_is_tried_at_the_source_and_each_fault_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("core.db");
+        let core = rusqlite::Connection::open(&path).unwrap();
+        core.execute_batch("CREATE TABLE claim (id INTEGER PRIMARY KEY, psn_no TEXT, amount DECIMAL(16,2))")
+            .unwrap();
+        let gate = Gate::fixed_open();
+        let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+        let source: Arc<dyn Source> = Arc::new(source);
+        for (from, to, told) in [
+            ("", "", "ok    kind claim.by_person 3 columns; insurer-a gets 2"),
+            ("FROM claim", "FROM clame", "FAIL  kind claim.by_person"),
+            (
+                "\"amount\"]",
+                "\"sum\"]",
+                "grant to insurer-a: there is no column \"sum\"",
+            ),
+            (
+                "id, psn_no, amount",
+                "id, amount",
+                "person names the column \"psn_no\"",
+            ),
+            (
+                "order = [\"id\"]",
+                "order = [\"nr\"]",
+                "FAIL  kind claim.by_person",
+            ),
+        ] {
+            let kind: KindConfig = toml::from_str(&KIND.replace(from, to)).unwrap();
+            let mut findings = Findings::default();
+            examine(&[kind], source.as_ref(), &gate, &mut findings).await;
+            let found = findings.told();
+            assert!(found.contains(told), "{to}: {found}");
+        }
+        source.close().await;
+    }
+}
