@@ -9,11 +9,13 @@
 //! - `kernel` the agent's backend in the idle class
 //! - `restore` an exchange restored from an older copy
 //! - `orders` an operator's orders, and a policy changed while the agent runs
+//! - `hidden` what masks and the block list hide is nowhere
 //! - `poison` something else than a chunk on a lane
 //! - `pollers` one, two and four on one durable
 
 mod commits;
 mod faults;
+mod hidden;
 mod kernel;
 mod lease;
 mod orders;
