@@ -12,7 +12,8 @@
 //! - `check` whether a feed can be served, before anything is read
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
-//! - `reader` one feed, `question` one question; `quantum` their statement; `delivery` its rows on their way to the sink
+//! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
+//!   `delivery` its rows on their way to the sink
 //! - `probe` what the gate asks while it is shut, on a session of its own
 //! - `grants` what the account needs, to the letter
 
@@ -28,6 +29,7 @@ mod hosts;
 mod probe;
 mod quantum;
 mod question;
+mod question_order;
 mod reader;
 mod session;
 

@@ -349,3 +349,134 @@ async fn a_revoked_permit_ends_the_statement_and_keeps_a_whole_prefix() {
     .await;
     assert_eq!(source.counted().rows_while_shut, 0);
 }
+
+/// Trap: NULL cursor values vanish. Rows without a place in the order would be in no quantum: the question is
+/// refused, also where the first quantum does not show them and where only a join makes the nulls.
+#[tokio::test]
+async fn rows_without_a_place_in_the_order_are_told_and_never_lost() {
+    let db = database(&format!(
+        "{PG} ALTER TABLE setl ADD n integer; UPDATE setl SET n = id WHERE id <> 7;"
+    ))
+    .await;
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let (source, _) = open(&db, "GRANT SELECT ON setl TO $role", &gate).await;
+    let one = [(ArgumentKind::Integer, Some(Scalar::Int(10)))];
+    for (sql, order, is_null) in [
+        ("SELECT n FROM setl WHERE id <= $1", &["n"][..], true),
+        (
+            "SELECT paid::int AS p, n FROM setl WHERE id <= $1",
+            &["p", "n"],
+            true,
+        ),
+        (
+            "SELECT b.id AS n FROM setl a LEFT JOIN setl b ON b.id = a.id AND b.id <> 7 WHERE a.id <= $1",
+            &["n"],
+            true,
+        ),
+        (
+            "SELECT n FROM setl WHERE id <= $1 AND n IS NOT NULL",
+            &["n"],
+            false,
+        ),
+        (
+            "SELECT a.id FROM setl a JOIN setl b USING (id) WHERE a.id <= $1",
+            &["id"],
+            false,
+        ),
+    ] {
+        let asked = question(sql, &one, order);
+        let mut reader = source.open_question(&asked, &permit).await.unwrap();
+        let (mut after, mut found) = (None, 0);
+        let ended = loop {
+            let mut taken = Taken::default();
+            match reader.read(after.as_ref(), 3, &permit, &mut taken).await {
+                Err(error) => break Err(error),
+                Ok(quantum) => {
+                    found += quantum.rows;
+                    if quantum.end == End::Drained {
+                        break Ok(found);
+                    }
+                }
+            }
+            let last = taken.rows.last().unwrap();
+            after = Some(Cursor(
+                last.iter().map(|one| Scalar::Int(one.parse().unwrap())).collect(),
+            ));
+        };
+        match ended {
+            Ok(found) => assert!(!is_null && found >= 9, "{sql}: {found}"),
+            Err(error) => {
+                assert!(is_null && error.kind == ErrorKind::Refused, "{sql}: {error}");
+                assert!(error.to_string().contains("null"), "{error}");
+            }
+        }
+    }
+    // Where the tables say NOT NULL it costs no statement.
+    let plain = question("SELECT id FROM setl WHERE id <= $1", &one, &["id"]);
+    let mut reader = source.open_question(&plain, &permit).await.unwrap();
+    let before = source.counted();
+    assert_eq!(all(reader.as_mut(), 4, &permit).await.rows.len(), 10);
+    let after = source.counted();
+    // Three quanta, and two texts to prepare; each row once, and the one that shows that there is more.
+    assert_eq!(after.statements - before.statements, 5);
+    assert_eq!(after.rows - before.rows, 12);
+}
+
+/// The same for a thread of ours: stopped at once, no lock on the file, no row afterwards.
+#[tokio::test]
+async fn a_revoked_permit_stops_sqlite_in_the_middle_and_its_prefix_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("core.db");
+    let core = rusqlite::Connection::open(&path).unwrap();
+    core.execute_batch(&format!("PRAGMA journal_mode = WAL; {LITE}"))
+        .unwrap();
+    let (gate, script) = Gate::scripted();
+    script.open();
+    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    let permit = gate.permit().await;
+    // The first rows come at once; behind them one is sought that is not there.
+    let sql = "SELECT id FROM setl WHERE id <= $1 OR \
+        (SELECT count(*) FROM setl b, setl c, setl d WHERE b.amount < c.amount) = id";
+    let asked = question(sql, &[(ArgumentKind::Integer, Some(Scalar::Int(100)))], &["id"]);
+    let mut reader = source.open_question(&asked, &permit).await.unwrap();
+    let before = source.counted().rows;
+    let mut taken = Taken::default();
+    let read = reader.read(None, 1_000, &permit, &mut taken);
+    let shut = async {
+        until("the first rows to come", SOON, async || {
+            source.counted().rows >= before + 100
+        })
+        .await;
+        script.shut("business");
+    };
+    let (quantum, ()) = tokio::join!(read, shut);
+    let quantum = quantum.unwrap();
+    assert_eq!(quantum.end, End::Revoked);
+    let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
+    assert!(taken.ids() == expected && quantum.rows == expected.len() as u64);
+    // Nobody reads: a checkpoint can empty the log.
+    core.execute_batch("PRAGMA busy_timeout = 0; DELETE FROM setl WHERE id > 49000")
+        .unwrap();
+    let busy: i64 = core
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(busy, 0);
+    let counted = source.counted();
+    assert_eq!((counted.rows_while_shut, counted.statements_while_shut), (0, 0));
+    // What goes on behind the prefix has the rest, once the gate is open again.
+    script.open();
+    let permit = gate.permit().await;
+    let asked = question(
+        "SELECT id FROM setl WHERE id <= $1",
+        &[(ArgumentKind::Integer, Some(Scalar::Int(100)))],
+        &["id"],
+    );
+    let mut reader = source.open_question(&asked, &permit).await.unwrap();
+    let after = taken.ids().last().map(|id| Cursor(vec![Scalar::Int(*id)]));
+    reader
+        .read(after.as_ref(), 1_000, &permit, &mut taken)
+        .await
+        .unwrap();
+    assert_eq!(taken.ids(), (1..=100).collect::<Vec<_>>());
+}

@@ -18,9 +18,10 @@ use super::catalogue;
 use super::cell::{self, Wire};
 use super::check::{self, Checked};
 use super::quantum::{self, Given};
+use super::question_order as order;
 use super::session::{Session, Turn};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keyset::{CursorColumn, Dialect, Keyset, bare, column};
+use crate::keyset::{Dialect, Keyset, bare, column};
 use crate::port::{End, Quantum, QuestionReader, RowSink};
 use crate::question::{ArgumentKind, Question};
 use crate::shape::Shape;
@@ -86,6 +87,8 @@ pub(super) struct PostgresQuestion {
     question: Question,
     looked: Arc<Looked>,
     generation: u64,
+    /// It is known that no row lacks a place in the order.
+    never_null: bool,
 }
 
 pub(super) async fn open(
@@ -102,6 +105,7 @@ pub(super) async fn open(
         session: Arc::clone(session),
         known: Arc::clone(known),
         question: question.clone(),
+        never_null: looked.checked.never_null,
         looked,
         generation,
     })
@@ -164,6 +168,7 @@ async fn look(
     let shape = Shape::of(&sql);
     let relations = catalogue::relations(turn, permit, &shape.relations).await?;
     check::privileges(session, &account, &relations)?;
+    let never_null = order::never_null(&sql, &described, &places);
     let keyset = Keyset {
         dialect: Dialect::Postgres,
         sql,
@@ -171,7 +176,7 @@ async fn look(
             .iter()
             .map(|one| cell::asked(one.type_(), &column(one.name())))
             .collect(),
-        cursor: order(columns, &places)?,
+        cursor: order::columns(columns, &places)?,
         own: types.len(),
         fence_zone: None,
     };
@@ -198,7 +203,7 @@ async fn look(
             cursor: places,
             keyset,
             resolution: Duration::ZERO,
-            never_null: true,
+            never_null,
         },
         types,
         statements: Mutex::default(),
@@ -215,17 +220,6 @@ fn declared(kind: ArgumentKind) -> Type {
         ArgumentKind::Timestamp => Type::TIMESTAMPTZ,
         ArgumentKind::Boolean => Type::BOOL,
     }
-}
-
-fn order(columns: &[WireColumn], places: &[usize]) -> Result<Vec<CursorColumn>> {
-    let one = |place: &usize| {
-        let column = columns.get(*place)?;
-        Some(check::orders(column, "order").map(|cast| CursorColumn {
-            name: column.name().to_owned(),
-            cast,
-        }))
-    };
-    places.iter().filter_map(one).collect()
 }
 
 impl PostgresQuestion {
@@ -260,20 +254,22 @@ impl PostgresQuestion {
     }
 
     async fn quantum(
-        &self,
+        &mut self,
         after: Option<&Cursor>,
         limit: usize,
         permit: &Permit,
         rows: &mut dyn RowSink,
     ) -> Result<(u64, End)> {
-        let checked = &self.looked.checked;
+        let looked = Arc::clone(&self.looked);
+        let checked = &looked.checked;
         if after.is_some_and(|after| after.0.is_empty() || after.0.len() != checked.cursor.len()) {
             return Err(refused(
                 "the place to go on from has another number of columns than the question's order",
                 "ask from the beginning",
             ));
         }
-        let mut turn = self.session.turn(permit).await?;
+        let session = Arc::clone(&self.session);
+        let mut turn = session.turn(permit).await?;
         let statement = self.statement(&mut turn, permit, after.is_some()).await?;
         let mut values: Vec<Given> = self
             .question
@@ -281,6 +277,10 @@ impl PostgresQuestion {
             .iter()
             .map(|one| Given(one.value.as_ref().map(text)))
             .collect();
+        if after.is_some() && !self.never_null {
+            order::no_nulls(&mut turn, permit, &checked.keyset, &values, &self.looked.types).await?;
+            self.never_null = true;
+        }
         values.extend(
             after
                 .iter()
@@ -288,17 +288,7 @@ impl PostgresQuestion {
                 .map(|value| Given(Some(text(value)))),
         );
         values.push(Given(Some(limit.saturating_add(1).to_string())));
-        quantum::run(
-            &self.session,
-            turn,
-            &statement,
-            values,
-            checked,
-            limit,
-            permit,
-            rows,
-        )
-        .await
+        quantum::run(&session, turn, &statement, values, checked, limit, permit, rows).await
     }
 }
 
