@@ -3,13 +3,14 @@
 //! - [`finding`] one finding, and the list
 //! - [`exchange`] the connection of any file; [`certificates`] whose they are, and until when
 //! - [`priority`] whether the kernel helps
-//! - [`social`] the source, its privileges, the gate's signals; [`kinds`] what may be asked
+//! - [`social`] the source, its privileges, the gate's signals; [`kinds`] what may be asked; [`hidden`] what must not be seen
 //! - [`commercial`] the store
 
 mod certificates;
 mod commercial;
 mod exchange;
 mod finding;
+mod hidden;
 mod kinds;
 mod priority;
 mod social;

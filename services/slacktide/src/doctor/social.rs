@@ -9,6 +9,7 @@ use source::Source;
 
 use super::exchange;
 use super::finding::Findings;
+use super::hidden;
 use super::{kinds, priority};
 use crate::compose;
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
         Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
         Err(failure) => findings.fail("signing key", &failure),
     }
+    hidden::lists(loaded, findings);
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
     }
@@ -170,7 +172,11 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     for feed in &loaded.value.feeds {
         let permit = gate.permit().await;
         let about = format!("feed {}", feed.name);
-        match source.open_feed(&feed.definition(), &permit).await {
+        let mut opened = source.open_feed(&feed.definition(), &permit).await;
+        if let Ok(reader) = &mut opened {
+            hidden::columns(feed, reader.schema(), findings);
+        }
+        match opened {
             Ok(mut reader) => match reader.fence(&permit).await {
                 Ok(reading) => match reading.held {
                     Some(held) => findings.warn(

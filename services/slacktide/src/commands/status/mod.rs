@@ -5,12 +5,13 @@
 //!
 //! - [`facts`] what the configuration, the exchange and the own agent tell
 //! - [`judge`] PURE: one state for each lane
-//! - [`screen`] PURE: the lines; [`asked`] the one about requests; [`ago`] times as people say them
+//! - [`screen`] PURE: the lines; [`asked`] the one about requests, [`listed`] the one about the block list; [`ago`] times as people say them
 
 pub(crate) mod ago;
 mod asked;
 pub(crate) mod facts;
 pub(crate) mod judge;
+mod listed;
 mod screen;
 
 pub(crate) use screen::{keeper, wrapped};

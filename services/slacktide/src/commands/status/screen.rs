@@ -6,6 +6,7 @@ use super::ago::{seconds, span};
 use super::asked;
 use super::facts::{Facts, LaneFacts, Side};
 use super::judge::{Judged, State};
+use super::listed;
 
 /// As data; its form is in docs/operate.md.
 pub(super) fn json(facts: &Facts, judged: &[Judged]) -> Value {
@@ -83,6 +84,9 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
     let page = facts.agent.page.as_ref();
     if let Some(what) = page.and_then(|page| asked::line(page, facts.at)) {
         wrapped(&mut lines, "requests  ", &what, width);
+    }
+    if let Some(what) = page.and_then(listed::line) {
+        wrapped(&mut lines, "blocklist ", &what, width);
     }
     lines.push(String::new());
     if judged.is_empty() {
