@@ -480,3 +480,45 @@ async fn a_revoked_permit_stops_sqlite_in_the_middle_and_its_prefix_is_whole() {
         .unwrap();
     assert_eq!(taken.ids(), (1..=100).collect::<Vec<_>>());
 }
+
+/// SQLite sorts nulls first, so that the quantum in which they would be shows them.
+#[tokio::test]
+async fn rows_without_a_place_in_the_order_are_told_by_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("core.db");
+    let core = rusqlite::Connection::open(&path).unwrap();
+    core.execute_batch(&format!(
+        "{LITE} ALTER TABLE setl ADD n INTEGER; UPDATE setl SET n = id WHERE id <> 8;"
+    ))
+    .unwrap();
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    // In the second order the null comes behind the first quantum: its group is the later one.
+    for (sql, order) in [
+        ("SELECT n FROM setl WHERE id <= 10", &["n"][..]),
+        ("SELECT paid AS p, n FROM setl WHERE id <= 10", &["p", "n"]),
+    ] {
+        let asked = Question {
+            types: [("p".to_owned(), "int8".to_owned())]
+                .into_iter()
+                .filter(|_| order.len() == 2)
+                .collect(),
+            ..question(sql, &[], order)
+        };
+        let mut reader = source.open_question(&asked, &permit).await.unwrap();
+        let mut after: Option<Cursor> = None;
+        let error = loop {
+            let mut taken = Taken::default();
+            match reader.read(after.as_ref(), 3, &permit, &mut taken).await {
+                Err(error) => break error,
+                Ok(quantum) => assert_eq!(quantum.end, End::Limit, "{sql}: called whole"),
+            }
+            let last = taken.rows.last().unwrap();
+            after = Some(Cursor(
+                last.iter().map(|one| Scalar::Int(one.parse().unwrap())).collect(),
+            ));
+        };
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    }
+}
