@@ -9,6 +9,7 @@
 //! | `operate` | status, holds, health pages, metrics, and what ships beside them |
 //! | `path` | the main path as real processes, and what is done to it |
 //! | `quarantine` | what is kept aside, and its way out |
+//! | `requests` | what insurers ask, and the one outcome of each |
 //! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
 //! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
 //! | `tls` | keys and certificates: the path over mutual TLS, rotation, what the exchange's operator can do |
@@ -29,6 +30,7 @@ mod model;
 mod operate;
 mod path;
 mod quarantine;
+mod requests;
 mod samples;
 mod scenarios;
 mod tls;

@@ -64,7 +64,7 @@ pub(crate) struct Links {
 /// An agent: its process and where it tells its status.
 pub(crate) struct Agent {
     pub(crate) process: Process,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Site {

@@ -1,0 +1,17 @@
+//! Data requests as real processes: two insurers ask one bureau.
+//!
+//! - `office` the site: servers, keys, configuration files, kinds of questions
+//! - `wishes` PURE: a mix of requests, each with the outcome that it must have
+//! - `every` thousands of them while feeds run and the gate opens and shuts
+//! - `kills` kill -9 of responders, requesters and the exchange
+//! - `outcomes` refusals, deadlines, cancels, long answers, officers
+//! - `told` how a request stands, from the streams alone, and how long it took
+//! - `denied` what a recipient may not have, in no byte of it
+
+mod denied;
+mod every;
+mod kills;
+mod office;
+mod outcomes;
+mod told;
+mod wishes;

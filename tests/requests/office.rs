@@ -1,0 +1,498 @@
+//! Two insurers at one bureau: servers, keys, configuration files as users would write them, and the
+//! kinds of questions that the bureau takes. insurer-a keeps its answers in PostgreSQL, insurer-b in SQLite.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use exchange::port::{From, Stream};
+use exchange::{Exchange, Stored};
+use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until};
+use nats::{JetStream, Options, topology};
+use schemas::envelope::{Envelope, Payload};
+use schemas::name::RecipientName;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::wishes::Wish;
+use crate::path::site::{Agent, PATIENCE};
+
+pub(crate) const INSURERS: [&str; 2] = ["insurer-a", "insurer-b"];
+const OFFICERS: [&str; 2] = ["li_na", "wang_wei"];
+
+/// What the core holds. The comment is what nobody may have, and says so in each row.
+const TABLE: &str = "CREATE TABLE claim (
+    id bigint PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now(), psn_no text NOT NULL, psn_name text,
+    day date NOT NULL, amount numeric(16,2), secret text);
+    CREATE INDEX ON claim (updated_at, id); CREATE INDEX ON claim (psn_no, day); CREATE INDEX ON claim (day)";
+
+/// Persons in the core; each has some claims.
+pub(crate) const PERSONS: u32 = 500;
+
+const FEED: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, psn_no, day, amount FROM claim\"\n\
+     cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
+     money = [\"amount\"]\nrecipients = [\"insurer-a\", \"insurer-b\"]\n";
+
+/// What may be asked.
+pub(crate) const KINDS: &str = r#"
+[[kind]]
+name = "claim.by_person"
+sql = "SELECT id, psn_no, psn_name, day, amount, secret FROM claim WHERE psn_no = $1 AND day BETWEEN $2 AND $3"
+arguments = [
+  { name = "psn_no", type = "text", max = 80, person = true },
+  { name = "from", type = "date", period = "begin" },
+  { name = "to", type = "date", period = "end" },
+]
+order = ["id"]
+money = ["amount"]
+person = ["psn_no"]
+feeds = ["claim"]
+most_rows = 1000
+longest_period = "366d"
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01", "02"] }
+columns = ["id", "psn_no", "psn_name", "day", "amount"]
+masks = { psn_name = { keep = { first = 1 } } }
+[[kind.grant]]
+recipient = "insurer-b"
+purposes = { "01" = ["01"] }
+columns = ["id", "psn_no", "day", "amount"]
+masks = { psn_no = "token" }
+
+[[kind]]
+name = "claim.day"
+sql = "SELECT day, count(*) AS claims, sum(amount) AS total FROM claim WHERE day = $1 GROUP BY day"
+arguments = [{ name = "day", type = "date" }]
+money = ["total"]
+anonymous = true
+feeds = ["claim"]
+most_rows = 10
+priority = "urgent"
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01"], "02" = ["01"] }
+columns = ["day", "claims", "total"]
+[[kind.grant]]
+recipient = "insurer-b"
+purposes = { "01" = ["01"] }
+columns = ["day", "claims", "total"]
+
+[[kind]]
+name = "claim.over"
+sql = "SELECT id, day, amount, psn_no FROM claim WHERE amount > $1 AND id % $2 = 0"
+arguments = [{ name = "amount", type = "decimal" }, { name = "each", type = "integer" }]
+order = ["id"]
+money = ["amount"]
+person = ["psn_no"]
+feeds = ["claim"]
+most_rows = 2000000
+priority = "bulk"
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01"] }
+columns = ["id", "day", "amount"]
+
+[[kind]]
+name = "claim.signed"
+sql = "SELECT id, amount, psn_no FROM claim WHERE id = $1"
+arguments = [{ name = "id", type = "integer" }]
+order = ["id"]
+money = ["amount"]
+person = ["psn_no"]
+feeds = ["claim"]
+most_rows = 1
+approval = { officers = 2, within = "1d" }
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01"] }
+columns = ["id", "amount"]
+"#;
+
+/// The site.
+pub(crate) struct Office {
+    pub(crate) nats: NatsServer,
+    pub(crate) core: Db,
+    pub(crate) store: Db,
+    reader: String,
+    folder: TempDir,
+    gate: String,
+    pub(crate) kinds: String,
+    /// More of the bureau's file, before the feeds.
+    pub(crate) more: String,
+}
+
+impl Office {
+    /// Started with `rows` claims in the core and the streams applied. `gate` is the body of `[gate]`.
+    pub(crate) async fn start(name: &str, rows: u32, gate: &str) -> Self {
+        let cluster = Postgres::shared().await;
+        let core = cluster.database(&format!("{name}_core")).await;
+        let store = cluster.database(&format!("{name}_store")).await;
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        let users = ["admin", "bureau", "auditor", INSURERS[0], INSURERS[1]];
+        for user in users.iter().chain(&OFFICERS) {
+            let mut command = slacktide();
+            command.args(["keys", "new", "--out"]).arg(keys.join(user));
+            assert!(run("keys", &mut command, PATIENCE).await.status.success());
+        }
+        let connect: Vec<(&str, String)> = users
+            .iter()
+            .map(|user| (*user, read(&keys.join(user).join("connect.pub"))))
+            .collect();
+        let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
+        fs::create_dir(folder.path().join("accounts")).unwrap();
+        for (path, text) in topology::server::files(&INSURERS.map(|name| RecipientName::new(name).unwrap())) {
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
+        let env: Vec<(&str, &str)> = env
+            .iter()
+            .filter(|(name, _)| name != "SLACKTIDE_STORE")
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
+        core.execute(TABLE).await;
+        core.execute(&claims(1, rows)).await;
+        core.execute("ANALYZE claim").await;
+        let reader = core
+            .role(
+                "reader",
+                "GRANT SELECT ON claim TO $role; GRANT pg_read_all_stats TO $role",
+            )
+            .await;
+        let office = Self {
+            nats,
+            core,
+            store,
+            reader,
+            folder,
+            gate: gate.to_owned(),
+            kinds: KINDS.to_owned(),
+            more: String::new(),
+        };
+        let admin = office.party("admin");
+        fs::write(office.file("admin.toml"), admin).unwrap();
+        let (applied, told) = office
+            .command(&[
+                "exchange",
+                "apply",
+                "--yes",
+                "--config",
+                "admin.toml",
+                "--recipient",
+                INSURERS[0],
+                "--recipient",
+                INSURERS[1],
+            ])
+            .await;
+        assert!(applied, "{told}");
+        for insurer in INSURERS {
+            office.write_commercial(insurer, insurer, free_port());
+        }
+        office.write_social("bureau", free_port());
+        office
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn sign_pub(&self, user: &str) -> String {
+        read(&self.file("keys").join(user).join("sign.pub"))
+    }
+
+    fn party(&self, user: &str) -> String {
+        let exchange = format!(
+            "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
+            self.nats.url()
+        );
+        match user {
+            "admin" => exchange,
+            _ => format!("{exchange}[signing]\nseed = {{ file = \"keys/{user}/sign.seed\" }}\n"),
+        }
+    }
+
+    /// Runs a command of the binary in the site's folder: whether it went well, and what it printed.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let done = self.done(arguments).await;
+        (done.status.success(), done.stdout + &done.stderr)
+    }
+
+    pub(crate) async fn done(&self, arguments: &[&str]) -> harness::Finished {
+        let mut command = slacktide();
+        command.current_dir(self.folder.path()).args(arguments);
+        run("slacktide", &mut command, PATIENCE).await
+    }
+
+    /// What a command with `--json` printed.
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
+        let done = self.done(arguments).await;
+        serde_json::from_str(&done.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", done.stdout, done.stderr))
+    }
+
+    fn agent(&self, name: &str, kind: &str, port: u16) -> Agent {
+        let mut command: Command = slacktide();
+        command
+            .current_dir(self.folder.path())
+            .args([kind, "run", "--config"])
+            .arg(self.file(&format!("{name}.toml")));
+        Agent {
+            process: Process::spawn(name, &mut command),
+            port,
+        }
+    }
+
+    /// Writes the bureau's file under a name.
+    pub(crate) fn write_social(&self, name: &str, port: u16) {
+        let officers: Vec<String> = OFFICERS
+            .iter()
+            .map(|name| format!("\"{name}\" = [\"{}\"]", self.sign_pub(name)))
+            .collect();
+        let text = format!(
+            "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust]\nofficers = {{ {} }}\n[trust.receipts]\n\
+             insurer-a = [\"{}\"]\ninsurer-b = [\"{}\"]\n[source]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n\
+             [gate]\n{}\n[publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"\n\
+             [requests]\ninterval = \"200ms\"\n[masking]\nkey = {{ file = \"masking.key\" }}\n\
+             [health]\nlisten = \"127.0.0.1:{port}\"\n{}{FEED}{}",
+            self.party("bureau"),
+            officers.join(", "),
+            self.sign_pub(INSURERS[0]),
+            self.sign_pub(INSURERS[1]),
+            self.core.url_as(&self.reader),
+            self.gate,
+            self.more,
+            self.kinds,
+        );
+        let secret = self.file("masking.key");
+        fs::write(&secret, "0123456789abcdef".repeat(4)).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(self.file(&format!("{name}.toml")), text).unwrap();
+    }
+
+    pub(crate) fn social(&self, name: &str) -> Agent {
+        let port = free_port();
+        self.write_social(name, port);
+        self.agent(name, "social", port)
+    }
+
+    /// The bureau's agent, once it is at work.
+    pub(crate) async fn bureau(&self) -> Agent {
+        let agent = self.social("bureau");
+        agent
+            .shows("the bureau's agent to be at work", "/lease/held", |held| {
+                *held == true
+            })
+            .await;
+        agent
+    }
+
+    fn write_commercial(&self, insurer: &str, name: &str, port: u16) {
+        let store = if insurer == INSURERS[0] {
+            format!("kind = \"postgres\"\nurl = {{ value = \"{}\" }}", self.store.url)
+        } else {
+            "kind = \"sqlite\"\npath = \"insurer-b.db\"".to_owned()
+        };
+        let text = format!(
+            "[commercial]\nrecipient = \"{insurer}\"\n{}[trust]\nchunks = [\"{}\"]\n[store]\n{store}\n\
+             [poll]\ninterval = \"200ms\"\nmax_messages = 8\n[health]\nlisten = \"127.0.0.1:{port}\"\n",
+            self.party(insurer),
+            self.sign_pub("bureau"),
+        );
+        fs::write(self.file(&format!("{name}.toml")), text).unwrap();
+    }
+
+    /// An agent of the insurer, under a name of its own.
+    pub(crate) fn commercial(&self, insurer: &str, name: &str) -> Agent {
+        let port = free_port();
+        self.write_commercial(insurer, name, port);
+        self.agent(name, "commercial", port)
+    }
+
+    /// Files one request with these arguments, and gives its id.
+    pub(crate) async fn ask(&self, insurer: &str, kind: &str, arguments: &[&str], more: &[&str]) -> String {
+        let config = format!("{insurer}.toml");
+        let mut line = vec!["request", "file", "--json", "--config", &config, "--kind", kind];
+        for argument in arguments {
+            line.extend(["--arg", argument]);
+        }
+        for (flag, usual) in [("--purpose", "01"), ("--basis", "01"), ("--actor", "clerk")] {
+            if !more.contains(&flag) {
+                line.extend([flag, usual]);
+            }
+        }
+        line.extend(more);
+        let told = self.json(&line).await;
+        told.pointer("/id")
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no id: {told}"))
+            .to_owned()
+    }
+
+    /// How a request stands, from the streams alone.
+    pub(crate) async fn shown(&self, insurer: &str, id: &str) -> Value {
+        self.json(&[
+            "request",
+            "show",
+            id,
+            "--json",
+            "--config",
+            &format!("{insurer}.toml"),
+        ])
+        .await
+    }
+
+    /// Waits until a request stands so.
+    pub(crate) async fn stands(&self, insurer: &str, id: &str, wanted: &str) -> Value {
+        until(&format!("{id} to be {wanted}"), PATIENCE, async || {
+            let shown = self.shown(insurer, id).await;
+            let states = states(&shown);
+            if states.iter().any(|state| state == wanted) {
+                Ok(shown)
+            } else {
+                Err(shown.to_string())
+            }
+        })
+        .await
+    }
+
+    /// The exchange as a party sees it.
+    pub(crate) async fn exchange(&self, user: &str) -> JetStream {
+        let seed = read(&self.file("keys").join(user).join("connect.seed"));
+        JetStream::connect(Options::command(self.nats.url(), user, &seed))
+            .await
+            .unwrap()
+    }
+
+    /// Everything that a stream holds, as its auditor reads it.
+    pub(crate) async fn stream(&self, stream: Stream) -> Vec<Stored> {
+        let auditor = self.exchange("auditor").await;
+        let (mut all, mut from) = (Vec::new(), 1);
+        loop {
+            let read = auditor
+                .read(stream, From::Sequence(from), ">", 500)
+                .await
+                .unwrap();
+            let Some(last) = read.last() else { break };
+            from = last.sequence + 1;
+            all.extend(read);
+        }
+        auditor.close().await;
+        all
+    }
+}
+
+/// What the insurers' own programs see.
+impl Office {
+    /// A program of insurer-a writes into the outbox.
+    pub(crate) async fn a_writes(&self, wishes: &[Wish]) {
+        let session = self.store.connect().await;
+        for wish in wishes {
+            let arguments = serde_json::to_string(&wish.arguments).unwrap();
+            session
+                .execute(
+                    "INSERT INTO slacktide.outbox (idempotency, kind, arguments, purpose, basis) VALUES ($1, $2, $3, '01', $4) \
+                     ON CONFLICT DO NOTHING",
+                    &[&wish.key, &wish.kind, &arguments, &wish.basis],
+                )
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Each answer that insurer-a's database holds as one line, by recipient and request.
+    pub(crate) async fn answers_of_a(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        for (kind, line) in LINES {
+            let sql = format!(
+                "SELECT 'insurer-a.' || _slacktide_request, string_agg(concat_ws('|', {line}), ',' ORDER BY _slacktide_place) \
+                 FROM answer_{kind} GROUP BY 1"
+            );
+            for row in self.store.query(&sql).await {
+                assert!(
+                    all.insert(row.get(0), row.get(1)).is_none(),
+                    "two answers to one request"
+                );
+            }
+        }
+        all
+    }
+
+    /// The same of insurer-b's.
+    pub(crate) fn answers_of_b(&self) -> BTreeMap<String, String> {
+        let store = rusqlite::Connection::open(self.file("insurer-b.db")).unwrap();
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for (kind, line) in LINES.iter().filter(|(kind, _)| *kind != "claim__over") {
+            let line = line.replace(", ", " || '|' || ");
+            let sql = format!(
+                "SELECT 'insurer-b.' || _slacktide_request, {line} FROM answer_{kind} ORDER BY _slacktide_request, _slacktide_place"
+            );
+            // Made with the first rows of its kind.
+            let there = format!("SELECT count(*) FROM sqlite_schema WHERE name = 'answer_{kind}'");
+            if store.query_row(&there, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+                continue;
+            }
+            let mut statement = store.prepare(&sql).unwrap();
+            let rows =
+                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+            for row in rows.unwrap() {
+                let (request, line) = row.unwrap();
+                all.entry(request)
+                    .and_modify(|all| *all = format!("{all},{line}"))
+                    .or_insert(line);
+            }
+        }
+        all
+    }
+
+    /// Rows of the feed that an insurer holds.
+    pub(crate) async fn fed(&self, insurer: &str) -> i64 {
+        let sql = "SELECT count(*) FROM claim";
+        if insurer == INSURERS[0] {
+            return self.store.number(sql).await;
+        }
+        let store = rusqlite::Connection::open(self.file("insurer-b.db")).unwrap();
+        store.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+/// Of each kind, the columns that make an answer's line.
+const LINES: [(&str, &str); 3] = [
+    ("claim__by_person", "id, day, amount"),
+    ("claim__day", "day, claims, total"),
+    ("claim__over", "id, day, amount"),
+];
+
+/// The steps of a request, by name.
+pub(crate) fn states(shown: &Value) -> Vec<String> {
+    let steps = shown.pointer("/steps").and_then(Value::as_array);
+    steps
+        .into_iter()
+        .flatten()
+        .filter_map(|step| step["state"].as_str().or_else(|| step["state"]["state"].as_str()))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a message says, its signature left to the product.
+pub(crate) fn payload<T: Payload>(stored: &Stored) -> T {
+    let envelope = Envelope::decode(&stored.bytes).unwrap();
+    envelope.read().unwrap()
+}
+
+/// Claims with these ids: some a day, of all persons in turn.
+pub(crate) fn claims(from: u32, to: u32) -> String {
+    format!(
+        "INSERT INTO claim SELECT g, timestamptz '2026-01-01' + g * interval '1 ms', 'p' || lpad((g % {PERSONS})::text, 6, '0'), \
+         'person ' || g % {PERSONS}, date '2026-01-01' + (g % 200), (g % 100000) / 100.0, 'unsaid-' || md5(g::text) \
+         FROM generate_series({from}, {to}) g"
+    )
+}
+
+/// What a file says, without the line's end.
+pub(crate) fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap().trim().to_owned()
+}
