@@ -104,7 +104,7 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         }
     }
     let list = status.blocklist.as_ref();
-    let help = "Persons on the block list that is in force.";
+    let help = "How many the block list that is in force names.";
     let persons = list.map_or(0, |list| list.persons);
     text.gauge("slacktide_blocklist_persons", help, &[], persons as f64);
     let help = "1 while the block list's file cannot be used, and the list before it is in force.";
