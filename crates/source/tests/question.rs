@@ -1,16 +1,18 @@
 //! Questions, asked of both databases: arguments are values whatever they say, and a long answer read in several
 //! quanta is the answer of one SELECT.
 
+mod nulls;
+mod revoked;
+
 use std::collections::BTreeMap;
 
 use gate::{Gate, Permit};
-use harness::until;
 use schemas::cursor::{Cursor, Scalar};
 use source::{
     Argument, ArgumentKind, End, ErrorKind, Question, QuestionReader, Source, SqliteConfig, SqliteSource,
 };
 
-use crate::postgres::{SOON, database, open};
+use crate::postgres::{database, open};
 use crate::rows::Taken;
 
 const PG: &str = "CREATE TABLE setl (id bigint PRIMARY KEY, psn_no varchar(30) NOT NULL, day date NOT NULL, \
@@ -309,216 +311,4 @@ async fn a_kind_is_looked_up_once() {
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Database, "{error}");
     assert_eq!(ids(&source, &ask("p5"), &permit).await.len(), 500);
-}
-
-/// Traps: an open transaction while paused; a statement that goes on.
-#[tokio::test]
-async fn a_revoked_permit_ends_the_statement_and_keeps_a_whole_prefix() {
-    let db = database(PG).await;
-    let (gate, script) = Gate::scripted();
-    script.open();
-    let (source, role) = open(&db, "GRANT SELECT ON setl TO $role", &gate).await;
-    let permit = gate.permit().await;
-    let asked = question(
-        "SELECT id, pg_sleep(0.02)::text AS s FROM setl WHERE id <= $1",
-        &[(ArgumentKind::Integer, Some(Scalar::Int(300)))],
-        &["id"],
-    );
-    let mut reader = source.open_question(&asked, &permit).await.unwrap();
-    let active =
-        format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'");
-    let mut taken = Taken::default();
-    let read = reader.read(None, 300, &permit, &mut taken);
-    let shut = async {
-        until("the statement to run", SOON, async || {
-            db.number(&active).await == 1
-        })
-        .await;
-        script.shut("business");
-    };
-    let (quantum, ()) = tokio::join!(read, shut);
-    assert_eq!(quantum.unwrap().end, End::Revoked);
-    let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
-    assert!(taken.rows.len() < 300 && taken.ids() == expected);
-    let open = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND (state <> 'idle' OR xact_start IS NOT NULL)"
-    );
-    until("nothing to run or be open", SOON, async || {
-        db.number(&open).await == 0
-    })
-    .await;
-    assert_eq!(source.counted().rows_while_shut, 0);
-}
-
-/// Trap: NULL cursor values vanish. Rows without a place in the order would be in no quantum: the question is
-/// refused, also where the first quantum does not show them and where only a join makes the nulls.
-#[tokio::test]
-async fn rows_without_a_place_in_the_order_are_told_and_never_lost() {
-    let db = database(&format!(
-        "{PG} ALTER TABLE setl ADD n integer; UPDATE setl SET n = id WHERE id <> 7;"
-    ))
-    .await;
-    let gate = Gate::fixed_open();
-    let permit = gate.permit().await;
-    let (source, _) = open(&db, "GRANT SELECT ON setl TO $role", &gate).await;
-    let one = [(ArgumentKind::Integer, Some(Scalar::Int(10)))];
-    for (sql, order, is_null) in [
-        ("SELECT n FROM setl WHERE id <= $1", &["n"][..], true),
-        (
-            "SELECT paid::int AS p, n FROM setl WHERE id <= $1",
-            &["p", "n"],
-            true,
-        ),
-        (
-            "SELECT b.id AS n FROM setl a LEFT JOIN setl b ON b.id = a.id AND b.id <> 7 WHERE a.id <= $1",
-            &["n"],
-            true,
-        ),
-        (
-            "SELECT n FROM setl WHERE id <= $1 AND n IS NOT NULL",
-            &["n"],
-            false,
-        ),
-        (
-            "SELECT a.id FROM setl a JOIN setl b USING (id) WHERE a.id <= $1",
-            &["id"],
-            false,
-        ),
-    ] {
-        let asked = question(sql, &one, order);
-        let mut reader = source.open_question(&asked, &permit).await.unwrap();
-        let (mut after, mut found) = (None, 0);
-        let ended = loop {
-            let mut taken = Taken::default();
-            match reader.read(after.as_ref(), 3, &permit, &mut taken).await {
-                Err(error) => break Err(error),
-                Ok(quantum) => {
-                    found += quantum.rows;
-                    if quantum.end == End::Drained {
-                        break Ok(found);
-                    }
-                }
-            }
-            let last = taken.rows.last().unwrap();
-            after = Some(Cursor(
-                last.iter().map(|one| Scalar::Int(one.parse().unwrap())).collect(),
-            ));
-        };
-        match ended {
-            Ok(found) => assert!(!is_null && found >= 9, "{sql}: {found}"),
-            Err(error) => {
-                assert!(is_null && error.kind == ErrorKind::Refused, "{sql}: {error}");
-                assert!(error.to_string().contains("null"), "{error}");
-            }
-        }
-    }
-    // Where the tables say NOT NULL it costs no statement.
-    let plain = question("SELECT id FROM setl WHERE id <= $1", &one, &["id"]);
-    let mut reader = source.open_question(&plain, &permit).await.unwrap();
-    let before = source.counted();
-    assert_eq!(all(reader.as_mut(), 4, &permit).await.rows.len(), 10);
-    let after = source.counted();
-    // Three quanta, and two texts to prepare; each row once, and the one that shows that there is more.
-    assert_eq!(after.statements - before.statements, 5);
-    assert_eq!(after.rows - before.rows, 12);
-}
-
-/// The same for a thread of ours: stopped at once, no lock on the file, no row afterwards.
-#[tokio::test]
-async fn a_revoked_permit_stops_sqlite_in_the_middle_and_its_prefix_is_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("core.db");
-    let core = rusqlite::Connection::open(&path).unwrap();
-    core.execute_batch(&format!("PRAGMA journal_mode = WAL; {LITE}"))
-        .unwrap();
-    let (gate, script) = Gate::scripted();
-    script.open();
-    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
-    let permit = gate.permit().await;
-    // The first rows come at once; behind them one is sought that is not there.
-    let sql = "SELECT id FROM setl WHERE id <= $1 OR \
-        (SELECT count(*) FROM setl b, setl c, setl d WHERE b.amount < c.amount) = id";
-    let asked = question(sql, &[(ArgumentKind::Integer, Some(Scalar::Int(100)))], &["id"]);
-    let mut reader = source.open_question(&asked, &permit).await.unwrap();
-    let before = source.counted().rows;
-    let mut taken = Taken::default();
-    let read = reader.read(None, 1_000, &permit, &mut taken);
-    let shut = async {
-        until("the first rows to come", SOON, async || {
-            source.counted().rows >= before + 100
-        })
-        .await;
-        script.shut("business");
-    };
-    let (quantum, ()) = tokio::join!(read, shut);
-    let quantum = quantum.unwrap();
-    assert_eq!(quantum.end, End::Revoked);
-    let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
-    assert!(taken.ids() == expected && quantum.rows == expected.len() as u64);
-    // Nobody reads: a checkpoint can empty the log.
-    core.execute_batch("PRAGMA busy_timeout = 0; DELETE FROM setl WHERE id > 49000")
-        .unwrap();
-    let busy: i64 = core
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(busy, 0);
-    let counted = source.counted();
-    assert_eq!((counted.rows_while_shut, counted.statements_while_shut), (0, 0));
-    // What goes on behind the prefix has the rest, once the gate is open again.
-    script.open();
-    let permit = gate.permit().await;
-    let asked = question(
-        "SELECT id FROM setl WHERE id <= $1",
-        &[(ArgumentKind::Integer, Some(Scalar::Int(100)))],
-        &["id"],
-    );
-    let mut reader = source.open_question(&asked, &permit).await.unwrap();
-    let after = taken.ids().last().map(|id| Cursor(vec![Scalar::Int(*id)]));
-    reader
-        .read(after.as_ref(), 1_000, &permit, &mut taken)
-        .await
-        .unwrap();
-    assert_eq!(taken.ids(), (1..=100).collect::<Vec<_>>());
-}
-
-/// SQLite sorts nulls first, so that the quantum in which they would be shows them.
-#[tokio::test]
-async fn rows_without_a_place_in_the_order_are_told_by_sqlite() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("core.db");
-    let core = rusqlite::Connection::open(&path).unwrap();
-    core.execute_batch(&format!(
-        "{LITE} ALTER TABLE setl ADD n INTEGER; UPDATE setl SET n = id WHERE id <> 8;"
-    ))
-    .unwrap();
-    let gate = Gate::fixed_open();
-    let permit = gate.permit().await;
-    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
-    // In the second order the null comes behind the first quantum: its group is the later one.
-    for (sql, order) in [
-        ("SELECT n FROM setl WHERE id <= 10", &["n"][..]),
-        ("SELECT paid AS p, n FROM setl WHERE id <= 10", &["p", "n"]),
-    ] {
-        let asked = Question {
-            types: [("p".to_owned(), "int8".to_owned())]
-                .into_iter()
-                .filter(|_| order.len() == 2)
-                .collect(),
-            ..question(sql, &[], order)
-        };
-        let mut reader = source.open_question(&asked, &permit).await.unwrap();
-        let mut after: Option<Cursor> = None;
-        let error = loop {
-            let mut taken = Taken::default();
-            match reader.read(after.as_ref(), 3, &permit, &mut taken).await {
-                Err(error) => break error,
-                Ok(quantum) => assert_eq!(quantum.end, End::Limit, "{sql}: called whole"),
-            }
-            let last = taken.rows.last().unwrap();
-            after = Some(Cursor(
-                last.iter().map(|one| Scalar::Int(one.parse().unwrap())).collect(),
-            ));
-        };
-        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
-    }
 }
