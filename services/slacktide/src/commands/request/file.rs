@@ -138,28 +138,7 @@ fn read(path: &Path) -> Result<Read, Failure> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
     {
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(false)
-            .from_reader(text.as_bytes());
-        let header = reader
-            .headers()
-            .map_err(|_| told(&"its first line is no header"))?
-            .clone();
-        let place = |number: usize| number + 2;
-        let record = |(number, record): (usize, Result<csv::StringRecord, csv::Error>)| match record {
-            Ok(record) => {
-                let at = record
-                    .position()
-                    .map_or(place(number), |at| usize::try_from(at.line()).unwrap_or_default());
-                (at, joined(&record), Ok(lines::csv(&header, &record)))
-            }
-            Err(_) => (
-                place(number),
-                String::new(),
-                Err("it has not as many columns as the header".to_owned()),
-            ),
-        };
-        return Ok(reader.records().enumerate().map(record).collect());
+        return records(&text).ok_or_else(|| told(&"its first line is no header"));
     }
     let filled = text
         .lines()
@@ -168,6 +147,33 @@ fn read(path: &Path) -> Result<Read, Failure> {
     Ok(filled
         .map(|(number, line)| (number + 1, line.to_owned(), lines::json(line)))
         .collect())
+}
+
+/// The records of CSV with the lines that they begin at; none where there is no header. One that does not fit the
+/// header is rejected as it stands, so that nothing of it is lost.
+fn records(text: &str) -> Option<Read> {
+    // Strictness would drop what does not fit.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let header = reader.headers().ok()?.clone();
+    let record = |(number, record): (usize, Result<csv::StringRecord, csv::Error>)| {
+        let Ok(record) = record else {
+            return (number + 2, String::new(), Err("it cannot be read".to_owned()));
+        };
+        let at = record.position().and_then(|at| usize::try_from(at.line()).ok());
+        let line = if record.len() == header.len() {
+            Ok(lines::csv(&header, &record))
+        } else {
+            Err(format!(
+                "it has {} columns, and the header {}",
+                record.len(),
+                header.len()
+            ))
+        };
+        (at.unwrap_or(number + 2), joined(&record), line)
+    };
+    Some(reader.records().enumerate().map(record).collect())
 }
 
 fn joined(record: &csv::StringRecord) -> String {
@@ -211,4 +217,46 @@ fn aside(path: &Path, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
         writeln!(file, "{raw}").map_err(failed)?;
     }
     Ok(Some(aside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_does_not_fit_the_header_is_kept_as_it_stands() {
+        let text = "key,kind,psn_no\nk1,a.b,\"p, 1\"\nk2,a.b\nk3,a.b,\"p\"\"3\nx\",more\nk4,a.b,p4\n";
+        let read = records(text).unwrap();
+        let told: Vec<(usize, &str, bool)> = read
+            .iter()
+            .map(|(line, raw, record)| (*line, raw.as_str(), record.is_ok()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (2, "k1,a.b,\"p, 1\"", true),
+                (3, "k2,a.b", false),
+                (4, "k3,a.b,\"p\"\"3\nx\",more", false),
+                (6, "k4,a.b,p4", true),
+            ]
+        );
+        let why = read[1].2.as_ref().unwrap_err();
+        assert_eq!(why, "it has 2 columns, and the header 3");
+    }
+
+    #[test]
+    fn what_is_put_aside_can_be_corrected_and_filed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("asked.csv");
+        std::fs::write(&path, "key,kind,psn_no\nk1,a.b,p1\n,a.b,\"p, 2\"\n").unwrap();
+        let counted = Counted {
+            filed: Vec::new(),
+            rejected: vec![(3, "key is missing".to_owned(), ",a.b,\"p, 2\"".to_owned())],
+        };
+        let aside = aside(&path, &counted).unwrap().unwrap();
+        assert_eq!(aside, folder.path().join("asked.rejected.csv"));
+        let text = std::fs::read_to_string(&aside).unwrap();
+        assert_eq!(text, "key,kind,psn_no\n,a.b,\"p, 2\"\n");
+        assert_eq!(records(&text).unwrap().len(), 1);
+    }
 }
