@@ -102,19 +102,9 @@ async fn every_request_gets_exactly_one_outcome_and_the_answer_is_what_the_sourc
     }
 
     let patience = PATIENCE + Duration::from_millis(u64::from(many) * 100);
-    until(
-        "an outcome of every request, stored and confirmed",
-        patience,
-        async || {
-            let confirmed = office.stream(Stream::Confirms).await.len();
-            if confirmed == 2 * many as usize {
-                Ok(())
-            } else {
-                Err(format!("{confirmed} of {}", 2 * many))
-            }
-        },
-    )
-    .await;
+    office
+        .until_stream(Stream::Confirms, 2 * many as usize, patience)
+        .await;
     stop.store(true, Ordering::Relaxed);
     for disturbance in disturbing {
         disturbance.await.unwrap();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use exchange::port::Stream;
 use exchange::{Exchange, Filed};
-use harness::until;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use schemas::reply::Reply;
@@ -51,19 +50,9 @@ async fn kills_at_random_moments_leave_exactly_one_outcome_of_each_request() {
             }
         }
     }
-    until(
-        "an outcome of every request, stored and confirmed",
-        2 * PATIENCE,
-        async || {
-            let confirmed = office.stream(Stream::Confirms).await.len();
-            if confirmed == filed as usize {
-                Ok(())
-            } else {
-                Err(format!("{confirmed} of {filed}"))
-            }
-        },
-    )
-    .await;
+    office
+        .until_stream(Stream::Confirms, filed as usize, 2 * PATIENCE)
+        .await;
     let replies = office.stream(Stream::Replies).await;
     let subjects: BTreeSet<&str> = replies.iter().map(|reply| reply.subject.as_str()).collect();
     assert_eq!((replies.len(), subjects.len()), (filed as usize, filed as usize));

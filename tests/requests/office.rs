@@ -1,11 +1,13 @@
 //! Two insurers at one bureau: servers, keys, configuration files as users would write them, and the
 //! kinds of questions that the bureau takes. insurer-a keeps its answers in PostgreSQL, insurer-b in SQLite.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use exchange::port::{From, Stream};
 use exchange::{Exchange, Stored};
@@ -365,6 +367,30 @@ impl Office {
         JetStream::connect(Options::command(self.nats.url(), user, &seed))
             .await
             .unwrap()
+    }
+
+    /// Waits until a stream holds so many messages, reading each of them once.
+    pub(crate) async fn until_stream(&self, stream: Stream, messages: usize, patience: Duration) {
+        let auditor = self.exchange("auditor").await;
+        let (seen, from) = (Cell::new(0), Cell::new(1));
+        until(
+            &format!("{messages} messages of {stream:?}"),
+            patience,
+            async || {
+                // The exchange may be down just now.
+                let read = auditor.read(stream, From::Sequence(from.get()), ">", 500).await;
+                let read = read.map_err(|error| error.to_string())?;
+                seen.set(seen.get() + read.len());
+                from.set(read.last().map_or(from.get(), |last| last.sequence + 1));
+                if seen.get() == messages {
+                    Ok(())
+                } else {
+                    Err(format!("{} of {messages}", seen.get()))
+                }
+            },
+        )
+        .await;
+        auditor.close().await;
     }
 
     /// Everything that a stream holds, as its auditor reads it.
