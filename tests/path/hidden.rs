@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use harness::until;
@@ -100,9 +101,54 @@ async fn everywhere(site: &Site, agents: [&Agent; 2]) -> Vec<(String, String)> {
             found.push((page.to_owned(), agent.page(page).await.unwrap().body));
         }
     }
-    let list = fs::read(site.file("lists/blocklist")).unwrap();
-    found.push(("the list".to_owned(), String::from_utf8_lossy(&list).into_owned()));
+    found.push(("the exchange's log".to_owned(), site.nats.log()));
+    let before = found.len();
+    for folder in [site.file(""), site.nats.store()] {
+        files(&folder, &mut found);
+    }
+    let is_there = |end: &str| found[before..].iter().any(|(path, _)| path.ends_with(end));
+    assert!(
+        is_there(".blk") && is_there("lists/blocklist"),
+        "the streams' files are not searched"
+    );
     found
+}
+
+/// Every file as its bytes stand: the streams', the agents', the list that is kept. Bodies are
+/// compressed there; what is in them was unpacked above.
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if !path.ends_with("withdrawn.csv") {
+            // The server may take an index away while we look.
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            found.push((path.display().to_string(), text));
+        }
+    }
+}
+
+/// While the list's file is none, nobody can tell who was on it: nothing is read, and the reason is shown.
+async fn damaged(site: &Site, social: &Agent) {
+    let path = site.file("lists/blocklist");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    social
+        .shows_within(SOON, "the lane held", "/lanes/insurer-a.claim/held", |held| {
+            held.as_str()
+                .is_some_and(|why| why.contains("is damaged") && why.contains("blocklist import"))
+        })
+        .await;
+    site.core
+        .execute(
+            "INSERT INTO claim SELECT g, now(), false, 'person ' || g, 1, repeat(md5(g::text), 6) \
+             FROM generate_series(303, 303) g",
+        )
+        .await;
+    fs::write(&path, whole).unwrap();
+    stored(site, i64::from(ROWS)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,6 +232,8 @@ async fn a_denied_or_masked_value_is_nowhere_and_a_new_list_is_in_force_within_5
         "a token for each person"
     );
 
+    damaged(&site, &social).await;
+
     let memos: Vec<String> = site
         .core
         .query("SELECT md5(id::text) FROM claim")
@@ -201,7 +249,7 @@ async fn a_denied_or_masked_value_is_nowhere_and_a_new_list_is_in_force_within_5
         .map(|row| row.get(0))
         .collect();
     for (place, text) in everywhere(&site, [&social, &poller]).await {
-        for person in 1..=ROWS + 2 {
+        for person in 1..=ROWS + 3 {
             assert!(
                 !text.contains(&format!("person {person}")),
                 "a person is in {place}"

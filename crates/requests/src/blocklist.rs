@@ -24,6 +24,9 @@ pub struct BlockList {
     /// Sorted, each once: whatever order they come in, for a search in disorder finds nobody.
     #[serde(deserialize_with = "sorted")]
     persons: Vec<Digest>,
+    /// Why this stands in the place of a list that is there and cannot be read.
+    #[serde(skip)]
+    unread: Option<String>,
 }
 
 fn sorted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
@@ -31,6 +34,17 @@ fn sorted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::
     persons.sort_unstable();
     persons.dedup();
     Ok(persons)
+}
+
+/// A list that gives no answers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It was made under another key.
+    #[error(transparent)]
+    OtherKey(#[from] OtherKey),
+    /// It could not be read.
+    #[error("{0}")]
+    Unread(String),
 }
 
 /// A list that nobody here can read.
@@ -62,7 +76,15 @@ impl BlockList {
             made,
             key: key.public().clone(),
             persons,
+            unread: None,
         }
+    }
+
+    /// The same in the place of a list that cannot be read: it answers nothing, for nobody can tell who is on that one.
+    #[must_use]
+    pub fn unread(mut self, why: String) -> Self {
+        self.unread = Some(why);
+        self
     }
 
     /// Persons on it.
@@ -80,15 +102,27 @@ impl BlockList {
     /// Makes it answer. Fail closed: with another key every question would be answered with no.
     ///
     /// # Errors
+    /// [`NoAnswer`].
+    pub fn under<'a>(&'a self, key: &'a PersonKey) -> Result<Blocked<'a>, NoAnswer> {
+        self.own(key)?;
+        match &self.unread {
+            Some(why) => Err(NoAnswer::Unread(why.clone())),
+            None => Ok(Blocked { list: self, key }),
+        }
+    }
+
+    /// Whether it was made under this key.
+    ///
+    /// # Errors
     /// [`OtherKey`].
-    pub fn under<'a>(&'a self, key: &'a PersonKey) -> Result<Blocked<'a>, OtherKey> {
+    pub fn own(&self, key: &PersonKey) -> Result<(), OtherKey> {
         if self.key != *key.public() {
             return Err(OtherKey {
                 list: self.key.clone(),
                 own: key.public().clone(),
             });
         }
-        Ok(Blocked { list: self, key })
+        Ok(())
     }
 }
 
@@ -158,5 +192,19 @@ mod tests {
         let error = list.under(&other).unwrap_err();
         assert!(error.to_string().contains("import the file again"));
         assert!(list.is_empty() && list.under(&one).is_ok());
+    }
+
+    /// An empty answer would let everybody pass.
+    #[test]
+    fn a_list_that_was_not_read_answers_nothing_and_is_never_kept() {
+        let key = PersonKey::of(&SigningKey::generate()).unwrap();
+        let list = BlockList::new(jiff::civil::date(2026, 1, 31), &key, Vec::new());
+        let unread = list.clone().unread("cut short".to_owned());
+        assert_eq!(
+            unread.under(&key).unwrap_err(),
+            NoAnswer::Unread("cut short".to_owned())
+        );
+        assert_ne!(unread, list);
+        assert!(!serde_json::to_string(&unread).unwrap().contains("unread"));
     }
 }

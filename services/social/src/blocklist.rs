@@ -1,9 +1,15 @@
 //! The block list of a running agent: read from a file, and taken up anew when the file is replaced.
 //!
 //! The file is either the one that lists come in ([`requests::blocklist::file`]), or the one that is kept:
-//! digests that only the bureau's signing key can make. At the start it fails closed: a list that cannot be
-//! read keeps the agent from starting, for nobody could tell who is on it. Afterwards the list before stays in force
-//! whatever happens to the file, which is said once in the log and stands in the status until a whole file is there.
+//! digests that only the bureau's signing key can make.
+//!
+//! It fails closed, for of a list that cannot be read nobody could tell who is on it. At the start it keeps the agent
+//! from starting. While the agent runs, a list takes its place that answers nothing ([`BlockList::unread`]): feeds that
+//! name persons and requests are held until a whole file is there. That is said once in the log, and stands in the
+//! status and as the reason of each held lane.
+//!
+//! API: [`Keeper::start`] reads the list, [`Keeper::list`] is the [`ListWatch`] to ask, [`Keeper::status`] what is shown
+//! of it, [`Keeper::run`] keeps it. An agent without a list asks [`nobody`].
 
 mod keeper;
 mod read;
@@ -39,7 +45,8 @@ pub struct BlockListStatus {
     pub digest: Digest,
     /// Since when this process has it in force.
     pub taken_at: Timestamp,
-    /// Why the file as it is now is not in force; the list before is.
+    /// Why the file as it is now cannot be used; everything that asks the list is held, and the other members tell of
+    /// the list before.
     pub trouble: Option<String>,
 }
 

@@ -351,9 +351,11 @@ mod tests {
             and_listed(free(), &list(&key, &[]), Some("psn_no"), Some(&key)),
             free()
         );
-        for unknown in [list(&other, &["4711"]), list(&other, &[])] {
+        let unread = BlockList::clone(&listed).unread("cut short: import the file again".to_owned());
+        for unknown in [list(&other, &["4711"]), list(&other, &[]), Arc::new(unread)] {
             let judged = and_listed(free(), &unknown, Some("psn_no"), Some(&key));
             assert!(matches!(&judged, LaneHold::Held(why) if why.contains("import the file again")));
+            assert_eq!(and_listed(free(), &unknown, None, Some(&key)), free());
         }
         assert!(matches!(
             and_listed(free(), &listed, Some("psn_no"), None),

@@ -206,7 +206,7 @@ fn put(path: &Path, list: &BlockList) -> Result<(), Failure> {
         Failure::new(
             Exit::Unfinished,
             format!(
-                "{}: {error}; the list before stays in force: mend it and import again",
+                "{}: {error}; the file there is as it was before: mend this and import again",
                 path.display()
             ),
         )

@@ -107,7 +107,7 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
     let help = "How many the block list that is in force names.";
     let persons = list.map_or(0, |list| list.persons);
     text.gauge("slacktide_blocklist_persons", help, &[], persons as f64);
-    let help = "1 while the block list's file cannot be used, and the list before it is in force.";
+    let help = "1 while the block list's file cannot be used, and everything that asks it is held.";
     let trouble = flag(list.is_some_and(|list| list.trouble.is_some()));
     text.gauge("slacktide_blocklist_trouble", help, &[], trouble);
     for (lane, one) in &status.lanes {

@@ -123,8 +123,6 @@ impl Keeper {
                 }
                 // Rows are read again under another list, so the same one is no news.
                 if **self.list.borrow() == list {
-                    self.status
-                        .send_if_modified(|status| status.trouble.take().is_some());
                     return;
                 }
                 let status = shown(&list, Timestamp::now());
@@ -133,15 +131,19 @@ impl Keeper {
                 self.status.send_replace(status);
             }
             Err(error) => {
-                let what = format!("{error}; the list before stays in force");
+                let what = format!(
+                    "{error}; until then no feed that names persons is read, and no request answered"
+                );
                 if self.said.is_news(&what) {
                     tracing::error!(error = what, "block list");
                 }
-                self.status.send_if_modified(|status| {
-                    let is_news = status.trouble.as_ref() != Some(&what);
-                    status.trouble = Some(what);
-                    is_news
-                });
+                if self.status.borrow().trouble.as_ref() == Some(&what) {
+                    return;
+                }
+                // Who was on the file that cannot be read nobody can tell: neither the list before nor an empty one will do.
+                let unread = BlockList::clone(&self.list.borrow()).unread(what.clone());
+                self.list.send_replace(Arc::new(unread));
+                self.status.send_modify(|status| status.trouble = Some(what));
             }
         }
     }

@@ -66,7 +66,7 @@ pub fn parse(bytes: &[u8], key: &PersonKey) -> Result<BlockList, Bad> {
         let (line, column) = (error.line(), error.column());
         Bad::Damaged(format!("it is no whole list at line {line}, column {column}"))
     })?;
-    list.under(key).map_err(Bad::OtherKey)?;
+    list.own(key).map_err(Bad::OtherKey)?;
     Ok(list)
 }
 

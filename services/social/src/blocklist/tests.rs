@@ -71,7 +71,7 @@ fn the_kept_form_holds_nobody_and_reads_under_its_own_key_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_changes_nothing() {
+async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_answers_nothing() {
     let (folder, key) = (tempfile::tempdir().unwrap(), key());
     let path = folder.path().join("blocklist");
     std::fs::write(&path, text(&["4711"])).unwrap();
@@ -87,31 +87,36 @@ async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_change
         .unwrap()
         .unwrap();
     assert!(!names(&list, &key, "4711") && names(&list, &key, "4712"));
-    // Read or not, gone or cut short: the one before stays.
+    // Gone or cut short: neither the list before nor an empty one is asked.
     for damage in [
         Some("HDR,slacktide-blocklist,1,2026-01-31\nPSN,4713\n"),
         None,
         Some(""),
     ] {
-        status.mark_unchanged();
+        let before = status.borrow().trouble.clone();
         match damage {
             Some(text) => replace(&path, text),
             None => std::fs::remove_file(&path).unwrap(),
         }
-        tokio::time::timeout(within, status.changed())
+        let other = status.wait_for(|status| status.trouble.is_some() && status.trouble != before);
+        let told = tokio::time::timeout(within, other)
             .await
             .unwrap()
-            .unwrap();
-        let trouble = status.borrow().trouble.clone().unwrap();
-        assert!(trouble.contains("the list before stays in force"), "{trouble}");
-        assert!(names(&list, &key, "4712") && !list.has_changed().unwrap());
-        assert_eq!(status.borrow().persons, 1);
+            .unwrap()
+            .clone();
+        let trouble = told.trouble.unwrap();
+        assert!(trouble.contains("no request answered"), "{trouble}");
+        assert_eq!(
+            list.borrow_and_update().under(&key).unwrap_err().to_string(),
+            trouble
+        );
+        assert_eq!(told.persons, 1);
     }
-    // The same again is no news, but whole.
     replace(&path, text(&["4712"]));
     let whole = status.wait_for(|status| status.trouble.is_none());
     tokio::time::timeout(within, whole).await.unwrap().unwrap();
-    assert!(!list.has_changed().unwrap());
+    assert!(names(&list, &key, "4712") && list.has_changed().unwrap());
+    list.mark_unchanged();
     replace(&path, text(&["4712", "4714"]));
     tokio::time::timeout(within, list.changed())
         .await

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use requests::admission::{RowLimit, Rules};
 use requests::argument::Bound;
-use requests::blocklist::{BlockList, Blocked, OtherKey};
+use requests::blocklist::{BlockList, Blocked, NoAnswer};
 use requests::kind::Kinds;
 use requests::queue::{Entry as Queued, Key};
 use requests::quota::{History, Quota};
@@ -92,8 +92,8 @@ impl Lists {
     /// The block list, with the key that can ask it.
     ///
     /// # Errors
-    /// [`OtherKey`].
-    pub fn blocked(&self) -> Result<Blocked<'_>, OtherKey> {
+    /// [`NoAnswer`].
+    pub fn blocked(&self) -> Result<Blocked<'_>, NoAnswer> {
         self.list.under(&self.persons)
     }
 
