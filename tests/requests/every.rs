@@ -156,7 +156,7 @@ async fn outcomes_are_due(office: &Office, wishes: &BTreeMap<&str, Vec<Wish>>) {
         .stream(Stream::Replies)
         .await
         .iter()
-        .map(|stored| payload::<Reply>(stored))
+        .map(payload::<Reply>)
         .map(|reply| (format!("{}.{}", reply.recipient, reply.id), reply))
         .collect();
     for stored in &requests {

@@ -1,8 +1,10 @@
 //! Two insurers at one bureau: servers, keys, configuration files as users would write them, and the
 //! kinds of questions that the bureau takes. insurer-a keeps its answers in PostgreSQL, insurer-b in SQLite.
 
+mod kinds;
+mod programs;
+
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,8 @@ use schemas::name::RecipientName;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::wishes::Wish;
 use crate::path::site::{Agent, PATIENCE};
+use kinds::KINDS;
 
 pub(crate) const INSURERS: [&str; 2] = ["insurer-a", "insurer-b"];
 const OFFICERS: [&str; 2] = ["li_na", "wang_wei"];
@@ -36,82 +38,6 @@ pub(crate) const PERSONS: u32 = 500;
 const FEED: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, psn_no, day, amount FROM claim\"\n\
      cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
      money = [\"amount\"]\nrecipients = [\"insurer-a\", \"insurer-b\"]\n";
-
-/// What may be asked.
-pub(crate) const KINDS: &str = r#"
-[[kind]]
-name = "claim.by_person"
-sql = "SELECT id, psn_no, psn_name, day, amount, secret FROM claim WHERE psn_no = $1 AND day BETWEEN $2 AND $3"
-arguments = [
-  { name = "psn_no", type = "text", max = 80, person = true },
-  { name = "from", type = "date", period = "begin" },
-  { name = "to", type = "date", period = "end" },
-]
-order = ["id"]
-money = ["amount"]
-person = ["psn_no"]
-feeds = ["claim"]
-most_rows = 1000
-longest_period = "366d"
-[[kind.grant]]
-recipient = "insurer-a"
-purposes = { "01" = ["01", "02"] }
-columns = ["id", "psn_no", "psn_name", "day", "amount"]
-masks = { psn_name = { keep = { first = 1 } } }
-[[kind.grant]]
-recipient = "insurer-b"
-purposes = { "01" = ["01"] }
-columns = ["id", "psn_no", "day", "amount"]
-masks = { psn_no = "token" }
-
-[[kind]]
-name = "claim.day"
-sql = "SELECT day, count(*) AS claims, sum(amount) AS total FROM claim WHERE day = $1 GROUP BY day"
-arguments = [{ name = "day", type = "date" }]
-money = ["total"]
-anonymous = true
-feeds = ["claim"]
-most_rows = 10
-priority = "urgent"
-[[kind.grant]]
-recipient = "insurer-a"
-purposes = { "01" = ["01"], "02" = ["01"] }
-columns = ["day", "claims", "total"]
-[[kind.grant]]
-recipient = "insurer-b"
-purposes = { "01" = ["01"] }
-columns = ["day", "claims", "total"]
-
-[[kind]]
-name = "claim.over"
-sql = "SELECT id, day, amount, psn_no FROM claim WHERE amount > $1 AND id % $2 = 0"
-arguments = [{ name = "amount", type = "decimal" }, { name = "each", type = "integer" }]
-order = ["id"]
-money = ["amount"]
-person = ["psn_no"]
-feeds = ["claim"]
-most_rows = 2000000
-priority = "bulk"
-[[kind.grant]]
-recipient = "insurer-a"
-purposes = { "01" = ["01"] }
-columns = ["id", "day", "amount"]
-
-[[kind]]
-name = "claim.signed"
-sql = "SELECT id, amount, psn_no FROM claim WHERE id = $1"
-arguments = [{ name = "id", type = "integer" }]
-order = ["id"]
-money = ["amount"]
-person = ["psn_no"]
-feeds = ["claim"]
-most_rows = 1
-approval = { officers = 2, within = "1d" }
-[[kind.grant]]
-recipient = "insurer-a"
-purposes = { "01" = ["01"] }
-columns = ["id", "amount"]
-"#;
 
 /// The site.
 pub(crate) struct Office {
@@ -361,6 +287,17 @@ impl Office {
         .await
     }
 
+    /// Every file of both agents is gone but their configuration and keys.
+    pub(crate) fn forget_local_files(&self) {
+        for entry in fs::read_dir(self.file(".")).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if entry.file_type().unwrap().is_file() && !name.ends_with(".toml") {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+
     /// The exchange as a party sees it.
     pub(crate) async fn exchange(&self, user: &str) -> JetStream {
         let seed = read(&self.file("keys").join(user).join("connect.seed"));
@@ -410,87 +347,6 @@ impl Office {
         all
     }
 }
-
-/// What the insurers' own programs see.
-impl Office {
-    /// A program of insurer-a writes into the outbox.
-    pub(crate) async fn a_writes(&self, wishes: &[Wish]) {
-        let session = self.store.connect().await;
-        for wish in wishes {
-            let arguments = serde_json::to_string(&wish.arguments).unwrap();
-            session
-                .execute(
-                    "INSERT INTO slacktide.outbox (idempotency, kind, arguments, purpose, basis) VALUES ($1, $2, $3, '01', $4) \
-                     ON CONFLICT DO NOTHING",
-                    &[&wish.key, &wish.kind, &arguments, &wish.basis],
-                )
-                .await
-                .unwrap();
-        }
-    }
-
-    /// Each answer that insurer-a's database holds as one line, by recipient and request.
-    pub(crate) async fn answers_of_a(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::new();
-        for (kind, line) in LINES {
-            let sql = format!(
-                "SELECT 'insurer-a.' || _slacktide_request, string_agg(concat_ws('|', {line}), ',' ORDER BY _slacktide_place) \
-                 FROM answer_{kind} GROUP BY 1"
-            );
-            for row in self.store.query(&sql).await {
-                assert!(
-                    all.insert(row.get(0), row.get(1)).is_none(),
-                    "two answers to one request"
-                );
-            }
-        }
-        all
-    }
-
-    /// The same of insurer-b's.
-    pub(crate) fn answers_of_b(&self) -> BTreeMap<String, String> {
-        let store = rusqlite::Connection::open(self.file("insurer-b.db")).unwrap();
-        let mut all: BTreeMap<String, String> = BTreeMap::new();
-        for (kind, line) in LINES.iter().filter(|(kind, _)| *kind != "claim__over") {
-            let line = line.replace(", ", " || '|' || ");
-            let sql = format!(
-                "SELECT 'insurer-b.' || _slacktide_request, {line} FROM answer_{kind} ORDER BY _slacktide_request, _slacktide_place"
-            );
-            // Made with the first rows of its kind.
-            let there = format!("SELECT count(*) FROM sqlite_schema WHERE name = 'answer_{kind}'");
-            if store.query_row(&there, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
-                continue;
-            }
-            let mut statement = store.prepare(&sql).unwrap();
-            let rows =
-                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-            for row in rows.unwrap() {
-                let (request, line) = row.unwrap();
-                all.entry(request)
-                    .and_modify(|all| *all = format!("{all},{line}"))
-                    .or_insert(line);
-            }
-        }
-        all
-    }
-
-    /// Rows of the feed that an insurer holds.
-    pub(crate) async fn fed(&self, insurer: &str) -> i64 {
-        let sql = "SELECT count(*) FROM claim";
-        if insurer == INSURERS[0] {
-            return self.store.number(sql).await;
-        }
-        let store = rusqlite::Connection::open(self.file("insurer-b.db")).unwrap();
-        store.query_row(sql, [], |row| row.get(0)).unwrap()
-    }
-}
-
-/// Of each kind, the columns that make an answer's line.
-const LINES: [(&str, &str); 3] = [
-    ("claim__by_person", "id, day, amount"),
-    ("claim__day", "day, claims, total"),
-    ("claim__over", "id, day, amount"),
-];
 
 /// The steps of a request, by name.
 pub(crate) fn states(shown: &Value) -> Vec<String> {

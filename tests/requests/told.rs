@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use harness::until;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::office::{Office, states};
+use crate::path::site::PATIENCE;
 
 fn at(shown: &Value, state: &str) -> Timestamp {
     let steps = shown["steps"].as_array().unwrap();
@@ -51,11 +53,136 @@ async fn with_an_idle_core_an_answer_takes_an_interval_of_each_side_and_little_m
     let before = office.stands("insurer-b", &id, "stored_by_insurer").await;
     social.stop().await;
     commercial.stop().await;
-    for entry in fs::read_dir(office.file(".")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.contains(".db") || name.contains("state") {
-            fs::remove_file(office.file(&name)).unwrap();
+    office.forget_local_files();
+    assert_eq!(office.shown("insurer-b", &id).await["steps"], before["steps"]);
+}
+
+const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
+                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
+                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
+
+/// One kind whose answers are always cut off, beside the usual ones.
+const FEW: &str = r#"
+[[kind]]
+name = "claim.few"
+sql = "SELECT id FROM claim"
+order = ["id"]
+anonymous = true
+feeds = ["claim"]
+most_rows = 5
+[[kind.grant]]
+recipient = "insurer-a"
+purposes = { "01" = ["01"] }
+columns = ["id"]
+"#;
+
+/// A request in each state, told again when every local file of both agents is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_of_every_state_is_told_from_the_streams_alone() {
+    let mut office = Office::start("every_state", 120_000, GATE).await;
+    office.kinds.push_str(FEW);
+    let (social, commercial) = (
+        office.bureau().await,
+        office.commercial("insurer-a", "insurer-a-1"),
+    );
+    commercial
+        .shows("the store to be prepared", "/is_prepared", |is| *is == true)
+        .await;
+    let person = ["psn_no=p000007", "from=2026-01-01", "to=2026-12-31"];
+    let nobody = ["psn_no=nobody", "from=2026-01-01", "to=2026-12-31"];
+    let mut wanted = Vec::new();
+    for (kind, arguments, more, state) in [
+        ("claim.by_person", &person[..], &[][..], "stored_by_insurer"),
+        ("claim.by_person", &nobody, &[], "empty"),
+        ("claim.few", &[], &[], "partial"),
+        ("claim.none", &[], &[], "refused"),
+        ("claim.signed", &["id=7"], &[], "waits_for_approval"),
+    ] {
+        let id = office.ask("insurer-a", kind, arguments, more).await;
+        office.stands("insurer-a", &id, state).await;
+        wanted.push((id, state));
+    }
+    // A long answer stands still in the middle, and what comes behind it waits.
+    let long = office
+        .ask("insurer-a", "claim.over", &["amount=-1", "each=1"], &[])
+        .await;
+    until("parts of the long answer", PATIENCE, async || {
+        let status = social.status().await.unwrap_or_default();
+        status.pointer("/requests/answering").and_then(Value::as_u64) >= Some(1)
+    })
+    .await;
+    fs::write(office.file("stop"), "").unwrap();
+    let waits = office.ask("insurer-a", "claim.by_person", &person, &[]).await;
+    let late = office
+        .ask("insurer-a", "claim.by_person", &person, &["--deadline", "1s"])
+        .await;
+    let unwanted = office.ask("insurer-a", "claim.by_person", &person, &[]).await;
+    office.stands("insurer-a", &unwanted, "taken").await;
+    let cancel = [
+        "request",
+        "cancel",
+        &unwanted,
+        "--config",
+        "insurer-a.toml",
+        "--actor",
+        "clerk",
+        "--reason",
+        "a mistake",
+    ];
+    assert!(office.command(&cancel).await.0);
+    let held = office
+        .ask("insurer-b", "claim.day", &["day=2026-01-03"], &[])
+        .await;
+    let hold = [
+        "hold",
+        "add",
+        "--recipient",
+        "insurer-b",
+        "--actor",
+        "li.na",
+        "--reason",
+        "contract",
+        "--config",
+        "bureau.toml",
+    ];
+    let (well, told) = office.command(&hold).await;
+    assert!(well, "{told}");
+    office.stands("insurer-b", &held, "held").await;
+    for (id, state) in [
+        (long, "answering"),
+        (waits, "taken"),
+        (late, "expired"),
+        (unwanted, "cancelled"),
+    ] {
+        office.stands("insurer-a", &id, state).await;
+        wanted.push((id, state));
+    }
+    social.stop().await;
+    let stored = office.ask("insurer-a", "claim.by_person", &person, &[]).await;
+    wanted.push((stored, "stored"));
+    // Outcomes that were given are delivered before the insurer's agent goes, too.
+    for (id, state) in &wanted {
+        if ["empty", "partial", "refused", "expired", "cancelled"].contains(state) {
+            office.stands("insurer-a", id, "stored_by_insurer").await;
         }
     }
-    assert_eq!(office.shown("insurer-b", &id).await["steps"], before["steps"]);
+    commercial.stop().await;
+    let mut before = Vec::new();
+    for (id, _) in &wanted {
+        before.push(office.shown("insurer-a", id).await);
+    }
+    office.store.execute("DROP SCHEMA slacktide CASCADE").await;
+    office.forget_local_files();
+    for ((id, state), before) in wanted.iter().zip(before) {
+        let after = office.shown("insurer-a", id).await;
+        assert_eq!(after["steps"], before["steps"], "{state}");
+        assert!(
+            states(&after).iter().any(|known| known == state),
+            "{state}: {after}"
+        );
+        if *state == "taken" {
+            assert!(after["place"].as_u64() >= Some(1), "{after}");
+        }
+    }
+    assert!(states(&office.shown("insurer-b", &held).await).contains(&"held".to_owned()));
 }
