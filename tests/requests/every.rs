@@ -20,8 +20,9 @@ use super::office::{INSURERS, Office, payload};
 use super::wishes::{Due, Wish, wish};
 use crate::path::site::PATIENCE;
 
+/// Open or shut, and nothing between: how much of the time an open gate gives beside a business has tests of its own.
 const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
+                    duty = { probation_duty = 100, least = 100, most = 100, most_with_kernel = 100, most_unmeasured = 100, patience = \"0ms\" }\n\
                     [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
 
 /// Rows that nobody asks about, so that what is asked stays the same.
