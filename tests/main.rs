@@ -5,6 +5,7 @@
 //! | `binary` | the one binary, as a user starts it |
 //! | `change` | what changes at the core, and how the receiver's tables follow |
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
+//! | `gates` | the gate of the tests that are about something else |
 //! | `law` | which crate may depend on which |
 //! | `operate` | status, holds, health pages, metrics, and what ships beside them |
 //! | `path` | the main path as real processes, and what is done to it |
@@ -25,6 +26,7 @@
 mod binary;
 mod change;
 mod faults;
+mod gates;
 mod law;
 mod model;
 mod operate;

@@ -8,12 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::log::Listening;
 use super::scene::{OPEN, Scene};
+use crate::gates::BY_FILE;
 use crate::path::site::{Agent, PATIENCE, Site};
-
-/// A gate that looks, at nothing but a file: its clock is what is tried.
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_file_descriptors_an_agent_lives_on_and_recovers() {
@@ -93,7 +89,7 @@ async fn runs_out_of_memory(site: &Site, agent: &mut Agent, round: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_clock_that_jumps_shuts_the_gate_for_a_while_and_moves_no_lease() {
     let shim = Shim::new();
-    let mut site = Site::start("clock", 2_000, GATE).await;
+    let mut site = Site::start("clock", 2_000, BY_FILE).await;
     site.links.env = shim.env();
     let (social, poller) = (site.social("social"), site.poller("poller"));
     site.agree().await;

@@ -5,7 +5,8 @@ use std::fs;
 
 use harness::workspace;
 
-use super::told::{GATE, WHO};
+use super::told::WHO;
+use crate::gates::BY_FILE;
 use crate::path::site::{Agent, Site};
 
 /// By name: its type and its labels.
@@ -83,7 +84,7 @@ fn value(text: &str, sample: &str) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_documented_and_the_reverse_and_nobody_is_named() {
-    let site = Site::start("operate_metrics", 100, GATE).await;
+    let site = Site::start("operate_metrics", 100, BY_FILE).await;
     let social = site.social_with("social", |text| {
         text.replace(
             "tombstone = \"deleted\"",

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 
 use harness::until;
 
-use super::told::GATE;
+use crate::gates::BY_FILE;
 use crate::path::site::{PATIENCE, Site};
 
 /// A service manager's socket.
@@ -53,7 +53,7 @@ impl Manager {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_manager_learn_whether_an_agent_lives_is_ready_and_is_well() {
-    let mut site = Site::start("operate_pages", 50, GATE).await;
+    let mut site = Site::start("operate_pages", 50, BY_FILE).await;
     let to_store = site.store_behind_a_proxy().await;
     site.nats.stop().await;
     let mut bureaus = Manager::of(&mut site, "bureaus");

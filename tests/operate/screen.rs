@@ -5,7 +5,8 @@ use std::fs;
 use harness::{Proxy, until};
 use serde_json::Value;
 
-use super::told::{GATE, WHO, has, lane as lane_now, screen, shows};
+use super::told::{WHO, has, lane as lane_now, screen, shows};
+use crate::gates::BY_FILE;
 use crate::path::site::{Agent, PATIENCE, Site};
 
 const BUREAU: &str = "social.toml";
@@ -13,7 +14,7 @@ const INSURER: &str = "poller.toml";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_see_how_a_lane_stands_and_why() {
-    let mut site = Site::start("operate_screen", 700, GATE).await;
+    let mut site = Site::start("operate_screen", 6_000, BY_FILE).await;
     let to_store = site.store_behind_a_proxy().await;
     // Many small chunks and nobody who signs for them.
     let social = site.social_with("social", |text| {

@@ -5,12 +5,6 @@ use serde_json::Value;
 
 use crate::path::site::{PATIENCE, Site};
 
-/// A gate that is open unless a file says otherwise.
-pub(super) const GATE: &str = "interval = \"50ms\"\nhold = \"100ms\"\ngood_samples = 1\n\
-    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.memory]\nenabled = false\n\
-    [gate.signals.stop_file]\npath = \"stop\"";
-
 /// Who acts in these tests.
 pub(super) const WHO: [&str; 2] = ["--actor", "li.na"];
 

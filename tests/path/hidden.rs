@@ -8,10 +8,7 @@ use std::time::Duration;
 use harness::until;
 
 use super::site::{Agent, PATIENCE, Site};
-
-const GATE: &str = "interval = \"50ms\"\nhold = \"100ms\"\ngood_samples = 1\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
+use crate::gates::BY_FILE;
 
 const FEED: &str = "[blocklist]\npath = \"lists/blocklist\"\n[masking]\nkey = { file = \"keys/masking.key\" }\n\
      [[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo, md5(name) AS code FROM claim\"\n\
@@ -153,7 +150,7 @@ async fn damaged(site: &Site, social: &Agent) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_or_masked_value_is_nowhere_and_a_new_list_is_in_force_within_5_s() {
-    let mut site = Site::start("hidden", ROWS, GATE).await;
+    let mut site = Site::start("hidden", ROWS, BY_FILE).await;
     site.links.feeds = Some(FEED.to_owned());
     let secret = site.file("keys/masking.key");
     fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();

@@ -9,6 +9,7 @@ use harness::until;
 use serde_json::Value;
 
 use super::site::{PATIENCE, Site};
+use crate::gates::BY_FILE;
 
 /// What a reader of tables cannot help leaving behind.
 const STATISTICS: &str = "SELECT sum(seq_scan) || ' ' || sum(coalesce(idx_scan, 0)) || ' ' || sum(n_tup_ins + n_tup_upd + n_tup_del)
@@ -23,13 +24,9 @@ fn resident_kb(pid: u32) -> u64 {
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn while_shut_the_core_is_not_touched_and_afterwards_nothing_is_lost() {
-    let site = Site::start("shut", 120_000, GATE).await;
+    let site = Site::start("shut", 120_000, BY_FILE).await;
     fs::write(site.file("stop"), "").unwrap();
     let (social, poller) = (site.social("social"), site.poller("poller"));
     let samples = |status: &Value| {

@@ -18,12 +18,8 @@ use schemas::request::Request;
 
 use super::office::{INSURERS, Office, payload};
 use super::wishes::{Due, Wish, wish};
+use crate::gates::BY_FILE;
 use crate::path::site::PATIENCE;
-
-/// Open or shut, and nothing between: how much of the time an open gate gives beside a business has tests of its own.
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { probation_duty = 100, least = 100, most = 100, most_with_kernel = 100, most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
 
 /// Rows that nobody asks about, so that what is asked stays the same.
 async fn business(core: Db, stop: Arc<AtomicBool>) {
@@ -60,7 +56,7 @@ async fn every_request_gets_exactly_one_outcome_and_the_answer_is_what_the_sourc
         .and_then(|n| n.parse().ok())
         .unwrap_or(600_u32)
         / 2;
-    let office = Office::start("every", 40_000, GATE).await;
+    let office = Office::start("every", 40_000, BY_FILE).await;
     let social = office.bureau().await;
     let agents = [
         office.commercial("insurer-a", "insurer-a-1"),

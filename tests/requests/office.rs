@@ -260,6 +260,16 @@ impl Office {
             .to_owned()
     }
 
+    /// Asks the bureau not to answer any more.
+    pub(crate) async fn cancel(&self, insurer: &str, id: &str) {
+        let config = format!("{insurer}.toml");
+        let why = ["--actor", "clerk", "--reason", "a mistake", "--config", &config];
+        let (asked, told) = self
+            .command(&[&["request", "cancel", id], &why[..]].concat())
+            .await;
+        assert!(asked, "{told}");
+    }
+
     /// How a request stands, from the streams alone.
     pub(crate) async fn shown(&self, insurer: &str, id: &str) -> Value {
         self.json(&[

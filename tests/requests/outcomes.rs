@@ -9,11 +9,8 @@ use schemas::part::Part;
 use serde_json::Value;
 
 use super::office::{Office, payload, states};
+use crate::gates::BY_FILE;
 use crate::path::site::{Agent, PATIENCE};
-
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
 
 const PERSON: [&str; 3] = ["psn_no=p000007", "from=2026-01-01", "to=2026-12-31"];
 
@@ -27,7 +24,7 @@ const INJECTIONS: [&str; 4] = [
 
 /// A site whose gate is shut from the start, its agents at work.
 async fn shut(name: &str) -> (Office, Agent, Agent) {
-    let mut office = Office::start(name, 20_000, GATE).await;
+    let mut office = Office::start(name, 20_000, BY_FILE).await;
     office.more = "[requests.quota.insurer-b]\nopen_requests = 2\n".to_owned();
     fs::write(office.file("stop"), "").unwrap();
     let (social, commercial) = (
@@ -181,20 +178,7 @@ async fn while_the_gate_is_shut_deadlines_pass_cancels_count_and_kinds_may_go() 
         );
     }
     office.stands("insurer-a", &late, "expired").await;
-    let (cancelled, told) = office
-        .command(&[
-            "request",
-            "cancel",
-            &unwanted,
-            "--config",
-            "insurer-a.toml",
-            "--actor",
-            "clerk",
-            "--reason",
-            "a mistake",
-        ])
-        .await;
-    assert!(cancelled, "{told}");
+    office.cancel("insurer-a", &unwanted).await;
     office.stands("insurer-a", &unwanted, "cancelled").await;
     untouched(&office, &social).await;
     // The bureau takes a kind away, and starts again.
@@ -260,20 +244,7 @@ async fn a_long_answer_comes_in_parts_and_a_cancelled_one_ends() {
 
     let unwanted = office.ask("insurer-a", "claim.over", &all, &[]).await;
     office.stands("insurer-a", &unwanted, "answering").await;
-    let (cancelled, told) = office
-        .command(&[
-            "request",
-            "cancel",
-            &unwanted,
-            "--config",
-            "insurer-a.toml",
-            "--actor",
-            "clerk",
-            "--reason",
-            "a mistake",
-        ])
-        .await;
-    assert!(cancelled, "{told}");
+    office.cancel("insurer-a", &unwanted).await;
     // Whichever came first is the outcome, and the only one.
     until("an outcome", PATIENCE, async || {
         let states = states(&office.shown("insurer-a", &unwanted).await);

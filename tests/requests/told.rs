@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::office::{Office, states};
+use crate::gates::BY_FILE;
 use crate::path::site::PATIENCE;
 
 fn at(shown: &Value, state: &str) -> Timestamp {
@@ -57,10 +58,6 @@ async fn with_an_idle_core_an_answer_takes_an_interval_of_each_side_and_little_m
     assert_eq!(office.shown("insurer-b", &id).await["steps"], before["steps"]);
 }
 
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
-                    duty = { most_unmeasured = 100, patience = \"0ms\" }\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
-
 /// One kind whose answers are always cut off, beside the usual ones.
 const FEW: &str = r#"
 [[kind]]
@@ -79,7 +76,7 @@ columns = ["id"]
 /// A request in each state, told again when every local file of both agents is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_of_every_state_is_told_from_the_streams_alone() {
-    let mut office = Office::start("every_state", 120_000, GATE).await;
+    let mut office = Office::start("every_state", 120_000, BY_FILE).await;
     office.kinds.push_str(FEW);
     let (social, commercial) = (
         office.bureau().await,
@@ -118,18 +115,7 @@ async fn a_status_of_every_state_is_told_from_the_streams_alone() {
         .await;
     let unwanted = office.ask("insurer-a", "claim.by_person", &person, &[]).await;
     office.stands("insurer-a", &unwanted, "taken").await;
-    let cancel = [
-        "request",
-        "cancel",
-        &unwanted,
-        "--config",
-        "insurer-a.toml",
-        "--actor",
-        "clerk",
-        "--reason",
-        "a mistake",
-    ];
-    assert!(office.command(&cancel).await.0);
+    office.cancel("insurer-a", &unwanted).await;
     let held = office
         .ask("insurer-b", "claim.day", &["day=2026-01-03"], &[])
         .await;
