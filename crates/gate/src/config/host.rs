@@ -1,5 +1,7 @@
 //! `[gate.signals.NAME]` of the host's signals.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -43,6 +45,10 @@ pub struct HostSignalConfig {
     /// Only these disks or interfaces. For `disk` and `network` alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
+    /// The folder of the control group of version 2 that the core's database runs in. `memory` then
+    /// counts its limit and those above it as well; `psi_*` tell its pressure and not the host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<PathBuf>,
 }
 
 impl HostSignalConfig {
@@ -56,10 +62,11 @@ impl HostSignalConfig {
         }
     }
 
-    /// Whether it is to be used although this system does not have it.
+    /// Whether it is to be used although this system does not have it. Who names a group means it: a
+    /// name misspelt must not turn the signal off.
     #[must_use]
     pub fn is_forced(&self) -> bool {
-        self.enabled == Some(Use::Said(true))
+        self.enabled == Some(Use::Said(true)) || self.group.is_some()
     }
 
     /// The limits, as shipped where nothing is said.
@@ -80,13 +87,29 @@ impl HostSignalConfig {
     /// Checks what the types cannot say.
     pub(super) fn validate(&self, shipped: &Shipped) -> Result<(), ConfigError> {
         let wrong = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
-        let [stop_key, resume_key, critical_key, only_key] = shipped.keys;
+        let [stop_key, resume_key, critical_key, only_key, group_key] = shipped.keys;
         if !self.only.is_empty() && !["disk", "network"].contains(&shipped.name) {
             return wrong(
                 only_key,
                 "is given".to_owned(),
                 "only disk and network know it: leave it out",
             );
+        }
+        if let Some(group) = &self.group {
+            if !["memory", "psi_cpu", "psi_io", "psi_memory"].contains(&shipped.name) {
+                return wrong(
+                    group_key,
+                    "is given".to_owned(),
+                    "only memory and the pressures know it: leave it out",
+                );
+            }
+            if !group.is_absolute() {
+                return wrong(
+                    group_key,
+                    "is no absolute path".to_owned(),
+                    "give the group's folder, such as /sys/fs/cgroup/system.slice/postgresql.service",
+                );
+            }
         }
         if !self.is_wanted(shipped) {
             return Ok(());
@@ -149,6 +172,7 @@ mod tests {
         assert_eq!(wanted("enabled = false\nstop = 3"), Some(false));
         // A limit that would silently not be held to is the worst answer.
         assert_eq!(wanted("stop = 3"), Some(true));
+        assert_eq!(wanted("group = \"/g\""), Some(true));
         assert_eq!(wanted("enabled = \"atuo\""), None);
     }
 }

@@ -278,6 +278,8 @@ mod tests {
                 "signals.host_cpu.enabled = false\nsignals.memory.enabled = false",
                 "signals",
             ),
+            ("signals.memory.group = \"core\"", "signals.memory.group"),
+            ("signals.disk.group = \"/core\"", "signals.disk.group"),
             ("good_samples = 0", "good_samples"),
             ("interval = \"1ms\"", "interval"),
             ("read_timeout = \"50ms\"\nstale_after = \"150ms\"", "stale_after"),

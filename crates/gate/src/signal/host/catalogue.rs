@@ -4,7 +4,9 @@
 //! time too, where agent, database and exchange share a host: held to limits they would shut the
 //! gate for our own load and open it again, so they are used only when asked for.
 
-use super::parse;
+use std::path::PathBuf;
+
+use super::{group, parse};
 use crate::config::SignalsConfig;
 use crate::foreground::ForegroundReader;
 use crate::limits::Limit;
@@ -25,8 +27,8 @@ pub struct Shipped {
     pub most: f64,
     /// What it sees where the agent runs beside the core.
     pub here: &'static str,
-    /// Its keys for stop, resume and critical, below `gate`.
-    pub keys: [&'static str; 4],
+    /// Its keys for stop, resume, critical, only and group, below `gate`.
+    pub keys: [&'static str; 5],
 }
 
 macro_rules! shipped {
@@ -43,6 +45,7 @@ macro_rules! shipped {
                 concat!("signals.", $name, ".resume"),
                 concat!("signals.", $name, ".critical"),
                 concat!("signals.", $name, ".only"),
+                concat!("signals.", $name, ".group"),
             ],
         }
     };
@@ -182,16 +185,27 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
         }
     };
     match name {
-        "memory" => known("/proc/meminfo", parse::memory(&read("/proc/meminfo")?).is_some()),
+        "memory" => {
+            if let Some(group) = &config.memory.group {
+                group::GroupMemory::of(group).read().map_err(|error| error.0)?;
+            }
+            known("/proc/meminfo", parse::memory(&read("/proc/meminfo")?).is_some())
+        }
         "run_queue" => known(
             "/proc/loadavg",
             parse::runnable(&read("/proc/loadavg")?).is_some(),
         ),
         "sched_delay" => ForegroundReader::available().map_err(|error| error.0),
         "psi_cpu" | "psi_io" | "psi_memory" => {
-            let path = format!("/proc/pressure/{}", name.trim_start_matches("psi_"));
+            let path = pressure_file(name, config);
+            let path = path.to_string_lossy();
             let text = read(&path).map_err(|error| {
-                format!("this kernel keeps no pressure figures ({error}); start it with psi=1")
+                let whose = config
+                    .host(name)
+                    .group
+                    .as_ref()
+                    .map_or("this kernel", |_| "that control group");
+                format!("{whose} keeps no pressure figures ({error}); start the kernel with psi=1")
             })?;
             known(&path, parse::stalled(&text).is_some())
         }
@@ -212,6 +226,15 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
             known("/proc/net/dev", links.iter().any(|(name, ..)| wanted(name)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Where the kernel keeps the pressure that a signal reads: the host's, or that of the group it names.
+pub(super) fn pressure_file(name: &str, config: &SignalsConfig) -> PathBuf {
+    let resource = name.trim_start_matches("psi_");
+    match &config.host(name).group {
+        Some(group) => group::pressure(group, resource),
+        None => PathBuf::from("/proc/pressure").join(resource),
     }
 }
 

@@ -5,11 +5,11 @@
 //! stood for longer than the kernel takes. A short stall is seen up to two seconds late.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::catalogue::is_link;
-use super::parse;
+use super::catalogue::{self, is_link};
+use super::{group, parse};
 use crate::config::SignalsConfig;
 use crate::foreground::{ForegroundReader, Snapshot, between};
 use crate::own::OwnPids;
@@ -26,14 +26,16 @@ const LOOKS: usize = 5;
 /// What one signal reads.
 #[derive(Debug)]
 pub struct Meter {
-    path: &'static str,
+    path: PathBuf,
     held: Option<Held>,
     what: What,
 }
 
 #[derive(Debug)]
 enum What {
-    Memory,
+    Memory {
+        group: Option<group::GroupMemory>,
+    },
     Pressure(Pressure),
     RunQueue {
         own: Box<OwnProcesses>,
@@ -90,13 +92,14 @@ impl Meter {
     #[must_use]
     pub fn of(name: &str, config: &SignalsConfig, own_pids: &OwnPids) -> Self {
         let (path, what) = match name {
-            "psi_cpu" => ("/proc/pressure/cpu", What::Pressure(Pressure::default())),
-            "psi_io" => ("/proc/pressure/io", What::Pressure(Pressure::default())),
-            "psi_memory" => ("/proc/pressure/memory", What::Pressure(Pressure::default())),
+            "psi_cpu" | "psi_io" | "psi_memory" => {
+                let path = catalogue::pressure_file(name, config);
+                (path, What::Pressure(Pressure::default()))
+            }
             "run_queue" => {
                 let own = Box::new(OwnProcesses::new(Vec::new(), own_pids.clone()));
                 (
-                    "/proc/loadavg",
+                    "/proc/loadavg".into(),
                     What::RunQueue {
                         own,
                         before: None,
@@ -106,17 +109,20 @@ impl Meter {
             }
             "disk" => {
                 let only = config.disk.only.clone();
-                ("/proc/diskstats", What::Disk { only, before: None })
+                ("/proc/diskstats".into(), What::Disk { only, before: None })
             }
             "network" => {
                 let only = config.network.only.clone();
-                ("/proc/net/dev", What::Network { only, before: None })
+                ("/proc/net/dev".into(), What::Network { only, before: None })
             }
             "sched_delay" => {
                 let reader = Box::new(ForegroundReader::new(own_pids.clone(), config.foreground.clone()));
-                ("", What::Delay { reader, before: None })
+                (PathBuf::new(), What::Delay { reader, before: None })
             }
-            _ => ("/proc/meminfo", What::Memory),
+            _ => {
+                let group = config.memory.group.as_deref().map(group::GroupMemory::of);
+                ("/proc/meminfo".into(), What::Memory { group })
+            }
         };
         Self {
             path,
@@ -133,15 +139,20 @@ impl Meter {
         if let What::Delay { reader, before } = &mut self.what {
             return delay(reader, before);
         }
-        let path = self.path;
+        let path = self.path.to_string_lossy();
         let held = match &mut self.held {
             Some(held) => held,
-            none => none.insert(Held::open(path).map_err(|error| SignalError(format!("{path}: {error}")))?),
+            none => none
+                .insert(Held::open(path.as_ref()).map_err(|error| SignalError(format!("{path}: {error}")))?),
         };
         let text = held.text()?;
         let unknown = || SignalError(format!("{path} does not say it"));
         match &mut self.what {
-            What::Memory => parse::memory(text).ok_or_else(unknown),
+            What::Memory { group } => {
+                let host = parse::memory(text).ok_or_else(unknown)?;
+                let group = group.as_mut().map_or(Ok(None), group::GroupMemory::read)?;
+                Ok(group.map_or(host, |group| group.max(host)))
+            }
             What::Pressure(pressure) => {
                 let total = parse::stalled(text).ok_or_else(unknown)?;
                 pressure.add(origin().elapsed(), total).ok_or_else(first)

@@ -5,9 +5,11 @@
 //!
 //! - [`catalogue`] the signals of this kind, their defaults, and whether this system has them
 //! - [`parse`] PURE: the kernel's texts
+//! - [`group`] what a control group of the core tells
 //! - [`meter`] reads them, and compares two looks where a rate is wanted
 
 pub mod catalogue;
+pub mod group;
 pub mod meter;
 pub mod parse;
 
@@ -79,5 +81,29 @@ fn signal(shipped: &Shipped, config: &SignalsConfig, own_pids: &OwnPids) -> Host
         name: shipped.name,
         unit: shipped.unit,
         meter: Meter::of(shipped.name, config, own_pids),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trap: a configured signal that fails is left out, and the gate opens without it.
+    #[tokio::test]
+    async fn a_named_group_that_is_not_there_is_a_signal_that_fails() {
+        let mut config = SignalsConfig::default();
+        config.memory.group = Some("/no/such/group".into());
+        config.psi_io.group = Some("/no/such/group".into());
+        let mut signals = configured(&config, &OwnPids::default());
+        let named: Vec<_> = signals.iter().map(Signal::name).collect();
+        assert_eq!(named, ["memory".into(), "psi_io".into()]);
+        assert!(config.limits().contains_key(&SignalName::from("psi_io")));
+        for signal in &mut signals {
+            let error = signal
+                .read()
+                .await
+                .map_or_else(|error| error.0, |_| String::new());
+            assert!(error.contains("/no/such/group"), "{error}");
+        }
     }
 }

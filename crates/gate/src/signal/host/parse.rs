@@ -15,6 +15,30 @@ fn kibibytes(text: &str, key: &str) -> Option<u64> {
     rest.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// The limit in bytes in a control group's `memory.max`: none where it says `max`.
+#[must_use]
+pub fn group_limit(text: &str) -> Option<Option<u64>> {
+    match text.trim() {
+        "max" => Some(None),
+        bytes => bytes.parse().ok().map(Some),
+    }
+}
+
+/// Bytes, in a control group's `memory.current`.
+#[must_use]
+pub fn group_bytes(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// Bytes of cached files that nobody looked at lately, in a control group's `memory.stat`.
+#[must_use]
+pub fn group_idle_files(text: &str) -> Option<u64> {
+    let bytes = text
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))?;
+    bytes.trim().parse().ok()
+}
+
 /// Microseconds in which some task was stalled, in the text of a file of `/proc/pressure`.
 #[must_use]
 pub fn stalled(text: &str) -> Option<u64> {
