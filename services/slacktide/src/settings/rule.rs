@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use runtime::span::Span;
+
 /// What contradicts the rules of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken {
@@ -57,6 +59,11 @@ impl fmt::Display for Broken {
         let table = if self.feed.is_some() { "feed." } else { "" };
         write!(f, "{table}{}: {}; {}", self.key, self.what, self.remedy)
     }
+}
+
+/// Whether a time is from `least_ms` to `most_ms`.
+pub(crate) fn within(span: Span, least_ms: u64, most_ms: u64) -> bool {
+    (Span::from_millis(least_ms)..=Span::from_millis(most_ms)).contains(&span)
 }
 
 /// The line of `a.b.c`: of the key, or of the nearest table above it.

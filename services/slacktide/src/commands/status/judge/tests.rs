@@ -1,11 +1,13 @@
 //! Facts on the left, the state on the right.
 
+use jiff::Timestamp;
 use schemas::column::RowSchema;
-use schemas::control::{Hold, Order};
+use schemas::control::{Action, AnyAction, Hold, Order};
 use schemas::digest::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::facts::{AgentFacts, ChunkFacts, ExchangeFacts, LeaseFacts, ReceiptFacts};
+use super::behind::lag;
 use super::*;
 
 const NOW: i64 = 100_000;

@@ -1,0 +1,90 @@
+//! What others say over the exchange, each verified with the keys that its reader trusts.
+
+use std::collections::BTreeMap;
+
+use exchange::{Exchange, Stored};
+use jiff::Timestamp;
+use nats::JetStream;
+use schemas::audit::AuditEntry;
+use schemas::control::{self, Control, Order};
+use schemas::envelope::{Envelope, Payload};
+use schemas::manifest::Manifest;
+use schemas::name::{PartyName, RecipientName};
+use schemas::receipt::Receipt;
+use schemas::sign::PublicKey;
+
+use super::eyes::Keys;
+use super::known::Facts;
+use super::lane::{ChunkFacts, LaneFacts, ReceiptFacts};
+
+/// Orders in force of the own party.
+pub(super) async fn orders(exchange: &JetStream, party: &PartyName, keys: &Keys, facts: &mut Facts) {
+    let read = match exchange.last_control(party).await {
+        Ok(None) => return,
+        Ok(Some(stored)) => social::order::verified(&stored, party, &keys.orders).map(|(record, _)| record),
+        Err(error) => Err(error.to_string()),
+    };
+    match read {
+        Ok(record) => facts.orders = in_force(&record, facts.at),
+        Err(why) => facts.orders_trouble = Some(why),
+    }
+}
+
+fn in_force(record: &Control, now: Timestamp) -> Vec<Order> {
+    control::fold(record, now).cloned().collect()
+}
+
+/// By feed: why the bureau's lanes to this recipient stand still.
+pub(super) async fn bureau_says(
+    exchange: &JetStream,
+    bureau: &PartyName,
+    recipient: &RecipientName,
+    keys: &Keys,
+) -> BTreeMap<String, String> {
+    let Some(writer) = social::notice::writer(recipient) else {
+        return BTreeMap::new();
+    };
+    let Ok(Some(stored)) = exchange.last_audit(bureau, &writer).await else {
+        return BTreeMap::new();
+    };
+    let entry = read::<AuditEntry>(&stored, &keys.chunks);
+    match entry {
+        Ok(entry) if entry.action == social::notice::ACTION => entry.detail,
+        _ => BTreeMap::new(),
+    }
+}
+
+/// A payload, verified where there are keys to verify it with.
+fn read<P: Payload>(stored: &Stored, keys: &[PublicKey]) -> Result<P, String> {
+    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
+    let payload = if keys.is_empty() {
+        envelope.read()
+    } else {
+        envelope.verify(keys)
+    };
+    payload.map_err(|error| error.to_string())
+}
+
+/// Both sides of a lane as the exchange tells them: the receipt first, so that the receiver is never
+/// shown ahead of the chunk.
+pub(super) async fn both(exchange: &JetStream, facts: &mut LaneFacts, keys: &Keys) {
+    let lane = facts.lane();
+    let mut trouble = Vec::new();
+    match exchange.last_receipt(&lane).await {
+        Ok(None) => {}
+        Ok(Some(stored)) => match read::<Receipt>(&stored, &keys.receipts) {
+            Ok(receipt) => facts.receipt = Some(ReceiptFacts::of(receipt, stored.stored_at)),
+            Err(why) => trouble.push(format!("the last receipt is not believed: {why}")),
+        },
+        Err(error) => trouble.push(error.to_string()),
+    }
+    match exchange.last_chunk(&lane).await {
+        Ok(None) => {}
+        Ok(Some(stored)) => match read::<Manifest>(&stored, &keys.chunks) {
+            Ok(manifest) => facts.chunk = Some(ChunkFacts::of(manifest, stored.stored_at)),
+            Err(why) => trouble.push(format!("the last chunk is not believed: {why}")),
+        },
+        Err(error) => trouble.push(error.to_string()),
+    }
+    facts.trouble = (!trouble.is_empty()).then(|| trouble.join("; "));
+}

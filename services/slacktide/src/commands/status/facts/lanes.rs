@@ -1,0 +1,72 @@
+//! Which lanes there are to look at: what the file says, what the agent knows, or what the stream holds.
+
+use nats::JetStream;
+use nats::topology::Admin;
+use schemas::name::{FeedName, Lane, RecipientName};
+use schemas::subject::Subject;
+use serde_json::json;
+
+use super::known::AgentFacts;
+use super::lane::LaneFacts;
+use crate::settings::SocialFile;
+
+/// All that the bureau publishes.
+pub(super) fn configured(file: &SocialFile) -> Vec<LaneFacts> {
+    let lanes = file.feeds.iter().flat_map(|feed| {
+        feed.recipients.iter().map(move |recipient| {
+            let lane = Lane {
+                recipient: recipient.clone(),
+                feed: feed.name.clone(),
+            };
+            LaneFacts::of(&lane, Some(feed.digest_for(recipient)))
+        })
+    });
+    lanes.collect()
+}
+
+/// What an insurer's agent knows of, and the feeds that were named.
+pub(super) fn received(recipient: &RecipientName, agent: &AgentFacts, named: &[FeedName]) -> Vec<LaneFacts> {
+    let known = agent
+        .page
+        .as_ref()
+        .and_then(|page| page.get("lanes")?.as_object());
+    let mut feeds: Vec<FeedName> = known
+        .into_iter()
+        .flat_map(|lanes| lanes.keys())
+        .filter_map(|name| name.split_once('.')?.1.parse().ok())
+        .chain(named.iter().cloned())
+        .collect();
+    feeds.sort();
+    feeds.dedup();
+    let lane = |feed| Lane {
+        recipient: recipient.clone(),
+        feed,
+    };
+    feeds
+        .into_iter()
+        .map(|feed| LaneFacts::of(&lane(feed), None))
+        .collect()
+}
+
+/// Every lane that the stream of chunks has a subject of.
+pub(super) async fn subjects(exchange: &JetStream) -> Vec<LaneFacts> {
+    let admin = Admin::new(exchange.clone());
+    let Ok(info) = admin
+        .api("STREAM.INFO.DATA", &json!({ "subjects_filter": "data.>" }))
+        .await
+    else {
+        return Vec::new();
+    };
+    let subjects = info
+        .get("state")
+        .and_then(|state| state.get("subjects")?.as_object());
+    let lane = |subject: &String| match subject.parse() {
+        Ok(Subject::Data(lane)) => Some(LaneFacts::of(&lane, None)),
+        _ => None,
+    };
+    subjects
+        .into_iter()
+        .flat_map(|subjects| subjects.keys())
+        .filter_map(lane)
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! The `[requests]` table of the bureau.
+
+use std::collections::BTreeMap;
+
+use requests::quota::Quota;
+use runtime::span::Span;
+use schemas::name::RecipientName;
+use serde::{Deserialize, Serialize};
+use social::responder::AnswerOptions;
+
+use crate::settings::rule::{Broken, within};
+
+/// The `[requests]` table of the bureau.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AnswerTable {
+    /// The second fixed interval: how long between looks for new requests.
+    pub(crate) interval: Span,
+    /// How often an answer that failed is tried again.
+    pub(crate) retries: u32,
+    /// One turn of this many at the gate is a feed's while feeds wait.
+    pub(crate) feed_share: u32,
+    /// Days for which the exchange keeps requests.
+    pub(crate) retention_days: i32,
+    /// By recipient: how much it may ask.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) quota: BTreeMap<RecipientName, Quota>,
+}
+
+impl Default for AnswerTable {
+    fn default() -> Self {
+        let options = AnswerOptions::default();
+        Self {
+            interval: Span::from_millis(u64::try_from(options.interval.as_millis()).unwrap_or(2_000)),
+            retries: options.retries,
+            feed_share: options.feed_share,
+            retention_days: options.retention_days,
+            quota: BTreeMap::new(),
+        }
+    }
+}
+
+impl AnswerTable {
+    /// The rules that it breaks.
+    pub(super) fn broken(&self) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let mut say = |key: &str, what: String, remedy: &str| broken.push(Broken::new(key, what, remedy));
+        if !within(self.interval, 10, 3_600_000) {
+            say(
+                "requests.interval",
+                format!("is {}", self.interval),
+                "give 10ms to 1h; 2s is usual",
+            );
+        }
+        if !(2..=100).contains(&self.feed_share) {
+            say(
+                "requests.feed_share",
+                format!("is {}", self.feed_share),
+                "give 2 to 100; 4 is usual",
+            );
+        }
+        if !(1..=3_650).contains(&self.retention_days) {
+            say(
+                "requests.retention_days",
+                format!("is {}", self.retention_days),
+                "give the days for which the exchange keeps requests, at least 1",
+            );
+        }
+        broken
+    }
+}

@@ -1,0 +1,140 @@
+//! Each rule of the bureau's file, and its sentence.
+
+use super::*;
+
+const HEAD: &str = "[social]\nname = \"bureau\"\nsource = \"core\"\n[exchange]\nurl = \"nats://a:1\"\nuser = \"bureau\"\nseed = { env = \"S\" }\n[signing]\nseed = { env = \"T\" }\n[source]\nkind = \"sqlite\"\npath = \"core.db\"\n";
+const FEED: &str = "[[feed]]\nname = \"setl\"\nsql = \"SELECT * FROM setl\"\ncursor = [\"updt_time\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1s\"\nkey = [\"id\"]\nrecipients = [\"insurer-a\"]\n";
+
+fn file(change: impl Fn(String) -> String) -> Result<SocialFile, String> {
+    let key = schemas::sign::SigningKey::generate();
+    let trust = format!("[trust.receipts]\ninsurer-a = [\"{}\"]\n", key.public());
+    toml::from_str(&change(format!("{HEAD}{trust}{FEED}"))).map_err(|error| error.to_string())
+}
+
+fn first(change: impl Fn(String) -> String) -> String {
+    match file(change) {
+        Ok(file) => file
+            .broken()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_whole_file_breaks_no_rule() {
+    assert_eq!(first(|text| text), "");
+}
+
+#[test]
+fn each_rule_has_its_own_sentence() {
+    for (from, to, wanted) in [
+        ("lag = \"1s\"\n", "", "feed.lag: is missing"),
+        (
+            "cursor = [\"updt_time\", \"id\"]",
+            "cursor = []",
+            "feed.cursor: is empty",
+        ),
+        ("key = [\"id\"]", "key = []", "feed.key: is empty"),
+        (
+            "key = [\"id\"]",
+            "key = [\"id\", \"id\"]",
+            "feed.key: names a column twice",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = []",
+            "feed.recipients: is empty",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = [\"insurer-b\"]",
+            "names insurer-b, whose receipts nobody could check",
+        ),
+        (
+            "\"application\"",
+            "\"transaction\"",
+            "feed.cursor_set_by: names a fence that SQLite cannot give",
+        ),
+        (
+            "SELECT * FROM setl",
+            "DELETE FROM setl",
+            "feed.sql: does not begin with SELECT",
+        ),
+        (
+            "path = \"core.db\"",
+            "url = { env = \"U\" }",
+            "source.path: is missing",
+        ),
+        (
+            "kind = \"sqlite\"\npath = \"core.db\"",
+            "kind = \"postgres\"\nurl = { value = \"postgres://u:p@h/d\" }",
+            "source.url: holds a password",
+        ),
+        ("nats://a:1", "http://a:1", "exchange.url: is no address"),
+        (
+            "path = \"core.db\"\n",
+            "path = \"core.db\"\n[publisher]\nquantum = \"2s\"\n",
+            "publisher.quantum: is 2s",
+        ),
+        (
+            "path = \"core.db\"\n",
+            "path = \"core.db\"\n[gate]\ngood_samples = 0\n",
+            "gate.good_samples: is 0",
+        ),
+        (
+            "path = \"core.db\"\n",
+            "path = \"core.db\"\n[gate.signals.database.active]\nstop = 20\nresume = 10\n",
+            "gate.signals.database.active: SQLite shows nobody's activity",
+        ),
+        (
+            "path = \"core.db\"\n",
+            "path = \"core.db\"\n[lease]\nttl = \"10ms\"\n",
+            "lease.ttl: is 10ms",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\nid = \"token\"",
+            "feed.masks.insurer-a: column \"id\" is a cursor column of the feed",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\npsn_no = \"token\"",
+            "feed.masks.insurer-a: masks \"psn_no\" as a token, and there is no key",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = [\"insurer-a\"]\n[feed.masks.insurer-b]\npsn_no = \"drop\"",
+            "feed.masks.insurer-b: is for nobody that the feed is for",
+        ),
+        (
+            "recipients = [\"insurer-a\"]",
+            "recipients = [\"insurer-a\"]\n[feed.masks.insurer-a]\npsn_no = { prefix = 0 }",
+            "feed.masks.insurer-a: column \"psn_no\": a mask that keeps no character is written \"drop\"",
+        ),
+        ("[[feed]]", "[[feeed]]", "unknown field `feeed`"),
+        ("key = [\"id\"]", "kee = [\"id\"]", "unknown field `kee`"),
+        (
+            "key = [\"id\"]",
+            "key = [\"id\"]\ntypes = { a = \"decimall\" }",
+            "gives column \"a\" the type \"decimall\"",
+        ),
+    ] {
+        let told = first(|text| text.replace(from, to));
+        assert!(told.contains(wanted), "{to}: {told}");
+    }
+    let twice = first(|text| format!("{text}{FEED}"));
+    assert!(
+        twice.contains("feed.name: \"setl\" is taken by another feed"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn a_connection_key_among_the_trusted_is_named() {
+    let user = nkeys::KeyPair::new_user().public_key();
+    let told = first(|text| text.replace("insurer-a = [\"", &format!("insurer-a = [\"{user}\", \"")));
+    assert!(told.contains("connection (user) key"), "{told}");
+}
