@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use schemas::name::Lane;
+
 /// An error with its kind, what and where, and the remedy.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -42,6 +44,11 @@ impl Error {
             what: what.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// The target does not fit: the lane stops.
+    pub(crate) fn of_lane(lane: &Lane, what: impl fmt::Display, remedy: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Refused, format!("lane {lane}: {what}"), remedy)
     }
 }
 

@@ -1,0 +1,48 @@
+//! Gives a column a wider type.
+
+use schemas::column::ColumnType;
+use schemas::name::Lane;
+
+use super::super::session::Session;
+use super::there::{columns, type_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Layout;
+use crate::table::quoted;
+
+/// Lets a column follow its type.
+pub(super) async fn retype(
+    session: &Session,
+    layout: &Layout,
+    lane: &Lane,
+    table: &str,
+    (name, from, to): (&str, &ColumnType, &ColumnType),
+) -> Result<()> {
+    let (from, to) = (type_of(session, from).await?, type_of(session, to).await?);
+    let there = columns(session, layout, table).await?.unwrap_or_default();
+    let Some((_, actual)) = there.iter().find(|(known, _)| known == name) else {
+        return Ok(());
+    };
+    // The owner may have chosen another type, and keeps it.
+    let spelt = if from == "timestamp" {
+        "timestamp without time zone"
+    } else {
+        &from
+    };
+    if from == to || actual != spelt {
+        return Ok(());
+    }
+    let (table, column) = (layout.sql(table), quoted(name));
+    let altered = session
+        .run(&format!(
+            "ALTER TABLE {table} ALTER COLUMN {column} TYPE {to} USING {column}::{to}"
+        ))
+        .await;
+    altered.map_err(|error| match error.kind {
+        ErrorKind::Refused | ErrorKind::Denied => Error::of_lane(
+            lane,
+            format!("column {column} of {table} became {to} and cannot follow: {}", error.what),
+            "drop the view, rule or policy that uses the column and make it again afterwards; it is tried again",
+        ),
+        _ => error,
+    })
+}

@@ -1,0 +1,58 @@
+//! What is there: a table's columns, read and added to.
+
+use rusqlite::Transaction;
+use schemas::column::Column;
+
+use super::super::failure;
+use super::super::native::declared;
+use crate::error::Result;
+use crate::table::quoted;
+
+/// Runs statements.
+pub(super) fn run(tx: &Transaction<'_>, sql: &str) -> Result<()> {
+    tx.execute_batch(sql).map_err(|error| failure::of(&error))
+}
+
+/// A column of a table that is there.
+pub(super) struct There {
+    pub(super) name: String,
+    /// As it was declared.
+    pub(super) kind: String,
+    /// It has a constraint or a default.
+    pub(super) bound: bool,
+    pub(super) in_key: bool,
+}
+
+/// A table's columns; none where there is no such table.
+pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<There>>> {
+    let read = || {
+        tx.prepare(
+            "SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0 FROM pragma_table_info(?1)",
+        )?
+        .query_map([table], |row| {
+            Ok(There {
+                name: row.get(0)?,
+                kind: row.get(1)?,
+                bound: row.get(2)?,
+                in_key: row.get(3)?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<There>>>()
+    };
+    let found = read().map_err(|error| failure::of(&error))?;
+    Ok((!found.is_empty()).then_some(found))
+}
+
+/// By name, as SQLite compares names.
+pub(super) fn find<'a>(there: &'a [There], name: &str) -> Option<&'a There> {
+    there.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+/// Adds a column where it is not there.
+pub(super) fn add(tx: &Transaction<'_>, table: &str, there: &[There], column: &Column) -> Result<()> {
+    if find(there, &column.name).is_some() {
+        return Ok(());
+    }
+    let (table, name, kind) = (quoted(table), quoted(&column.name), declared(&column.kind));
+    run(tx, &format!("ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+}
