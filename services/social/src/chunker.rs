@@ -5,10 +5,16 @@
 //! packed once, into one growing buffer; the position after a block is read back from its last
 //! packed row, so that no value is copied for the cursor's sake. Of a row only that is packed which the recipient
 //! may see: positions and persons are read from the source's row, everything else from the row that is sent.
+//!
+//! - `block` what is made of rows; `sink` takes them, `reject` tells those that no message carries
+//! - `places` where named columns stand; `position` what a row's position is; `sums` totals of money
 
 mod block;
+mod places;
+mod position;
 mod reject;
 mod sink;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +23,15 @@ use jiff::Timestamp;
 use requests::mask::plan::Plan;
 use schemas::body::CLOSE_AT;
 use schemas::column::RowSchema;
-use schemas::cursor::{Cursor, Scalar};
+use schemas::cursor::Cursor;
 use schemas::manifest::{Reject, Totals};
-use schemas::rows::RowReader;
-use schemas::total::Total;
-use schemas::value::Value;
 
 use crate::hold::Withhold;
 use crate::mask::Masks;
+
+use places::{Sent, places};
+use position::Positions;
+use sums::Sums;
 
 pub use block::{Block, ChunkerError};
 
@@ -34,10 +41,8 @@ const MOST_REJECTS: usize = 500;
 /// So do rejects of more bytes than this: keys of many columns, each of them escaped in JSON.
 const MOST_REJECTED: usize = 500_000;
 
-/// A key value longer than this is not repeated in a reject; a cursor value longer than
-/// [`MOST_CURSOR`] is none.
+/// A key value longer than this is not repeated in a reject.
 const MOST_KEY: usize = 256;
-const MOST_CURSOR: usize = 8_192;
 
 #[derive(Debug, Clone)]
 enum Last {
@@ -49,26 +54,17 @@ enum Last {
     Passed(Cursor),
 }
 
-/// Places in the row that is sent.
-#[derive(Debug)]
-struct Sent {
-    schema: Arc<RowSchema>,
-    key: Vec<usize>,
-    cursor: Vec<usize>,
-    tombstone: Option<usize>,
-}
-
 /// Takes rows and closes blocks.
 #[derive(Debug)]
 pub struct Chunker {
     /// Of the source's row.
-    cursor: Vec<usize>,
     columns: Vec<String>,
+    positions: Positions,
     /// What is sent of it, where that is not all.
     shown: Option<(Arc<Masks>, Arc<Plan>)>,
     /// Of the row that is sent.
     sent: Sent,
-    money: Vec<(String, usize, Total)>,
+    money: Sums,
     withhold: Option<(usize, Arc<Withhold>)>,
     withheld: BTreeMap<String, u64>,
     plain: Vec<u8>,
@@ -128,24 +124,11 @@ impl Chunker {
         let is_whole = |name: &&String| shown.as_ref().is_none_or(|(masks, _)| !masks.masks(name));
         let money: Vec<String> = money.iter().filter(is_whole).cloned().collect();
         let sent = shown.as_ref().map_or(schema, |(_, plan)| plan.schema());
-        let totals = places(sent, "money", &money)?;
         Ok(Self {
-            cursor: places(schema, "cursor", cursor)?,
             columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
-            sent: Sent {
-                key: places(sent, "key", &sent.key)?,
-                cursor: places(sent, "cursor", cursor)?,
-                tombstone: match &sent.tombstone {
-                    Some(name) => Some(place(sent, "tombstone", name)?),
-                    None => None,
-                },
-                schema: Arc::new(sent.clone()),
-            },
-            money: money
-                .into_iter()
-                .zip(totals)
-                .map(|(name, place)| (name, place, Total::default()))
-                .collect(),
+            positions: Positions::new(schema, sent, cursor)?,
+            money: Sums::new(sent, money)?,
+            sent: Sent::of(sent)?,
             shown,
             withhold: None,
             withheld: BTreeMap::new(),
@@ -239,7 +222,11 @@ impl Chunker {
         match &self.last {
             Last::Nothing => Ok(self.before.clone()),
             Last::Passed(cursor) => Ok(Some(cursor.clone())),
-            Last::Row { start } => self.cursor_of_packed(*start, self.plain.len()).map(Some),
+            Last::Row { start } => {
+                let gone = || ChunkerError::Cursor("its bytes are gone".to_owned());
+                let bytes = self.plain.get(*start..).ok_or_else(gone)?;
+                self.positions.of_packed(bytes).map(Some)
+            }
         }
     }
 
@@ -273,13 +260,7 @@ impl Chunker {
             withheld: self.withheld.values().sum(),
             ..Totals::default()
         };
-        for (name, _, total) in &mut self.money {
-            let total = std::mem::take(total);
-            if total.unsummed() > 0 {
-                totals.unsummed.insert(name.clone(), total.unsummed());
-            }
-            totals.money.insert(name.clone(), total.to_string());
-        }
+        self.money.take(&mut totals);
         let block = Block {
             plain: std::mem::replace(&mut self.plain, Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8)),
             totals,
@@ -298,100 +279,6 @@ impl Chunker {
     pub fn take_closed(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.closed)
     }
-
-    fn cursor_of_packed(&self, start: usize, end: usize) -> Result<Cursor, ChunkerError> {
-        let broken = |what: &str| ChunkerError::Cursor(what.to_owned());
-        let bytes = self
-            .plain
-            .get(start..end)
-            .ok_or_else(|| broken("its bytes are gone"))?;
-        let width = self.sent.schema.columns.len();
-        let mut row = Vec::with_capacity(width);
-        RowReader::new(bytes, width, 1)
-            .next_into(&mut row)
-            .map_err(|e| ChunkerError::Cursor(e.to_string()))?;
-        self.cursor_in(&row, &self.sent.cursor)
-    }
-
-    fn cursor_of(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
-        self.cursor_in(row, &self.cursor)
-    }
-
-    fn cursor_in(&self, row: &[Value<'_>], places: &[usize]) -> Result<Cursor, ChunkerError> {
-        let scalar = |(place, named): (&usize, &usize)| {
-            let value = row.get(*place).copied().unwrap_or(Value::Null);
-            let name = self.columns.get(*named).map_or("", String::as_str);
-            if matches!(value, Value::Text(text) if text.len() > MOST_CURSOR) {
-                return Err(ChunkerError::Cursor(format!(
-                    "column {name:?} holds a text of over {MOST_CURSOR} bytes"
-                )));
-            }
-            Scalar::from_value(value).map_err(|e| ChunkerError::Cursor(format!("column {name:?}: {e}")))
-        };
-        places
-            .iter()
-            .zip(&self.cursor)
-            .map(scalar)
-            .collect::<Result<_, _>>()
-            .map(Cursor)
-    }
-
-    fn has_cursor(&self, row: &[Value<'_>]) -> bool {
-        self.cursor.iter().all(|place| match row.get(*place) {
-            Some(Value::Int(_)) => true,
-            Some(Value::Text(text)) => text.len() <= MOST_CURSOR,
-            _ => false,
-        })
-    }
-
-    /// Keeps a row back, where a hold names its person. The position moves on behind it.
-    fn keeps_back(&mut self, row: &[Value<'_>]) -> bool {
-        let Some((place, withhold)) = &self.withhold else {
-            return false;
-        };
-        let value = row.get(*place).copied().unwrap_or(Value::Null);
-        let Some(id) = withhold.by(value).map(str::to_owned) else {
-            return false;
-        };
-        match self.cursor_of(row) {
-            Ok(cursor) => {
-                *self.withheld.entry(id).or_default() += 1;
-                self.last = Last::Passed(cursor);
-                self.read_from.get_or_insert(self.quantum_from);
-            }
-            Err(fault) => self.fault = Some(fault),
-        }
-        true
-    }
-
-    /// Counts a row as it is sent.
-    fn add(&mut self, row: &[Value<'_>], start: usize) {
-        for (_, place, total) in &mut self.money {
-            total.add(row.get(*place).copied().unwrap_or(Value::Null));
-        }
-        if self
-            .sent
-            .tombstone
-            .and_then(|place| row.get(place))
-            .is_some_and(Value::is_tombstone)
-        {
-            self.deleted += 1;
-        }
-        self.rows += 1;
-        self.last = Last::Row { start };
-        self.read_from.get_or_insert(self.quantum_from);
-    }
-}
-
-fn place(schema: &RowSchema, what: &'static str, name: &str) -> Result<usize, ChunkerError> {
-    schema.index_of(name).ok_or_else(|| ChunkerError::Column {
-        what,
-        name: name.to_owned(),
-    })
-}
-
-fn places(schema: &RowSchema, what: &'static str, names: &[String]) -> Result<Vec<usize>, ChunkerError> {
-    names.iter().map(|name| place(schema, what, name)).collect()
 }
 
 #[cfg(test)]

@@ -7,16 +7,17 @@ use schemas::rows;
 use schemas::value::Value;
 use source::RowSink;
 
+use super::position::MOST_CURSOR;
 use super::reject::in_manifest;
-use super::{Chunker, ChunkerError, Last, MOST_CURSOR, MOST_KEY, MOST_REJECTED, MOST_REJECTS};
+use super::{Chunker, ChunkerError, Last, MOST_KEY, MOST_REJECTED, MOST_REJECTS};
 
 impl RowSink for Chunker {
     fn row(&mut self, row: &[Value<'_>]) {
         if self.fault.is_some() {
             return;
         }
-        if !self.has_cursor(row) {
-            self.fault = self.cursor_of(row).err();
+        if !self.positions.is_in(row) {
+            self.fault = self.positions.of(row).err();
             return;
         }
         if self.keeps_back(row) {
@@ -72,7 +73,7 @@ impl Chunker {
         self.packed += bytes;
         if bytes > MOST_PLAIN {
             self.plain.truncate(start);
-            let cursor = self.cursor_of(row);
+            let cursor = self.positions.of(row);
             return self.too_large(sent, cursor, bytes);
         }
         // A large row travels alone.
@@ -91,5 +92,41 @@ impl Chunker {
         if self.plain.len() >= CLOSE_AT {
             self.close();
         }
+    }
+
+    /// Keeps a row back, where a hold names its person. The position moves on behind it.
+    fn keeps_back(&mut self, row: &[Value<'_>]) -> bool {
+        let Some((place, withhold)) = &self.withhold else {
+            return false;
+        };
+        let value = row.get(*place).copied().unwrap_or(Value::Null);
+        let Some(id) = withhold.by(value).map(str::to_owned) else {
+            return false;
+        };
+        match self.positions.of(row) {
+            Ok(cursor) => {
+                *self.withheld.entry(id).or_default() += 1;
+                self.last = Last::Passed(cursor);
+                self.read_from.get_or_insert(self.quantum_from);
+            }
+            Err(fault) => self.fault = Some(fault),
+        }
+        true
+    }
+
+    /// Counts a row as it is sent.
+    fn add(&mut self, row: &[Value<'_>], start: usize) {
+        self.money.add(row);
+        if self
+            .sent
+            .tombstone
+            .and_then(|place| row.get(place))
+            .is_some_and(Value::is_tombstone)
+        {
+            self.deleted += 1;
+        }
+        self.rows += 1;
+        self.last = Last::Row { start };
+        self.read_from.get_or_insert(self.quantum_from);
     }
 }

@@ -1,8 +1,12 @@
 use schemas::body::MOST_PLAIN;
 use source::RowSink as _;
 
+use super::position::MOST_CURSOR;
 use super::*;
 use schemas::column::{Column, ColumnType};
+use schemas::cursor::Scalar;
+use schemas::total::Total;
+use schemas::value::Value;
 
 fn schema() -> RowSchema {
     let column = |name: &str, kind| Column {

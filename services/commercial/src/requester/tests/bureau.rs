@@ -1,0 +1,153 @@
+//! A bureau that answers by hand, well or badly.
+
+use bytes::Bytes;
+use exchange::{Exchange, Filed};
+use jiff::Timestamp;
+use schemas::body::BodyForm;
+use schemas::column::{Column, ColumnType, RowSchema};
+use schemas::digest::Digest;
+use schemas::envelope::{Envelope, Payload};
+use schemas::load::Load;
+use schemas::manifest::{Algorithms, Totals};
+use schemas::part::{self, Part};
+use schemas::reply::{Outcome, Reply};
+use schemas::request::Request;
+use schemas::rows::pack;
+use schemas::sign::SigningKey;
+use schemas::value::Value;
+
+use super::office::Office;
+
+impl Office {
+    /// The bureau answers a request with so many rows in each of its parts.
+    pub(super) async fn answer(&self, request: &Request, digest: Digest, rows: &[i64]) {
+        self.answer_signed(request, digest, rows, &self.bureau).await;
+    }
+
+    pub(super) async fn answer_signed(
+        &self,
+        request: &Request,
+        digest: Digest,
+        rows: &[i64],
+        key: &SigningKey,
+    ) {
+        let mut named = Vec::new();
+        for (number, count) in (1_u32..).zip(rows) {
+            let sealed = part(request, digest, number, *count, key);
+            named.push(sealed.digest);
+            self.put(self.exchange.publish_part(
+                &request.recipient,
+                &request.id,
+                1,
+                number,
+                Bytes::from(sealed.bytes),
+            ))
+            .await;
+        }
+        self.reply(request, digest, named, rows.iter().sum(), key).await;
+    }
+
+    pub(super) async fn reply(
+        &self,
+        request: &Request,
+        digest: Digest,
+        named: Vec<Digest>,
+        rows: i64,
+        key: &SigningKey,
+    ) {
+        let outcome = if named.is_empty() {
+            Outcome::Empty
+        } else {
+            Outcome::Answered {
+                rows: u64::try_from(rows).unwrap(),
+                parts: named,
+            }
+        };
+        let reply = Reply {
+            id: request.id.clone(),
+            recipient: request.recipient.clone(),
+            request: digest,
+            attempt: (!outcome.parts().is_empty()).then_some(1),
+            outcome,
+            definition: None,
+            load: None,
+            read_from: None,
+            read_to: None,
+            withheld: 0,
+            instance: "one".to_owned(),
+            at: Timestamp::now(),
+            key: key.public().clone(),
+        };
+        self.put(
+            self.exchange
+                .reply(&request.recipient, &request.id, sealed(&reply, key)),
+        )
+        .await;
+    }
+
+    /// A lost acknowledgement is no matter here: it is stored once or was.
+    pub(super) async fn put(&self, filed: impl Future<Output = exchange::Result<Filed>>) {
+        let _ = filed.await;
+    }
+}
+
+pub(super) fn sealed<P: Payload>(payload: &P, key: &SigningKey) -> Bytes {
+    Bytes::from(
+        Envelope::seal(payload, Vec::new(), key)
+            .unwrap()
+            .encode()
+            .unwrap(),
+    )
+}
+
+pub(super) fn part(
+    request: &Request,
+    digest: Digest,
+    number: u32,
+    rows: i64,
+    key: &SigningKey,
+) -> part::SealedPart {
+    let mut plain = Vec::new();
+    for row in 0..rows {
+        pack(&[Value::Int(i64::from(number) * 1_000 + row)], &mut plain).unwrap();
+    }
+    let part = Part {
+        id: request.id.clone(),
+        recipient: request.recipient.clone(),
+        request: digest,
+        attempt: 1,
+        number,
+        schema: RowSchema {
+            name: request.kind.clone(),
+            version: 1,
+            columns: vec![Column {
+                name: "id".to_owned(),
+                kind: ColumnType::Int8,
+                nullable: false,
+            }],
+            key: Vec::new(),
+            tombstone: None,
+        },
+        definition: Digest::of(&[b"kind"]),
+        totals: Totals {
+            rows: u64::try_from(rows).unwrap(),
+            ..Totals::default()
+        },
+        load: Load::default(),
+        rejects: Vec::new(),
+        body: BodyForm {
+            digest: Digest::of(&[]),
+            bytes: 0,
+            plain_bytes: 0,
+            encoding: String::new(),
+            compression: String::new(),
+            sealing: None,
+        },
+        read_from: Timestamp::UNIX_EPOCH,
+        read_to: Timestamp::UNIX_EPOCH,
+        algorithms: Algorithms::default(),
+        instance: "one".to_owned(),
+        key: key.public().clone(),
+    };
+    part::seal(part, &plain, key, None).unwrap()
+}
