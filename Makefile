@@ -13,6 +13,10 @@ SLACKTIDE_NATS_SERVER ?= $(TOOLS)/bin/nats-server
 SLACKTIDE_PG_BIN ?= $(TOOLS)/pg/bin
 export SLACKTIDE_NATS_SERVER SLACKTIDE_PG_BIN
 
+# Tests of real processes wait most of their time: on a small machine more of them run at once than it has cores.
+RUST_TEST_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || echo 4); [ $$cores -gt 4 ] && echo $$cores || echo 4)
+export RUST_TEST_THREADS
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
