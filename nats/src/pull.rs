@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::refusal::Refusal;
-use crate::wire::{End, Wire, no_responders};
+use crate::wire::{Wire, read};
 
 /// The most bytes one pull may bring; more than the largest message, or it would never come.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -43,33 +43,16 @@ impl Wire {
         let question = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let body = json!({"batch": max, "max_bytes": MOST_BYTES, "no_wait": true});
         let answers = self.gather(&question, body.to_string().into(), max).await?;
-        match answers.end {
-            // What came is handed on; an error that lasts comes again with the next pull.
-            _ if !answers.messages.is_empty() => {}
-            // Nothing there; or the waiting limits of the consumer are reached for now.
-            End::Enough | End::Status(404 | 408 | 409, _) => return Ok(Vec::new()),
-            End::Status(503, _) => return Err(no_responders(&question)),
-            End::Status(status, text) => {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    format!("{question} was answered with {status} {text}"),
-                ));
-            }
-            End::Error(error) => return Err(error),
-        }
-        answers.messages.into_iter().map(delivery).collect()
+        // 408 and 409: the waiting limits of the consumer are reached for now.
+        let messages = answers.taken(&question, &[404, 408, 409])?;
+        messages.into_iter().map(delivery).collect()
     }
 
     /// Whether the consumer has handed out all that it has.
     pub(crate) async fn drained(&self, stream: &str, consumer: &str) -> Result<bool> {
         let question = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
         let answer = self.ask(&question, None, Bytes::new()).await?;
-        let info: Info = serde_json::from_slice(&answer.payload).map_err(|e| {
-            Error::new(
-                ErrorKind::Protocol,
-                format!("the answer to {question} is unreadable: {e}"),
-            )
-        })?;
+        let info: Info = read(&question, &answer)?;
         match info.error {
             Some(refusal) => Err(refusal.error(&question)),
             None => Ok(info.num_pending == 0),

@@ -4,11 +4,11 @@
 //! left by retention, is passed over.
 
 use exchange::port::From;
-use exchange::{Error, ErrorKind, Result, Stored};
+use exchange::{Result, Stored};
 use serde_json::json;
 
 use crate::get::stored;
-use crate::wire::{End, Wire, no_responders};
+use crate::wire::Wire;
 
 /// The most bytes one batch may bring, so that memory stays flat whatever the messages' size.
 /// The server ends the batch early, and the next one goes on; one message always comes.
@@ -52,20 +52,7 @@ impl Wire {
             From::Time(time) => body["start_time"] = json!(time.to_string()),
         }
         let answers = self.gather(&question, body.to_string().into(), most).await?;
-        let some = !answers.messages.is_empty();
-        match answers.end {
-            // What came is whole and in order; the rest is asked for next.
-            _ if some => {}
-            End::Enough | End::Status(204 | 404, _) => return Ok(Vec::new()),
-            End::Status(503, _) => return Err(no_responders(&question)),
-            End::Status(status, text) => {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    format!("{question} was answered with {status} {text}"),
-                ));
-            }
-            End::Error(error) => return Err(error),
-        }
-        answers.messages.into_iter().map(stored).collect()
+        let messages = answers.taken(&question, &[204, 404])?;
+        messages.into_iter().map(stored).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The responder's queue: requests without replies, as the streams have them now.
 
 use exchange::port::{From, Sequence};
-use exchange::{Error, ErrorKind, Result, Stored};
+use exchange::{Error, Result, Stored};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::subject::Subject;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::refusal::Refusal;
 use crate::streams::{REPLIES, REQUESTS};
-use crate::wire::Wire;
+use crate::wire::{Wire, read};
 
 /// How many requests are looked at in one go.
 const PAGE: usize = 100;
@@ -63,12 +63,7 @@ impl Wire {
         let question = format!("$JS.API.STREAM.INFO.{REPLIES}");
         let body = json!({"subjects_filter": reply}).to_string();
         let answer = self.ask(&question, None, body.into()).await?;
-        let info: StreamInfo = serde_json::from_slice(&answer.payload).map_err(|e| {
-            Error::new(
-                ErrorKind::Protocol,
-                format!("the answer to {question} is unreadable: {e}"),
-            )
-        })?;
+        let info: StreamInfo = read(&question, &answer)?;
         match info.error {
             Some(refusal) => Err(refusal.error(&question)),
             None => Ok(info

@@ -13,6 +13,7 @@ use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, StatusCo
 use bytes::Bytes;
 use exchange::{Error, ErrorKind, Result};
 use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
@@ -43,6 +44,36 @@ pub(crate) enum End {
     Status(u16, String),
     /// No further answer came.
     Error(Error),
+}
+
+impl Answers {
+    /// What came: it is whole and in order, and what is missing, as well as an error that lasts, comes with the next
+    /// question. Where nothing came, the statuses `nothing` say that nothing is there for now.
+    pub(crate) fn taken(self, question: &str, nothing: &[u16]) -> Result<Vec<Message>> {
+        if !self.messages.is_empty() {
+            return Ok(self.messages);
+        }
+        match self.end {
+            End::Enough => Ok(Vec::new()),
+            End::Status(status, _) if nothing.contains(&status) => Ok(Vec::new()),
+            End::Status(503, _) => Err(no_responders(question)),
+            End::Status(status, text) => Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{question} was answered with {status} {text}"),
+            )),
+            End::Error(error) => Err(error),
+        }
+    }
+}
+
+/// An answer in JSON.
+pub(crate) fn read<T: DeserializeOwned>(question: &str, answer: &Message) -> Result<T> {
+    serde_json::from_slice(&answer.payload).map_err(|e| {
+        Error::new(
+            ErrorKind::Protocol,
+            format!("the answer to {question} is unreadable: {e}"),
+        )
+    })
 }
 
 impl Wire {

@@ -99,7 +99,7 @@ impl Memory {
     #[must_use]
     pub fn kept(&self, stream: Stream) -> Vec<Stored> {
         let state = self.state();
-        let log = state.logs.get(first(stream));
+        let log = state.logs.get(stream.token());
         log.map(|log| log.messages().cloned().collect())
             .unwrap_or_default()
     }
@@ -193,22 +193,6 @@ struct Rule<'a, T> {
 fn no_durable(stream: &str, recipient: &RecipientName) -> Error {
     let what = format!("{stream}: no consumer {recipient}");
     Error::new(ErrorKind::Topology, what)
-}
-
-/// The first token of a stream's subjects, which names it here.
-fn first(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Data => "data",
-        Stream::Receipts => "receipt",
-        Stream::Requests => "request",
-        Stream::Cancels => "cancel",
-        Stream::Approvals => "approval",
-        Stream::Progress => "progress",
-        Stream::Parts => "part",
-        Stream::Replies => "reply",
-        Stream::Confirms => "confirm",
-        Stream::Audit => "audit",
-    }
 }
 
 fn stream_of(subject: &Subject) -> &'static str {

@@ -49,6 +49,25 @@ pub enum Stream {
     Audit,
 }
 
+impl Stream {
+    /// The first token of its subjects.
+    #[must_use]
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Receipts => "receipt",
+            Self::Requests => "request",
+            Self::Cancels => "cancel",
+            Self::Approvals => "approval",
+            Self::Progress => "progress",
+            Self::Parts => "part",
+            Self::Replies => "reply",
+            Self::Confirms => "confirm",
+            Self::Audit => "audit",
+        }
+    }
+}
+
 fn not_offered(party: &PartyName) -> Error {
     Error::new(
         ErrorKind::Protocol,

@@ -64,6 +64,11 @@ impl Error {
     }
 }
 
+/// A feed or a question that cannot be served as it is.
+pub(crate) fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Refused, what, remedy)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.what, self.remedy)

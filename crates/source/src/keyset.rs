@@ -6,6 +6,10 @@
 
 use std::fmt::Write as _;
 
+use schemas::cursor::Scalar;
+
+use crate::fence::Fence;
+
 /// Which database's grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -33,6 +37,18 @@ pub enum Bound {
     Below,
     /// `<=`
     UpTo,
+}
+
+impl Bound {
+    /// As a fence says, with the value that it is bound by.
+    #[must_use]
+    pub fn of(fence: &Fence) -> (Self, Option<&Scalar>) {
+        match fence {
+            Fence::Below(value) => (Self::Below, Some(value)),
+            Fence::UpTo(value) => (Self::UpTo, Some(value)),
+            Fence::Open => (Self::None, None),
+        }
+    }
 }
 
 /// The parts of a feed's query.

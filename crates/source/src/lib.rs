@@ -4,7 +4,7 @@
 //! - [`question`] what is asked: a query with arguments
 //! - [`port`] the verbs, as three traits, and what a quantum brings
 //! - [`fence`] PURE: below which cursor value no row can still appear
-//! - [`keyset`] PURE: the SQL of a quantum
+//! - [`keyset`] PURE: the SQL of a quantum; `nulls` rows that it would never find
 //! - [`shape`] PURE: which relations a feed's SQL reads
 //! - [`declared`] PURE: type names to column types
 //! - [`count`] what the drivers count by themselves
@@ -18,6 +18,7 @@ pub mod error;
 pub mod feed;
 pub mod fence;
 pub mod keyset;
+mod nulls;
 pub mod port;
 pub mod postgres;
 pub mod question;

@@ -111,21 +111,8 @@ fn object(columns: &[Column], row: &[Value<'_>]) -> serde_json::Value {
     let pairs = columns
         .iter()
         .zip(row)
-        .map(|(column, value)| (column.name.clone(), json_of(*value)));
+        .map(|(column, value)| (column.name.clone(), value.json()));
     serde_json::Value::Object(pairs.collect())
-}
-
-/// A value in JSON; bytes as `{"hex": …}`, and floats that JSON has no number for as text.
-fn json_of(value: Value<'_>) -> serde_json::Value {
-    match value {
-        Value::Null => json!(null),
-        Value::Bool(value) => json!(value),
-        Value::Int(value) => json!(value),
-        Value::Float(value) if value.is_finite() => json!(value),
-        Value::Float(value) => json!(value.to_string()),
-        Value::Text(value) => json!(value),
-        Value::Bytes(value) => json!({ "hex": hex::encode(value) }),
-    }
 }
 
 fn write_line(line: &Map<String, serde_json::Value>, out: &mut dyn Write) -> Result<(), AuditError> {

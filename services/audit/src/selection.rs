@@ -38,18 +38,7 @@ impl Selection {
     /// The subjects it takes, for the exchange to filter by.
     #[must_use]
     pub fn filter(&self) -> String {
-        let first = match self.stream {
-            Stream::Data => "data",
-            Stream::Receipts => "receipt",
-            Stream::Requests => "request",
-            Stream::Cancels => "cancel",
-            Stream::Approvals => "approval",
-            Stream::Progress => "progress",
-            Stream::Parts => "part",
-            Stream::Replies => "reply",
-            Stream::Confirms => "confirm",
-            Stream::Audit => "audit",
-        };
+        let first = self.stream.token();
         // What follows the request's id: the officer; attempt and number.
         let behind = match self.stream {
             Stream::Approvals => ".*",

@@ -10,7 +10,7 @@ use schemas::subject::Subject;
 
 use super::durable::Token;
 use super::log::{Log, matches};
-use super::{Memory, Rule, first, no_durable};
+use super::{Memory, Rule, no_durable};
 use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
@@ -213,7 +213,7 @@ impl Exchange for Memory {
             From::Sequence(sequence) => stored.sequence >= sequence,
             From::Time(time) => stored.stored_at >= time,
         };
-        let log = state.logs.get(first(stream));
+        let log = state.logs.get(stream.token());
         let messages = log.into_iter().flat_map(Log::messages).filter(begun);
         Ok(messages
             .filter(|stored| matches(filter, &stored.subject))

@@ -12,9 +12,10 @@ use super::catalogue::{self, Account, Relation};
 use super::cell::{self, Wire};
 use super::session::{Session, Turn};
 use crate::columns::cursor_places;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
+use crate::nulls;
 use crate::shape::Shape;
 
 /// A feed that can be served.
@@ -46,10 +47,6 @@ pub(super) fn shape(columns: &[WireColumn]) -> Vec<Described> {
         )
     };
     columns.iter().map(one).collect()
-}
-
-fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Refused, what, remedy)
 }
 
 pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Permit) -> Result<Checked> {
@@ -356,19 +353,6 @@ pub(super) async fn no_nulls(
     feed: &FeedDefinition,
     keyset: &Keyset,
 ) -> Result<()> {
-    match turn.query(permit, &keyset.any_null(), &[]).await {
-        Ok(rows) if rows.is_empty() => Ok(()),
-        Ok(_) => Err(refused(
-            format!(
-                "rows with a null in cursor ({}) would never be read",
-                feed.cursor.join(", ")
-            ),
-            "make the columns NOT NULL, or leave such rows out in the feed's sql",
-        )),
-        Err(error) if error.kind == ErrorKind::TimedOut => {
-            warn!(feed = %feed.name, "whether a cursor is null could not be told within the statement timeout");
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+    let found = turn.query(permit, &keyset.any_null(), &[]).await;
+    nulls::judged(feed, found.map(|rows| !rows.is_empty()))
 }

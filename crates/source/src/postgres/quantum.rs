@@ -6,6 +6,7 @@ use std::pin::pin;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use gate::permit::Permit;
+use schemas::cursor::Scalar;
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{NoTls, RowStream, Statement};
@@ -21,6 +22,14 @@ use crate::port::{End, RowSink};
 /// A parameter in the text form of whatever type the statement declares for it; none is null. The server reads
 /// it as that type, after the statement's text was read.
 pub(super) struct Given(pub(super) Option<String>);
+
+/// A place in an order as a parameter.
+pub(super) fn text(value: &Scalar) -> String {
+    match value {
+        Scalar::Int(number) => number.to_string(),
+        Scalar::Text(text) => text.clone(),
+    }
+}
 
 /// Without the value: arguments name persons.
 impl std::fmt::Debug for Given {

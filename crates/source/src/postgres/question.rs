@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use gate::permit::Permit;
 use schemas::column::{Column, RowSchema};
-use schemas::cursor::{Cursor, Scalar};
+use schemas::cursor::Cursor;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column as WireColumn, Statement};
 
 use super::catalogue;
 use super::cell::{self, Wire};
 use super::check::{self, Checked};
-use super::quantum::{self, Given};
+use super::quantum::{self, Given, text};
 use super::question_order as order;
 use super::session::{Session, Turn};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, refused};
 use crate::keyset::{Dialect, Keyset, bare, column};
 use crate::port::{End, Quantum, QuestionReader, RowSink};
 use crate::question::{ArgumentKind, Question};
@@ -126,10 +126,6 @@ async fn ready(
     let looked = Arc::new(look(session, &mut turn, question, permit).await?);
     known.keep(generation, name, &looked);
     Ok((looked, generation))
-}
-
-fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Refused, what, remedy)
 }
 
 async fn look(
@@ -320,12 +316,5 @@ impl QuestionReader for PostgresQuestion {
             end,
             took: began.elapsed(),
         })
-    }
-}
-
-fn text(value: &Scalar) -> String {
-    match value {
-        Scalar::Int(number) => number.to_string(),
-        Scalar::Text(text) => text.clone(),
     }
 }

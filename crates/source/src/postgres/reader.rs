@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use gate::permit::Permit;
@@ -15,16 +15,14 @@ use schemas::cursor::{Cursor, Scalar};
 use super::activity;
 use super::check::{self, Checked};
 use super::failure;
-use super::quantum::{self, Given};
+use super::quantum::{self, Given, text};
 use super::session::{Session, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
 use crate::keyset::{Bound, bare};
+use crate::nulls;
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
-
-/// How often a drained feed is searched for rows without a cursor.
-const NULLS_EVERY: Duration = Duration::from_secs(60);
 
 /// One feed.
 pub(super) struct PostgresReader {
@@ -149,11 +147,7 @@ impl PostgresReader {
     ) -> Result<(u64, End)> {
         let session = Arc::clone(&self.session);
         let mut turn = session.turn(permit).await?;
-        let (bound, upper) = match fence {
-            Fence::Below(value) => (Bound::Below, Some(value)),
-            Fence::UpTo(value) => (Bound::UpTo, Some(value)),
-            Fence::Open => (Bound::None, None),
-        };
+        let (bound, upper) = Bound::of(fence);
         let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
         let mut values: Vec<String> = after.iter().flat_map(|after| &after.0).map(text).collect();
         values.extend(upper.map(text));
@@ -180,7 +174,7 @@ impl PostgresReader {
     }
 
     async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
-        if self.checked.never_null || self.nulls_looked.elapsed() < NULLS_EVERY {
+        if self.checked.never_null || self.nulls_looked.elapsed() < nulls::EVERY {
             return Ok(());
         }
         self.nulls_looked = Instant::now();
@@ -227,13 +221,6 @@ impl FeedReader for PostgresReader {
             end,
             took: began.elapsed(),
         })
-    }
-}
-
-fn text(value: &Scalar) -> String {
-    match value {
-        Scalar::Int(number) => number.to_string(),
-        Scalar::Text(text) => text.clone(),
     }
 }
 

@@ -10,9 +10,10 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use super::failure;
 use crate::columns::cursor_places;
 use crate::declared;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
+use crate::nulls;
 use crate::shape::Shape;
 
 /// A feed that can be served.
@@ -24,10 +25,6 @@ pub(super) struct Checked {
     pub(super) keyset: Keyset,
     /// The catalogue proves that no cursor is null.
     pub(super) never_null: bool,
-}
-
-fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Refused, what, remedy)
 }
 
 pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
@@ -312,19 +309,5 @@ fn unique(feed: &FeedDefinition, table: Option<&Table>) -> Result<()> {
 /// Rows without a cursor would never be found.
 pub(super) fn no_nulls(connection: &Connection, feed: &FeedDefinition, keyset: &Keyset) -> Result<()> {
     let look = || -> rusqlite::Result<bool> { connection.prepare_cached(&keyset.any_null())?.exists([]) };
-    match look().map_err(|error| failure::of(&error)) {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(refused(
-            format!(
-                "rows with a null in cursor ({}) would never be read",
-                feed.cursor.join(", ")
-            ),
-            "make the columns NOT NULL, or leave such rows out in the feed's sql",
-        )),
-        Err(error) if error.kind == ErrorKind::TimedOut => {
-            warn!(feed = %feed.name, "whether a cursor is null could not be told within the statement timeout");
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+    nulls::judged(feed, look().map_err(|error| failure::of(&error)))
 }

@@ -19,7 +19,7 @@ use super::failure;
 use super::quantum::{self, Counted};
 use super::sender::Asked;
 use super::worker::Worker;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, refused};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column};
 use crate::port::{End, Quantum, QuestionReader, RowSink};
 use crate::question::{Argument, ArgumentKind, Question};
@@ -47,10 +47,6 @@ pub(super) async fn open(
         question: question.clone(),
         checked: Arc::new(checked),
     })
-}
-
-fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Refused, what, remedy)
 }
 
 fn look(connection: &Connection, question: &Question) -> Result<Checked> {

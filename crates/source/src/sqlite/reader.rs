@@ -1,7 +1,7 @@
 //! One feed: its fence and its quanta.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use gate::permit::Permit;
@@ -19,10 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
 use crate::keyset::Bound;
+use crate::nulls;
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
-
-/// How often a drained feed is searched for rows without a cursor.
-const NULLS_EVERY: Duration = Duration::from_secs(60);
 
 /// One feed.
 pub(super) struct SqliteReader {
@@ -59,11 +57,7 @@ impl SqliteReader {
         if permit.is_revoked() {
             return Err(Error::revoked());
         }
-        let (bound, upper) = match fence {
-            Fence::Below(value) => (Bound::Below, Some(value)),
-            Fence::UpTo(value) => (Bound::UpTo, Some(value)),
-            Fence::Open => (Bound::None, None),
-        };
+        let (bound, upper) = Bound::of(fence);
         let mut values: Vec<Scalar> = after.iter().flat_map(|after| after.0.iter().cloned()).collect();
         if after.is_some_and(|after| after.0.len() != self.checked.cursor.len()) {
             return Err(Error::new(
@@ -85,7 +79,7 @@ impl SqliteReader {
     }
 
     async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
-        if self.checked.never_null || self.nulls_looked.elapsed() < NULLS_EVERY {
+        if self.checked.never_null || self.nulls_looked.elapsed() < nulls::EVERY {
             return Ok(());
         }
         self.nulls_looked = Instant::now();

@@ -15,15 +15,14 @@ use nats::JetStream;
 use requests::blocklist::{BlockList, file};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::name::{FeedName, PartyName};
+use schemas::name::FeedName;
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 use schemas::value::Value;
 use social::act::{Act, ActError, append};
 use social::blocklist::{BlockListError, digest, read};
-use social::epoch::Signatory;
 
-use super::gate::order::login;
+use super::operator::{Operator, actor};
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -86,9 +85,7 @@ async fn import(args: ImportArgs) -> Outcome {
         .map_err(|error| Failure::usage(format!("{}: {error}; give the list's file", args.file.display())))?;
     let list = file::read(&bytes, &persons)
         .map_err(|bad| Failure::usage(format!("{}: {bad}", args.file.display())))?;
-    let actor = args.actor.or_else(login);
-    let actor = actor
-        .ok_or_else(|| Failure::usage("the login name is not known here: say with --actor who decides"))?;
+    let actor = actor(args.actor, "decides")?;
     said(&list, &persons, &actor, &args.reason)?;
     let before = match read(&path, &persons) {
         Ok(before) => Some(before),
@@ -167,14 +164,8 @@ async fn sign(
 ) -> Result<(), Failure> {
     let file = &loaded.value;
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key,
-        instance: &instance,
-        party: &file.social.name,
-        writer: &writer,
-    };
+    let operator = Operator::new()?;
+    let who = operator.signs(key, &file.social.name);
     let act = Act {
         actor,
         action: "blocklist.import".to_owned(),

@@ -12,11 +12,11 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
 use social::act::{Act, ActError, append};
-use social::epoch::Signatory;
 use store::table::asked::{Asked, Question};
 use store::{Answer, Changes};
 
 use crate::cli::Config;
+use crate::commands::operator::Operator;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -99,16 +99,10 @@ async fn sign(
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let internal = |error: &dyn std::fmt::Display| Failure::internal(&error.to_string());
-    let party = PartyName::new(file.commercial.recipient.as_str()).map_err(|error| internal(&error))?;
-    let writer = PartyName::new("operator").map_err(|error| internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key: &key,
-        instance: &instance,
-        party: &party,
-        writer: &writer,
-    };
+    let party = PartyName::new(file.commercial.recipient.as_str());
+    let party = party.map_err(|error| Failure::internal(&error))?;
+    let operator = Operator::new()?;
+    let who = operator.signs(&key, &party);
     let what: Vec<String> = question.changes.iter().map(Asked::what).collect();
     let act = Act {
         actor: answer.actor.clone(),

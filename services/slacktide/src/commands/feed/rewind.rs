@@ -1,24 +1,19 @@
 //! `slacktide feed rewind`.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
 use clap::Args;
-use gate::Gate;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::column::RowSchema;
 use schemas::manifest::Cause;
-use schemas::name::{Lane, PartyName, RecipientName};
-use social::epoch::{EpochError, From, Order, Signatory, open_epoch};
-use social::tail::Trust;
+use schemas::name::{Lane, RecipientName};
+use social::epoch::{From, Order};
 
 use crate::cli::Config;
-use crate::compose;
+use crate::commands::reopen::{goes_on_from, reopen};
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::settings::feed::FeedTable;
 use crate::settings::{SocialFile, load};
 
 /// Where a new epoch goes on from.
@@ -132,30 +127,8 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
         from,
         gives_up: None,
     };
-    let mut chunks = file.trust.chunks.clone();
-    chunks.push(key.public().clone());
-    let trust = Trust {
-        chunks,
-        receipts: file.trust.receipts.get(&recipient).cloned().unwrap_or_default(),
-    };
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key: &key,
-        instance: &instance,
-        party: &file.social.name,
-        writer: &writer,
-    };
-    let mut opened = open_epoch(&exchange, &order, &trust, &who).await;
-    if matches!(opened, Err(EpochError::NoSchema { .. })) && matches!(from, From::Receipt | From::Beginning) {
-        // The exchange holds no chunk that tells the columns: the source does.
-        order.schema = Some(feed.shown_to(&recipient, columns(&loaded, feed).await?)?);
-        opened = open_epoch(&exchange, &order, &trust, &who).await;
-    }
-    let opened = opened.map_err(failed)?;
-    let from = opened.continues.map_or("the beginning".to_owned(), |link| {
-        format!("epoch {} number {}", link.epoch, link.number)
-    });
+    let opened = reopen(&loaded, &exchange, (feed, &key), &mut order).await?;
+    let from = goes_on_from(&opened);
     if wish.json {
         output::json(&serde_json::json!({
             "lane": order.lane.to_string(), "epoch": opened.epoch, "sequence": opened.sequence,
@@ -168,25 +141,6 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
         ));
     }
     Ok(Exit::Done)
-}
-
-async fn columns(loaded: &Loaded<SocialFile>, feed: &FeedTable) -> Result<RowSchema, Failure> {
-    let gate = Gate::fixed_open();
-    let source = compose::source(loaded, gate.shut_flag())?;
-    let permit = gate.permit().await;
-    let reader = Arc::clone(&source).open_feed(&feed.definition(), &permit).await;
-    let schema = reader.map(|reader| reader.schema().clone());
-    drop(permit);
-    source.close().await;
-    Ok(schema?)
-}
-
-fn failed(error: EpochError) -> Failure {
-    match error {
-        EpochError::Exchange(error) => error.into(),
-        EpochError::Untrusted { .. } => Failure::new(Exit::Evidence, error.to_string()),
-        other => Failure::new(Exit::Unfinished, other.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -119,24 +119,14 @@ fn lanes<'a>(
 
 /// The columns as the agent knows them, else as the last chunk of any recipient has them.
 fn columns(feed: &FeedTable, facts: &Facts) -> Option<RowSchema> {
-    let told = page(feed, facts).and_then(|page| serde_json::from_value(page.get("columns")?.clone()).ok());
+    let told = facts
+        .agent
+        .feed(&feed.name)
+        .and_then(|page| serde_json::from_value(page.get("columns")?.clone()).ok());
     told.or_else(|| {
         let mut of_feed = facts.lanes.iter().filter(|lane| lane.feed == feed.name);
         of_feed.find_map(|lane| Some(lane.chunk.as_ref()?.schema.clone()))
     })
-}
-
-fn page<'a>(feed: &FeedTable, facts: &'a Facts) -> Option<&'a Value> {
-    facts.agent.page.as_ref()?.get("feeds")?.get(feed.name.as_str())
-}
-
-fn own<'a>(lane: &LaneFacts, facts: &'a Facts) -> Option<&'a Value> {
-    facts
-        .agent
-        .page
-        .as_ref()?
-        .get("lanes")?
-        .get(lane.lane().to_string())
 }
 
 fn count(value: Option<&Value>, key: &str) -> u64 {
@@ -146,7 +136,7 @@ fn count(value: Option<&Value>, key: &str) -> u64 {
 /// PURE: as data.
 fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
     let lane = |(lane, judged): (&LaneFacts, &Judged)| {
-        let own = own(lane, facts);
+        let own = facts.agent.lane(&lane.lane());
         json!({
             "recipient": lane.recipient, "masks": feed.masks_of(&lane.recipient), "state": judged.state, "why": judged.why, "to_do": judged.to_do,
             "chunk": lane.chunk, "receipt": lane.receipt, "lag_chunks": judged.lag_chunks,
@@ -159,7 +149,7 @@ fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
             }),
         })
     };
-    let page = page(feed, facts);
+    let page = facts.agent.feed(&feed.name);
     json!({
         "name": feed.name, "definition": feed.definition().digest(), "version": feed.version,
         "cursor": feed.cursor, "key": feed.key, "money": feed.money, "tombstone": feed.tombstone,
@@ -180,7 +170,7 @@ fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
             names.join(", ")
         }
     };
-    let page = page(feed, facts);
+    let page = facts.agent.feed(&feed.name);
     let text = |key: &str| {
         page.and_then(|page| page.get(key)?.as_str())
             .unwrap_or("not known")
@@ -266,7 +256,7 @@ fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
                 receipt.quarantined.len()
             ));
         }
-        let own = own(lane, facts);
+        let own = facts.agent.lane(&lane.lane());
         lines.push(format!(
             "    by this process: {} chunks, {} rows, {} rejects, {} withheld",
             count(own, "chunks"),

@@ -5,11 +5,10 @@ use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::{self, Action, AnyAction, Control, Order};
-use schemas::name::PartyName;
-use social::epoch::Signatory;
 use social::order::{OrderError, Wish, give};
 
 use crate::cli::OrderArgs;
+use crate::commands::operator::{Operator, actor};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -56,10 +55,7 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let actor = args
-        .actor
-        .or_else(login)
-        .ok_or_else(|| Failure::usage("the login name is not known here: say with --actor who decides"))?;
+    let actor = actor(args.actor, "decides")?;
     let wish = Wish {
         scope: control::gate_of(&file.social.source),
         action,
@@ -70,14 +66,8 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key: &key,
-        instance: &instance,
-        party: &file.social.name,
-        writer: &writer,
-    };
+    let operator = Operator::new()?;
+    let who = operator.signs(&key, &file.social.name);
     let now = Timestamp::now();
     let given = give(&exchange, &who, &trusted, &wish, now).await;
     exchange::Exchange::close(&exchange).await;
@@ -122,12 +112,6 @@ fn sentence(order: &Order) -> String {
         .expires
         .map_or("until `gate resume`".to_owned(), |end| format!("until {end:.0}"));
     format!("{what} {until}, by {}: {}", order.actor, order.reason)
-}
-
-/// The name that this process's user has in the system, and not what a variable says.
-pub(crate) fn login() -> Option<String> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
-    Some(user.name)
 }
 
 pub(crate) fn failed(error: OrderError) -> Failure {

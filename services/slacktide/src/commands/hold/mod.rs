@@ -15,13 +15,13 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::span::Span;
 use schemas::control::{self, Action, Control, Hold, Order};
-use schemas::name::{FeedName, PartyName, RecipientName};
+use schemas::name::{FeedName, RecipientName};
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
-use social::epoch::Signatory;
 use social::order::{Wish, give, verified};
 
-use super::gate::order::{failed, login};
+use super::gate::order::failed;
+use super::operator::{Operator, actor};
 use super::status::facts;
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
@@ -261,9 +261,7 @@ async fn order(
     lasts: Option<Span>,
 ) -> Result<Control, Failure> {
     let file = &loaded.value;
-    let actor = args.actor.clone().or_else(login);
-    let actor = actor
-        .ok_or_else(|| Failure::usage("the login name is not known here: say with --actor who decides"))?;
+    let actor = actor(args.actor.clone(), "decides")?;
     let wish = Wish {
         scope,
         action,
@@ -272,14 +270,8 @@ async fn order(
         lasts: lasts.map(Span::get),
     };
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key,
-        instance: &instance,
-        party: &file.social.name,
-        writer: &writer,
-    };
+    let operator = Operator::new()?;
+    let who = operator.signs(key, &file.social.name);
     let given = give(&exchange, &who, &trusted(file, key), &wish, Timestamp::now()).await;
     exchange::Exchange::close(&exchange).await;
     given.map_err(failed)

@@ -3,26 +3,23 @@
 use std::collections::BTreeMap;
 
 use ::exchange::Exchange;
+use runtime::exit::Exit;
 use schemas::digest::Digest;
 use schemas::name::PartyName;
 use schemas::sign::SigningKey;
 use social::act::{Act, ActError, append};
-use social::epoch::Signatory;
 use store::quarantine::By;
 
 use super::Order;
+use crate::commands::operator::{Operator, actor};
 use crate::failure::Failure;
-use runtime::exit::Exit;
 
 /// Ids that an entry of the audit chain lists by themselves; of more, it lists their digest.
 const MOST_LISTED: usize = 50;
 
 /// Who and why, as the operator said or as the system knows.
 pub(super) fn by(order: &Order, reason: Option<&str>) -> Result<By, Failure> {
-    let actor =
-        order.actor.clone().or_else(login).ok_or_else(|| {
-            Failure::usage("the login name is not known here: say with --actor who decides")
-        })?;
+    let actor = actor(order.actor.clone(), "decides")?;
     let reason = order.reason.as_deref().or(reason).unwrap_or_default();
     if actor.trim().is_empty() || reason.trim().is_empty() {
         return Err(Failure::usage(
@@ -35,12 +32,6 @@ pub(super) fn by(order: &Order, reason: Option<&str>) -> Result<By, Failure> {
     })
 }
 
-/// The name that this process's user has in the system, and not what a variable says.
-fn login() -> Option<String> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
-    Some(user.name)
-}
-
 /// Signs an act into the party's chain. `ids` are those of the entries concerned.
 pub(super) async fn sign(
     exchange: &dyn Exchange,
@@ -50,14 +41,8 @@ pub(super) async fn sign(
     ids: &[&str],
 ) -> Result<(), Failure> {
     let party = PartyName::new(party).map_err(|error| Failure::usage(error.to_string()))?;
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key,
-        instance: &instance,
-        party: &party,
-        writer: &writer,
-    };
+    let operator = Operator::new()?;
+    let who = operator.signs(key, &party);
     let act = Act {
         actor: by.actor.clone(),
         action: action.to_owned(),

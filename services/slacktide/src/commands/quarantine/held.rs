@@ -4,7 +4,6 @@ use schemas::column::Column;
 use schemas::envelope::Envelope;
 use schemas::rows::RowReader;
 use schemas::seal::SealRing;
-use schemas::value::Value;
 use serde_json::json;
 use store::quarantine::{Content, Kind};
 
@@ -44,7 +43,7 @@ fn rows(columns: &[Column], plain: &[u8], many: u64) -> Vec<serde_json::Value> {
     let (mut row, mut all) = (Vec::new(), Vec::new());
     while let Ok(true) = reader.next_into(&mut row) {
         let pairs = columns.iter().zip(&row);
-        let pairs = pairs.map(|(column, value)| (column.name.clone(), json_of(*value)));
+        let pairs = pairs.map(|(column, value)| (column.name.clone(), value.json()));
         all.push(serde_json::Value::Object(pairs.collect()));
     }
     all
@@ -69,19 +68,6 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect()
-}
-
-/// A value; bytes as `{"hex": …}`, and floats that JSON has no number for as text.
-fn json_of(value: Value<'_>) -> serde_json::Value {
-    match value {
-        Value::Null => json!(null),
-        Value::Bool(value) => json!(value),
-        Value::Int(value) => json!(value),
-        Value::Float(value) if value.is_finite() => json!(value),
-        Value::Float(value) => json!(value.to_string()),
-        Value::Text(value) => json!(value),
-        Value::Bytes(value) => raw(value),
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use schemas::request::RequestId;
 use slacktide_client::{Client, Error};
 use store::requests::Standing;
 
-use super::gate::order::login;
+use super::operator;
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -209,9 +209,7 @@ async fn client(loaded: &Loaded<CommercialFile>) -> Result<Client, Failure> {
 }
 
 fn actor(given: Option<String>) -> Result<String, Failure> {
-    given
-        .or_else(login)
-        .ok_or_else(|| Failure::usage("the login name is not known here: say with --actor who asks"))
+    operator::actor(given, "asks")
 }
 
 fn failed(error: Error) -> Failure {

@@ -1,20 +1,16 @@
 //! A tail that nobody trusts is given up: a new epoch opens behind it.
 
-use std::sync::Arc;
-
 use ::exchange::Exchange;
-use gate::Gate;
 use runtime::exit::Exit;
-use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::manifest::Cause;
-use schemas::name::{FeedName, PartyName};
-use social::epoch::{EpochError, Order as Opening, Signatory, open_epoch};
+use schemas::name::FeedName;
+use social::epoch::Order as Opening;
 
-use super::found::{What, one, trust};
+use super::found::{What, one};
 use super::{File, WAYS, sign};
 use crate::commands::quarantine::{Order, act};
-use crate::compose;
+use crate::commands::reopen::{goes_on_from, reopen};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::SocialFile;
@@ -37,14 +33,6 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
     let file = &loaded.value;
     let feed = feed_of(file, &found.lane.feed)?;
     let key = file.signing.key(loaded.folder())?;
-    let writer = PartyName::new("operator").map_err(|error| Failure::internal(&error))?;
-    let instance = social::new_instance();
-    let who = Signatory {
-        key: &key,
-        instance: &instance,
-        party: &file.social.name,
-        writer: &writer,
-    };
     let mut opening = Opening {
         lane: found.lane.clone(),
         cause: Cause::ExchangeRestored,
@@ -55,18 +43,8 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
         from: social::epoch::From::Receipt,
         gives_up: Some(Digest::of(&[&stored.bytes])),
     };
-    let trust = trust(loaded, &found.lane)?;
-    let mut opened = open_epoch(exchange, &opening, &trust, &who).await;
-    if matches!(opened, Err(EpochError::NoSchema { .. })) {
-        // What is given up does not tell the columns: the source does.
-        let columns = columns(loaded, feed).await?;
-        opening.schema = Some(feed.shown_to(&found.lane.recipient, columns)?);
-        opened = open_epoch(exchange, &opening, &trust, &who).await;
-    }
-    let opened = opened.map_err(failed)?;
-    let from = opened.continues.map_or("the beginning".to_owned(), |link| {
-        format!("epoch {} number {}", link.epoch, link.number)
-    });
+    let opened = reopen(loaded, exchange, (feed, &key), &mut opening).await?;
+    let from = goes_on_from(&opened);
     if order.json {
         output::json(&serde_json::json!({
             "id": found.line.id, "lane": found.line.lane, "epoch": opened.epoch, "continues": opened.continues,
@@ -83,23 +61,4 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
 fn feed_of<'a>(file: &'a SocialFile, name: &FeedName) -> Result<&'a FeedTable, Failure> {
     let feed = file.feeds.iter().find(|feed| feed.name == *name);
     feed.ok_or_else(|| Failure::usage(format!("there is no feed {name} in the file")))
-}
-
-async fn columns(loaded: &File, feed: &FeedTable) -> Result<RowSchema, Failure> {
-    let gate = Gate::fixed_open();
-    let source = compose::source(loaded, gate.shut_flag())?;
-    let permit = gate.permit().await;
-    let reader = Arc::clone(&source).open_feed(&feed.definition(), &permit).await;
-    let schema = reader.map(|reader| reader.schema().clone());
-    drop(permit);
-    source.close().await;
-    Ok(schema?)
-}
-
-fn failed(error: EpochError) -> Failure {
-    match error {
-        EpochError::Exchange(error) => error.into(),
-        EpochError::Untrusted { .. } => Failure::new(Exit::Evidence, error.to_string()),
-        other => Failure::new(Exit::Unfinished, other.to_string()),
-    }
 }

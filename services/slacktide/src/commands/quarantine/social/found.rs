@@ -10,6 +10,7 @@ use social::tail::{Trust, trusted_manifest, trusted_receipt};
 
 use super::File;
 use crate::commands::quarantine::told::Line;
+use crate::commands::reopen;
 use crate::failure::Failure;
 use crate::output;
 
@@ -30,18 +31,8 @@ pub(super) enum What {
 }
 
 pub(super) fn trust(loaded: &File, lane: &Lane) -> Result<Trust, Failure> {
-    let file = &loaded.value;
-    let mut chunks = file.trust.chunks.clone();
-    chunks.push(file.signing.key(loaded.folder())?.public().clone());
-    Ok(Trust {
-        chunks,
-        receipts: file
-            .trust
-            .receipts
-            .get(&lane.recipient)
-            .cloned()
-            .unwrap_or_default(),
-    })
+    let key = loaded.value.signing.key(loaded.folder())?;
+    Ok(reopen::trust(&loaded.value, &key, &lane.recipient))
 }
 
 pub(super) async fn found(

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use schemas::control::Order;
+use schemas::name::{FeedName, Lane};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -66,6 +67,16 @@ impl AgentFacts {
     /// Whether it answers, where it can be asked.
     pub(crate) fn is_well(&self) -> bool {
         self.address.is_none() || self.page.is_some()
+    }
+
+    /// What its page says of a lane.
+    pub(crate) fn lane(&self, lane: &Lane) -> Option<&Value> {
+        self.page.as_ref()?.get("lanes")?.get(lane.to_string())
+    }
+
+    /// What its page says of a feed.
+    pub(crate) fn feed(&self, feed: &FeedName) -> Option<&Value> {
+        self.page.as_ref()?.get("feeds")?.get(feed.as_str())
     }
 }
 

@@ -8,17 +8,12 @@ use crate::commands::status::facts::{Facts, LaneFacts, Side};
 
 /// What it says of the lane.
 pub(super) fn own<'a>(facts: &'a Facts, lane: &LaneFacts) -> Option<&'a Value> {
-    facts
-        .agent
-        .page
-        .as_ref()?
-        .get("lanes")?
-        .get(lane.lane().to_string())
+    facts.agent.lane(&lane.lane())
 }
 
 /// What it says of the lane's feed.
 pub(super) fn feed<'a>(facts: &'a Facts, lane: &LaneFacts) -> Option<&'a Value> {
-    facts.agent.page.as_ref()?.get("feeds")?.get(lane.feed.as_str())
+    facts.agent.feed(&lane.feed)
 }
 
 /// Whether the bureau's own agent is the one that tells others of its lanes: its page is newer than its notice.
