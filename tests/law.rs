@@ -13,11 +13,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("exchange", &["schemas"]),
     // Configuration is read by the runtime, so the parts that have some take its lengths of time from there.
     ("runtime", &["schemas"]),
+    // How a PostgreSQL server is reached, the same for both sides; it knows nothing of the product.
+    ("servers", &[]),
     ("gate", &["schemas", "runtime"]),
     // It runs as root in a process of its own: it knows nothing of the product.
     ("priority", &[]),
-    ("source", &["schemas", "gate", "runtime"]),
-    ("store", &["schemas", "runtime"]),
+    ("source", &["schemas", "gate", "runtime", "servers"]),
+    ("store", &["schemas", "runtime", "servers"]),
     // Every decision about data requests, without IO; its configuration has lengths of time.
     ("requests", &["schemas", "runtime"]),
     ("nats", &["schemas", "exchange"]),
@@ -77,7 +79,10 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("async-nats", &["nats"]),
     // The binary makes the demo's core with rusqlite; the harness and the tests speak for the other side.
     ("rusqlite", &["source", "store", "slacktide", "flow", "bench"]),
-    ("tokio-postgres", &["source", "store", "harness", "flow", "bench"]),
+    (
+        "tokio-postgres",
+        &["servers", "source", "store", "harness", "flow", "bench"],
+    ),
 ];
 
 /// Libraries that these may name in their own tests, for another: a program that writes into the outbox.

@@ -6,7 +6,7 @@
 //! not come back within the yield bound is dropped.
 //!
 //! - `config` where and how
-//! - `session` the one connection: statements raced against the permit; `hosts` which servers it is tried with
+//! - `session` the one connection: statements raced against the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
 //! - `check` whether a feed can be served, before anything is read
@@ -25,7 +25,6 @@ mod config;
 mod delivery;
 mod failure;
 mod grants;
-mod hosts;
 mod probe;
 mod quantum;
 mod question;

@@ -10,7 +10,7 @@
 //! is written last: when another poller has stored the same chunk meanwhile, everything is
 //! undone and judged anew.
 //!
-//! - `session` connections and their settings; `hosts` which servers they are tried with
+//! - `session` connections and their settings
 //! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
@@ -21,7 +21,6 @@
 mod cell;
 mod failure;
 mod fit;
-mod hosts;
 mod native;
 mod quarantine;
 mod records;

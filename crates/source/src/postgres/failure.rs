@@ -1,5 +1,6 @@
 //! PURE: the server's errors by kind, each with what to do.
 
+use servers::cause;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::error::{Error, ErrorKind};
@@ -15,19 +16,6 @@ pub(super) fn of(error: &tokio_postgres::Error, sql: Option<&str>) -> Error {
             "check host, port and network; it is tried again",
         ),
     }
-}
-
-fn cause(error: &tokio_postgres::Error) -> String {
-    let mut text = error.to_string();
-    let mut inner = std::error::Error::source(error);
-    while let Some(next) = inner {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        inner = next.source();
-    }
-    text
 }
 
 /// The feed's columns are others now. It is opened anew for it, so the error is one that passes.

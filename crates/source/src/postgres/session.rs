@@ -6,22 +6,20 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use gate::permit::Permit;
+use servers::{CONNECT_WITHIN, Servers, Unreached};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Connection, NoTls, Row, Socket, Statement};
+use tokio_postgres::{Client, Connection, NoTls, Row, Socket, Statement};
 use tracing::debug;
 
 use super::config::PostgresConfig;
-use super::{failure, hosts};
+use super::failure;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
-
-/// What one server has for it.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How much longer than the server's own bound a statement is waited for. The server ends it in time where it hears
 /// us; where it does not, as on a half-open connection, nobody else would.
@@ -31,8 +29,7 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) config: PostgresConfig,
-    /// Each server that the URL names.
-    wires: Vec<Config>,
+    servers: Servers,
     here: bool,
     pub(super) counter: Arc<DriverCounter>,
     live: Mutex<Slot>,
@@ -71,23 +68,18 @@ pub(super) struct Turn<'a> {
 
 impl Session {
     pub(super) fn new(config: PostgresConfig, counter: Arc<DriverCounter>) -> Result<Self> {
-        let mut wire: Config = config.url.parse().map_err(|_| {
+        let servers = Servers::of(&config.url, "slacktide", CONNECT_WITHIN * 2);
+        let servers = servers.map_err(|_| {
             Error::new(
                 ErrorKind::Refused,
                 "the source's url cannot be read",
                 "write it as postgres://user:password@host:port/database",
             )
         })?;
-        wire.application_name("slacktide")
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_user_timeout(CONNECT_WITHIN * 2)
-            .keepalives_idle(CONNECT_WITHIN * 2)
-            .keepalives_interval(CONNECT_WITHIN)
-            .keepalives_retries(3);
-        let here = wire.get_hosts().iter().all(is_here);
+        let here = servers.hosts().all(is_here);
         Ok(Self {
             config,
-            wires: hosts::each(&wire),
+            servers,
             here,
             counter,
             live: Mutex::default(),
@@ -141,22 +133,17 @@ impl Session {
     }
 
     async fn connect(&self, generation: u64) -> Result<Live> {
-        let servers = u32::try_from(self.wires.len()).unwrap_or(u32::MAX);
-        let within = CONNECT_WITHIN.saturating_mul(servers.saturating_add(1));
+        let within = CONNECT_WITHIN.saturating_mul(self.servers.many().saturating_add(1));
         let ready = timeout(within, self.connected(generation));
         ready.await.map_err(|_| unanswered())?
     }
 
     async fn connected(&self, generation: u64) -> Result<Live> {
-        let mut last = unanswered();
-        for wire in &self.wires {
-            match timeout(CONNECT_WITHIN, wire.connect(NoTls)).await {
-                Ok(Ok((client, connection))) => return self.prepared(client, connection, generation).await,
-                Ok(Err(error)) => last = failure::of(&error, None),
-                Err(_) => last = unanswered(),
-            }
+        match self.servers.connect().await {
+            Ok((client, connection)) => self.prepared(client, connection, generation).await,
+            Err(Unreached::Refused(error)) => Err(failure::of(&error, None)),
+            Err(Unreached::Silent) => Err(unanswered()),
         }
-        Err(last)
     }
 
     async fn prepared(

@@ -1,6 +1,7 @@
 //! PURE: the server's errors by kind. Its messages about data repeat the data, and are never
 //! passed on: codes and the names of columns and constraints say enough.
 
+use servers::cause;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{Error, ErrorKind};
@@ -24,19 +25,6 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Error {
             "check host, port and network; it is tried again",
         ),
     }
-}
-
-fn cause(error: &tokio_postgres::Error) -> String {
-    let mut text = error.to_string();
-    let mut inner = std::error::Error::source(error);
-    while let Some(next) = inner {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        inner = next.source();
-    }
-    text
 }
 
 fn of_answer(answer: &DbError) -> Error {

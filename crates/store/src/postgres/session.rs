@@ -6,20 +6,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
+use servers::{CONNECT_WITHIN, Servers, Unreached};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::{Client, Connection, Socket};
 
-use super::{failure, hosts};
+use super::failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::shape::Shape;
 
 /// Lanes are stored side by side, but a receiver has few cores for us.
 const MOST: usize = 4;
-/// What one server has for it.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Texts and times are written in fixed forms. A poller that is suspended within a transaction
 /// must not hold its locks for ever. Whoever turned `synchronous_commit` off did not know that
@@ -80,8 +79,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Connections that are not in use.
 pub(super) struct Pool {
-    /// Each server that the URL names.
-    wires: Vec<Config>,
+    servers: Servers,
     pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
@@ -95,21 +93,16 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(url: &str) -> Result<Self> {
-        let mut wire: Config = url.parse().map_err(|_| {
+        let servers = Servers::of(url, "slacktide store", Duration::from_secs(30));
+        let servers = servers.map_err(|_| {
             Error::new(
                 ErrorKind::Refused,
                 "the store's url cannot be read",
                 "write it as postgres://user:password@host:port/database",
             )
         })?;
-        wire.application_name("slacktide store")
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_user_timeout(Duration::from_secs(30))
-            .keepalives_idle(CONNECT_WITHIN * 2)
-            .keepalives_interval(CONNECT_WITHIN)
-            .keepalives_retries(3);
         Ok(Self {
-            wires: hosts::each(&wire),
+            servers,
             statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
             free: Semaphore::new(MOST),
@@ -156,18 +149,14 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Session> {
-        let mut last = unanswered();
-        for wire in &self.wires {
-            match timeout(CONNECT_WITHIN, wire.connect(NoTls)).await {
-                Ok(Ok((client, connection))) => {
-                    let ready = timeout(CONNECT_WITHIN, self.prepared(client, connection));
-                    return ready.await.map_err(|_| unanswered())?;
-                }
-                Ok(Err(error)) => last = failure::of(&error),
-                Err(_) => last = unanswered(),
+        match self.servers.connect().await {
+            Ok((client, connection)) => {
+                let ready = timeout(CONNECT_WITHIN, self.prepared(client, connection));
+                ready.await.map_err(|_| unanswered())?
             }
+            Err(Unreached::Refused(error)) => Err(failure::of(&error)),
+            Err(Unreached::Silent) => Err(unanswered()),
         }
-        Err(last)
     }
 
     async fn prepared(&self, client: Client, connection: Connection<Socket, NoTlsStream>) -> Result<Session> {
