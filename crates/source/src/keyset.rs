@@ -58,7 +58,7 @@ pub struct Keyset {
     pub dialect: Dialect,
     /// The feed's SQL.
     pub sql: String,
-    /// The select list's expressions, ready: see [`column`].
+    /// The select list's expressions, ready: see [`column()`].
     pub select: Vec<String>,
     /// The cursor; empty where rows have no order.
     pub cursor: Vec<CursorColumn>,

@@ -5,7 +5,8 @@
 
 use schemas::column::{Column, RowSchema};
 
-use super::{Aside, Change, Shape, Step};
+use super::known::{Aside, Shape};
+use super::step::{Change, Step};
 use crate::layout::{Layout, Mode, with_suffix};
 use crate::merge::Place;
 use crate::table::asked::Asked;

@@ -2,7 +2,7 @@
 
 use schemas::column::{Column, ColumnType, RowSchema};
 
-use super::{Aside, Shape};
+use super::known::{Aside, Shape};
 use crate::layout::Layout;
 use crate::merge::Place;
 use crate::table::lattice::{Widening, widened};

@@ -2,7 +2,7 @@
 
 use schemas::column::{Column, ColumnType};
 
-use super::Shape;
+use super::known::Shape;
 use crate::layout::Layout;
 
 /// Something to do to the tables. Names are the store's.

@@ -1,9 +1,12 @@
 //! Chunks' columns on the left, what becomes of the tables on the right.
 
+use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::name::FeedName;
 
 use super::*;
-use crate::layout::Options;
+use crate::layout::{Layout, Options};
+use crate::merge::Place;
+use crate::table::asked::Asked;
 
 fn place(epoch: u32, number: u64) -> Place {
     Place { epoch, number }

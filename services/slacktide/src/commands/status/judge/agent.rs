@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::page::{feed, own, text};
-use super::{Found, State};
+use super::state::{Found, State};
 use crate::commands::status::facts::{Facts, LaneFacts, LeaseFacts, Side};
 
 /// An agent that does not answer, with nobody in its place.

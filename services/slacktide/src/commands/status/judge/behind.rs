@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use super::page::{own, text};
-use super::{BEHIND_S, Found, State};
+use super::state::{Found, State};
 use crate::commands::status::ago::{seconds, span};
 use crate::commands::status::facts::{Facts, LaneFacts, Side};
+
+/// A chunk that is not signed for after this long is behind.
+pub(super) const BEHIND_S: i64 = 60;
 
 /// So many chunks that are not signed for are behind, if the receipt is as old as that.
 const BEHIND_CHUNKS: u64 = 60;

@@ -3,7 +3,7 @@
 use schemas::control::{Action, AnyAction};
 
 use super::page::{own, tells_itself, text};
-use super::{Found, State};
+use super::state::{Found, State};
 use crate::commands::status::facts::{Facts, LaneFacts};
 
 /// A lane that a hold keeps back.

@@ -20,16 +20,11 @@ mod tests;
 use super::ago::{ago, seconds};
 use super::facts::{Facts, LaneFacts, LeaseFacts, Side};
 
+use state::Found;
 pub(crate) use state::{Judged, State};
-
-/// A chunk that is not signed for after this long is behind.
-const BEHIND_S: i64 = 60;
 
 /// Something came lately.
 const LATELY_S: i64 = 10;
-
-/// A state with why and what to do, where one was found.
-type Found = Option<(State, String, String)>;
 
 /// All lanes.
 pub(crate) fn all(facts: &Facts) -> Vec<Judged> {

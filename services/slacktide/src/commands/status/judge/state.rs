@@ -67,3 +67,6 @@ pub(crate) struct Judged {
     /// Since when the last of them waits, in seconds.
     pub(crate) lag_seconds: Option<i64>,
 }
+
+/// A state with why and what to do, where one was found.
+pub(super) type Found = Option<(State, String, String)>;

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::behind::BEHIND_S;
 use super::page::{feed, own, tells_itself, text};
-use super::{BEHIND_S, Found, State};
+use super::state::{Found, State};
 use crate::commands::status::ago::{seconds, span};
 use crate::commands::status::facts::{Facts, LaneFacts, Side};
 
