@@ -6,12 +6,14 @@
 //! - `kills` kill -9 of responders, requesters and the exchange
 //! - `outcomes` refusals, deadlines, cancels, long answers, officers
 //! - `told` how a request stands, from the streams alone, and how long it took
+//! - `blocked` persons about whom nothing is sent, and a list that nobody can read
 //! - `denied` what a recipient may not have, in no byte of it
 
+mod blocked;
 mod denied;
 mod every;
 mod kills;
-mod office;
+pub(crate) mod office;
 mod outcomes;
 mod told;
 mod wishes;

@@ -207,6 +207,11 @@ impl Office {
         self.agent(name, "social", port)
     }
 
+    /// The account that reads the core.
+    pub(crate) fn reader(&self) -> &str {
+        &self.reader
+    }
+
     /// The bureau's agent, once it is at work.
     pub(crate) async fn bureau(&self) -> Agent {
         let agent = self.social("bureau");

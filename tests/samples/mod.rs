@@ -4,9 +4,11 @@
 //! - `compose` compose.yml, the Dockerfile and the script beside them; the services run without Docker
 //! - `yaml` compose.yml read, variables filled in
 //! - `feeds` the feeds of the record kinds, from tables of those names into a store
+//! - `kinds` the kinds of requests, asked over a table of settlements
 //! - `guide` every command of docs/install.md
 
 mod compose;
 mod feeds;
 mod guide;
+mod kinds;
 mod yaml;

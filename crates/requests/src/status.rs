@@ -65,6 +65,8 @@ pub struct Status {
     pub cancel_asked: Option<Timestamp>,
     /// That its deadline has passed without an outcome: it will be told as expired, and not answered.
     pub overdue: bool,
+    /// Rows that its answer leaves out, of persons about whom nothing is sent.
+    pub withheld: u64,
     /// Messages of its subjects that do not belong to it.
     pub doubts: Vec<Doubt>,
 }
@@ -115,6 +117,7 @@ pub fn of(known: &Known<'_>, now: Timestamp) -> Option<Status> {
         forecast: progress.and_then(|progress| progress.said.forecast),
         cancel_asked: known.cancel.map(|cancel| cancel.stored_at),
         overdue: waits && deadline.is_some_and(|deadline| deadline <= now),
+        withheld: known.reply.map_or(0, |reply| reply.said.withheld),
         doubts,
     })
 }

@@ -77,6 +77,35 @@ mod tests {
         Ok(())
     }
 
+    /// A comment that is a table or a key is taken as such: whoever removes its `# ` has a valid file.
+    #[test]
+    fn what_stands_commented_out_in_the_references_is_valid() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let uncommented = |name: &str| -> std::io::Result<PathBuf> {
+            let text = std::fs::read_to_string(config().join(name))?;
+            let line = |line: &str| match line.strip_prefix("# ") {
+                Some(rest) if rest.starts_with('[') => format!("{rest}\n"),
+                Some(rest)
+                    if rest
+                        .split_once(" = ")
+                        .is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) =>
+                {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            };
+            let path = folder.path().join(name);
+            std::fs::write(&path, text.lines().map(line).collect::<String>())?;
+            Ok(path)
+        };
+        let social = load::<SocialFile>(&uncommented("social.toml")?)?.value;
+        assert!(social.requests.quota.len() == 1 && social.blocklist.is_some());
+        assert!(!social.trust.officers.is_empty() && social.gate.signals.stop_file.is_some());
+        let commercial = load::<CommercialFile>(&uncommented("commercial.toml")?)?.value;
+        assert!(commercial.requests.interval.is_some());
+        Ok(())
+    }
+
     /// As a user would do it: appended to the file of the agent.
     #[test]
     fn every_shipped_feed_and_kind_can_be_appended_to_the_sample() -> Outcome {

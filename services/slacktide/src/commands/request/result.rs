@@ -129,6 +129,14 @@ fn table(answer: &Answer, rows: &[Vec<Cell>]) -> String {
         lines.push(line(&head));
     }
     lines.extend(shown.iter().map(line));
-    lines.push(format!("{}: {} rows", answer.outcome().name(), rows.len()));
+    let withheld = match answer.reply().withheld {
+        0 => String::new(),
+        rows => format!(", and {rows} left out, of persons about whom nothing is sent"),
+    };
+    lines.push(format!(
+        "{}: {} rows{withheld}",
+        answer.outcome().name(),
+        rows.len()
+    ));
     lines.join("\n")
 }

@@ -64,6 +64,13 @@ pub(super) fn status(id: &RequestId, request: &Request, status: &Status, persona
         before = Some(step.at);
         let _ = write!(text, "\n  {:.3}  {took:>10}  {}", step.at, state(step));
     }
+    if status.withheld > 0 {
+        let _ = write!(
+            text,
+            "\n  {} rows are left out, of persons about whom nothing is sent",
+            status.withheld
+        );
+    }
     if let Some(place) = status.place {
         let when = status.forecast.map_or_else(
             || "nobody can tell when: no history of the gate is recorded".to_owned(),

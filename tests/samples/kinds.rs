@@ -1,0 +1,158 @@
+//! The ready-made kinds of requests, as their page says: appended to a feed's file, asked, and answered from a real table.
+
+use std::fs;
+
+use harness::{run, slacktide, workspace};
+use serde_json::{Value, json};
+
+use crate::path::site::PATIENCE;
+use crate::requests::office::{INSURERS, Office};
+
+/// A table of settlements with the columns that the feed and the kinds read. Three kinds of treatment, of which the
+/// last has fewer than ten settlements; 40 persons.
+const SETL: &str = "INSERT INTO setl (setl_id, mdtrt_id, psn_no, begndate, enddate, med_type, fixmedins_name,
+        medfee_sumamt, fund_pay_sumamt, psn_cash_pay)
+     SELECT 'S' || lpad(g::text, 6, '0'), 'M' || g, '3101000000' || lpad((g % 40)::text, 4, '0'),
+        date '2026-01-01' + (g % 60), date '2026-01-03' + (g % 60),
+        CASE WHEN g <= 5 THEN '99' WHEN g % 2 = 0 THEN '11' ELSE '21' END, 'hospital ' || g % 7,
+        g * 10.01, g * 7.03, g * 2.98 FROM generate_series(1, 400) g";
+
+fn sample(path: &str) -> String {
+    fs::read_to_string(workspace().join("config").join(path)).unwrap()
+}
+
+/// What a bureau's table looks like, by the feed that is shipped with the kinds.
+fn table(feed: &str) -> String {
+    let feed: toml::Table = feed.parse().unwrap();
+    let feed = &feed["feed"][0];
+    let money: Vec<&str> = feed["money"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one.as_str())
+        .collect();
+    let select = feed["sql"]
+        .as_str()
+        .unwrap()
+        .trim()
+        .strip_prefix("SELECT")
+        .unwrap();
+    let columns: Vec<String> = select
+        .split_once("FROM")
+        .unwrap()
+        .0
+        .split(',')
+        .map(str::trim)
+        .map(|column| {
+            let kind = match column {
+                "updt_time" => "timestamptz NOT NULL DEFAULT now()",
+                "setl_id" => "text PRIMARY KEY",
+                _ if column.ends_with("date") => "date",
+                _ if money.contains(&column) => "numeric(16,2)",
+                _ => "text",
+            };
+            format!("{column} {kind}")
+        })
+        .collect();
+    format!("CREATE TABLE setl ({})", columns.join(", "))
+}
+
+async fn result(office: &Office, id: &str) -> Value {
+    office
+        .json(&[
+            "request",
+            "result",
+            id,
+            "--format",
+            "json",
+            "--config",
+            "insurer-a.toml",
+        ])
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ready_made_kinds_answer_what_they_say() {
+    let feed = sample("feeds/setl.toml");
+    let mut office = Office::start("ready_kinds", 1, "mode = \"open\"").await;
+    office.kinds.clone_from(&feed);
+    let mut files = 0;
+    for entry in fs::read_dir(workspace().join("config/kinds")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            office.kinds.push_str(&fs::read_to_string(path).unwrap());
+            files += 1;
+        }
+    }
+    assert_eq!(files, 2, "a new file is asked here too");
+    let grant = format!("GRANT SELECT ON setl TO {}", office.reader());
+    office
+        .core
+        .execute(&format!("{}; {SETL}; {grant}", table(&feed)))
+        .await;
+
+    office.write_social("bureau", harness::free_port());
+    let mut doctor = slacktide();
+    doctor
+        .args(["doctor", "--config"])
+        .arg(office.file("bureau.toml"));
+    let told = run("doctor", &mut doctor, PATIENCE).await;
+    let kinds: Vec<&str> = told
+        .stdout
+        .lines()
+        .filter(|line| line.contains("kind setl."))
+        .collect();
+    assert!(
+        kinds.len() == 2 && kinds.iter().all(|line| line.trim_start().starts_with("ok")),
+        "{}{}",
+        told.stdout,
+        told.stderr
+    );
+
+    let (social, commercial) = (office.bureau().await, office.commercial(INSURERS[0], "insurer-a"));
+    let person = ["psn_no=31010000000007", "from=2026-01-01", "to=2026-03-31"];
+    let one = office.ask(INSURERS[0], "setl.by_person", &person, &[]).await;
+    let month = ["from=2026-01-01", "to=2026-01-31"];
+    let reckoning = ["--purpose", "02", "--basis", "03"];
+    let sums = office.ask(INSURERS[0], "setl.sums", &month, &reckoning).await;
+    for id in [&one, &sums] {
+        office.stands(INSURERS[0], id, "stored_by_insurer").await;
+    }
+
+    let one = result(&office, &one).await;
+    let rows = one["rows"].as_array().unwrap();
+    let there = |name: &str| {
+        let columns = one["columns"].as_array().unwrap();
+        columns.iter().position(|column| column == name).unwrap()
+    };
+    assert_eq!(rows.len(), 10, "{one}");
+    for (row, at) in rows.iter().zip((7..).step_by(40)) {
+        assert_eq!(row[there("setl_id")], format!("S{at:06}"));
+        let number = row[there("psn_no")].as_str().unwrap();
+        assert!(number.ends_with("0007") && !number.contains("3101"), "{number}");
+    }
+    // The same by hand, in the sums' own digits.
+    let by_hand = office
+        .core
+        .query(
+            "SELECT med_type, count(*), sum(medfee_sumamt)::text, sum(fund_pay_sumamt)::text FROM setl
+             WHERE begndate BETWEEN '2026-01-01' AND '2026-01-31' GROUP BY med_type HAVING count(*) >= 10 ORDER BY 1",
+        )
+        .await;
+    let by_hand: Vec<Value> = by_hand
+        .iter()
+        .map(|row| {
+            json!([
+                row.get::<_, String>(0),
+                row.get::<_, i64>(1),
+                row.get::<_, String>(2),
+                row.get::<_, String>(3)
+            ])
+        })
+        .collect();
+    let mut sums = result(&office, &sums).await["rows"].as_array().unwrap().clone();
+    sums.sort_by_key(ToString::to_string);
+    assert_eq!((sums.len(), &sums), (2, &by_hand));
+    social.stop().await;
+    commercial.stop().await;
+}
