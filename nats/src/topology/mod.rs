@@ -5,8 +5,8 @@
 //! - [`server`] the server's configuration and accounts, for a private server
 //! - [`admin`] the administrator's view of the exchange
 //! - [`diff`] pure: what differs; `danger` which of it could destroy something; `show` as text
-//! - [`apply`] making the exchange as the files say
-//! - [`status`] what is in it
+//! - [`mod@apply`] making the exchange as the files say
+//! - [`mod@status`] what is in it
 //!
 //! What the files do not name is listed and left alone: nothing is ever deleted here.
 

@@ -1,6 +1,6 @@
 //! PURE: whether the gate is open, and for how much of the time.
 //!
-//! [`policy`](crate::policy) decides whether to work at all; this decides the rest. A gate that
+//! [`crate::policy`] decides whether to work at all; this decides the rest. A gate that
 //! opens beside a business works on probation first, then for a share of the time (the duty)
 //! that grows by addition and shrinks by multiplication, so that the harm done to the business
 //! stays within the budget. Where there is no business to disturb, it works all of the time.

@@ -8,7 +8,7 @@
 //!
 //! - [`block`] PURE: columns of samples <-> bytes
 //! - [`frame`] PURE: blocks in a file, torn ones skipped
-//! - [`read`] files and folders of recordings
+//! - [`mod@read`] files and folders of recordings
 //! - [`keeper`] files written, days thrown away
 //! - [`recorder`] from the gate to the keeper, never in the sampler's way
 

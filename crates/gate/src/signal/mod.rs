@@ -4,7 +4,7 @@
 //! - [`calendar`] when work is wanted at all
 //! - [`http`] what another system tells
 //! - [`probe`] what has to be asked of the source
-//! - [`file`] a file that shuts the gate while it exists
+//! - [`mod@file`] a file that shuts the gate while it exists
 //! - [`host`] what else the host tells
 //! - [`procfs`] the kernel's text files
 //! - [`scripted`] what a test says

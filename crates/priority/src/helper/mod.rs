@@ -7,8 +7,8 @@
 //! file that an asker names, and every answer is a log line.
 //!
 //! - [`config`] for whom, and what a backend looks like
-//! - [`judge`] one request: look, move, look again, move back
-//! - [`serve`] the socket: bounded lines, clients and time
+//! - `judge` one request: look, move, look again, move back
+//! - `serve` the socket: bounded lines, clients and time
 
 pub mod config;
 mod judge;

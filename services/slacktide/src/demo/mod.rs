@@ -5,7 +5,7 @@
 //! - [`workshop`] keys and configuration files; [`server`] the exchange; [`child`] processes
 //! - [`stage`] what runs, and its stop in order
 //! - [`page`], [`live`] what is seen meanwhile
-//! - [`compare`], [`freshness`], [`report`] what is found
+//! - [`compare`], [`freshness`], [`mod@report`] what is found
 
 mod child;
 mod compare;

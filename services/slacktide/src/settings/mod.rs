@@ -4,7 +4,7 @@
 //! file; what types cannot say is checked by rules, each with a place and a remedy of its own.
 //! Nothing is opened here but the file and, when asked for, the files of its secrets.
 //!
-//! - [`file`] reading a file, and telling its kind by its tables
+//! - [`mod@file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
 //! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
 //! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's

@@ -4,7 +4,7 @@
 //! shows a time inside it; so an hour that the clocks skip is in no window, and one that they
 //! repeat is inside twice. Nothing has to be guessed about times that do not exist.
 //!
-//! - [`rule`] one window or blackout; [`text`] how it is written
+//! - `rule` one window or blackout; `text` how it is written
 
 mod rule;
 mod text;

@@ -5,8 +5,8 @@
 //! trusts, which stops the lane. Nothing of the first two can be mended here but by publishing
 //! the rows again.
 //!
-//! - [`found`] what is seen there
-//! - [`discard`] a tail that nobody trusts is given up
+//! - [`mod@found`] what is seen there
+//! - [`mod@discard`] a tail that nobody trusts is given up
 
 mod discard;
 mod found;

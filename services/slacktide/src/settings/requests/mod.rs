@@ -2,7 +2,7 @@
 //!
 //! - [`answer`] the bureau's table; [`ask`] the insurer's
 //! - [`kinds`] what only the whole file can tell of kinds of requests
-//! - [`answering`] what the responder goes by, with [`history`] for its forecasts
+//! - [`mod@answering`] what the responder goes by, with [`history`] for its forecasts
 
 mod answer;
 mod answering;
