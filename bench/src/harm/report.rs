@@ -271,7 +271,6 @@ impl Report {
 
     /// Writes the data and the picture.
     pub(crate) fn write(&self) -> Outcome<Vec<PathBuf>> {
-        std::fs::create_dir_all(&self.out)?;
         let (data, picture) = (self.out.join("harm.json"), self.out.join("harm.svg"));
         std::fs::write(&data, serde_json::to_vec_pretty(self)?)?;
         plot::draw(&self.lines, &picture)?;
