@@ -75,6 +75,8 @@ enum Turn {
     Go,
     /// Nothing to do until something changes or this time has passed.
     Rest(Duration),
+    /// The term of the lease has ended: nothing may be read under it any more.
+    LeaseExpired,
 }
 
 impl Publisher {
@@ -102,11 +104,12 @@ impl Publisher {
         while !stop.is_cancelled() {
             self.state("waiting for the lease");
             let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
-            let over = tokio::select! {
-                () = lease.over(term) => true,
-                () = self.read(&stop) => false,
-            };
-            if over {
+            tokio::select! {
+                biased;
+                () = lease.over(term) => {}
+                () = self.read(&stop) => {}
+            }
+            if !stop.is_cancelled() {
                 // A statement in flight was cancelled with the future that held it; the
                 // connection it ran on is not used again. The lanes void what was read.
                 (self.reader, self.fence) = (None, None);
@@ -118,10 +121,16 @@ impl Publisher {
         self.state("ended");
     }
 
+    /// Reads until `stop` or until the term of the lease has ended.
+    ///
+    /// Each turn spends the task's budget, so that turns which complete without a wait cannot keep this worker thread
+    /// from the timers, the sockets and the signals of the process.
     async fn read(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
+            tokio::task::coop::consume_budget().await;
             match self.turn(stop).await {
                 Turn::Go => {}
+                Turn::LeaseExpired => return,
                 Turn::Rest(pause) => {
                     tokio::select! {
                         () = stop.cancelled() => {}
@@ -172,7 +181,7 @@ impl Publisher {
             return Turn::Go;
         };
         if self.parts.lease.term().is_none() {
-            return Turn::Go;
+            return Turn::LeaseExpired;
         }
         let turn = self.quantum(index, &permit).await;
         drop(permit);

@@ -124,7 +124,7 @@ impl Desk {
         }
     }
 
-    /// Answers until `stop`; then what is being stored is stored.
+    /// Answers until `stop`, then waits until what is being stored is stored; or until the term of the lease has ended.
     pub async fn serve(&mut self, stop: &CancellationToken) {
         let (gate, turns) = (self.parts.gate.clone(), self.parts.turns.clone());
         let mut tick = tokio::time::interval(
@@ -138,6 +138,7 @@ impl Desk {
         // Kept over everything else that happens: whoever asks the gate anew waits anew.
         let mut asking: Option<BoxFuture<'static, Turned>> = None;
         loop {
+            tokio::task::coop::consume_budget().await;
             self.refresh();
             self.wake();
             self.dispatch();
@@ -167,6 +168,10 @@ impl Desk {
                 () = until(wake) => {}
                 permit = permitted(&mut asking) => {
                     asking = None;
+                    // Without a wait in between, another permit would follow at once, and for ever.
+                    if self.parts.lease.term().is_none() {
+                        return;
+                    }
                     if let Some(key) = candidate {
                         self.quantum(&key, permit).await;
                     }

@@ -22,6 +22,7 @@ use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 use super::*;
 
 mod held;
+mod lapsed;
 mod logged;
 mod masked;
 
