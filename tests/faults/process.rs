@@ -177,3 +177,58 @@ async fn obeys(agent: &mut Agent) {
         agent.process.stderr()
     );
 }
+
+/// The bureau's agent lets go of its lease again and again, with no pause between its reads that would hide a loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn social_lease_expired_keeps_answering_and_obeys_a_stop() {
+    let mut site = Site::start("lapse", 2_000, OPEN).await;
+    let social = site.social_with("social", |text| {
+        text.replace("ttl = \"2s\"", "ttl = \"400ms\"")
+            .replace("idle_poll = \"100ms\"", "idle_poll = \"10ms\"")
+    });
+    let poller = site.poller("poller");
+    site.agree().await;
+    for _ in 0..20 {
+        site.nats.kill9();
+        social
+            .shows("the lease to expire", "/lease/held", |held| held == false)
+            .await;
+        site.nats.restart().await;
+        social
+            .shows("the lease to be taken again", "/lease/held", |held| held == true)
+            .await;
+    }
+    site.core
+        .execute("INSERT INTO claim (id, name) SELECT g, 'then' FROM generate_series(100001, 100500) g")
+        .await;
+    site.agree().await;
+    site.evidence_holds().await;
+    site.ledger_is_gapless().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// The second signal waits for nothing, whatever the databases do. Both signals are pending when the process resumes, so
+/// that the first cannot have ended it before the second arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_second_signal_ends_it_at_once() {
+    let mut scene = Scene::start(2_000, OPEN).await;
+    let (mut social, mut poller) = scene.agents().await;
+    scene.to_core.swallow();
+    scene.to_store.swallow();
+    scene.work().await;
+    for agent in [&mut social, &mut poller] {
+        agent.process.suspend();
+        agent.process.sigterm();
+        agent.process.sigint();
+        agent.process.resume();
+        let status = agent.process.wait_exit(PATIENCE).await;
+        assert_eq!(status.code(), Some(9), "{}", agent.process.stderr());
+    }
+    scene.to_core.heal();
+    scene.to_store.heal();
+    let (social, poller) = (scene.site.social("social"), scene.site.poller("poller"));
+    scene.is_whole().await;
+    social.stop().await;
+    poller.stop().await;
+}

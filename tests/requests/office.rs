@@ -196,8 +196,11 @@ impl Office {
             self.kinds,
         );
         let secret = self.file("masking.key");
-        fs::write(&secret, "0123456789abcdef".repeat(4)).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        // Once: an agent that is starting now would read a file that is being written as an empty secret.
+        if !secret.exists() {
+            fs::write(&secret, "0123456789abcdef".repeat(4)).unwrap();
+            fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         fs::write(self.file(&format!("{name}.toml")), text).unwrap();
     }
 

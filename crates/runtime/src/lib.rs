@@ -4,7 +4,7 @@
 //! - [`span`] durations as people write them
 //! - [`telemetry`] logs
 //! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
-//! - [`stop`] a clean stop
+//! - [`stop`] a clean stop; [`stall`] a report when tasks do not run any more
 //! - [`secrecy`] no image of this process's memory on a disk
 //! - [`exit`] how the process ended, as a code
 //! - [`backoff`] PURE: how long to wait before the next attempt
@@ -18,5 +18,6 @@ pub mod notify;
 pub mod said;
 pub mod secrecy;
 pub mod span;
+pub mod stall;
 pub mod stop;
 pub mod telemetry;

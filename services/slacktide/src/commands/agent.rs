@@ -6,14 +6,14 @@ use std::sync::Arc;
 use nats::Connection;
 use runtime::config::Loaded;
 use runtime::health::{self, HealthConfig, Report};
-use runtime::stop::Stop;
+use runtime::stop::{SecondSignal, Stop};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
 
 /// The word to stop, given by SIGTERM or SIGINT.
 pub(crate) fn stop() -> Result<Stop, Failure> {
-    Stop::on_signals().map_err(|error| Failure::internal(&error))
+    Stop::on_signals(SecondSignal::Exits).map_err(|error| Failure::internal(&error))
 }
 
 /// Starts the status page where one is configured; it ends with the agent.
@@ -76,7 +76,7 @@ pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::
     }
 }
 
-/// Runs the work until it ends or a second signal ends it at once.
+/// Runs the work until it ends.
 pub(crate) async fn until_stopped<E>(
     stop: &Stop,
     work: impl Future<Output = Result<(), E>>,

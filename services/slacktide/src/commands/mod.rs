@@ -109,6 +109,7 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(&error))?;
+    runtime::stall::watch(runtime.handle()).map_err(|error| Failure::internal(&error))?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome

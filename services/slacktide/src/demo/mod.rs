@@ -26,7 +26,7 @@ use ::audit::verify::{Findings, Trust, verify};
 use ::exchange::port::Stream;
 use nats::JetStream;
 use runtime::exit::Exit;
-use runtime::stop::Stop;
+use runtime::stop::{SecondSignal, Stop};
 use serde_json::Value;
 
 use crate::cli::DemoArgs;
@@ -48,7 +48,7 @@ const SURELY_BUSY: Duration = Duration::from_secs(15);
 
 /// Runs the demo to its end.
 pub(crate) async fn run(args: DemoArgs) -> Outcome {
-    let stop = Stop::on_signals().map_err(|error| Failure::internal(&error))?;
+    let stop = Stop::on_signals(SecondSignal::Ignored).map_err(|error| Failure::internal(&error))?;
     let began = Instant::now();
     let mut workshop = Workshop::new(args.dir.as_deref())?;
     if args.keep {
