@@ -1,7 +1,8 @@
 //! The helper with the real kernel and a real PostgreSQL.
 //!
 //! As root all of it is done. Without the right, the one thing that must then be true is: the
-//! helper refuses to start, and says what it needs. Either way the test can fail.
+//! helper refuses to start, and says what it needs. Either way the test can fail, and without the right it counts as
+//! skipped. A user namespace is no way out: the control groups stay those of the host's root.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
