@@ -25,8 +25,7 @@ demo: tools ## a core under load, the exchange and the store, in about a minute;
 	$(CARGO) run --quiet --release --locked --package slacktide -- demo $(DEMO_ARGS)
 
 test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
-	$(CARGO) build --workspace --bins --locked
-	$(CARGO) test --workspace --locked --no-fail-fast $(TEST_ARGS)
+	@CARGO='$(CARGO)' scripts/test.sh $(TEST_ARGS)
 
 lint: ## format, clippy and the code's own pages with warnings denied, licences and sources of the dependencies
 	$(CARGO) fmt --all --check

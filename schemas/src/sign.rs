@@ -195,6 +195,16 @@ mod tests {
         let error = SigningKey::from_seed(&user).unwrap_err().to_string();
         assert!(error.contains("connection (user)"), "{error}");
         assert!(!error.contains(&user));
-        assert!(!format!("{:?}", SigningKey::generate()).contains("SA"));
+    }
+
+    /// The whole text, since a public key may hold any letters, those of a seed's prefix among them.
+    #[test]
+    fn signing_key_debug_text_is_its_public_key_alone() {
+        for byte in 0..=u8::MAX {
+            let pair = KeyPair::new_from_raw(KeyPairType::Account, [byte; 32]).unwrap();
+            let key = SigningKey::of(pair);
+            assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.public()));
+            assert!(!format!("{key:?}").contains(&key.seed().unwrap()));
+        }
     }
 }

@@ -11,8 +11,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// `$1` is the signal that ends the child, `$2` the directory that goes with it. A child that is stopped hears no
-/// signal, hence CONT; one that does not obey within ten seconds is killed. In a container nobody may reap the orphan,
+/// `$1` is the signal that ends the child, `$2` the directory that goes with it, or nothing; `$3` the logs of the whole
+/// process, or nothing, which go if no test has left any. A child that is stopped hears no signal, hence CONT; one that does not obey within ten seconds is killed. In a container nobody may reap the orphan,
 /// so a zombie counts as gone.
 const WATCH: &str = r#"
 trap '' INT TERM HUP
@@ -35,7 +35,8 @@ if [ -n "$pid" ]; then
     done
     kill -s KILL "$pid"
 fi 2>/dev/null
-rm -rf -- "$2"
+[ -z "$2" ] || rm -rf -- "$2"
+[ -n "$3" ] && [ "$(ls -A "$3" 2>/dev/null)" = shared ] && rm -rf -- "$3"
 "#;
 
 /// Ends one child and removes its directory when this process is gone. Dropped, it lets go of both.
@@ -45,12 +46,19 @@ pub struct Leash {
 }
 
 impl Leash {
-    /// A watchdog that will end what it [`holds`](Self::holds) with `end` and remove `dir`.
+    /// A watchdog that will end what it [`holds`](Self::holds) with `end` and remove `dir`, if there is one.
     #[must_use]
-    pub fn new(end: Signal, dir: &Path) -> Self {
+    pub fn new(end: Signal, dir: Option<&Path>) -> Self {
+        Self::with_shared_logs(end, dir, None)
+    }
+
+    /// The same for a child that all tests of this process share: its logs in `run` are removed unless a test has
+    /// left its own there.
+    pub(crate) fn with_shared_logs(end: Signal, dir: Option<&Path>, run: Option<&Path>) -> Self {
         let watchdog = Command::new("sh")
             .args(["-c", WATCH, "leash", end.as_str().trim_start_matches("SIG")])
-            .arg(dir)
+            .arg(dir.unwrap_or(Path::new("")))
+            .arg(run.unwrap_or(Path::new("")))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -106,7 +114,7 @@ mod tests {
     async fn a_closed_pipe_ends_the_child_and_removes_its_directory() {
         let dir = tempfile::tempdir().unwrap().keep();
         let mut child = sleeper();
-        let mut leash = Leash::new(Signal::SIGTERM, &dir);
+        let mut leash = Leash::new(Signal::SIGTERM, Some(&dir));
         leash.holds(&child);
         cut(&mut leash);
         drop(leash);
@@ -122,7 +130,7 @@ mod tests {
     async fn a_suspended_child_is_ended_too() {
         let dir = tempfile::tempdir().unwrap().keep();
         let mut child = sleeper();
-        let mut leash = Leash::new(Signal::SIGTERM, &dir);
+        let mut leash = Leash::new(Signal::SIGTERM, Some(&dir));
         leash.holds(&child);
         crate::signal::suspend(&child);
         cut(&mut leash);
@@ -136,7 +144,7 @@ mod tests {
     fn a_dropped_leash_lets_go() {
         let dir = tempfile::tempdir().unwrap();
         let mut child = sleeper();
-        let mut leash = Leash::new(Signal::SIGTERM, dir.path());
+        let mut leash = Leash::new(Signal::SIGTERM, Some(dir.path()));
         leash.holds(&child);
         drop(leash);
         assert!(dir.path().exists());
@@ -149,7 +157,7 @@ mod tests {
     fn a_lost_child_is_left_alone() {
         let dir = tempfile::tempdir().unwrap().keep();
         let mut child = sleeper();
-        let mut leash = Leash::new(Signal::SIGTERM, &dir);
+        let mut leash = Leash::new(Signal::SIGTERM, Some(&dir));
         leash.holds(&child);
         leash.lost();
         cut(&mut leash);

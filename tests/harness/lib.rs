@@ -15,6 +15,8 @@
 //! | `find` | where the server binaries are |
 //! | `port` | ports that no client can take by accident |
 //! | `leash` | the watchdog beside every child |
+//! | `logs` | where the logs of children are, kept if the test fails |
+//! | `skip` | a test that cannot run here reports so |
 //! | `signal` | stop, continue, terminate |
 //! | `nats_server` | a private nats-server |
 //! | `postgres` | a private PostgreSQL cluster, or one shared by the run with a database a test |
@@ -33,6 +35,7 @@ mod find;
 mod http;
 mod leash;
 mod limit;
+mod logs;
 mod nats_server;
 mod port;
 mod postgres;
@@ -42,6 +45,7 @@ mod proxy;
 mod servers;
 mod shim;
 mod signal;
+mod skip;
 mod until;
 
 pub use find::{nats_server_binary, postgres_bin, workspace};
@@ -54,4 +58,5 @@ pub use postgres::{Db, Postgres, PostgresOptions};
 pub use process::{Finished, Process, run, slacktide};
 pub use proxy::Proxy;
 pub use shim::Shim;
+pub use skip::skip;
 pub use until::{Seen, until};

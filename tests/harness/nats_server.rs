@@ -4,7 +4,7 @@
 //! the command line, which wins over the file; the store is not (the server calls that a duplicate), so a file that
 //! names one must name an environment variable, which the harness fills in.
 
-use crate::{Leash, find, free_port, http_get, signal, until};
+use crate::{Leash, find, free_port, http_get, logs, signal, until};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::fs;
@@ -29,6 +29,7 @@ pub struct NatsServer {
     monitoring: Option<String>,
     child: Option<Child>,
     leash: Leash,
+    logs: PathBuf,
     dir: TempDir,
 }
 
@@ -71,7 +72,7 @@ impl NatsServer {
         if let Some(name) = named {
             env.push((name.into(), dir.path().join("store").into()));
         }
-        let leash = Leash::new(Signal::SIGKILL, dir.path());
+        let leash = Leash::new(Signal::SIGKILL, Some(dir.path()));
         let (own_store, port) = (named.is_none(), free_port());
         let mut server = Self {
             config,
@@ -81,6 +82,7 @@ impl NatsServer {
             monitoring: None,
             child: None,
             leash,
+            logs: logs::directory("nats-server"),
             dir,
         };
         for _ in 0..5 {
@@ -114,7 +116,7 @@ impl NatsServer {
             command.arg("--store_dir").arg(self.store());
         }
         // Its own output has what goes wrong before the log is open, such as an error in the configuration.
-        let said = fs::File::create(self.dir.path().join("said")).expect("a file for its output");
+        let said = fs::File::create(self.logs.join("said")).expect("a file for its output");
         let child = command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -194,7 +196,7 @@ impl NatsServer {
     /// What it has logged since it was first started.
     #[must_use]
     pub fn log(&self) -> String {
-        let said = fs::read_to_string(self.dir.path().join("said")).unwrap_or_default();
+        let said = fs::read_to_string(self.logs.join("said")).unwrap_or_default();
         said + &fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
@@ -300,7 +302,7 @@ impl NatsServer {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.dir.path().join("log")
+        self.logs.join("log")
     }
 
     fn forget(&mut self) {

@@ -3,14 +3,13 @@
 //! The binary is looked for beside the test's own, in the target directory. Cargo builds it for an integration test of
 //! its own package only, so here it is built when it is missing or older than a source it was made from.
 
-use crate::{Leash, find, signal, until};
+use crate::{Leash, find, logs, signal, until};
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// A command line for the `slacktide` binary of this build; `SLACKTIDE_BIN` names another.
 ///
@@ -85,14 +84,14 @@ fn fresh(binary: &Path) -> bool {
         .all(|source| modified(source).is_some_and(|changed| changed <= made))
 }
 
-/// A child whose output goes to files, for the failure message. Dropped, it is killed.
+/// A child whose output goes to files, which are kept if the test fails. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     status: Option<ExitStatus>,
     leash: Leash,
-    dir: TempDir,
+    logs: PathBuf,
 }
 
 /// How a [`run`] ended.
@@ -113,12 +112,11 @@ impl Process {
     /// When the program cannot be started.
     #[must_use]
     pub fn spawn(name: &str, command: &mut Command) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("slacktide-process-")
-            .tempdir()
-            .expect("a temporary directory");
-        let file = |name| File::create(dir.path().join(name)).expect("a file for its output");
-        let mut leash = Leash::new(Signal::SIGKILL, dir.path());
+        let logs = logs::directory(name);
+        let file = |name| File::create(logs.join(name)).expect("a file for its output");
+        // For whoever reads the logs of a failed test.
+        fs::write(logs.join("command"), format!("{command:?}\n")).expect("a file for the command line");
+        let mut leash = Leash::new(Signal::SIGKILL, None);
         let child = command
             .stdin(Stdio::null())
             .stdout(file("stdout"))
@@ -131,7 +129,7 @@ impl Process {
             child,
             status: None,
             leash,
-            dir,
+            logs,
         }
     }
 
@@ -271,7 +269,7 @@ impl Process {
     }
 
     fn text(&self, name: &str) -> String {
-        let bytes = fs::read(self.dir.path().join(name)).unwrap_or_default();
+        let bytes = fs::read(self.logs.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
@@ -333,18 +331,21 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "its last words")]
     async fn a_process_that_ends_too_soon_is_told_with_its_output() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo its last words >&2"]);
-        let mut process = Process::spawn("sh", &mut command);
-        process
-            .until(
-                "something that never comes",
-                Duration::from_secs(10),
-                async || false,
-            )
-            .await;
+        let message = logs::expected_panic(async {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo its last words >&2"]);
+            let mut process = Process::spawn("sh", &mut command);
+            process
+                .until(
+                    "something that never comes",
+                    Duration::from_secs(60),
+                    async || false,
+                )
+                .await;
+        });
+        let message = message.await;
+        assert!(message.contains("its last words"), "{message}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the harness promises about the servers it starts, kept by the real ones: every other test builds on it.
 
-use crate::{Db, NatsServer, Postgres, PostgresOptions, http_get, until};
+use crate::{Db, NatsServer, Postgres, PostgresOptions, http_get, logs, until};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -107,9 +107,9 @@ async fn nats_takes_a_given_configuration() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "nats-server did not start")]
 async fn a_wrong_configuration_is_told_with_the_reason() {
-    NatsServer::with_config_text("port: [", &[]).await;
+    let message = logs::expected_panic(NatsServer::with_config_text("port: [", &[])).await;
+    assert!(message.contains("nats-server did not start"), "{message}");
 }
 
 #[tokio::test]
@@ -207,7 +207,9 @@ async fn nothing_outlives_a_killed_test_process() {
     let told = dir.path().join("told");
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "servers::nothing_outlives_a_killed_test_process"]);
-    let mut lingering = crate::Process::spawn("the lingering test", command.env(MARK, &told));
+    // What it leaves is of no failed test.
+    command.env(MARK, &told).env("SLACKTIDE_TEST_LOGS", dir.path());
+    let mut lingering = crate::Process::spawn("the lingering test", &mut command);
     let ports: Vec<u16> = lingering
         .until("tells its ports", Duration::from_secs(120), async || {
             let line = std::fs::read_to_string(&told)

@@ -1,5 +1,6 @@
 //! Wait for a condition, by name.
 
+use crate::logs;
 use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -43,8 +44,8 @@ impl<T, E: Display> Seen for Result<T, E> {
 /// Looks at `condition` until it holds, and gives its value.
 ///
 /// # Panics
-/// When `deadline` passes first: the message names `what` was waited for and what the last look saw. A look that
-/// never returns counts as not holding.
+/// When `deadline` passes first: the message names `what` was waited for, what the last look saw, and where the logs
+/// of the test's processes are kept. A look that never returns counts as not holding.
 pub async fn until<S: Seen>(
     what: &str,
     deadline: Duration,
@@ -60,7 +61,8 @@ pub async fn until<S: Seen>(
         }
         assert!(
             Instant::now() < end,
-            "waited {deadline:?} for {what}; last look: {last}"
+            "{}",
+            logs::with_place(format!("waited {deadline:?} for {what}; last look: {last}"))
         );
         sleep(LOOK_EVERY).await;
     }

@@ -98,7 +98,8 @@ async fn measure(
 async fn bench(arguments: &Arguments) -> Outcome<()> {
     // Before anything is measured: a place that cannot be written to is told now and not in twenty minutes.
     let out = &arguments.out;
-    std::fs::create_dir_all(out).map_err(|error| format!("the results' folder {}: {error}", out.display()))?;
+    std::fs::create_dir_all(out)
+        .map_err(|error| format!("the results' folder {}: {error}", out.display()))?;
     let mut rig = rig::Rig::start(arguments.rows).await?;
     println!("finding the business's highest rate");
     let most = business::highest(&rig).await?;

@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 #[derive(Debug)]
@@ -18,16 +19,26 @@ pub(super) struct Cluster {
     bin: PathBuf,
     /// What the server, and only it, is started with.
     env: Vec<(OsString, OsString)>,
+    logs: PathBuf,
+    starts: AtomicUsize,
     dir: TempDir,
 }
 
 impl Cluster {
-    /// A directory with an initialised cluster in it. `env` is for the server alone.
-    pub(super) fn create(env: Vec<(OsString, OsString)>) -> Self {
+    /// A directory with an initialised cluster in it. `env` is for the server alone, which logs into the directory
+    /// `logs`.
+    pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
+        let created = tokio::task::spawn_blocking(|| Self::create_now(env, logs));
+        created.await.expect("initdb")
+    }
+
+    fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
         let owner = geteuid().is_root().then(unprivileged);
         let mut cluster = Self {
             bin: find::postgres_bin(),
             env,
+            logs,
+            starts: AtomicUsize::new(0),
             dir: directory(owner.as_ref()),
             owner,
         };
@@ -57,7 +68,7 @@ impl Cluster {
     }
 
     /// A copy of it as it stands; the server must not run.
-    pub(super) fn copy(&self) -> Self {
+    pub(super) fn copy(&self, logs: PathBuf) -> Self {
         let dir = directory(self.owner.as_ref());
         let copied = Command::new("cp")
             .arg("-a")
@@ -71,13 +82,16 @@ impl Cluster {
             owner: self.owner.clone(),
             bin: self.bin.clone(),
             env: self.env.clone(),
+            logs,
+            starts: AtomicUsize::new(0),
             dir,
         }
     }
 
     /// Starts the server; everything it says goes to the log.
     pub(super) fn spawn(&self, port: u16, settings: &[(String, String)]) -> Child {
-        // Anew for each start: a complaint of the last one must not be read as of this one.
+        // A file for each start: a complaint of the last one must not be read as of this one.
+        self.starts.fetch_add(1, Ordering::Relaxed);
         let log = File::create(self.log_path()).expect("a file for the log");
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).arg("-p").arg(port.to_string());
@@ -118,7 +132,8 @@ impl Cluster {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.dir.path().join("log")
+        self.logs
+            .join(format!("log.{}", self.starts.load(Ordering::Relaxed)))
     }
 
     fn command(&self, program: &str) -> Command {

@@ -8,10 +8,11 @@ mod db;
 
 pub use db::Db;
 
-use crate::{Leash, Shim, free_port, signal, until};
+use crate::{Leash, Shim, free_port, logs, signal, until};
 use cluster::Cluster;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use tokio::sync::OnceCell;
 /// Recovery after a crash writes a checkpoint, which takes a while on a loaded disk.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// The name of its directory of logs.
+const NAME: &str = "postgres";
 
 /// How a cluster is set up.
 #[derive(Debug, Clone, Default)]
@@ -49,8 +53,12 @@ impl Postgres {
     /// process. Roles are common to all its databases: make them with [`Db::role`].
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        logs::uses_shared(NAME);
         SHARED
-            .get_or_init(|| Self::private(PostgresOptions::default()))
+            .get_or_init(async || {
+                let cluster = Cluster::create(Vec::new(), logs::shared_directory(NAME)).await;
+                Self::launch(cluster, PostgresOptions::default(), Some(logs::run_directory())).await
+            })
             .await
     }
 
@@ -68,10 +76,8 @@ impl Postgres {
     }
 
     async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
-        let cluster = tokio::task::spawn_blocking(|| Cluster::create(env))
-            .await
-            .expect("initdb");
-        Self::launch(cluster, options).await
+        let cluster = Cluster::create(env, logs::directory(NAME)).await;
+        Self::launch(cluster, options, None).await
     }
 
     /// Another server with a copy of its data, as the one that takes over after a fail-over without loss. This one
@@ -85,12 +91,13 @@ impl Postgres {
             roles: String::new(),
             ..self.options.clone()
         };
-        Self::launch(self.cluster.copy(), options).await
+        Self::launch(self.cluster.copy(logs::directory(NAME)), options, None).await
     }
 
-    async fn launch(cluster: Cluster, options: PostgresOptions) -> Self {
+    /// `run` is the directory of the process's logs, for the server that is shared.
+    async fn launch(cluster: Cluster, options: PostgresOptions, run: Option<&Path>) -> Self {
         // Immediate: the data is removed anyway.
-        let leash = Leash::new(Signal::SIGQUIT, cluster.dir());
+        let leash = Leash::with_shared_logs(Signal::SIGQUIT, Some(cluster.dir()), run);
         let roles = options.roles.clone();
         let (port, made) = (free_port(), AtomicU32::new(0));
         let mut server = Self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nats::Connection;
 use runtime::config::Loaded;
 use runtime::health::{self, HealthConfig, Report};
+use runtime::notify::Notifier;
 use runtime::stop::{SecondSignal, Stop};
 use tokio::sync::watch;
 
@@ -35,9 +36,9 @@ pub(crate) async fn serve<T>(
     Ok(())
 }
 
-/// Tells the service manager that it has its settings and works, or waits; and when it stops.
-pub(crate) fn tell_manager(stop: &Stop) {
-    runtime::notify::keep(stop.token().clone());
+/// Notifies the service manager that the agent has its settings and works, or waits; and when it stops.
+pub(crate) fn notify_manager(stop: &Stop) -> Notifier {
+    Notifier::from_env(stop.token().clone())
 }
 
 /// Why the exchange is not there, if so.

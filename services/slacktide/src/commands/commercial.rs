@@ -29,10 +29,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let store = compose::quarantine(&loaded)?;
     // A connection of its own: a long answer keeps no chunk waiting.
     let asked = compose::requests(&loaded)?;
-    agent::tell_manager(&stop);
+    let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
-        () = stop.token().cancelled() => return Ok(Exit::Done),
+        () = stop.token().cancelled() => {
+            notifier.finish().await;
+            return Ok(Exit::Done);
+        }
     };
     let board = Board::default();
     agent::serve(
@@ -69,7 +72,9 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         board,
     };
     let running = ::commercial::run_asking(parts, Some(asking), stop.token().clone());
-    agent::until_stopped(&stop, running, failed).await
+    let outcome = agent::until_stopped(&stop, running, failed).await;
+    notifier.finish().await;
+    outcome
 }
 
 fn failed(error: CommercialError) -> Failure {

@@ -73,10 +73,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let helping = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
     let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
     let recording = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
-    agent::tell_manager(&stop);
+    let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
-        () = stop.token().cancelled() => return Ok(Exit::Done),
+        () = stop.token().cancelled() => {
+            notifier.finish().await;
+            return Ok(Exit::Done);
+        }
     };
     let connection = exchange.connection();
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
@@ -161,6 +164,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let _ = reloading.await;
     let _ = alarming.await;
     let _ = obeying.await;
+    notifier.finish().await;
     outcome
 }
 

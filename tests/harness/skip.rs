@@ -1,0 +1,57 @@
+//! A test that cannot do its work on this machine reports so, instead of passing silently.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// Reports that the calling test was skipped for want of `need`, such as `root`. The test then returns.
+///
+/// The line goes to the output of the test, and to the file that `SLACKTIDE_TEST_SKIPPED` names: `scripts/test.sh` counts
+/// the lines and takes them off the passed tests in its closing line.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn skip(need: &str) {
+    let thread = std::thread::current();
+    let line = format!("{need}: {}\n", thread.name().unwrap_or("a test"));
+    eprint!("skipped, needs {line}");
+    if let Some(path) = std::env::var_os("SLACKTIDE_TEST_SKIPPED").filter(|path| !path.is_empty()) {
+        // One write of a short line: several test processes may append at once.
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("SLACKTIDE_TEST_SKIPPED names a file that can be written");
+        file.write_all(line.as_bytes())
+            .expect("the file can be appended to");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run;
+    use std::process::Command;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn skip_appends_need_and_test_to_the_file() {
+        const NAME: &str = "skip::tests::skip_appends_need_and_test_to_the_file";
+        const PART: &str = "SLACKTIDE_TEST_PART";
+        if std::env::var_os(PART).is_some() {
+            return skip("wings");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("skipped");
+        for _ in 0..2 {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command
+                .args(["--exact", NAME])
+                .env(PART, "skips")
+                .env("SLACKTIDE_TEST_SKIPPED", &list);
+            let done = run("the skipping test", &mut command, Duration::from_secs(60)).await;
+            assert!(done.status.success(), "{}", done.stdout);
+        }
+        let line = format!("wings: {NAME}\n");
+        assert_eq!(std::fs::read_to_string(list).unwrap(), line.repeat(2));
+    }
+}
