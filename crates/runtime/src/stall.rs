@@ -134,7 +134,7 @@ mod tests {
         })
         .unwrap();
         let patience = Duration::from_secs(60);
-        let mut wait_for = |wanted: Finding| {
+        let wait_for = |wanted: Finding| {
             while reports.recv_timeout(patience).expect("a report in time") != wanted {}
         };
         wait_for(Finding::Stalled);
