@@ -396,5 +396,7 @@ impl Agent {
             "ended with {status}:\n{}",
             self.process.stderr()
         );
+        let log = self.process.stderr();
+        assert!(!log.contains("the tasks of this process do not run"), "{log}");
     }
 }
