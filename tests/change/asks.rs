@@ -168,8 +168,15 @@ async fn asks(kind: Kind, name: &str) {
         }
         Kind::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'keyed_before%'",
     };
-    let before = kind.lines(&site, before).await;
-    assert_eq!(before.len(), 1, "{before:?}");
+    let before = until("the table of the old key", PATIENCE, async || {
+        let before = kind.lines(&site, before).await;
+        if before.len() == 1 {
+            Ok(before)
+        } else {
+            Err(format!("{before:?}"))
+        }
+    })
+    .await;
     assert_eq!(kind.lines(&site, &rows(&before[0])).await, first);
     social.stop().await;
     poller.stop().await;
