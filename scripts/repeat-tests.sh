@@ -63,7 +63,7 @@ scripts/tools.sh
 
 export SLACKTIDE_NATS_SERVER=${SLACKTIDE_NATS_SERVER:-$root/.tools/bin/nats-server}
 export SLACKTIDE_PG_BIN=${SLACKTIDE_PG_BIN:-$root/.tools/pg/bin}
-export SLACKTIDE_BIN=$target/debug/slacktide
+export SLACKTIDE_BIN=${SLACKTIDE_BIN:-$target/debug/slacktide}
 # As cargo gives it to what it runs.
 seed=$(sed -n 's/^PROPTEST_RNG_SEED = "\(.*\)"/\1/p' .cargo/config.toml)
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}

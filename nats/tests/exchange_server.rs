@@ -13,6 +13,22 @@ use tempfile::TempDir;
 /// The users of the shipped accounts, and a second recipient made by the same pattern.
 const USERS: [&str; 5] = ["admin", "bureau", "auditor", "insurer-a", "insurer-b"];
 
+/// How long a connection of the tests waits for an answer: far longer than [`SOON`], so that what ends within that did
+/// not wait for a timeout, on a machine of any load.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// How long an answer may take that is there at once.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The output of `work`, which must not wait for a timeout.
+///
+/// # Panics
+/// When it is not there soon: the message names `what` was waited for.
+pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(SOON, work).await;
+    done.unwrap_or_else(|_| panic!("waited {SOON:?} for {what}, as for a timeout"))
+}
+
 pub(crate) struct ExchangeServer {
     pub(crate) server: NatsServer,
     seeds: BTreeMap<&'static str, String>,
@@ -65,7 +81,8 @@ impl ExchangeServer {
     /// How a user connects: a command's way, failing at once.
     pub(crate) fn options(&self, user: &str) -> Options {
         let mut options = Options::command(self.server.url(), user, &self.seeds[user]);
-        options.timeout = Duration::from_secs(10);
+        options.timeout = TIMEOUT;
+        options.connect_timeout = TIMEOUT;
         options
     }
 
@@ -77,7 +94,7 @@ impl ExchangeServer {
     pub(crate) async fn raw(&self, user: &str) -> async_nats::Client {
         async_nats::ConnectOptions::with_nkey(self.seeds[user].clone())
             .custom_inbox_prefix(format!("_INBOX_{user}"))
-            .request_timeout(Some(Duration::from_secs(10)))
+            .request_timeout(Some(TIMEOUT))
             .connect(self.server.url())
             .await
             .unwrap()

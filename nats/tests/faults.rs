@@ -1,6 +1,6 @@
 //! A server that is away, comes back, stands still, is full or knows another key.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::{ErrorKind, Exchange, Published, Settlement};
@@ -10,9 +10,8 @@ use nats::{Connection, JetStream, Options};
 use nkeys::KeyPair;
 use schemas::name::{FeedName, Lane, RecipientName};
 
-use crate::exchange_server::{ExchangeServer, recipients};
+use crate::exchange_server::{ExchangeServer, SOON, TIMEOUT, recipients, soon};
 
-const SOON: Duration = Duration::from_secs(30);
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");
 
@@ -27,6 +26,7 @@ fn lane() -> Lane {
     }
 }
 
+/// An agent that soon gives up on an answer, for servers that do not give any.
 fn agent(exchange: &ExchangeServer, user: &str) -> Options {
     Options {
         wait: true,
@@ -56,15 +56,16 @@ async fn a_wrong_key_is_refused_at_once_with_the_remedy() {
     let exchange = ExchangeServer::bare().await;
     let stranger = KeyPair::new_user().seed().unwrap();
     for wait in [true, false] {
-        let begun = Instant::now();
         let options = Options {
             wait,
+            timeout: TIMEOUT,
+            connect_timeout: TIMEOUT,
             ..Options::agent(exchange.server.url(), "bureau", stranger.clone())
         };
-        let error = JetStream::connect(options).await.unwrap_err();
+        let refused = soon("the refusal", JetStream::connect(options)).await;
+        let error = refused.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unauthenticated, "{error}");
         assert!(error.to_string().contains("account file"), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 }
 
@@ -122,13 +123,16 @@ async fn an_address_that_is_none_is_an_error_at_once() {
 #[tokio::test]
 async fn nothing_published_while_disconnected_is_stored_later() {
     let mut exchange = ExchangeServer::start().await;
-    let bureau = JetStream::connect(agent(&exchange, "bureau")).await.unwrap();
+    let patient = Options {
+        timeout: TIMEOUT,
+        ..agent(&exchange, "bureau")
+    };
+    let bureau = JetStream::connect(patient).await.unwrap();
     exchange.server.kill9();
     disconnected(&bureau).await;
-    let begun = Instant::now();
-    let error = bureau.publish_chunk(&lane(), A, 0).await.unwrap_err();
+    let failed = soon("the failure", bureau.publish_chunk(&lane(), A, 0)).await;
+    let error = failed.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
     exchange.server.restart().await;
     connected(&bureau).await;
     assert!(matches!(
@@ -167,12 +171,11 @@ async fn a_fetch_ends_when_the_server_dies_or_stands_still() {
     exchange.server.suspend();
     let error = recipient.fetch_chunks(&insurer(), 10).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unknown, "{error}");
-    let begun = Instant::now();
     let fetching = recipient.clone();
     let fetch = tokio::spawn(async move { fetching.fetch_chunks(&insurer(), 10).await });
     exchange.server.kill9();
-    assert!(fetch.await.unwrap().unwrap_err().kind.passes());
-    assert!(begun.elapsed() < SOON);
+    let fetched = soon("the end of the fetch", fetch).await.unwrap();
+    assert!(fetched.unwrap_err().kind.passes());
 }
 
 /// A chunk fetched on one connection, with the server gone before it is settled.
@@ -275,27 +278,24 @@ async fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
 async fn a_missing_stream_is_named_and_not_waited_for() {
     let exchange = ExchangeServer::bare().await;
     let bureau = exchange.connect("bureau").await;
-    let begun = Instant::now();
+    let recipient = exchange.connect("insurer-a").await;
     for error in [
-        bureau.publish_chunk(&lane(), A, 0).await.unwrap_err(),
-        bureau.last_chunk(&lane()).await.unwrap_err(),
-        exchange
-            .connect("insurer-a")
-            .await
-            .fetch_chunks(&insurer(), 1)
+        soon("a publish", bureau.publish_chunk(&lane(), A, 0))
             .await
             .unwrap_err(),
-        exchange
-            .connect("insurer-a")
+        soon("a last chunk", bureau.last_chunk(&lane()))
             .await
-            .drained(&insurer())
+            .unwrap_err(),
+        soon("a fetch", recipient.fetch_chunks(&insurer(), 1))
+            .await
+            .unwrap_err(),
+        soon("what is left", recipient.drained(&insurer()))
             .await
             .unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::Topology, "{error}");
         assert!(error.to_string().contains("exchange apply"), "{error}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -303,10 +303,7 @@ async fn closing_is_bounded_with_and_without_a_server() {
     let exchange = ExchangeServer::start().await;
     let one = exchange.connect("bureau").await;
     let other = exchange.connect("bureau").await;
-    let begun = Instant::now();
-    one.close().await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    soon("a close", one.close()).await;
     exchange.server.suspend();
-    other.close().await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    soon("a close without a server", other.close()).await;
 }

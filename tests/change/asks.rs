@@ -168,13 +168,12 @@ async fn asks(kind: Kind, name: &str) {
         }
         Kind::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'keyed_before%'",
     };
-    // The old table and the new one hold the same rows, so the rows alone do not show that the new one was made.
     let before = until("the table of the old key", PATIENCE, async || {
-        let tables = kind.lines(&site, before).await;
-        if tables.len() == 1 {
-            Ok(tables)
+        let before = kind.lines(&site, before).await;
+        if before.len() == 1 {
+            Ok(before)
         } else {
-            Err(format!("{tables:?}"))
+            Err(format!("{before:?}"))
         }
     })
     .await;

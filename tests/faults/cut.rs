@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::log::Listening;
 use super::scene::{LANE, OPEN, Scene, rounds, says};
 
@@ -114,8 +112,9 @@ async fn a_cut_before_the_exchange_shows_is_said_once_and_loses_nothing() {
         way.slow(Duration::from_millis(40));
     }
     scene.goes_on().await;
-    let status = social.status().await.unwrap();
-    assert_eq!(status.pointer("/lease/held"), Some(&json!(true)), "{status}");
+    social
+        .shows("the lease to be held", "/lease/held", |held| held == true)
+        .await;
     for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
         way.heal();
     }

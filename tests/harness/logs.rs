@@ -6,7 +6,8 @@
 //! and when the test process is killed, since nothing removes them then. The logs of the shared PostgreSQL are kept
 //! as long as those of a test of the same process are; the [`Leash`](crate::Leash) sees to that.
 //!
-//! The newest [`RUNS`] test processes with failures are kept. `SLACKTIDE_TEST_LOGS` names another root.
+//! The newest [`RUNS`] test processes with failures are kept. `SLACKTIDE_TEST_LOGS` names another root; a test program that
+//! was copied out of the target directory uses the system's directory for temporary files.
 
 use std::cell::RefCell;
 use std::fs;
@@ -173,7 +174,14 @@ fn root() -> PathBuf {
         .skip(1)
         .find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"))
         .expect("a program is in a directory");
-    profile.parent().unwrap_or(profile).join("test-logs")
+    // A program that was copied from there has no target directory.
+    let target = profile
+        .parent()
+        .filter(|target| target.join("CACHEDIR.TAG").exists());
+    target.map_or_else(
+        || std::env::temp_dir().join("slacktide-test-logs"),
+        |target| target.join("test-logs"),
+    )
 }
 
 /// Removes what processes left that are gone, except for the newest.

@@ -1,15 +1,10 @@
-//! What operators keep back: in force within 5 s, across restarts and takeovers, and let go again.
-
-use std::time::Duration;
+//! What operators keep back: in force across restarts and takeovers, and let go again.
 
 use harness::until;
 use serde_json::Value;
 
 use super::told::WHO;
 use crate::path::site::{Agent, PATIENCE, Site};
-
-/// In force within this.
-const SOON: Duration = Duration::from_secs(5);
 
 /// Two feeds over the core's table; only one says who its rows are about.
 const FEEDS: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo FROM claim\"\n\
@@ -43,7 +38,7 @@ async fn release(site: &Site) -> String {
 
 async fn is_held(agent: &Agent, pointer: &str, who_and_why: &str) {
     agent
-        .shows_within(SOON, "the hold", pointer, |held| {
+        .shows("the hold", pointer, |held| {
             held.as_str().is_some_and(|held| held.contains(who_and_why))
         })
         .await;
@@ -124,9 +119,7 @@ async fn a_held_feed_and_recipient_stand_still_across_restart_and_takeover_until
     is_held(&first, VISIT, "contract 4").await;
     release(&site).await;
     for pointer in [CLAIM, VISIT] {
-        first
-            .shows_within(SOON, "the release", pointer, Value::is_null)
-            .await;
+        first.shows("the release", pointer, Value::is_null).await;
     }
     work(&site, 40_000).await;
     site.agree().await;
@@ -164,7 +157,7 @@ async fn a_persons_rows_stay_back_and_can_follow_after_the_release() {
         well && said.contains("feed visit names no person column"),
         "{said}"
     );
-    until("the agent to note that it obeys", SOON, async || {
+    until("the agent to note that it obeys", PATIENCE, async || {
         first.process.stderr().contains("hold.begins")
     })
     .await;

@@ -1,7 +1,6 @@
 //! The operator's hand on the gate, over the exchange, and a policy changed under a running agent.
 
 use std::fs;
-use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::Exchange;
@@ -14,9 +13,6 @@ use schemas::sign::SigningKey;
 
 use super::site::{PATIENCE, Site};
 use crate::gates::BY_FILE;
-
-/// In force within this, whatever the order.
-const SOON: Duration = Duration::from_secs(5);
 
 const WHO: [&str; 6] = [
     "--config",
@@ -48,7 +44,7 @@ async fn a_pause_takes_effect_outlives_the_agent_and_is_taken_back() {
         "{told}"
     );
     social
-        .shows_within(SOON, "the pause", "/gate/reason_kind", |kind| kind == "paused")
+        .shows("the pause", "/gate/reason_kind", |kind| kind == "paused")
         .await;
 
     forge(&site).await;
@@ -62,9 +58,7 @@ async fn a_pause_takes_effect_outlives_the_agent_and_is_taken_back() {
         .await;
     gate(&site, &["pause"]).await;
     social
-        .shows_within(SOON, "the pause again", "/gate/reason_kind", |kind| {
-            kind == "paused"
-        })
+        .shows("the pause again", "/gate/reason_kind", |kind| kind == "paused")
         .await;
     social.stop().await;
     let social = site.social("social");
@@ -86,13 +80,15 @@ async fn a_pause_takes_effect_outlives_the_agent_and_is_taken_back() {
 
     gate(&site, &["resume"]).await;
     social
-        .shows_within(SOON, "the resume", "/gate/state", |state| state != "shut")
+        .shows("the resume", "/gate/state", |state| state != "shut")
         .await;
-    let told = gate(&site, &["limit", "--duty", "20%", "--for", "3s"]).await;
+    let told = gate(&site, &["limit", "--duty", "20%", "--for", "1h"]).await;
     assert!(told.contains("limited to 20.0 % of the time until 2"), "{told}");
     social
-        .shows_within(SOON, "the limit", "/gate/orders/most/0", |most| most == 0.2)
+        .shows("the limit", "/gate/orders/most/0", |most| most == 0.2)
         .await;
+    // A machine may be too busy to show this one in time; that it ended is seen by the one before it being gone, too.
+    gate(&site, &["limit", "--duty", "30%", "--for", "3s"]).await;
     social
         .shows(
             "the end of the limit",

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up. Generous: machines are small and shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
+/// How long an agent's lease lasts: takeovers must not take long, and a busy machine must not cost the lease.
+const LEASE: &str = "ttl = \"5s\"";
+
 const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
 
 /// What the core holds: a table with late cursors, deletes by tombstone, and money.
@@ -65,6 +68,12 @@ pub(crate) struct Links {
 pub(crate) struct Agent {
     pub(crate) process: Process,
     pub(crate) port: u16,
+}
+
+/// A configuration with a lease that outlasts any delay of a busy machine, for tests that no other agent takes part in.
+pub(crate) fn with_long_lease(text: String) -> String {
+    assert!(text.contains(LEASE), "{text}");
+    text.replace(LEASE, "ttl = \"60s\"")
 }
 
 impl Site {
@@ -234,7 +243,7 @@ impl Site {
         let text = format!(
             "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust.receipts]\ninsurer-a = [\"{}\"]\n\
              [source]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n[gate]\n{}\n\
-             [publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"\n\
+             [publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\n{LEASE}\n\
              [health]\nlisten = \"127.0.0.1:{port}\"\n{}",
             self.party("bureau"),
             self.sign_pub("insurer-a"),

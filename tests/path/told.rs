@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::site::Site;
 
-const GATE: &str = "interval = \"50ms\"\nhold = \"200ms\"\ngood_samples = 2\n\
+const GATE: &str = "interval = \"50ms\"\nread_timeout = \"60s\"\nstale_after = \"60s\"\n\
+                    hold = \"200ms\"\ngood_samples = 2\n\
                     [gate.record]\ndir = \"samples\"\n\
-                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.stop_file]\npath = \"stop\"";
+                    [gate.signals.host_cpu]\nenabled = false\n[gate.signals.memory]\nenabled = false\n\
+                    [gate.signals.stop_file]\npath = \"stop\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_gate_is_explained_and_watched_and_its_samples_are_recorded() {

@@ -76,6 +76,13 @@ async fn refused_rows_are_stored_when_the_constraint_is_gone() {
         command.current_dir(site.file(".")).args(retry);
         Process::spawn(name, &mut command)
     };
+    // The last of them is locked until the retry is killed, so that it is in the middle of its work then, however slow this
+    // machine is.
+    let mut locking = site.store.connect().await;
+    let lock = locking.transaction().await.unwrap();
+    lock.execute("SELECT 1 FROM claim WHERE id = $1 FOR UPDATE", &[&ROWS])
+        .await
+        .unwrap();
     let mut killed = start("retry");
     until("some of the rows out", PATIENCE, async || {
         let kept = kept(&site).await;
@@ -84,7 +91,8 @@ async fn refused_rows_are_stored_when_the_constraint_is_gone() {
     .await;
     killed.kill9();
     let left = kept(&site).await;
-    assert!(left > 0, "the kill came too late to test anything");
+    assert!(left > 0, "a locked row was stored");
+    lock.rollback().await.unwrap();
     let mut both = [start("one"), start("other")];
     for retry in &mut both {
         let status = retry.wait_exit(PATIENCE).await;

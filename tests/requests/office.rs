@@ -183,7 +183,7 @@ impl Office {
         let text = format!(
             "[social]\nname = \"bureau\"\nsource = \"core\"\n{}[trust]\nofficers = {{ {} }}\n[trust.receipts]\n\
              insurer-a = [\"{}\"]\ninsurer-b = [\"{}\"]\n[source]\nkind = \"postgres\"\nurl = {{ value = \"{}\" }}\n\
-             [gate]\n{}\n[publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"2s\"\n\
+             [gate]\n{}\n[publisher]\nquantum_rows = 2000\nidle_poll = \"100ms\"\n[lease]\nttl = \"5s\"\n\
              [requests]\ninterval = \"200ms\"\n[masking]\nkey = {{ file = \"masking.key\" }}\n\
              [health]\nlisten = \"127.0.0.1:{port}\"\n{}{FEED}{}",
             self.party("bureau"),

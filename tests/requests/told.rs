@@ -20,7 +20,7 @@ fn at(shown: &Value, state: &str) -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_an_idle_core_an_answer_takes_an_interval_of_each_side_and_little_more() {
+async fn an_answered_request_shows_each_step_once_and_without_local_files() {
     let office = Office::start("split", 20_000, "mode = \"open\"").await;
     let (social, commercial) = (
         office.bureau().await,
@@ -30,22 +30,19 @@ async fn with_an_idle_core_an_answer_takes_an_interval_of_each_side_and_little_m
         .shows("the store to be prepared", "/is_prepared", |is| *is == true)
         .await;
     let arguments = ["psn_no=p000007", "from=2026-01-01", "to=2026-12-31"];
-    let mut shortest = f64::MAX;
     for _ in 0..5 {
         let id = office.ask("insurer-b", "claim.by_person", &arguments, &[]).await;
         let shown = office.stands("insurer-b", &id, "stored_by_insurer").await;
+        // Where the answer takes its time, the bureau tells that it has taken the request.
+        let mut steps = states(&shown);
+        steps.retain(|state| !["taken", "answering"].contains(&state.as_str()));
         assert_eq!(
-            states(&shown),
+            steps,
             ["filed", "stored", "answered", "delivered", "stored_by_insurer"],
             "{shown}"
         );
-        let whole = at(&shown, "stored_by_insurer")
-            .duration_since(at(&shown, "filed"))
-            .as_secs_f64();
-        shortest = shortest.min(whole);
+        assert!(at(&shown, "filed") <= at(&shown, "stored_by_insurer"), "{shown}");
     }
-    // Both intervals are 200 ms; the rest is what a small and busy machine adds to milliseconds.
-    assert!(shortest < 2.0, "the quickest of five took {shortest} s");
 
     // Without any local file of either agent but its configuration and keys, it is told the same.
     let id = office

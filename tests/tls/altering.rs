@@ -28,7 +28,7 @@ fn feeds(head: &str) -> String {
         };
         text += &format!(
             "[[feed]]\nname = \"{name}\"\nsql = \"SELECT id, updated_at, person, amount, memo, deleted FROM claim\"\n\
-             cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"200ms\"\nkey = [\"id\"]\n\
+             cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1s\"\nkey = [\"id\"]\n\
              money = [\"amount\"]\nrecipients = {recipients}\n"
         );
     }

@@ -7,20 +7,21 @@ use super::operator::{admin, claims};
 use super::site::{PATIENCE, Site};
 use harness::until;
 
-/// Two tables that differ in every value. Their times are no clock's, so that they stand nowhere by chance.
+/// Two tables that differ in every value. Their times are no clock's and their numbers long, so that they stand nowhere by
+/// chance.
 const TABLES: &str = "CREATE TABLE sealed (id INTEGER PRIMARY KEY, at TEXT, person TEXT, amount NUMERIC(12,2), memo TEXT);
     CREATE TABLE clear (id INTEGER PRIMARY KEY, at TEXT, person TEXT, amount NUMERIC(12,2), memo TEXT);
-    INSERT INTO sealed VALUES (7340001, '1987-05-06 07:08:09', 'Aurelia Hidden', '8765.43', 'sealed diagnosis'),
-        (7340002, '1987-05-06 07:08:10', 'Cassius Hidden', '1111.11', 'sealed therapy');
-    INSERT INTO clear VALUES (9450001, '1976-03-04 05:06:07', 'Berta Visible', '2345.67', 'open diagnosis');";
+    INSERT INTO sealed VALUES (7340001734000, '1987-05-06 07:08:09', 'Aurelia Hidden', '8765.43', 'sealed diagnosis'),
+        (7340002734000, '1987-05-06 07:08:10', 'Cassius Hidden', '1111.11', 'sealed therapy');
+    INSERT INTO clear VALUES (9450001945000, '1976-03-04 05:06:07', 'Berta Visible', '2345.67', 'open diagnosis');";
 
 const SEALED: [&str; 8] = [
     "Aurelia Hidden",
     "sealed diagnosis",
     "sealed therapy",
     "1987-05-06",
-    "7340001",
-    "7340002",
+    "7340001734000",
+    "7340002734000",
     "8765.43",
     // The sum.
     "9876.54",
@@ -29,7 +30,7 @@ const SEALED: [&str; 8] = [
 fn feed(name: &str, recipient: &str) -> String {
     format!(
         "[[feed]]\nname = \"{name}\"\nsql = \"SELECT id, at, person, amount, memo FROM {name}\"\n\
-         cursor = [\"at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"200ms\"\nkey = [\"id\"]\n\
+         cursor = [\"at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1s\"\nkey = [\"id\"]\n\
          money = [\"amount\"]\nrecipients = [\"{recipient}\"]\n"
     )
 }

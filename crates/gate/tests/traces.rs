@@ -1,7 +1,6 @@
 //! Real hosts, recorded: what the law makes of them stays as it is.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use gate::GateConfig;
 use gate::forecast::History;
@@ -38,9 +37,9 @@ fn a_mixed_load_is_neither_all_idle_nor_moved_through() -> Result<(), Box<dyn st
     Ok(())
 }
 
-/// A synthetic day at ten samples a second, with bursts, is replayed while one waits.
+/// A synthetic day at ten samples a second, with bursts. How fast is a matter of `make bench-gate`.
 #[test]
-fn a_day_is_replayed_at_once() {
+fn a_day_of_samples_is_replayed_whole() {
     let mut blocks = Vec::new();
     for first in (0_i64..864_000).step_by(600) {
         let mut block = Block::new(1);
@@ -57,11 +56,7 @@ fn a_day_is_replayed_at_once() {
     }
     let mut limits = GateConfig::default().limits();
     limits.signals.retain(|name, _| &**name == "host_cpu");
-    let began = Instant::now();
     let answer = simulate(&blocks, &Question::new(limits));
-    let took = began.elapsed().as_secs_f64();
     assert_eq!(answer.samples, 864_000);
     assert!(answer.candidate.openings >= 2_159, "{answer:?}");
-    // Millions a second on a machine of one's own; a shared and unoptimised one is given time.
-    assert!(took < 10.0, "{took} s");
 }

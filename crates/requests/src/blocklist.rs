@@ -171,16 +171,19 @@ mod tests {
 
     #[test]
     fn a_list_knows_its_persons_however_a_column_writes_them_and_shows_none() {
+        // A short number may stand in a digest by chance.
         let key = PersonKey::of(&SigningKey::generate()).unwrap();
-        let digests = ["4711", "4712", "4711"].map(|person| key.mark(person).digest);
+        let digests =
+            ["310100000004711", "310100000004712", "310100000004711"].map(|person| key.mark(person).digest);
         let list = BlockList::new(jiff::civil::date(2026, 1, 31), &key, digests.to_vec());
         assert_eq!(list.len(), 2);
         let kept = serde_json::to_string(&list).unwrap();
-        assert!(!kept.contains("4711") && !format!("{list:?}").contains("4711"));
+        assert!(!kept.contains("310100000004711") && !format!("{list:?}").contains("310100000004711"));
         let list: BlockList = serde_json::from_str(&kept).unwrap();
         let blocked = list.under(&key).unwrap();
-        assert!(blocked.names(Value::Int(4711)) && blocked.names(Value::Text("4712  ")));
-        assert!(!blocked.names(Value::Text("4713")) && !blocked.names(Value::Null));
+        assert!(blocked.names(Value::Int(310_100_000_004_711)));
+        assert!(blocked.names(Value::Text("310100000004712  ")));
+        assert!(!blocked.names(Value::Text("310100000004713")) && !blocked.names(Value::Null));
         assert!(!format!("{blocked:?}").contains(&digests[0].to_string()));
     }
 

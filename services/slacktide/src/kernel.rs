@@ -242,13 +242,15 @@ mod tests {
         let mut help = Help::new(folder.path().join("s"), true);
         let first = help.look(&[7]).await;
         assert!(told(&first).contains("does not answer"), "{}", told(&first));
-        assert_eq!(help.failures, 1);
+        assert!(help.failures == 1 && help.again > Instant::now());
+        // However long the next looks take on a busy machine.
+        help.again += Duration::from_secs(3_600);
         // The same words, so that they are logged once; and no second try yet.
         assert_eq!(help.look(&[7]).await, first);
         assert_eq!(help.failures, 1);
         // Another backend is asked for at once.
         help.look(&[8]).await;
-        assert!(help.failures == 1 && help.again > Instant::now());
+        assert_eq!(help.failures, 1);
         Ok(())
     }
 }

@@ -43,7 +43,10 @@ fn signals(text: &str, folder: &Path) -> Result<Vec<Box<dyn Signal>>, Box<dyn st
 async fn next(signal: &mut Box<dyn Signal>) -> Result<f64, SignalError> {
     loop {
         match signal.read().await {
-            Err(error) if error.0 == "not asked yet" => tokio::time::sleep(Duration::from_millis(5)).await,
+            // Or so long ago that a slow machine has let it grow old.
+            Err(error) if error.0 == "not asked yet" || error.0.starts_with("last asked") => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             said => return said,
         }
     }
@@ -57,7 +60,7 @@ async fn a_number_in_json_with_a_secret_header() -> Outcome {
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let (address, asked) = server(vec![ok("{\"lag\":2.5}")]).await?;
     let text = format!(
-        "[url.lag]\nurl = \"http://{address}/api?q=1\"\njson = \"/lag\"\nstop = 5\nresume = 2\nheader = {{ name = \"authorization\", value = {{ file = \"token\" }} }}"
+        "[url.lag]\nurl = \"http://{address}/api?q=1\"\njson = \"/lag\"\nstop = 5\nresume = 2\ntimeout = \"60s\"\nheader = {{ name = \"authorization\", value = {{ file = \"token\" }} }}"
     );
     let mut signals = signals(&text, folder.path())?;
     assert_eq!(&*signals[0].name(), "url.lag");
@@ -75,24 +78,26 @@ async fn a_number_in_json_with_a_secret_header() -> Outcome {
 async fn a_status_of_a_throttler_is_a_value_and_no_redirect_is_followed() -> Outcome {
     let moved = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     let (address, asked) = server(vec![moved.to_owned()]).await?;
-    let text = format!("[url.check]\nurl = \"http://{address}/\"\nvalue = \"status\"");
+    let text = format!("[url.check]\nurl = \"http://{address}/\"\nvalue = \"status\"\ntimeout = \"60s\"");
     let mut signals = signals(&text, Path::new("."))?;
     assert_eq!(next(&mut signals[0]).await, Ok(1.0));
-    assert_eq!(asked.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
+    // A slow machine lets it be asked twice.
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(asked.iter().all(|text| text.starts_with("GET / ")), "{asked:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn silence_a_flood_and_nobody_there_fail_and_tell_the_host_only() -> Outcome {
     let flood = format!("HTTP/1.1 200 OK\r\n\r\n{}", "9".repeat(80_000));
-    for (answers, told) in [
-        (vec![], "no answer within 200 ms"),
-        (vec![flood], "more than 64 KB"),
-        (vec![ok("{\"t0ken\":1}")], "answered with no number"),
+    for (answers, timeout, told) in [
+        (vec![], "200ms", "no answer within 200 ms"),
+        (vec![flood], "60s", "more than 64 KB"),
+        (vec![ok("{\"t0ken\":1}")], "60s", "answered with no number"),
     ] {
         let (address, _) = server(answers).await?;
         let text = format!(
-            "[url.lag]\nurl = \"http://{address}/s3cret\"\nstop = 5\nresume = 2\ntimeout = \"200ms\""
+            "[url.lag]\nurl = \"http://{address}/s3cret\"\nstop = 5\nresume = 2\ntimeout = \"{timeout}\""
         );
         let mut signals = signals(&text, Path::new("."))?;
         let error = next(&mut signals[0])
@@ -106,8 +111,11 @@ async fn silence_a_flood_and_nobody_there_fail_and_tell_the_host_only() -> Outco
         );
         assert!(!error.contains("s3cret") && !error.contains("t0ken"), "{error}");
     }
-    let free = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    let text = format!("[url.lag]\nurl = \"http://{free}/\"\nstop = 5\nresume = 2");
+    // Taken by a socket that does not listen, so that nobody else listens there either.
+    let taken = tokio::net::TcpSocket::new_v4()?;
+    taken.bind(([127, 0, 0, 1], 0).into())?;
+    let address = taken.local_addr()?;
+    let text = format!("[url.lag]\nurl = \"http://{address}/\"\nstop = 5\nresume = 2\ntimeout = \"60s\"");
     let mut signals = signals(&text, Path::new("."))?;
     let error = next(&mut signals[0])
         .await
