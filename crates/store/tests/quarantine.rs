@@ -1,11 +1,16 @@
 //! Both receivers' quarantines pass their suite.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use harness::Postgres;
+use harness::{Postgres, until};
+use schemas::column::ColumnType;
+use schemas::value::Value;
 use store::conformance::quarantine::{Keeper, run};
 use store::layout::Options;
-use store::{PostgresStore, Quarantine, SqliteStore};
+use store::port::Unreadable;
+use store::samples::{Chain, lane, schema};
+use store::{PostgresStore, Quarantine, SqliteStore, Store};
 
 use crate::postgres::Database;
 use crate::sqlite::File;
@@ -42,4 +47,53 @@ async fn sqlite_passes_the_suite_of_the_quarantine() {
     if let Err(failures) = run(make).await {
         panic!("{failures}");
     }
+}
+
+/// A report that was counted before a retry ended must not be written over what the retry changed. Another session stands
+/// in for the retry, so that it ends exactly between what the report reads and what the report writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_report_counts_again_after_a_retry_ended() {
+    let db = Postgres::shared().await.database("recount").await;
+    let store = PostgresStore::new(&db.url, "public").unwrap();
+    store.prepare().await.unwrap();
+    let schema = schema(&["id"], &[("id", ColumnType::Int8)]);
+    let mut chain = Chain::new(lane(), schema, 0);
+    let (first, second) = (
+        chain.next(&[vec![Value::Int(1)]]),
+        chain.next(&[vec![Value::Int(2)]]),
+    );
+    store.store(&lane(), &[first]).await.unwrap();
+    store.reports().await.unwrap();
+    let unreadable = Unreadable {
+        lane: lane(),
+        claims: Some(Box::new((second.chunk.manifest.clone(), second.chunk.digest))),
+        sequence: second.sequence,
+        exchanged_at: second.exchanged_at,
+        reason: "signed by a key that is not trusted here".to_owned(),
+        bytes: bytes::Bytes::copy_from_slice(&second.chunk.digest.0),
+    };
+    store.quarantine(&unreadable).await.unwrap();
+
+    let retry = db.connect().await;
+    retry
+        .batch_execute("BEGIN; SELECT FROM slacktide.lanes FOR UPDATE")
+        .await
+        .unwrap();
+    let reporting = tokio::spawn(async move { store.reports().await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until(
+        "the report to wait for the lane",
+        Duration::from_secs(60),
+        async || db.number(waiting).await == 1,
+    )
+    .await;
+    retry
+        .batch_execute("UPDATE slacktide.ledger SET state = 'stored' WHERE number = 2; COMMIT")
+        .await
+        .unwrap();
+    let reports = reporting.await.unwrap().unwrap();
+    assert_eq!(
+        (reports[0].to, reports[0].quarantined.as_slice()),
+        (2, [].as_slice())
+    );
 }

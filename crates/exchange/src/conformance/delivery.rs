@@ -153,7 +153,7 @@ pub(super) async fn unknown_recipient(parties: &Parties) -> Outcome {
     let fetched = timeout(AT_ONCE, parties.recipient.fetch_chunks(&nobody, 1)).await;
     let fetched = fetched.map_err(|_| Failure("the error took its time, as a timeout does".to_owned()))?;
     match fetched {
-        Ok(some) => return Err(Failure(format!("nobody was handed {} chunks", some.len()))),
+        Ok(some) => Err(Failure(format!("nobody was handed {} chunks", some.len()))),
         Err(error) => ensure(
             matches!(error.kind, ErrorKind::Topology | ErrorKind::Denied),
             format_args!("an unknown recipient is {:?}: {error}", error.kind),

@@ -267,21 +267,30 @@ pub(super) async fn reports(session: &mut Session) -> Result<Vec<LaneReport>> {
 }
 
 async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
-    let Some(before) = records::lane(session, lane, Hold::Free).await? else {
+    let Some(mut record) = records::lane(session, lane, Hold::Free).await? else {
         return Ok(None);
     };
-    let mut record = before.clone();
+    let mut is_held = false;
     loop {
         let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
         let step = advance(&record.frontier, &record.state, &entries);
         let moved = step.frontier != record.frontier;
+        if moved && !is_held {
+            // A retry out of quarantine changes entries and counts anew what is below the frontier, and it holds the
+            // lane alone. So what was read before the lane was held is not believed, and is read again.
+            let Some(now) = records::lane(session, lane, Hold::Frontier).await? else {
+                return Ok(None);
+            };
+            (record, is_held) = (now, true);
+            continue;
+        }
         record.frontier = step.frontier;
         if let Some(reason) = step.broken {
             // Held alone from here on: who stores meanwhile is waited for.
             let Some(now) = records::lane(session, lane, Hold::Alone).await? else {
                 return Ok(None);
             };
-            if now.state == before.state && now.state.stopped.is_none() {
+            if now.state == record.state && now.state.stopped.is_none() {
                 record.state.stopped = Some(reason);
                 records::save_state(session, lane, &record).await?;
             } else {
@@ -293,15 +302,7 @@ async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
             break;
         }
     }
-    // A retry out of quarantine counts anew what stands below the frontier: what was advanced
-    // from an older one must not be written over that.
-    let now = match record.frontier != before.frontier {
-        true => records::lane(session, lane, Hold::Frontier).await?,
-        false => None,
-    };
-    if let Some(now) = now.filter(|now| now.frontier != before.frontier) {
-        record.frontier = now.frontier;
-    } else if record.frontier != before.frontier {
+    if is_held {
         records::save_frontier(session, lane, &record).await?;
         let last = last_passed(&record.frontier);
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [
