@@ -71,6 +71,10 @@ pub(crate) struct Agent {
 }
 
 /// A configuration with a lease that outlasts any delay of a busy machine, for tests that no other agent takes part in.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape of a change of the configuration"
+)]
 pub(crate) fn with_long_lease(text: String) -> String {
     assert!(text.contains(LEASE), "{text}");
     text.replace(LEASE, "ttl = \"60s\"")

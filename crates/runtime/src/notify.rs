@@ -8,7 +8,7 @@
 //! room: a task that waits in the kernel takes a worker of the runtime with it. Instead the state is sent again, as
 //! long as it matters: a manager without `READY=1` ends a unit of `Type=notify` at its start timeout, so
 //! `READY=1` is sent until it is taken or the agent stops, and no `WATCHDOG=1` takes its room meanwhile. `STOPPING=1`
-//! is sent for [`STOPPING_WITHIN`] and then given up: the manager sees the process end. A lost `WATCHDOG=1` is followed
+//! is sent for `STOPPING_WITHIN` and then given up: the manager sees the process end. A lost `WATCHDOG=1` is followed
 //! by the next one.
 
 use std::convert::Infallible;
