@@ -43,6 +43,11 @@ fn config(folder: &Path, owner: u32) -> HelperConfig {
     }
 }
 
+/// A test that cannot do its work without root ends here, and says so.
+fn needs_root(reason: &str) {
+    eprintln!("needs root: {reason}");
+}
+
 /// The helper, or nothing where it rightly refuses for want of rights.
 fn open(config: &HelperConfig) -> Option<Helper> {
     if rustix::process::geteuid().is_root() {
@@ -58,6 +63,7 @@ fn open(config: &HelperConfig) -> Option<Helper> {
         "{refused}"
     );
     assert!(!config.idle_helper.socket.exists());
+    needs_root("a control group for the helper");
     None
 }
 
@@ -166,32 +172,14 @@ async fn exactly_our_backend_is_moved_and_nothing_else() {
 
     let mut psql = other_session(&postgres);
     let theirs = sleeping_backend(&postgres).await;
-    let me = std::process::id();
-    for (pid, wanted) in [
-        (theirs, "no TCP connection joins them"),
-        (postmaster, "it is the postmaster"),
-        (
-            psql.pid(),
-            if owner == 0 {
-                "no PostgreSQL backend"
-            } else {
-                "is of user"
-            },
-        ),
-        (
-            me,
-            if owner == 0 {
-                "no PostgreSQL backend"
-            } else {
-                "is of user"
-            },
-        ),
-        (1, "process 1"),
-        (0, "process 0"),
-        (u32::MAX, "cannot be looked at"),
-    ] {
+    // Of a process that shares no connection with the asker, the answer does not depend on it.
+    for pid in [theirs, postmaster, psql.pid(), std::process::id(), 1, 0, u32::MAX] {
         let why = helper.backend(pid).await.expect_err("not ours");
-        assert!(why.contains(wanted), "{pid}: {why}");
+        assert!(
+            why.starts_with(&format!("process {pid} does not serve process")),
+            "{why}"
+        );
+        assert!(why.contains("no TCP connection joins them"), "{pid}: {why}");
         assert!(!is_in(&proc, &place, pid), "{pid} was moved");
     }
     psql.kill9();
@@ -200,7 +188,7 @@ async fn exactly_our_backend_is_moved_and_nothing_else() {
     until(
         "our backend to end with its connection",
         Duration::from_secs(30),
-        async || proc.life(ours).is_err(),
+        async || proc.stat(ours).is_err(),
     )
     .await;
     assert!(helper.backend(ours).await.is_err());
@@ -247,7 +235,7 @@ async fn a_member_runs_only_when_nobody_else_wants_to() {
                 refused.to_string().contains("needs root or delegation"),
                 "{refused}"
             );
-            return;
+            return needs_root("an idle control group");
         }
     };
     let spin = |name| {
@@ -320,11 +308,16 @@ async fn garbage_slowness_and_a_crowd_do_not_stop_it() {
             assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
         }
     }
-    // More than it serves at a time, all silent; those over the bound are shown out.
+    // More than it serves at a time, all silent; those over the bound are refused at once.
     let mut crowd = Vec::new();
     for _ in 0..40 {
         crowd.push(UnixStream::connect(&helper.socket).await.unwrap());
     }
+    let refused: Reply = read(crowd.last_mut().unwrap()).await.unwrap();
+    assert!(
+        matches!(&refused, Reply::Refused { why } if why.contains("connections already")),
+        "{refused:?}"
+    );
     until(
         "it to serve again beside silent clients",
         Duration::from_secs(30),
@@ -333,6 +326,48 @@ async fn garbage_slowness_and_a_crowd_do_not_stop_it() {
     .await;
     drop(crowd);
     helper.end().await;
+}
+
+/// Each request costs a privileged process time and a line of its log.
+#[tokio::test]
+async fn helper_refuses_a_user_who_asks_without_end() {
+    let Some(helper) = Running::start(0, |_| {}) else {
+        return;
+    };
+    let mut answers = Vec::new();
+    until("it to refuse", Duration::from_secs(60), async || {
+        answers = Vec::new();
+        for _ in 0..200 {
+            answers.push(ask(&helper.socket, Request::Look).await);
+        }
+        let too_often = |answer: &Result<Place, AskError>| {
+            matches!(answer, Err(AskError::Refused(why)) if why.contains("asks too often"))
+        };
+        answers.iter().any(too_often)
+    })
+    .await;
+    until("it to answer again", Duration::from_secs(60), async || {
+        ask(&helper.socket, Request::Look).await.is_ok()
+    })
+    .await;
+    helper.end().await;
+}
+
+#[tokio::test]
+async fn helper_socket_in_a_folder_of_others_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open_to_all).unwrap();
+    let config = config(folder.path(), 0);
+    match Helper::open(&config) {
+        Err(HelperError::Socket { why, .. }) => assert!(why.contains("others may change it"), "{why}"),
+        // The control group is tried first.
+        Err(HelperError::Cgroup(CgroupError::Rights { .. })) if !rustix::process::geteuid().is_root() => {
+            return needs_root("a control group for the helper");
+        }
+        other => panic!("{other:?}"),
+    }
+    remove(&config.idle_helper.cgroup);
 }
 
 #[tokio::test]
