@@ -1,4 +1,4 @@
-//! A handle that names one process for good, unlike its number.
+//! A handle to one process, which stays valid when its number is reused.
 //!
 //! The kernel gives a number to another process only after the one that has it was reaped. So while the process behind
 //! a handle runs, its number is its own, and everything that was read or written by that number since the handle was
@@ -16,7 +16,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// A process, whatever becomes of its number. Needs Linux 5.3.
+/// A process that is held by a pidfd. Needs Linux 5.3.
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: u32,
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn handle_is_opened_for_no_thread_and_no_odd_number() {
         let (send, receive) = std::sync::mpsc::channel::<()>();
-        let (told, thread) = std::sync::mpsc::channel();
+        let (sender, thread) = std::sync::mpsc::channel();
         let waiter = std::thread::spawn(move || {
-            told.send(nix::unistd::gettid()).expect("sent");
+            sender.send(nix::unistd::gettid()).expect("sent");
             let _ = receive.recv();
         });
         let thread = thread.recv().expect("its number").as_raw();

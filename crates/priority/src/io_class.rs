@@ -12,7 +12,7 @@ pub struct IoClass {
 }
 
 impl IoClass {
-    /// Only when nobody else wants the disk.
+    /// Only when no other process wants the disk.
     pub const IDLE: Self = Self {
         class: 3,
         level: None,

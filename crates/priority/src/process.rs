@@ -101,7 +101,7 @@ impl Proc {
     }
 
     /// Returns whether the numbers here are those of this process's own namespace: in a container with the host's
-    /// `/proc` they are not, and what is read of a number says nothing of the process that the kernel means by it.
+    /// `/proc` they are not, and what is read of a number is of another process than the kernel means by it.
     ///
     /// # Errors
     /// When `/proc` is not mounted.

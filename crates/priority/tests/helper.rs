@@ -43,7 +43,7 @@ fn config(folder: &Path, owner: u32) -> HelperConfig {
     }
 }
 
-/// A test that cannot do its work without root ends here, and says so.
+/// A test that cannot do its work without root ends here, and reports that.
 fn needs_root(reason: &str) {
     eprintln!("needs root: {reason}");
 }

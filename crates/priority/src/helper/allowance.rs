@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(taken(&mut allowance, start + EACH), 1);
         assert_eq!(taken(&mut allowance, start + EACH * 5), 4);
         assert_eq!(taken(&mut allowance, start + EACH * 10_000), 64);
-        // A clock that stands still or goes back gives nothing.
+        // A clock that does not advance, or goes back, adds no requests.
         assert_eq!(taken(&mut allowance, start), 0);
     }
 }

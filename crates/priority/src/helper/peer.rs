@@ -26,7 +26,7 @@ pub(super) enum Proof {
     StartedBefore(Duration),
 }
 
-/// What the kernel says of the other end.
+/// What the kernel reports about the other end.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) uid: u32,
@@ -44,7 +44,7 @@ pub(super) struct Asker {
     pub(super) handle: ProcessHandle,
 }
 
-/// How this kernel tells which process connected.
+/// How this kernel reports which process connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kernel {
     /// With a handle of the connection.
@@ -54,7 +54,7 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
-    /// Finds out with a connection of our own.
+    /// Determines it with a connection of our own.
     ///
     /// # Errors
     /// When processes cannot be held at all.
@@ -73,7 +73,7 @@ impl Peer {
     /// Takes it from a connection that was just accepted. `queue_was_empty` is when `accept` last found nothing.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When the kernel does not report it.
     pub(super) fn of(socket: impl AsFd, kernel: Kernel, queue_was_empty: Duration) -> io::Result<Self> {
         let credentials = getsockopt(&socket.as_fd(), sockopt::PeerCredentials)?;
         let pid = u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0);
@@ -145,7 +145,7 @@ fn belongs(identity: &ProcessIdentity, uid: u32, proof: Proof, ticks_per_second:
             Ok(())
         }
         Proof::StartedBefore(_) => Err(format!(
-            "process {pid} started too short a time before it connected to tell it from another one that had its \
+            "process {pid} started too short a time before it connected, and another process may have had its \
              number; ask again"
         )),
     }

@@ -27,7 +27,7 @@ const INSIDE: &str = "SLACKTIDE_TEST_NAMESPACE";
 const AGENT: u32 = 54_321;
 const STRANGER: u32 = 54_322;
 
-/// A test that cannot do its work without root ends here, and says so.
+/// A test that cannot do its work without root ends here, and reports that.
 fn needs_root(reason: &str) {
     eprintln!("needs root: {reason}");
 }
@@ -294,7 +294,7 @@ fn asker_that_left_its_number_to_a_stranger_is_refused() {
         let _inside = runtime.enter();
         let (agent, other) = (AGENT.to_string(), STRANGER.to_string());
         for kernel in [Kernel::GivesHandles, Kernel::GivesNumbers] {
-            // Of another user, and of the same: then only the proof of who connected tells them apart.
+            // Of another user, and of the same, where only the proof of who connected distinguishes them.
             for stranger in [&other, &agent] {
                 for when in ["waiting", "accepted"] {
                     if kernel == Kernel::GivesHandles && Kernel::of_host().expect("handles") != kernel {
@@ -332,7 +332,7 @@ fn asker_that_left_its_number_to_a_stranger_is_refused() {
     });
 }
 
-/// On a kernel without handles of connections a process that started just now is told to ask again, and is moved then.
+/// On a kernel without handles of connections a process that started a moment ago has to ask again, and is moved then.
 #[test]
 fn asker_on_an_older_kernel_is_moved_at_a_later_request() {
     const ASK: &str = r#"

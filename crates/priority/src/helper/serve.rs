@@ -102,6 +102,8 @@ pub(super) fn listen(path: &Path, gid: Option<u32>) -> Result<Listener, String> 
 struct Share {
     uid: u32,
     places: Arc<Semaphore>,
+    /// Held by the one request of this user that waits to be decided, so that others wait for one at most.
+    turn: Arc<Mutex<()>>,
     allowance: Allowance,
 }
 
@@ -109,11 +111,12 @@ pub(super) async fn serve(judge: Judge, kernel: Kernel, mut listener: Listener, 
     let share = |uid: &u32| Share {
         uid: *uid,
         places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+        turn: Arc::new(Mutex::new(())),
         allowance: Allowance::new(Instant::now()),
     };
     let mut shares: Vec<Share> = judge.allowed().iter().map(share).collect();
     let mut log_of_strangers = Allowance::new(Instant::now());
-    let desk = Arc::new(Desk {
+    let decider = Arc::new(Decider {
         judge: Arc::new(judge),
         turn: Arc::new(Mutex::new(())),
     });
@@ -164,7 +167,7 @@ pub(super) async fn serve(judge: Judge, kernel: Kernel, mut listener: Listener, 
             );
             continue;
         }
-        tokio::spawn(Arc::clone(&desk).one(peer, stream, place));
+        tokio::spawn(Arc::clone(&decider).one(peer, stream, (place, Arc::clone(&share.turn))));
     }
 }
 
@@ -176,32 +179,40 @@ fn refuse(mut stream: &UnixStream, why: String) {
     }
 }
 
-struct Desk {
+/// What a connection has of its user's share.
+type Taken = (OwnedSemaphorePermit, Arc<Mutex<()>>);
+
+/// Decides for all of them.
+struct Decider {
     judge: Arc<Judge>,
     /// Held by the one request that is decided.
     turn: Arc<Mutex<()>>,
 }
 
-impl Desk {
-    async fn one(self: Arc<Self>, peer: Peer, stream: UnixStream, place: OwnedSemaphorePermit) {
-        let answered = self.answer(peer, stream, place).await;
+impl Decider {
+    async fn one(self: Arc<Self>, peer: Peer, stream: UnixStream, share: Taken) {
+        let answered = self.answer(peer, stream, share).await;
         if let Err(error) = answered {
             tracing::debug!(%error, "the asker was too slow, or went away");
         }
     }
 
-    async fn answer(&self, peer: Peer, stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<()> {
+    async fn answer(&self, peer: Peer, stream: UnixStream, (place, own_turn): Taken) -> io::Result<()> {
         let mut stream = tokio::net::UnixStream::from_std(stream)?;
         let (asker_pid, asker_uid) = (peer.pid, peer.uid);
         let (reply, place) = match timeout(WITHIN, read::<Request, _>(&mut stream)).await? {
             Ok(request) => {
-                let turn = timeout(WITHIN, Arc::clone(&self.turn).lock_owned()).await?;
+                let turns = timeout(WITHIN, async {
+                    let own_turn = own_turn.lock_owned().await;
+                    (own_turn, Arc::clone(&self.turn).lock_owned().await)
+                });
+                let turns = turns.await?;
                 let judge = Arc::clone(&self.judge);
-                // The tables of a host with many connections take time to read. Turn and place are held until it is
-                // done, even if nobody waits for the answer any more.
+                // The tables of a host with many connections take time to read. Turns and place are held until it is
+                // done, even if the asker no longer waits for the answer.
                 let work = move || {
                     let reply = judge.answer(peer, request);
-                    drop(turn);
+                    drop(turns);
                     (reply, place)
                 };
                 tokio::task::spawn_blocking(work)

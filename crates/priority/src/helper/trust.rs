@@ -1,6 +1,6 @@
 //! Whether only this process's user and root decide what a path leads to.
 //!
-//! The file says what a privileged process does, and the socket is given to a group by its path. Whoever may rename a
+//! The file says what a privileged process does, and the socket is given to a group by its path. A user who may rename a
 //! part of such a path, or repoint a link in it, chooses what is read, or whose file is given away. A path whose every
 //! part passes here is the same when it is opened later.
 

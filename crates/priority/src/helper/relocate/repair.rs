@@ -80,7 +80,7 @@ fn work_off<H: Host>(host: &H, mut written: Written, mut numbers: Vec<u32>) {
 }
 
 enum Round {
-    /// Nobody has the number, or nothing is wrong with the process that has it.
+    /// No process has the number, or nothing is wrong with the process that has it.
     Done,
     /// It was put back, or could not be.
     Moved,

@@ -81,7 +81,7 @@ impl World {
             Event::Reuse { parent, .. } => {
                 self.processes[at].is_running = false;
                 let group = self.get(parent).expect("it runs").group.clone();
-                // Of the same user, too: then nothing but the handle tells them apart.
+                // Of the same user, too, so that only the handle distinguishes them.
                 let uid = self.processes[at].uid;
                 self.add(pid, parent, uid, &group);
             }
