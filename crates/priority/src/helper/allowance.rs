@@ -2,34 +2,50 @@
 
 use std::time::{Duration, Instant};
 
-const BURST: u32 = 64;
-const EACH: Duration = Duration::from_millis(125);
+/// How many requests a user has at once, and after what time it has one more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub(super) burst: u32,
+    pub(super) each: Duration,
+}
 
-/// Requests that one user has left; one more after each [`EACH`], up to [`BURST`].
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            burst: 64,
+            each: Duration::from_millis(125),
+        }
+    }
+}
+
+/// Requests that one user has left.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
+    rate: Rate,
     left: u32,
     since: Instant,
 }
 
 impl Allowance {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
         Self {
-            left: BURST,
+            rate,
+            left: rate.burst,
             since: now,
         }
     }
 
     /// PURE. Takes one request, if there is one left.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.since).as_nanos() / EACH.as_nanos();
+        let Rate { burst, each } = self.rate;
+        let elapsed = now.saturating_duration_since(self.since).as_nanos() / each.as_nanos().max(1);
         match u32::try_from(elapsed) {
-            Ok(gained) if gained < BURST - self.left => {
+            Ok(gained) if gained < burst - self.left => {
                 self.left += gained;
-                self.since += EACH * gained;
+                self.since += each * gained;
             }
             _ => {
-                self.left = BURST;
+                self.left = burst;
                 self.since = now;
             }
         }
@@ -46,13 +62,15 @@ mod tests {
     #[test]
     fn allowance_ends_and_comes_back_with_time() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        let taken = |allowance: &mut Allowance, now| (0..BURST * 2).filter(|_| allowance.take(now)).count();
+        let rate = Rate::default();
+        let each = rate.each;
+        let mut allowance = Allowance::new(rate, start);
+        let taken = |allowance: &mut Allowance, now| (0..200).filter(|_| allowance.take(now)).count();
         assert_eq!(taken(&mut allowance, start), 64);
-        assert_eq!(taken(&mut allowance, start + EACH / 2), 0);
-        assert_eq!(taken(&mut allowance, start + EACH), 1);
-        assert_eq!(taken(&mut allowance, start + EACH * 5), 4);
-        assert_eq!(taken(&mut allowance, start + EACH * 10_000), 64);
+        assert_eq!(taken(&mut allowance, start + each / 2), 0);
+        assert_eq!(taken(&mut allowance, start + each), 1);
+        assert_eq!(taken(&mut allowance, start + each * 5), 4);
+        assert_eq!(taken(&mut allowance, start + each * 10_000), 64);
         // A clock that does not advance, or goes back, adds no requests.
         assert_eq!(taken(&mut allowance, start), 0);
     }

@@ -18,6 +18,8 @@ pub mod config;
 mod denial;
 mod host;
 mod judge;
+#[cfg(test)]
+mod limits;
 mod peer;
 mod relocate;
 #[cfg(test)]
@@ -33,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::config::{Account, HelperConfig, HelperTable};
 use self::judge::Judge;
 use self::peer::Kernel;
-use self::serve::Listener;
+use self::serve::{Limits, Listener};
 pub use self::trust::check_trusted;
 use crate::cgroup::CgroupError;
 
@@ -78,6 +80,7 @@ pub enum HelperError {
 pub struct Helper {
     judge: Judge,
     kernel: Kernel,
+    limits: Limits,
     listener: Listener,
     socket: PathBuf,
 }
@@ -102,6 +105,7 @@ impl Helper {
         Ok(Self {
             judge,
             kernel,
+            limits: Limits::default(),
             listener,
             socket: table.socket.clone(),
         })
@@ -110,7 +114,7 @@ impl Helper {
     /// Answers until the token is cancelled, then removes the socket. The group stays: its members
     /// are at work.
     pub async fn serve(self, stop: CancellationToken) {
-        serve::serve(self.judge, self.kernel, self.listener, &stop).await;
+        serve::serve(self.judge, self.kernel, self.limits, self.listener, &stop).await;
         if let Err(error) = std::fs::remove_file(&self.socket) {
             tracing::debug!(%error, "the socket was not removed");
         }

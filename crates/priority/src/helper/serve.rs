@@ -16,16 +16,33 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Rate};
 use super::judge::{Judge, not_allowed};
 use super::peer::{Kernel, Peer};
 use super::trust::check_trusted;
 use crate::identity::since_boot;
 use crate::protocol::{Reply, Request, read, to_line, write};
 
-/// Connections that one user may have at a time.
-const MOST_CONNECTIONS: usize = 16;
-const WITHIN: Duration = Duration::from_secs(2);
+/// What one user may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections at a time.
+    pub(super) connections: usize,
+    /// The time for each step of a request.
+    pub(super) within: Duration,
+    /// Requests.
+    pub(super) rate: Rate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            within: Duration::from_secs(2),
+            rate: Rate::default(),
+        }
+    }
+}
 
 /// A socket that listens, and when it was seen without a connection that waits.
 #[derive(Debug)]
@@ -98,7 +115,7 @@ pub(super) fn listen(path: &Path, gid: Option<u32>) -> Result<Listener, String> 
     Listener::new(listener, queue_was_empty).map_err(|error| error.to_string())
 }
 
-/// What one user may take.
+/// What one user has taken.
 struct Share {
     uid: u32,
     places: Arc<Semaphore>,
@@ -107,18 +124,25 @@ struct Share {
     allowance: Allowance,
 }
 
-pub(super) async fn serve(judge: Judge, kernel: Kernel, mut listener: Listener, stop: &CancellationToken) {
+pub(super) async fn serve(
+    judge: Judge,
+    kernel: Kernel,
+    limits: Limits,
+    mut listener: Listener,
+    stop: &CancellationToken,
+) {
     let share = |uid: &u32| Share {
         uid: *uid,
-        places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+        places: Arc::new(Semaphore::new(limits.connections)),
         turn: Arc::new(Mutex::new(())),
-        allowance: Allowance::new(Instant::now()),
+        allowance: Allowance::new(limits.rate, Instant::now()),
     };
     let mut shares: Vec<Share> = judge.allowed().iter().map(share).collect();
-    let mut log_of_strangers = Allowance::new(Instant::now());
+    let mut log_of_strangers = Allowance::new(limits.rate, Instant::now());
     let decider = Arc::new(Decider {
         judge: Arc::new(judge),
         turn: Arc::new(Mutex::new(())),
+        within: limits.within,
     });
     loop {
         let accepted = tokio::select! {
@@ -154,8 +178,8 @@ pub(super) async fn serve(judge: Judge, kernel: Kernel, mut listener: Listener, 
             refuse(
                 &stream,
                 format!(
-                    "user {} has {MOST_CONNECTIONS} connections already; close one",
-                    peer.uid
+                    "user {} has {} connections already; close one",
+                    peer.uid, limits.connections
                 ),
             );
             continue;
@@ -187,6 +211,7 @@ struct Decider {
     judge: Arc<Judge>,
     /// Held by the one request that is decided.
     turn: Arc<Mutex<()>>,
+    within: Duration,
 }
 
 impl Decider {
@@ -200,9 +225,9 @@ impl Decider {
     async fn answer(&self, peer: Peer, stream: UnixStream, (place, own_turn): Taken) -> io::Result<()> {
         let mut stream = tokio::net::UnixStream::from_std(stream)?;
         let (asker_pid, asker_uid) = (peer.pid, peer.uid);
-        let (reply, place) = match timeout(WITHIN, read::<Request, _>(&mut stream)).await? {
+        let (reply, place) = match timeout(self.within, read::<Request, _>(&mut stream)).await? {
             Ok(request) => {
-                let turns = timeout(WITHIN, async {
+                let turns = timeout(self.within, async {
                     let own_turn = own_turn.lock_owned().await;
                     (own_turn, Arc::clone(&self.turn).lock_owned().await)
                 });
@@ -225,7 +250,7 @@ impl Decider {
                 (Reply::Refused { why }, place)
             }
         };
-        let written = timeout(WITHIN, write(&mut stream, &reply)).await?;
+        let written = timeout(self.within, write(&mut stream, &reply)).await?;
         drop(place);
         written
     }
