@@ -42,8 +42,20 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Place, AskError> {
     };
     let exchange = async {
         let mut stream = UnixStream::connect(socket).await?;
-        write(&mut stream, &request).await?;
-        read::<Reply, _>(&mut stream).await
+        // Another user's program at this path could claim anything of the group.
+        let peer = stream.peer_cred()?.uid();
+        if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+            return Err(std::io::Error::other(format!(
+                "a process of user {peer} listens there, which is not the helper: that is root's"
+            )));
+        }
+        // It may have refused already, and closed.
+        let written = write(&mut stream, &request).await;
+        let reply = read::<Reply, _>(&mut stream).await;
+        if reply.is_err() {
+            written?;
+        }
+        reply
     };
     match timeout(WITHIN, exchange).await {
         Ok(Ok(Reply::Done(place))) => Ok(place),

@@ -8,6 +8,8 @@
 //! - [`own`] what a process may do to itself, without rights
 //! - [`cgroup`] a group that runs when nobody else wants to, and who is in it
 //! - [`process`], [`sockets`] what `/proc` says
+//! - [`identity`], [`handle`] which process a number means, and the proof that it still does
+//! - [`io_class`] a process's IO class
 //! - [`backend`] whether a process is exactly the backend that serves another
 //! - [`protocol`] what is said over the socket
 //! - [`helper`] the small server that has the right; [`client`] how it is asked
@@ -15,7 +17,10 @@
 pub mod backend;
 pub mod cgroup;
 pub mod client;
+pub mod handle;
 pub mod helper;
+pub mod identity;
+pub mod io_class;
 pub mod own;
 pub mod process;
 pub mod protocol;

@@ -5,10 +5,10 @@
 
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, setpriority_process};
 
+use crate::io_class::IoClass;
 use crate::process::Proc;
 
 const LOWEST: i32 = 19;
@@ -45,7 +45,7 @@ pub fn lower() -> Vec<Step> {
                 leads(&Proc::default(), std::process::id()),
             ),
         ),
-        step("io_class", io_class(std::process::id())),
+        step("io_class", IoClass::IDLE.set(std::process::id())),
     ]
 }
 
@@ -68,7 +68,7 @@ fn nice(tasks: &Path) -> Result<(), String> {
 /// Asked of `/proc`, and not of `getsid`: that gives 0 where the leader is in another process namespace, which is no
 /// number of a process and which the bindings take for impossible.
 fn leads(proc: &Proc, pid: u32) -> bool {
-    proc.life(pid).is_ok_and(|life| life.session == pid)
+    proc.stat(pid).is_ok_and(|stat| stat.session == pid)
 }
 
 fn autogroup(file: &Path, leads: bool) -> Result<(), String> {
@@ -83,31 +83,6 @@ fn autogroup(file: &Path, leads: bool) -> Result<(), String> {
         );
     }
     std::fs::write(file, LOWEST.to_string()).map_err(|error| error.to_string())
-}
-
-/// The idle IO class for a process and the threads that it makes later. There is no safe call for
-/// it, so the system's own program is run, by its whole path.
-///
-/// # Errors
-/// Why it could not be had. IO then follows the nice value: the lowest best-effort level.
-pub fn io_class(pid: u32) -> Result<(), String> {
-    let program = ["/usr/bin/ionice", "/bin/ionice"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .ok_or("there is no ionice here; IO follows the nice value")?;
-    let ended = Command::new(program)
-        .args(["-c", "3", "-p", &pid.to_string()])
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map_err(|error| format!("{program}: {error}"))?;
-    if ended.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} was refused; IO follows the nice value"))
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What `/proc` says of a process.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use crate::sockets::{Connection, connections};
+use crate::identity::ProcessIdentity;
+use crate::sockets::{TcpSocket, tcp_socket};
 
 /// The file system that tells of processes.
 #[derive(Debug, Clone)]
@@ -18,21 +20,34 @@ impl Default for Proc {
     }
 }
 
-/// A life of a process: numbers are used again, a number with its start is not.
+/// What `/proc/PID/stat` holds of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Life {
+pub struct ProcessStat {
     /// The number.
     pub pid: u32,
     /// The program's name as the kernel keeps it, at most 15 bytes.
     pub name: String,
+    /// What it does, as a letter: `Z` and `X` have ended.
+    pub state: char,
     /// Who started it; 0 outside this namespace.
     pub parent: u32,
     /// Its session: the number of the process that leads it; 0 where that one is outside this namespace, as in a
     /// container or under a supervisor.
     pub session: u32,
-    /// When, in ticks since the host started.
-    pub start: u64,
+    /// When it started, in clock ticks since the host booted.
+    pub start_ticks: u64,
 }
+
+impl ProcessStat {
+    /// Returns whether the process ended and only waits to be reaped.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// The most descriptors that are read of one process: an asker decides how many it opens.
+const MOST_DESCRIPTORS: usize = 16_384;
 
 impl Proc {
     /// Another one, for tests.
@@ -41,22 +56,58 @@ impl Proc {
         Self { root: root.into() }
     }
 
-    /// The life that has this number now.
+    /// Returns the numbers of all processes.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn life(&self, pid: u32) -> io::Result<Life> {
-        let text = fs::read_to_string(self.of(pid, "stat"))?;
-        life(pid, &text).ok_or_else(|| io::Error::other("its stat is in no known form"))
+    /// When `/proc` is not mounted.
+    pub fn all(&self) -> io::Result<Vec<u32>> {
+        let entries = fs::read_dir(&self.root)?.flatten();
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        Ok(entries.filter_map(number).collect())
     }
 
-    /// Whose it is: real and effective user, when they are one.
+    /// Reads the process that has this number now.
     ///
     /// # Errors
-    /// When it ended, or changed its user in part.
+    /// When no process has it.
+    pub fn stat(&self, pid: u32) -> io::Result<ProcessStat> {
+        let text = fs::read_to_string(self.of(pid, "stat"))?;
+        stat(pid, &text).ok_or_else(|| io::Error::other("its stat is in no known form"))
+    }
+
+    /// Reads its user, when its real, effective, saved and file system user are one.
+    ///
+    /// # Errors
+    /// When it ended, or its users differ, as in a program with the setuid bit.
     pub fn owner(&self, pid: u32) -> io::Result<u32> {
         let text = fs::read_to_string(self.of(pid, "status"))?;
         owner(&text).ok_or_else(|| io::Error::other("its users differ"))
+    }
+
+    /// Reads what identifies it.
+    ///
+    /// # Errors
+    /// As for [`Proc::owner`], and when it is a zombie.
+    pub fn identity(&self, pid: u32) -> io::Result<ProcessIdentity> {
+        let stat = self.stat(pid)?;
+        if stat.has_ended() {
+            return Err(io::Error::other("it has ended"));
+        }
+        Ok(ProcessIdentity {
+            pid,
+            start_ticks: stat.start_ticks,
+            uid: self.owner(pid)?,
+        })
+    }
+
+    /// Returns whether the numbers here are those of this process's own namespace: in a container with the host's
+    /// `/proc` they are not, and what is read of a number is of another process than the kernel means by it.
+    ///
+    /// # Errors
+    /// When `/proc` is not mounted.
+    pub fn is_of_this_namespace(&self) -> io::Result<bool> {
+        let text = fs::read_to_string(self.root.join("self/status"))?;
+        Ok(numbers(&text) == [std::process::id()])
     }
 
     /// The program that it runs.
@@ -93,10 +144,15 @@ impl Proc {
     /// The numbers of its open sockets.
     ///
     /// # Errors
-    /// As for [`Proc::executable`].
+    /// As for [`Proc::executable`], and when it has too many descriptors.
     pub fn sockets(&self, pid: u32) -> io::Result<BTreeSet<u64>> {
         let mut found = BTreeSet::new();
-        for entry in fs::read_dir(self.of(pid, "fd"))? {
+        for (count, entry) in fs::read_dir(self.of(pid, "fd"))?.enumerate() {
+            if count >= MOST_DESCRIPTORS {
+                return Err(io::Error::other(format!(
+                    "it has more than {MOST_DESCRIPTORS} open descriptors"
+                )));
+            }
             // A descriptor that was closed meanwhile is none.
             let Ok(target) = fs::read_link(entry?.path()) else {
                 continue;
@@ -111,22 +167,25 @@ impl Proc {
         Ok(found)
     }
 
-    /// Its established TCP connections.
+    /// The TCP sockets with these numbers in the network that the process is in.
+    ///
+    /// Read line by line: a host may have more connections than fit into the helper's memory.
     ///
     /// # Errors
     /// As for [`Proc::executable`].
-    pub fn tcp(&self, pid: u32) -> io::Result<Vec<Connection>> {
-        let sockets = self.sockets(pid)?;
+    pub fn tcp(&self, pid: u32, wanted: &BTreeSet<u64>) -> io::Result<Vec<TcpSocket>> {
         let mut found = Vec::new();
         for table in ["net/tcp", "net/tcp6"] {
-            match fs::read_to_string(self.of(pid, table)) {
-                Ok(text) => found.extend(connections(&text)),
+            let file = match fs::File::open(self.of(pid, table)) {
+                Ok(file) => file,
                 // A host without IPv6.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && table == "net/tcp6" => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && table == "net/tcp6" => continue,
                 Err(error) => return Err(error),
+            };
+            for line in io::BufReader::new(file).lines().skip(1) {
+                found.extend(tcp_socket(&line?).filter(|socket| wanted.contains(&socket.inode)));
             }
         }
-        found.retain(|connection| sockets.contains(&connection.inode));
         Ok(found)
     }
 
@@ -136,59 +195,116 @@ impl Proc {
 }
 
 /// PURE. The name may hold blanks and brackets, so the last bracket ends it.
-fn life(pid: u32, stat: &str) -> Option<Life> {
-    let (head, rest) = stat.rsplit_once(')')?;
+fn stat(pid: u32, text: &str) -> Option<ProcessStat> {
+    let (head, rest) = text.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    Some(Life {
+    Some(ProcessStat {
         pid,
         name: name.to_owned(),
+        state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
-        start: fields.get(19)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
     })
 }
 
-/// PURE.
+/// PURE. All four, because a program with the setuid bit has two of the asker's and two of another user.
 fn owner(status: &str) -> Option<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let mut users = line.split_whitespace().map(|word| word.parse::<u32>().ok());
-    let (real, effective) = (users.next()??, users.next()??);
-    (real == effective).then_some(real)
+    let users: Vec<u32> = line
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    match users.as_slice() {
+        [real, effective, saved, files] if [effective, saved, files].iter().all(|uid| *uid == real) => {
+            Some(*real)
+        }
+        _ => None,
+    }
+}
+
+/// PURE. The numbers of a process, from the namespace of this `/proc` inwards to its own.
+fn numbers(status: &str) -> Vec<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line.unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn a_name_cannot_forge_the_fields() {
-        let stat = "7 (a) S 1 1) S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0";
-        let life = life(7, stat).expect("a life");
+        let text = "7 (a) S 1 1) S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0";
+        let found = stat(7, text).expect("a process");
         assert_eq!(
-            (life.name.as_str(), life.parent, life.session, life.start),
-            ("a) S 1 1", 3, 5, 999)
+            (
+                found.name.as_str(),
+                found.state,
+                found.parent,
+                found.session,
+                found.start_ticks
+            ),
+            ("a) S 1 1", 'S', 3, 5, 999)
         );
-        assert!(super::life(7, "7 (a) S 1").is_none() && super::life(7, "").is_none());
+        assert!(stat(7, "7 (a) S 1").is_none() && stat(7, "").is_none());
     }
 
     #[test]
     fn a_process_with_two_users_has_no_owner() {
         assert_eq!(owner("Name:\tx\nUid:\t5\t5\t5\t5\n"), Some(5));
-        assert_eq!(owner("Uid:\t5\t0\t5\t5\n"), None);
-        assert_eq!(owner(""), None);
+        for line in [
+            "Uid:\t5\t0\t5\t5\n",
+            "Uid:\t5\t5\t0\t5\n",
+            "Uid:\t5\t5\t5\t0\n",
+            "Uid:\t5\n",
+            "",
+        ] {
+            assert_eq!(owner(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_an_outer_namespace_are_more_than_one() {
+        assert_eq!(numbers("NSpid:\t77\t1\n"), [77, 1]);
+        assert_eq!(numbers("NSpid:\t77\n"), [77]);
+        assert!(numbers("").is_empty());
+        assert!(Proc::default().is_of_this_namespace().expect("mounted"));
     }
 
     #[test]
     fn this_process_is_seen() {
         let (proc, pid) = (Proc::default(), std::process::id());
-        assert!(proc.life(pid).is_ok_and(|life| life.start > 0));
-        assert_eq!(proc.owner(pid).ok(), Some(rustix::process::getuid().as_raw()));
+        let identity = proc.identity(pid).expect("this process");
+        assert!(identity.start_ticks > 0);
+        assert_eq!(identity.uid, rustix::process::getuid().as_raw());
         assert_eq!(proc.executable(pid).ok(), std::env::current_exe().ok());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
         let local = client.local_addr().expect("connected");
-        let tcp = proc.tcp(pid).expect("its connections");
-        assert!(tcp.iter().any(|connection| connection.local == local));
+        let sockets = proc.sockets(pid).expect("its sockets");
+        let tcp = proc.tcp(pid, &sockets).expect("its connections");
+        assert!(tcp.iter().any(|socket| socket.local == local && !socket.listens));
+        assert!(
+            tcp.iter()
+                .any(|socket| socket.local == listener.local_addr().expect("bound") && socket.listens)
+        );
+        assert!(proc.tcp(pid, &BTreeSet::new()).expect("read").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn texts_of_any_content_are_read_without_a_panic(text in any::<String>(), fields in "[0-9 ()SZ:-]{0,200}") {
+            for text in [&text, &fields, &format!("7 ({text}) S {fields}")] {
+                let _ = (stat(7, text), owner(text), owner(&format!("Uid:{text}")), numbers(&format!("NSpid:{text}")));
+            }
+        }
     }
 }

@@ -73,6 +73,16 @@ where
     serde_json::from_slice(&line).map_err(io::Error::other)
 }
 
+/// Renders one line of JSON.
+///
+/// # Errors
+/// Never for the messages of this module.
+pub fn to_line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// Writes one line of JSON.
 ///
 /// # Errors
@@ -82,14 +92,16 @@ where
     T: Serialize,
     S: tokio::io::AsyncWrite + Unpin,
 {
-    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
-    line.push(b'\n');
+    let line = to_line(value)?;
     stream.write_all(&line).await?;
     stream.flush().await
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[tokio::test]
@@ -135,5 +147,59 @@ mod tests {
         let mut bytes = Vec::new();
         write(&mut bytes, &reply).await.expect("written");
         assert_eq!(read::<Reply, _>(&bytes[..]).await.ok(), Some(reply));
+    }
+
+    /// Counts what is taken of a stream that never ends.
+    struct Endless<'a> {
+        bytes: &'a [u8],
+        taken: usize,
+    }
+
+    impl tokio::io::AsyncRead for Endless<'_> {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            buffer: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            let at = self.taken % self.bytes.len();
+            let count = buffer.remaining().min(self.bytes.len() - at);
+            buffer.put_slice(&self.bytes[at..at + count]);
+            self.taken += count;
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(work)
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_any_content_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..300), cut in 0_usize..60) {
+            let mut line = bytes;
+            line.push(b'\n');
+            let good = b"{\"ask\":\"backend\",\"pid\":1234}\n";
+            let mixed = [&good[..cut.min(good.len())], &line, good].concat();
+            for text in [&line[..], &mixed, &good[..cut.min(good.len())]] {
+                let _ = block_on(read::<Request, _>(text));
+                let _ = block_on(read::<Reply, _>(text));
+            }
+        }
+
+        #[test]
+        fn stream_without_end_is_read_up_to_the_bound(bytes in vec(any::<u8>().prop_filter("a line's end", |byte| *byte != b'\n'), 1..50)) {
+            let mut stream = Endless { bytes: &bytes, taken: 0 };
+            prop_assert!(block_on(read::<Request, _>(&mut stream)).is_err());
+            prop_assert!(stream.taken <= MOST_BYTES, "{}", stream.taken);
+        }
+
+        #[test]
+        fn request_of_any_number_comes_back_as_it_was(pid in any::<u32>()) {
+            for request in [Request::Look, Request::Own, Request::Backend { pid }] {
+                let line = to_line(&request).expect("rendered");
+                prop_assert_eq!(block_on(read::<Request, _>(&line[..])).ok(), Some(request));
+            }
+        }
     }
 }

@@ -1,44 +1,57 @@
-//! PURE: the TCP connections in a text in the form of `/proc/PID/net/tcp`, and their two ends.
+//! PURE: the TCP sockets in lines in the form of `/proc/PID/net/tcp`, and the two ends of a connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// One end of an established connection.
+/// A socket that listens, or one end of an established connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
+pub struct TcpSocket {
     /// This end.
     pub local: SocketAddr,
     /// The other.
     pub remote: SocketAddr,
     /// The number of its socket.
     pub inode: u64,
+    /// Whether it listens; otherwise it is connected.
+    pub listens: bool,
 }
 
-impl Connection {
+impl TcpSocket {
     /// Whether these are the two ends of one connection, in one network.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        self.local == other.remote && self.remote == other.local && self.inode != other.inode
+        let connected = !self.listens && !other.listens;
+        connected && self.local == other.remote && self.remote == other.local && self.inode != other.inode
+    }
+
+    /// Whether a connection with this local end was accepted, or could be, by that listening socket.
+    #[must_use]
+    pub fn accepted_by(&self, listener: &Self) -> bool {
+        let address = listener.local.ip();
+        listener.listens
+            && !self.listens
+            && self.local.port() == listener.local.port()
+            && (address.is_unspecified() || address == self.local.ip())
     }
 }
 
-/// The established connections of a table; lines in no known form are none.
-pub fn connections(table: &str) -> impl Iterator<Item = Connection> {
-    table.lines().skip(1).filter_map(connection)
-}
-
-fn connection(line: &str) -> Option<Connection> {
+/// The socket of a line of the table; `None` for other states, and for lines in no known form.
+#[must_use]
+pub fn tcp_socket(line: &str) -> Option<TcpSocket> {
     const ESTABLISHED: &str = "01";
+    const LISTENS: &str = "0A";
     let words: Vec<&str> = line.split_whitespace().collect();
-    if *words.get(3)? != ESTABLISHED {
+    let state = *words.get(3)?;
+    if ![ESTABLISHED, LISTENS].contains(&state) {
         return None;
     }
     let inode = words.get(9)?.parse().ok()?;
     // Without a socket of a process nothing can be said of it.
     (inode != 0).then_some(())?;
-    Some(Connection {
+    Some(TcpSocket {
         local: address(words.get(1)?)?,
         remote: address(words.get(2)?)?,
         inode,
+        listens: state == LISTENS,
     })
 }
 
@@ -64,10 +77,9 @@ fn address(text: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    const HEAD: &str =
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    use super::*;
 
     fn row(local: &str, remote: &str, state: &str, inode: u64) -> String {
         format!(
@@ -78,33 +90,45 @@ mod tests {
     #[cfg(target_endian = "little")]
     #[test]
     fn two_ends_meet_even_over_mapped_addresses() {
-        let four = format!("{HEAD}{}", row("0100007F:D431", "0100007F:1538", "01", 11));
-        let six = format!(
-            "{HEAD}{}",
-            row(
-                "0000000000000000FFFF00000100007F:1538",
-                "0000000000000000FFFF00000100007F:D431",
-                "01",
-                22
-            )
+        let four = row("0100007F:D431", "0100007F:1538", "01", 11);
+        let six = row(
+            "0000000000000000FFFF00000100007F:1538",
+            "0000000000000000FFFF00000100007F:D431",
+            "01",
+            22,
         );
-        let (one, other) = (
-            connections(&four).next().expect("one"),
-            connections(&six).next().expect("one"),
-        );
+        let (one, other) = (tcp_socket(&four).expect("one"), tcp_socket(&six).expect("one"));
         assert_eq!(one.remote, "127.0.0.1:5432".parse().expect("an address"));
         assert!(one.meets(&other) && other.meets(&one) && !one.meets(&one));
-        let elsewhere = Connection {
+        let elsewhere = TcpSocket {
             local: "127.0.0.1:5433".parse().expect("an address"),
             ..other
         };
         assert!(!one.meets(&elsewhere));
     }
 
+    #[cfg(target_endian = "little")]
     #[test]
-    fn only_established_connections_of_a_process_count_and_garbage_is_none() {
+    fn accepted_connection_has_the_address_of_the_listener() {
+        let end = tcp_socket(&row("0100007F:1538", "0100007F:D431", "01", 22)).expect("one");
+        let listener = |local, state| tcp_socket(&row(local, "00000000:0000", state, 33)).expect("one");
+        assert!(end.accepted_by(&listener("0100007F:1538", "0A")));
+        assert!(end.accepted_by(&listener("00000000:1538", "0A")));
+        let six = row(
+            "00000000000000000000000000000000:1538",
+            "00000000000000000000000000000000:0000",
+            "0A",
+            33,
+        );
+        assert!(end.accepted_by(&tcp_socket(&six).expect("one")));
+        assert!(!end.accepted_by(&listener("0100007F:1539", "0A")));
+        assert!(!end.accepted_by(&listener("0200007F:1538", "0A")));
+        assert!(!end.accepted_by(&listener("0100007F:1538", "01")));
+    }
+
+    #[test]
+    fn other_states_and_garbage_are_no_sockets() {
         for line in [
-            row("0100007F:D431", "0100007F:1538", "0A", 11),
             row("0100007F:D431", "0100007F:1538", "06", 11),
             row("0100007F:D431", "0100007F:1538", "01", 0),
             row("0100007:D431", "0100007F:1538", "01", 1),
@@ -112,7 +136,14 @@ mod tests {
             row("ÄÄÄÄ:D431", "0100007F:1538", "01", 1),
             "\0 garbage".to_owned(),
         ] {
-            assert_eq!(connections(&format!("{HEAD}{line}")).count(), 0, "{line}");
+            assert_eq!(tcp_socket(&line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_any_content_are_read_without_a_panic(line in any::<String>(), host in "[0-9A-Fa-fÄ:]{0,40}") {
+            let _ = (tcp_socket(&line), tcp_socket(&row(&host, &line, "01", 1)), tcp_socket(&row(&line, &host, "0A", 1)));
         }
     }
 }

@@ -118,6 +118,14 @@ impl Hierarchy {
     /// # Errors
     /// With what is wrong and what to do.
     pub fn put(&self, path: &str, pid: u32) -> Result<(), CgroupError> {
+        // The kernel takes 0 for the process that writes.
+        if pid == 0 {
+            return Err(CgroupError::Gone(pid));
+        }
+        // A group outside the part that this process sees is shown so, and leads out of the file system.
+        if path.split('/').any(|part| part == "..") {
+            return Err(CgroupError::Path(path.to_owned()));
+        }
         let file = self.directory(path).join("cgroup.procs");
         write(&file, &pid.to_string()).map_err(|error| CgroupError::of_move(&file, pid, error))
     }

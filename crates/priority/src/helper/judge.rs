@@ -1,22 +1,19 @@
-//! One request: look, move, look again, and move back what is not as it was.
+//! One request: check, move, check again, and move back what is not as it was.
 
 use rustix::process::geteuid;
 
 use super::HelperError;
 use super::config::{Account, HelperTable};
-use crate::backend::{self, Pair, Rule};
+use super::denial::Denial;
+use super::host::RealHost;
+use super::peer::{Asker, Peer};
+use super::relocate::{Target, relocate};
+use crate::backend::{self, Refusal, Rule};
 use crate::cgroup::{Group, Hierarchy};
-use crate::own::io_class;
-use crate::process::{Life, Proc};
+use crate::handle::ProcessHandle;
+use crate::identity::ProcessIdentity;
+use crate::process::Proc;
 use crate::protocol::{Place, Reply, Request};
-
-/// Who asks, as the kernel says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asker {
-    pub(super) uid: u32,
-    /// None when it is in a namespace that this process does not see.
-    pub(super) pid: Option<u32>,
-}
 
 /// Decides and does.
 #[derive(Debug, Clone)]
@@ -33,6 +30,10 @@ impl Judge {
         if table.allow.is_empty() {
             return Err(HelperError::Nobody);
         }
+        let proc = Proc::default();
+        if !proc.is_of_this_namespace().map_err(HelperError::Processes)? {
+            return Err(HelperError::Namespace);
+        }
         let judge = Self {
             allow: table.allow.iter().map(Account::user).collect::<Result<_, _>>()?,
             rule: Rule {
@@ -40,7 +41,7 @@ impl Judge {
                 executables: table.executables.clone(),
             },
             cgroup: table.cgroup.clone(),
-            proc: Proc::default(),
+            proc,
         };
         let group = judge.group()?;
         tracing::info!(
@@ -53,23 +54,27 @@ impl Judge {
         Ok(judge)
     }
 
-    /// Set anew each time: others write to that file system too.
+    /// The users whose processes may ask.
+    pub(super) fn allowed(&self) -> &[u32] {
+        &self.allow
+    }
+
+    /// Prepared for each request: others write to that file system too.
     fn group(&self) -> Result<Group, crate::cgroup::CgroupError> {
         Group::prepare(Hierarchy::of_host()?, &self.cgroup)
     }
 
-    /// Answers, and logs the answer.
-    pub(super) fn answer(&self, asker: Asker, request: Request) -> Reply {
-        let outcome = self.decide(asker, request);
-        let (asker_pid, asker_uid) = (asker.pid, asker.uid);
-        match outcome {
+    /// Answers a process of an allowed user, and logs the answer.
+    pub(super) fn answer(&self, peer: Peer, request: Request) -> Reply {
+        let (asker_pid, asker_uid) = (peer.pid, peer.uid);
+        match self.decide(peer, request) {
             Ok((group, moved)) => {
-                if let Some(life) = moved {
+                if let Some(identity) = moved {
                     tracing::info!(
                         asker_pid,
                         asker_uid,
-                        pid = life.pid,
-                        start_ticks = life.start,
+                        pid = identity.pid,
+                        start_ticks = identity.start_ticks,
                         cgroup = group.path(),
                         "moved a process into the idle group"
                     );
@@ -81,115 +86,84 @@ impl Judge {
                     level: group.level,
                 })
             }
-            Err(why) => {
-                tracing::warn!(asker_pid, asker_uid, ?request, %why, "refused");
-                Reply::Refused { why }
+            Err(Denial { answer, reason }) => {
+                tracing::warn!(asker_pid, asker_uid, ?request, why = %reason, "refused");
+                Reply::Refused { why: answer }
             }
         }
     }
 
-    fn decide(&self, asker: Asker, request: Request) -> Result<(Group, Option<Life>), String> {
-        if !self.allow.contains(&asker.uid) {
-            return Err(format!(
-                "user {} may not ask; name it in idle_helper.allow",
-                asker.uid
-            ));
+    fn decide(&self, peer: Peer, request: Request) -> Result<(Group, Option<ProcessIdentity>), Denial> {
+        if !self.allow.contains(&peer.uid) {
+            return Err(not_allowed(peer.uid).into());
         }
-        let pid = asker.pid.ok_or(
-            "the asking process is in a namespace that the helper does not see; run both on the host",
-        )?;
-        let told = |error: crate::cgroup::CgroupError| error.to_string();
-        let group = self.group().map_err(told)?;
+        let group = self.group().map_err(|error| error.to_string())?;
+        let host = RealHost {
+            proc: self.proc.clone(),
+            hierarchy: group.hierarchy().clone(),
+        };
         let moved = match request {
-            Request::Look => return Ok((group, None)),
-            Request::Own => {
-                let look = || self.proc.life(pid).map_err(|error| error.to_string());
-                self.relocate(&group, pid, look)?
+            // It moves nothing, so it takes no proof of which process asks.
+            Request::Look => {
+                peer.visible_pid()?;
+                None
             }
-            Request::Backend { pid: backend } => {
-                let look =
-                    || backend::verify(&self.proc, &self.rule, pid, backend).map_err(|no| no.to_string());
-                self.relocate(&group, backend, look)?.backend
+            Request::Own => {
+                let asker = peer.admit(&self.proc)?;
+                let target = Target {
+                    pid: asker.identity.pid,
+                    handle: &asker.handle,
+                    asker: &asker.handle,
+                };
+                Some(relocate(&host, group.path(), &target, || self.still(&asker))?)
+            }
+            Request::Backend { pid } => {
+                let asker = peer.admit(&self.proc)?;
+                let asker_pid = asker.identity.pid;
+                let refuse = |refusal: Refusal| Denial {
+                    answer: refusal.answer(asker_pid, pid),
+                    reason: refusal.to_string(),
+                };
+                let handle =
+                    ProcessHandle::open(pid).map_err(|error| refuse(Refusal::Unreadable { pid, error }))?;
+                let target = Target {
+                    pid,
+                    handle: &handle,
+                    asker: &asker.handle,
+                };
+                let examine = || {
+                    let asker = self.still(&asker)?;
+                    let backend = backend::collect(&self.proc, asker_pid, pid)
+                        .and_then(|evidence| backend::judge(&self.rule, asker_pid, &evidence))
+                        .map_err(refuse)?;
+                    Ok((asker, backend))
+                };
+                let (_, backend) = relocate(&host, group.path(), &target, examine)?;
+                Some(backend)
             }
         };
-        Ok((group, Some(moved)))
+        Ok((group, moved))
     }
 
-    /// The look is taken twice, around the move: a number that was given to another process in
-    /// between, or a connection that ended, is seen by then.
-    fn relocate<T: Looked>(
-        &self,
-        group: &Group,
-        pid: u32,
-        look: impl Fn() -> Result<T, String>,
-    ) -> Result<T, String> {
-        let hierarchy = group.hierarchy();
-        let before = look()?;
-        let from = self
+    /// The asker's identity, if it is what it was when it was admitted: a program with the setuid bit is not.
+    fn still(&self, asker: &Asker) -> Result<ProcessIdentity, Denial> {
+        let pid = asker.identity.pid;
+        let now = self
             .proc
-            .cgroup(pid)
-            .ok()
-            .and_then(|text| hierarchy.membership(&text).map(str::to_owned))
-            .ok_or_else(|| format!("process {pid} has ended"))?;
-        if from != group.path() {
-            group.put(pid).map_err(|error| error.to_string())?;
-        }
-        let there = self
-            .proc
-            .cgroup(pid)
-            .is_ok_and(|text| hierarchy.membership(&text) == Some(group.path()));
-        let after = look();
-        match after {
-            Ok(after) if there && after == before => {
-                if let Err(why) = io_class(pid) {
-                    tracing::debug!(pid, %why, "no idle io class");
-                }
-                Ok(after)
-            }
-            other => {
-                let back = self.home(hierarchy, pid, before.subject(), &from, group.path());
-                if let Err(error) = hierarchy.put(&back, pid) {
-                    tracing::warn!(pid, %error, "could not move a process back");
-                }
-                Err(match other {
-                    Ok(_) if !there => format!("process {pid} was moved and is not in {}", group.path()),
-                    Ok(_) => format!("process {pid} became another one meanwhile; it was moved back"),
-                    Err(why) => format!("{why}; it was moved back"),
-                })
-            }
-        }
-    }
-
-    /// Where a process belongs: where it came from; one that got the number since, or was there
-    /// already, where its parent is.
-    fn home(&self, hierarchy: &Hierarchy, pid: u32, before: &Life, from: &str, idle: &str) -> String {
-        let now = self.proc.life(pid).ok();
-        if from != idle && now.as_ref().is_none_or(|now| now.start == before.start) {
-            return from.to_owned();
-        }
-        let parent = now.map_or(before.parent, |now| now.parent);
-        let text = self.proc.cgroup(parent).unwrap_or_default();
-        match hierarchy.membership(&text) {
-            Some(path) if path != idle => path.to_owned(),
-            _ => "/".to_owned(),
+            .identity(pid)
+            .map_err(|error| format!("process {pid}, which asks, cannot be read: {error}"))?;
+        if now == asker.identity {
+            Ok(now)
+        } else {
+            Err(
+                format!("process {pid}, which asks, changed its user; ask as one user from start to end")
+                    .into(),
+            )
         }
     }
 }
 
-/// What a look finds.
-trait Looked: PartialEq {
-    /// The process that is moved.
-    fn subject(&self) -> &Life;
-}
-
-impl Looked for Life {
-    fn subject(&self) -> &Life {
-        self
-    }
-}
-
-impl Looked for Pair {
-    fn subject(&self) -> &Life {
-        &self.backend
-    }
+/// What a user reads who may not ask.
+pub(super) fn not_allowed(uid: u32) -> String {
+    format!("user {uid} may not ask; name it in idle_helper.allow")
 }

@@ -3,24 +3,40 @@
 //! It runs as root on the core's host, off unless installed. It believes nothing of a request but
 //! the number in it: who asks is what the kernel says of the socket's other end, and whether the
 //! number is that process's own backend is [`crate::backend`]'s to find out, before the move and
-//! again after it. It runs no program but the system's `ionice`, opens no network socket, reads no
+//! again after it. A number counts only with a handle that proves whose it is ([`crate::handle`]). It runs no program but the system's `ionice`, opens no network socket, reads no
 //! file that an asker names, and every answer is a log line.
 //!
 //! - [`config`] for whom, and what a backend looks like
-//! - `judge` one request: look, move, look again, move back
-//! - `serve` the socket: bounded lines, clients and time
+//! - `trust` whether others may change a file or folder that it goes by
+//! - `serve` the socket: bounded lines, connections, requests and time; `allowance` how often a user may ask
+//! - `peer` which process is at the other end
+//! - `judge` one request; `denial` its refusal
+//! - `relocate` check, move, check again, move back; `host` what that takes of the kernel
 
+mod allowance;
 pub mod config;
+mod denial;
+mod host;
 mod judge;
+#[cfg(test)]
+mod limits;
+mod peer;
+mod relocate;
+#[cfg(test)]
+mod reuse;
 mod serve;
+mod trust;
 
+use std::io;
 use std::path::PathBuf;
 
-use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::{Account, HelperConfig, HelperTable};
 use self::judge::Judge;
+use self::peer::Kernel;
+use self::serve::{Limits, Listener};
+pub use self::trust::check_trusted;
 use crate::cgroup::CgroupError;
 
 /// Why the helper cannot begin.
@@ -45,6 +61,15 @@ pub enum HelperError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// `/proc` cannot be read, or the kernel cannot hold a process.
+    #[error("processes cannot be identified: {0}; it needs /proc and Linux 5.3")]
+    Processes(io::Error),
+    /// `/proc` is of another process namespace.
+    #[error(
+        "/proc shows the processes of another namespace than the helper's, so their numbers mean others here; \
+         run the helper on the host, without a container"
+    )]
+    Namespace,
     /// The control group.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -54,7 +79,9 @@ pub enum HelperError {
 #[derive(Debug)]
 pub struct Helper {
     judge: Judge,
-    listener: UnixListener,
+    kernel: Kernel,
+    limits: Limits,
+    listener: Listener,
     socket: PathBuf,
 }
 
@@ -68,6 +95,7 @@ impl Helper {
     /// Outside a tokio runtime.
     pub fn open(config: &HelperConfig) -> Result<Self, HelperError> {
         let table = &config.idle_helper;
+        let kernel = Kernel::of_host().map_err(HelperError::Processes)?;
         let judge = Judge::new(table)?;
         let gid = table.group.as_ref().map(Account::group).transpose()?;
         let listener = serve::listen(&table.socket, gid).map_err(|why| HelperError::Socket {
@@ -76,6 +104,8 @@ impl Helper {
         })?;
         Ok(Self {
             judge,
+            kernel,
+            limits: Limits::default(),
             listener,
             socket: table.socket.clone(),
         })
@@ -84,7 +114,7 @@ impl Helper {
     /// Answers until the token is cancelled, then removes the socket. The group stays: its members
     /// are at work.
     pub async fn serve(self, stop: CancellationToken) {
-        serve::serve(self.judge, self.listener, &stop).await;
+        serve::serve(self.judge, self.kernel, self.limits, self.listener, &stop).await;
         if let Err(error) = std::fs::remove_file(&self.socket) {
             tracing::debug!(%error, "the socket was not removed");
         }

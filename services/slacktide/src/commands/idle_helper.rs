@@ -1,10 +1,9 @@
 //! `slacktide idle-helper run`.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use priority::cgroup::CgroupError;
-use priority::helper::{Helper, HelperConfig, HelperError};
+use priority::helper::{Helper, HelperConfig, HelperError, check_trusted};
 use runtime::config::{Loaded, load_with};
 use runtime::exit::Exit;
 
@@ -30,20 +29,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Whoever can write the file decides what may be moved.
+/// Who can write the file, or rename a part of its path, decides what may be moved.
 fn must_be_ours(path: &Path) -> Result<(), Failure> {
-    // One that is not there is told by whoever reads it.
-    let Ok(found) = std::fs::metadata(path) else {
-        return Ok(());
-    };
-    let ours = found.uid() == nix::unistd::geteuid().as_raw() || found.uid() == 0;
-    if ours && found.mode() & 0o022 == 0 {
+    // Loading it reports a file that is missing.
+    if !path.exists() {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{}: others may change this file, and it says what a privileged process does; chown root and chmod 0644",
-        path.display()
-    )))
+    check_trusted(path).map_err(Failure::usage)
 }
 
 #[cfg(test)]
@@ -54,14 +46,19 @@ mod tests {
 
     #[test]
     fn a_file_that_others_may_change_is_refused() -> std::io::Result<()> {
-        let file = tempfile::NamedTempFile::new()?;
-        let mode = |mode| std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode));
-        mode(0o644)?;
-        assert!(must_be_ours(file.path()).is_ok());
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("helper.toml");
+        std::fs::write(&file, "")?;
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        mode(&file, 0o644)?;
+        assert!(must_be_ours(&file).is_ok());
         for open in [0o664, 0o646] {
-            mode(open)?;
-            assert!(must_be_ours(file.path()).is_err_and(|no| no.to_string().contains("chmod")));
+            mode(&file, open)?;
+            assert!(must_be_ours(&file).is_err_and(|no| no.to_string().contains("chmod")));
         }
+        mode(&file, 0o644)?;
+        mode(folder.path(), 0o777)?;
+        assert!(must_be_ours(&file).is_err());
         Ok(())
     }
 }

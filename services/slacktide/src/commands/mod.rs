@@ -88,7 +88,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Masking(command) => block_on(masking::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
-        Command::IdleHelper(HelperCommand::Run(at)) => block_on(idle_helper::run(at.config)),
+        Command::IdleHelper(HelperCommand::Run(at)) => block_on_few_threads(idle_helper::run(at.config)),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -103,9 +103,19 @@ pub(crate) fn run(command: Command) -> Outcome {
     }
 }
 
-/// Nothing outlives the command: tasks that block are given a second.
 fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    run_on(&mut tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+/// The helper's unit allows it few tasks, and a thread for each processor of a large host would be more.
+fn block_on_few_threads(work: impl Future<Output = Outcome>) -> Outcome {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    run_on(builder.max_blocking_threads(4), work)
+}
+
+/// Nothing outlives the command: tasks that block are given a second.
+fn run_on(builder: &mut tokio::runtime::Builder, work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(&error))?;

@@ -1,0 +1,77 @@
+//! How often one user may ask: an answer costs a privileged process time, and a line in its log.
+
+use std::time::{Duration, Instant};
+
+/// How many requests a user has at once, and after what time it has one more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub(super) burst: u32,
+    pub(super) each: Duration,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            burst: 64,
+            each: Duration::from_millis(125),
+        }
+    }
+}
+
+/// Requests that one user has left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    rate: Rate,
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            left: rate.burst,
+            since: now,
+        }
+    }
+
+    /// PURE. Takes one request, if there is one left.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let Rate { burst, each } = self.rate;
+        let elapsed = now.saturating_duration_since(self.since).as_nanos() / each.as_nanos().max(1);
+        match u32::try_from(elapsed) {
+            Ok(gained) if gained < burst - self.left => {
+                self.left += gained;
+                self.since += each * gained;
+            }
+            _ => {
+                self.left = burst;
+                self.since = now;
+            }
+        }
+        let is_left = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowance_ends_and_comes_back_with_time() {
+        let start = Instant::now();
+        let rate = Rate::default();
+        let each = rate.each;
+        let mut allowance = Allowance::new(rate, start);
+        let taken = |allowance: &mut Allowance, now| (0..200).filter(|_| allowance.take(now)).count();
+        assert_eq!(taken(&mut allowance, start), 64);
+        assert_eq!(taken(&mut allowance, start + each / 2), 0);
+        assert_eq!(taken(&mut allowance, start + each), 1);
+        assert_eq!(taken(&mut allowance, start + each * 5), 4);
+        assert_eq!(taken(&mut allowance, start + each * 10_000), 64);
+        // A clock that does not advance, or goes back, adds no requests.
+        assert_eq!(taken(&mut allowance, start), 0);
+    }
+}

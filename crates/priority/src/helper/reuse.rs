@@ -1,0 +1,368 @@
+//! Numbers given to other processes by the real kernel, in a process namespace of the test's own.
+//!
+//! There the next number can be chosen (`ns_last_pid`), so what takes an attacker a few seconds of forking happens
+//! each time. A test runs itself again as process 1 of a new namespace; the outer one checks how that ended.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Helper;
+use super::config::{Account, HelperConfig, HelperTable};
+use super::host::{Host, RealHost};
+use super::peer::Kernel;
+use super::relocate::{Target, relocate};
+use crate::cgroup::{Group, Hierarchy};
+use crate::handle::ProcessHandle;
+use crate::io_class::IoClass;
+use crate::process::Proc;
+
+const INSIDE: &str = "SLACKTIDE_TEST_NAMESPACE";
+/// A user that owns nothing here.
+const AGENT: u32 = 54_321;
+const STRANGER: u32 = 54_322;
+
+/// Runs `inside` in a new process namespace, with a name for control groups of its own.
+fn in_namespace(test: &str, inside: impl FnOnce(&str)) {
+    if let Ok(group) = std::env::var(INSIDE)
+        && std::process::id() == 1
+    {
+        return inside(&group);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return harness::skip("root");
+    }
+    let ended = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"])
+        .arg(std::env::current_exe().expect("a test knows its own path"))
+        .args(["--exact", "--nocapture", &format!("helper::reuse::{test}")])
+        .env(INSIDE, format!("/slacktide-test-{test}-{}", std::process::id()))
+        .output()
+        .expect("unshare runs");
+    let output = String::from_utf8_lossy(&ended.stdout);
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.success() && output.contains("1 passed"),
+        "{}: {output}{errors}",
+        ended.status
+    );
+}
+
+/// A process of the agent's user that gets this number; 0: any.
+fn sleeper(pid: u32) -> Child {
+    if pid != 0 {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("this namespace is ours");
+    }
+    let child = Command::new("sleep")
+        .arg("600")
+        .uid(AGENT)
+        .spawn()
+        .expect("sleep runs");
+    assert!(pid == 0 || child.id() == pid, "{} got {pid}", child.id());
+    child
+}
+
+fn end(mut child: Child) {
+    child.kill().expect("it runs");
+    child.wait().expect("reaped");
+}
+
+/// The real host, on which the target ends before one of the steps, and another process gets its number.
+struct Interrupted {
+    real: RealHost,
+    steps: Cell<usize>,
+    at: usize,
+    target: RefCell<Option<Child>>,
+    stranger: RefCell<Option<Child>>,
+}
+
+impl Interrupted {
+    fn step(&self) {
+        let now = self.steps.get();
+        self.steps.set(now + 1);
+        if now != self.at {
+            return;
+        }
+        let target = self.target.borrow_mut().take().expect("it happens once");
+        let pid = target.id();
+        end(target);
+        self.stranger.replace(Some(sleeper(pid)));
+    }
+}
+
+impl Host for Interrupted {
+    type Handle = ProcessHandle;
+
+    fn open(&self, pid: u32) -> Option<ProcessHandle> {
+        self.step();
+        self.real.open(pid)
+    }
+
+    fn is_running(&self, handle: &ProcessHandle) -> bool {
+        self.step();
+        self.real.is_running(handle)
+    }
+
+    fn parent(&self, pid: u32) -> Option<u32> {
+        self.step();
+        self.real.parent(pid)
+    }
+
+    fn group(&self, pid: u32) -> Option<String> {
+        self.step();
+        self.real.group(pid)
+    }
+
+    fn children(&self, pid: u32) -> Vec<u32> {
+        self.step();
+        self.real.children(pid)
+    }
+
+    fn put(&self, group: &str, pid: u32) -> Result<(), String> {
+        self.step();
+        self.real.put(group, pid)
+    }
+
+    fn io_class(&self, pid: u32) -> Option<IoClass> {
+        self.step();
+        self.real.io_class(pid)
+    }
+
+    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {
+        self.step();
+        self.real.set_io_class(class, pid)
+    }
+}
+
+/// Trap: a number is given to another process between the check and the move.
+#[test]
+fn kernel_reused_number_at_any_step_moves_no_stranger() {
+    in_namespace("kernel_reused_number_at_any_step_moves_no_stranger", |group| {
+        let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
+        let idle = Group::prepare(hierarchy.clone(), group).expect("root may do it");
+        // The target comes from another group than the stranger, so that neither can pass for the other.
+        let origin = format!("{group}-origin");
+        fs::create_dir(hierarchy.directory(&origin)).expect("made");
+        let mut at = 0;
+        loop {
+            let target = sleeper(0);
+            let pid = target.id();
+            let host = Interrupted {
+                real: RealHost {
+                    proc: Proc::default(),
+                    hierarchy: hierarchy.clone(),
+                },
+                steps: Cell::new(0),
+                at,
+                target: RefCell::new(Some(target)),
+                stranger: RefCell::new(None),
+            };
+            host.real.put(&origin, pid).expect("moved");
+            let handle = ProcessHandle::open(pid).expect("it runs");
+            let examine = || {
+                host.step();
+                let identity = host.real.proc.identity(pid);
+                host.step();
+                Ok(identity.map_err(|error| error.to_string())?)
+            };
+            let request = Target {
+                pid,
+                handle: &handle,
+                asker: &handle,
+            };
+            let answer = relocate(&host, idle.path(), &request, examine);
+            let Some(stranger) = host.stranger.take() else {
+                // It took fewer steps than this.
+                assert!(answer.is_ok(), "{answer:?}");
+                assert_eq!(host.real.group(pid).as_deref(), Some(idle.path()));
+                end(host.target.take().expect("it runs"));
+                break;
+            };
+            assert!(answer.is_err(), "at step {at}: {answer:?}");
+            let home = host.real.group(1);
+            assert_eq!(host.real.group(pid), home, "at step {at}: {answer:?}");
+            assert_ne!(
+                host.real.io_class(pid),
+                Some(IoClass::IDLE),
+                "at step {at}: {answer:?}"
+            );
+            end(stranger);
+            at += 1;
+        }
+        assert!(at > 8, "{at} steps");
+        for path in [idle.path(), &origin] {
+            fs::remove_dir(hierarchy.directory(path)).expect("its members ended");
+        }
+    });
+}
+
+/// The asker connects, leaves the connection to a child, ends, and its number goes to a stranger.
+const ATTACK: &str = r#"
+import os, socket, sys
+path, agent, stranger, when = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+
+def become(uid):
+    os.setgroups([]); os.setgid(uid); os.setuid(uid)
+
+connected, leave, ask, answered, hold = (os.pipe() for _ in range(5))
+asker = os.fork()
+if asker == 0:
+    become(agent)
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    if os.fork() == 0:
+        os.read(ask[0], 1)
+        try:
+            s.sendall(b'{"ask":"own"}\n')
+        except OSError:
+            pass
+        os.write(answered[1], s.recv(4096) or b"closed")
+        os._exit(0)
+    os.write(connected[1], b".")
+    os.read(leave[0], 1)
+    os._exit(0)
+os.read(connected[0], 1)
+if when == "accepted":
+    # Connections are accepted in their order, and root is refused at once: then the first was accepted.
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    assert b"may not ask" in s.recv(4096)
+os.write(leave[1], b".")
+os.waitpid(asker, 0)
+open("/proc/sys/kernel/ns_last_pid", "w").write(str(asker - 1))
+pid = os.fork()
+if pid == 0:
+    become(stranger)
+    os.write(connected[1], b".")
+    os.read(hold[0], 1)
+    os._exit(0)
+assert pid == asker, (pid, asker)
+os.read(connected[0], 1)
+print("reused", flush=True)
+os.write(ask[1], b".")
+print(os.read(answered[0], 4096).decode().strip(), flush=True)
+print(open(f"/proc/{pid}/cgroup").read().replace("\n", " "), flush=True)
+os.write(hold[1], b".")
+os.waitpid(pid, 0)
+"#;
+
+fn helper(folder: &std::path::Path, group: &str, kernel: Kernel) -> Helper {
+    let mut helper = Helper::open(&HelperConfig {
+        idle_helper: HelperTable {
+            socket: folder.join("idle.sock"),
+            group: Some(Account::Number(AGENT)),
+            allow: vec![Account::Number(AGENT)],
+            owner: Account::Number(0),
+            executables: Vec::new(),
+            cgroup: group.to_owned(),
+        },
+    })
+    .expect("root may do it");
+    helper.kernel = kernel;
+    // However slow the machine is, no request times out.
+    helper.limits.within = std::time::Duration::from_secs(3600);
+    helper
+}
+
+fn python(script: &str, arguments: &[&str]) -> Child {
+    Command::new("python3")
+        .args(["-c", script])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs")
+}
+
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("set");
+    folder
+}
+
+#[test]
+fn asker_that_left_its_number_to_a_stranger_is_refused() {
+    in_namespace("asker_that_left_its_number_to_a_stranger_is_refused", |group| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let _inside = runtime.enter();
+        let (agent, other) = (AGENT.to_string(), STRANGER.to_string());
+        for kernel in [Kernel::GivesHandles, Kernel::GivesNumbers] {
+            // Of another user, and of the same, where only the proof of who connected distinguishes them.
+            for stranger in [&other, &agent] {
+                for when in ["waiting", "accepted"] {
+                    if kernel == Kernel::GivesHandles && Kernel::of_host().expect("handles") != kernel {
+                        continue;
+                    }
+                    let case = format!("{kernel:?}, {when}, user {stranger}");
+                    let folder = open_folder();
+                    let helper = helper(folder.path(), group, kernel);
+                    let socket = folder.path().join("idle.sock").display().to_string();
+                    let stop = CancellationToken::new();
+                    let mut helper = Some(helper);
+                    let mut serve = || {
+                        helper
+                            .take()
+                            .map(|helper| runtime.spawn(helper.serve(stop.clone())))
+                    };
+                    let mut serving = if when == "accepted" { serve() } else { None };
+                    let mut script = python(ATTACK, &[&socket, &agent, stranger, when]);
+                    let mut lines = BufReader::new(script.stdout.take().expect("piped")).lines();
+                    let mut line = || lines.next().expect("a line").expect("text");
+                    assert_eq!(line(), "reused", "{case}");
+                    serving = serving.or_else(serve);
+                    let answer = line();
+                    let groups = line();
+                    assert!(answer.contains(r#""answer":"refused""#), "{case}: {answer}");
+                    assert!(!groups.contains(group), "{case}: {groups}");
+                    assert!(script.wait().expect("it ends").success(), "{case}");
+                    stop.cancel();
+                    runtime.block_on(serving.expect("it serves")).expect("it ends");
+                }
+            }
+        }
+        let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
+        fs::remove_dir(hierarchy.directory(group)).expect("nothing is in it");
+    });
+}
+
+/// On a kernel without handles of connections a process that started a moment ago has to ask again, and is moved then.
+#[test]
+fn asker_on_an_older_kernel_is_moved_at_a_later_request() {
+    const ASK: &str = r#"
+import os, socket, sys, time
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+for n in range(50):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    s.sendall(b'{"ask":"own"}\n')
+    answer = s.recv(4096).decode().strip()
+    print(answer, flush=True)
+    if "done" in answer:
+        break
+    time.sleep(0.02)
+"#;
+    in_namespace("asker_on_an_older_kernel_is_moved_at_a_later_request", |group| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let _inside = runtime.enter();
+        let folder = open_folder();
+        let helper = helper(folder.path(), group, Kernel::GivesNumbers);
+        let stop = CancellationToken::new();
+        let serving = runtime.spawn(helper.serve(stop.clone()));
+        let socket = folder.path().join("idle.sock").display().to_string();
+        let ended = python(ASK, &[&socket, &AGENT.to_string()])
+            .wait_with_output()
+            .expect("it ends");
+        let output = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let lines: Vec<&str> = output.lines().collect();
+        assert!(lines[0].contains("ask again"), "{output}");
+        assert!(lines.last().expect("lines").contains("done"), "{output}");
+        stop.cancel();
+        runtime.block_on(serving).expect("it ends");
+        let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
+        fs::remove_dir(hierarchy.directory(group)).expect("its member ended");
+    });
+}
