@@ -10,7 +10,7 @@
 use std::io::{IsTerminal, stderr};
 use std::str::FromStr;
 
-use tracing::Metadata;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -115,6 +115,10 @@ fn is_json(format: LogFormat, on_terminal: bool) -> bool {
 /// Whether a line may be written, whatever the filter names.
 fn may_speak(line: &Metadata<'_>) -> bool {
     let target = line.target();
+    // At this level the NATS client writes the bytes of each message, rows among them.
+    if *line.level() == Level::TRACE && target.starts_with("async_nats") {
+        return false;
+    }
     !["tokio_postgres", "postgres_protocol", "postgres_types"]
         .iter()
         .any(|driver| {
