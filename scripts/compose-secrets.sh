@@ -27,8 +27,10 @@ done
 url() {
     printf 'postgres://%s:%s@%s\n' "$1" "$(cat "$folder/secrets/$2.password")" "$3"
 }
-url slacktide_reader core-reader core:5432/core >"$folder/secrets/core.url"
-url slacktide_writer insurer-writer insurer:5432/insurer >"$folder/secrets/store.url"
+# The two databases of compose.yml have no certificates, and their networks do not leave this host. For a database of
+# yours elsewhere leave `sslmode=disable` out: docs/keys.md
+url slacktide_reader core-reader 'core:5432/core?sslmode=disable' >"$folder/secrets/core.url"
+url slacktide_writer insurer-writer 'insurer:5432/insurer?sslmode=disable' >"$folder/secrets/store.url"
 
 user=$(id -u):$(id -g)
 if [ "$(id -u)" = 0 ]; then

@@ -7,6 +7,7 @@
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `gates` | the gate of the tests that are about something else |
 //! | `law` | which crate may depend on which |
+//! | `messages` | what a database's notices and errors leave behind |
 //! | `operate` | status, holds, health pages, metrics, and what ships beside them |
 //! | `path` | the main path as real processes, and what is done to it |
 //! | `quarantine` | what is kept aside, and its way out |
@@ -28,6 +29,7 @@ mod change;
 mod faults;
 mod gates;
 mod law;
+mod messages;
 mod model;
 mod operate;
 mod path;

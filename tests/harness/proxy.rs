@@ -5,8 +5,8 @@
 //! firewall that forgot it, while later connections may pass.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +20,12 @@ pub struct Proxy {
     port: u16,
     wish: watch::Sender<Wish>,
     accepted: Arc<AtomicUsize>,
+    openings: Openings,
     accepting: JoinHandle<()>,
 }
+
+/// What the client of each connection sent first.
+type Openings = Arc<Mutex<Vec<Vec<u8>>>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -62,13 +66,29 @@ impl Proxy {
             delay: Duration::ZERO,
         });
         let accepted = Arc::new(AtomicUsize::new(0));
-        let accepting = tokio::spawn(accept(listener, wish.subscribe(), Arc::clone(&accepted)));
+        let openings = Openings::default();
+        let accepting = tokio::spawn(accept(
+            listener,
+            wish.subscribe(),
+            Arc::clone(&accepted),
+            Arc::clone(&openings),
+        ));
         Self {
             port,
             wish,
             accepted,
+            openings,
             accepting,
         }
+    }
+
+    /// The first bytes that the client of each connection sent, in the order in which they came.
+    #[must_use]
+    pub fn openings(&self) -> Vec<Vec<u8>> {
+        self.openings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The port that clients connect to.
@@ -127,20 +147,25 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, wish: watch::Receiver<Wish>, accepted: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    wish: watch::Receiver<Wish>,
+    accepted: Arc<AtomicUsize>,
+    openings: Openings,
+) {
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
             Ok((client, _)) = listener.accept() => {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                carried.spawn(carry(client, wish.clone()));
+                carried.spawn(carry(client, wish.clone(), Arc::clone(&openings)));
             }
             Some(_) = carried.join_next() => {}
         }
     }
 }
 
-async fn carry(mut client: TcpStream, mut wish: watch::Receiver<Wish>) {
+async fn carry(mut client: TcpStream, mut wish: watch::Receiver<Wish>, openings: Openings) {
     let born = *wish.borrow_and_update();
     match born.way {
         Way::Cut => return,
@@ -160,8 +185,8 @@ async fn carry(mut client: TcpStream, mut wish: watch::Receiver<Wish>) {
         let speed = wish.clone();
         tokio::select! {
             swallowed = turned(&mut wish, born) => swallowed,
-            () = pump(from_client, to_server, speed.clone()) => false,
-            () = pump(from_server, to_client, speed) => false,
+            () = pump(from_client, to_server, speed.clone(), Some(openings)) => false,
+            () = pump(from_server, to_client, speed, None) => false,
         }
     };
     if swallowed {
@@ -189,9 +214,17 @@ async fn pump(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     wish: watch::Receiver<Wish>,
+    mut openings: Option<Openings>,
 ) {
     let mut piece = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut piece).await {
+        if let Some(openings) = openings.take() {
+            let first = piece.get(..read.min(16)).unwrap_or_default().to_vec();
+            openings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(first);
+        }
         let delay = wish.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

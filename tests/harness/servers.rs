@@ -168,6 +168,7 @@ async fn a_private_cluster_survives_a_crash() {
         fsync: true,
         settings: vec![("work_mem".into(), "7MB".into())],
         roles: "CREATE ROLE auditor".into(),
+        ..PostgresOptions::default()
     };
     let mut server = Postgres::private(options).await;
     let admin: Db = server.admin();

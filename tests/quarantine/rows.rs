@@ -130,7 +130,7 @@ async fn one_is_shown(site: &Site) {
     let (well, told) = site
         .command(&["quarantine", "show", &id[..16], "--config", "poller.toml"])
         .await;
-    assert!(well && told.contains("check is broken"), "{told}");
+    assert!(well && told.contains("a check constraint is violated"), "{told}");
     assert!(!told.contains("person"), "a value is told: {told}");
     assert!(!actions(site).await.contains(&"quarantine.reveal".to_owned()));
     let show = [

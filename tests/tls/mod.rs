@@ -2,6 +2,7 @@
 //!
 //! - `path` the whole path, sealed, and encrypted where it rests
 //! - `certificates` wrong, missing, over: told with the remedy, and renewed without a restart
+//! - `databases` core and store behind TLS
 //! - `rotation` every key changed while rows flow
 //! - `reading` what the exchange's operator can read; `eyes` everything that lies there
 //! - `altering` what the operator can change, and who finds it; `operator` the means to
@@ -10,6 +11,7 @@
 
 mod altering;
 mod certificates;
+mod databases;
 mod eyes;
 mod operator;
 mod path;

@@ -123,9 +123,10 @@ async fn no_secret_stands_where_others_read() {
         social.process.stdout() + &social.process.stderr(),
     ));
 
+    // Below this the NATS client would write the bytes of each message, and is refused.
     let log = &places.last().unwrap().1;
     assert!(
-        log.contains("TRACE") || log.contains("\"level\":\"TRACE\""),
+        log.contains("\"level\":\"DEBUG\""),
         "the log was not at its loudest"
     );
     for (place, text) in &places {

@@ -76,7 +76,7 @@ impl Rig {
                 setting("checkpoint_timeout", "1h"),
                 setting("autovacuum", "off"),
             ],
-            roles: String::new(),
+            ..PostgresOptions::default()
         };
         println!("starting PostgreSQL and making {rows} rows");
         let server = Postgres::private(options).await;

@@ -107,6 +107,6 @@ fn durable() -> PostgresOptions {
             set("checkpoint_timeout", "1h"),
             set("autovacuum", "off"),
         ],
-        roles: String::new(),
+        ..PostgresOptions::default()
     }
 }

@@ -2,11 +2,18 @@
 //!
 //! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else what [`Voice`] says. Values
 //! are in fields and units in their names; rows and their keys are in no log line.
+//!
+//! The PostgreSQL driver logs statements and the texts of notices, which hold whatever a trigger or a function puts
+//! there. It speaks by way of the `log` crate, and no filter can turn that on: the bridge from there is not built, and
+//! the driver's targets are refused behind the filter.
 
 use std::io::{IsTerminal, stderr};
 use std::str::FromStr;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "SLACKTIDE_LOG";
@@ -82,15 +89,17 @@ pub fn init(format: LogFormat, voice: Voice) -> Result<(), TelemetryError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
+    // Not `try_init`: it would also carry on what is logged by way of the `log` crate.
     let set = if is_json(format, on_terminal) {
-        builder
+        let json = builder
             .json()
             .flatten_event(true)
             .with_current_span(true)
-            .with_span_list(false)
-            .try_init()
+            .with_span_list(false);
+        tracing::subscriber::set_global_default(json.finish().with(filter_fn(may_speak)))
     } else {
-        builder.with_ansi(on_terminal).compact().try_init()
+        let human = builder.with_ansi(on_terminal).compact();
+        tracing::subscriber::set_global_default(human.finish().with(filter_fn(may_speak)))
     };
     set.map_err(|error| TelemetryError::Twice(error.to_string()))
 }
@@ -101,6 +110,22 @@ fn is_json(format: LogFormat, on_terminal: bool) -> bool {
         LogFormat::Human => false,
         LogFormat::Json => true,
     }
+}
+
+/// Whether a line may be written, whatever the filter names.
+fn may_speak(line: &Metadata<'_>) -> bool {
+    let target = line.target();
+    // At this level the NATS client writes the bytes of each message, rows among them.
+    if *line.level() == Level::TRACE && target.starts_with("async_nats") {
+        return false;
+    }
+    !["tokio_postgres", "postgres_protocol", "postgres_types"]
+        .iter()
+        .any(|driver| {
+            target
+                .strip_prefix(driver)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        })
 }
 
 fn filter(text: Option<&str>, voice: Voice) -> Result<EnvFilter, TelemetryError> {

@@ -1,45 +1,66 @@
-//! A URL that names several servers, each tried with a time of its own.
+//! PURE: a URL that names several servers, each tried with a time and a mode of its own.
 //!
 //! The driver goes to the next server when one refuses, but bounds only the connect of the socket: a server that accepts
-//! and then says nothing, such as a primary that hangs, would keep it from the one that took over, for ever.
+//! and then says nothing, such as a primary that hangs, would keep it from the one that took over, for ever. And one URL
+//! may name a server on loopback and others beyond, which do not have the same default.
 
 use tokio_postgres::Config;
-use tokio_postgres::config::LoadBalanceHosts;
+use tokio_postgres::config::Host;
 
-/// The same for each server by itself, in the order of the URL. What is to be spread by chance is left to the driver.
-pub(super) fn each(wire: &Config) -> Vec<Config> {
+use crate::mode::{Reach, SslMode, required};
+use crate::url::{Roots, Url};
+
+/// One server, as the driver takes it, and what it requires of TLS.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Server {
+    pub(crate) wire: Config,
+    pub(crate) mode: SslMode,
+    pub(crate) reach: Reach,
+}
+
+/// The servers of a URL in its order.
+pub(crate) fn each(url: &Url) -> Vec<Server> {
+    let wire = &url.wire;
     let (names, addresses) = (wire.get_hosts(), wire.get_hostaddrs());
-    let servers = names.len().max(addresses.len());
-    if servers < 2 || wire.get_load_balance_hosts() == LoadBalanceHosts::Random {
-        return vec![wire.clone()];
-    }
-    (0..servers)
+    (0..names.len().max(addresses.len()))
         .map(|place| {
+            let (name, address) = (names.get(place), addresses.get(place).copied());
+            let reach = Reach::of(name, address);
+            let roots_file = matches!(url.tls.roots, Roots::File(_));
+            let mode = required(url.tls.mode, url.asks_for_tls(), roots_file, reach);
             let mut one = without_hosts(wire);
-            match names.get(place) {
-                Some(tokio_postgres::config::Host::Tcp(name)) => {
+            match (name, address) {
+                (Some(Host::Tcp(name)), _) => {
                     one.host(name);
                 }
-                Some(tokio_postgres::config::Host::Unix(path)) => {
+                (Some(Host::Unix(path)), _) => {
                     one.host_path(path);
                 }
-                None => {}
+                // The certificate is checked against the address then.
+                (None, Some(address)) => {
+                    one.host(address.to_string());
+                }
+                (None, None) => {}
             }
-            if let Some(address) = addresses.get(place) {
-                one.hostaddr(*address);
+            if let Some(address) = address {
+                one.hostaddr(address);
             }
             if let Some(port) = wire.get_ports().get(place).or_else(|| wire.get_ports().first()) {
                 one.port(*port);
             }
-            one
+            one.ssl_mode(mode.wire());
+            Server {
+                wire: one,
+                mode,
+                reach,
+            }
         })
         .collect()
 }
 
 fn without_hosts(wire: &Config) -> Config {
     let mut one = Config::new();
-    one.ssl_mode(wire.get_ssl_mode())
-        .ssl_negotiation(wire.get_ssl_negotiation())
+    one.ssl_negotiation(wire.get_ssl_negotiation())
         .keepalives(wire.get_keepalives())
         .keepalives_idle(wire.get_keepalives_idle())
         .target_session_attrs(wire.get_target_session_attrs())
@@ -78,17 +99,34 @@ fn without_hosts(wire: &Config) -> Config {
 mod tests {
     use super::*;
 
+    fn servers(url: &str) -> Vec<Server> {
+        each(&Url::parse(url).unwrap())
+    }
+
     #[test]
-    fn each_server_has_all_that_the_url_says() {
-        let url = "postgres://me:secret@one:5433,two:5434/core?target_session_attrs=read-write&options=-csearch_path%3Dx&keepalives_idle=7";
-        let wire: Config = url.parse().unwrap();
-        let alone = |host: &str| -> Config {
-            let url = url.replace("one:5433,two:5434", host);
-            url.parse().unwrap()
-        };
-        assert_eq!(each(&wire), [alone("one:5433"), alone("two:5434")]);
-        assert_eq!(each(&alone("one:5433")), [alone("one:5433")]);
-        let spread: Config = format!("{url}&load_balance_hosts=random").parse().unwrap();
-        assert_eq!(each(&spread), [spread]);
+    fn hosts_each_have_all_that_the_url_contains() {
+        let url = "postgres://me:secret@one:5433,two:5434/core?target_session_attrs=read-write&options=-csearch_path%3Dx&keepalives_idle=7&sslmode=require";
+        let alone = |host: &str| servers(&url.replace("one:5433,two:5434", host)).remove(0);
+        assert!(servers(url) == [alone("one:5433"), alone("two:5434")]);
+        let direct: Config = url.replace("one:5433,two:5434", "one:5433").parse().unwrap();
+        assert_eq!(alone("one:5433").wire, direct);
+    }
+
+    #[test]
+    fn hosts_each_have_their_own_default_mode() {
+        let modes = |url: &str| servers(url).iter().map(|one| one.mode).collect::<Vec<_>>();
+        let mixed = "postgres://u@127.0.0.1,db.example.org/core";
+        assert_eq!(modes(mixed), [SslMode::Disable, SslMode::VerifyFull]);
+        let written = "postgres://u@127.0.0.1,db.example.org/core?sslmode=prefer";
+        assert_eq!(modes(written), [SslMode::Prefer, SslMode::Prefer]);
+        let socket = "host=/run/postgresql,db.example.org user=u";
+        assert_eq!(servers(socket).len(), 2);
+    }
+
+    #[test]
+    fn hosts_address_alone_is_the_name_to_verify() {
+        let one = servers("hostaddr=10.0.0.5 user=u").remove(0);
+        assert_eq!(one.wire.get_hosts(), [Host::Tcp("10.0.0.5".to_owned())]);
+        assert_eq!(one.mode, SslMode::VerifyFull);
     }
 }

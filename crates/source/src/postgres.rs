@@ -15,7 +15,7 @@
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
 //!   `delivery` its rows on their way to the sink
 //! - `probe` what the gate asks while it is shut, on a session of its own
-//! - `grants` what the account needs, to the letter
+//! - `grants` what the account needs, to the letter; `security` what protects a connection
 
 mod activity;
 mod catalogue;
@@ -30,6 +30,7 @@ mod quantum;
 mod question;
 mod question_order;
 mod reader;
+mod security;
 mod session;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use gate::permit::Permit;
 use gate::shut::ShutFlag;
 pub use grants::grants;
 pub use probe::{OwnStatements, probes};
+pub use security::security;
 
 use crate::count::DriverCounter;
 use crate::error::Result;

@@ -32,7 +32,7 @@ pub mod table;
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{FeedOptions, Layout, Mode, Options};
 pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresStore, security};
 pub use quarantine::Quarantine;
 pub use requests::Requests;
 pub use sqlite::SqliteStore;

@@ -10,7 +10,7 @@
 //! is written last: when another poller has stored the same chunk meanwhile, everything is
 //! undone and judged anew.
 //!
-//! - `session` connections and their settings
+//! - `session` connections and their settings; `security` what protects one
 //! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
@@ -26,6 +26,7 @@ mod quarantine;
 mod records;
 mod requests;
 mod rows;
+mod security;
 mod session;
 mod steps;
 mod tables;
@@ -43,6 +44,7 @@ use crate::layout::Options;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 use crate::table::asked::Question;
 use crate::table::shape::Shape;
+pub use security::security;
 use session::{Pool, Session};
 use verbs::Step;
 

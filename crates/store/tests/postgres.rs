@@ -274,3 +274,37 @@ async fn a_native_type_is_kept_where_the_target_has_it_and_a_bad_cast_stops_one_
     );
     assert!(!reasons.concat().contains("secret"), "a reason tells a value");
 }
+
+/// Trap: a line in the server's log for each call that fails, or has nothing to do, before its transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn store_rolls_back_only_inside_a_transaction() {
+    let server = Postgres::private(harness::PostgresOptions::default()).await;
+    let db = server.database("rollback").await;
+    let name = db.name();
+    let grants = format!(
+        "GRANT CREATE ON DATABASE \"{name}\" TO $role; GRANT CREATE, USAGE ON SCHEMA public TO $role; \
+         REVOKE TEMPORARY ON DATABASE \"{name}\" FROM PUBLIC"
+    );
+    let writer = db.role("writer", &grants).await;
+    let store = PostgresStore::new(&db.url_as(&writer), "public").unwrap();
+    store.prepare().await.unwrap();
+    let mut chain = Chain::new(lane(), columns(), 0);
+    let chunk = chain.next(&rows(1, 3, "a"));
+    for _ in 0..2 {
+        let error = store
+            .store(&lane(), std::slice::from_ref(&chunk))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    }
+    db.execute(&format!("GRANT TEMPORARY ON DATABASE \"{name}\" TO {writer}"))
+        .await;
+    store.store(&lane(), &[chunk]).await.unwrap();
+    assert_eq!(db.number("SELECT count(*) FROM setl").await, 3);
+    let log = server.log();
+    assert!(
+        log.contains("permission denied to create temporary tables"),
+        "{log}"
+    );
+    assert!(!log.contains("no transaction in progress"), "{log}");
+}

@@ -7,6 +7,7 @@ use crate::find;
 use nix::unistd::{User, chown, geteuid};
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,16 @@ impl Cluster {
             String::from_utf8_lossy(&made.stdout)
         );
         cluster
+    }
+
+    /// Writes a file into its data that only the server's account reads.
+    pub(super) fn place(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        fs::write(&path, text).expect("a file in the data");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+        if let Some(owner) = &self.owner {
+            chown(&path, Some(owner.uid), Some(owner.gid)).expect("root may give a file away");
+        }
     }
 
     /// A copy of it as it stands; the server must not run.

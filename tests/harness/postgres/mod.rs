@@ -35,6 +35,11 @@ pub struct PostgresOptions {
     pub settings: Vec<(String, String)>,
     /// SQL run once as superuser in the database `postgres`, for roles and the like.
     pub roles: String,
+    /// Files beside the data, such as certificates and keys, by name; only the server's account reads them.
+    pub files: Vec<(String, String)>,
+    /// The lines of pg_hba.conf in place of those that trust everybody; behind the one by which the harness reaches
+    /// it, as the role `postgres` on loopback.
+    pub access: Vec<String>,
 }
 
 /// A PostgreSQL server of this test's own. Dropped, it is ended and its data removed.
@@ -77,6 +82,13 @@ impl Postgres {
 
     async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
         let cluster = Cluster::create(env, logs::directory(NAME)).await;
+        for (name, text) in &options.files {
+            cluster.place(name, text);
+        }
+        if !options.access.is_empty() {
+            let own = "host all postgres 127.0.0.1/32 trust";
+            cluster.place("pg_hba.conf", &format!("{own}\n{}\n", options.access.join("\n")));
+        }
         Self::launch(cluster, options, None).await
     }
 

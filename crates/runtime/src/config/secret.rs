@@ -3,20 +3,67 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::ConfigError;
 
 /// Where a secret is: `{ file = "agent.nk" }` or `{ env = "AGENT_KEY" }`. There is no way to
 /// write the secret itself, so a configuration can be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Secret {
     /// In a file that only its owner (and perhaps group) can read.
     File(PathBuf),
     /// In a variable of the environment.
     Env(String),
+}
+
+/// A secret that stands where its place belongs is refused without being repeated.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Place;
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            file: Option<PathBuf>,
+            env: Option<String>,
+        }
+
+        impl<'de> Visitor<'de> for Place {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("where the secret is: { file = … } or { env = … }")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Secret, E> {
+                Err(E::custom(format!(
+                    "is a text; give {}",
+                    &self as &dyn de::Expected
+                )))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
+                match Table::deserialize(MapAccessDeserializer::new(map))? {
+                    Table {
+                        file: Some(path),
+                        env: None,
+                    } => Ok(Secret::File(path)),
+                    Table {
+                        file: None,
+                        env: Some(name),
+                    } => Ok(Secret::Env(name)),
+                    _ => Err(de::Error::custom("give one of file and env")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Place)
+    }
 }
 
 /// A secret's text. `Debug` does not show it, it cannot be serialised, and its memory is wiped when
@@ -157,5 +204,11 @@ mod tests {
         assert_eq!(read("key = { env = \"A\" }"), Some(Secret::Env("A".to_owned())));
         assert_eq!(read("key = \"the secret itself\""), None);
         assert_eq!(read("key = { file = \"a\", env = \"A\" }"), None);
+        let error = toml::from_str::<Holder>("key = \"hush\"").map(|holder| holder.key);
+        let error = error.expect_err("a secret in its place").message().to_owned();
+        assert!(
+            !error.contains("hush") && error.contains("{ file = … }"),
+            "{error}"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! PURE: the server's errors by kind, each with what to do.
+//! PURE: the server's errors by kind, each with what to do. Its texts may hold values of rows, and are never passed on.
 
-use servers::cause;
-use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+use servers::{Answer, TlsError, Unreached, UrlError, cause};
+use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, ErrorKind};
 
@@ -9,13 +9,36 @@ use crate::error::{Error, ErrorKind};
 /// mistake in it.
 pub(super) fn of(error: &tokio_postgres::Error, sql: Option<&str>) -> Error {
     match error.as_db_error() {
-        Some(answer) => of_answer(answer, sql),
+        Some(answer) => of_answer(Answer::of(answer), sql),
         None => Error::new(
             ErrorKind::Unreachable,
             format!("the database cannot be reached: {}", cause(error)),
             "check host, port and network; it is tried again",
         ),
     }
+}
+
+/// A URL that cannot be used.
+pub(super) fn of_url(error: &UrlError) -> Error {
+    Error::new(ErrorKind::Refused, format!("source: {error}"), error.remedy())
+}
+
+/// No server was reached.
+pub(super) fn unreached(why: Unreached) -> Error {
+    match why {
+        Unreached::Refused(error) => of(&error, None),
+        Unreached::Silent => unanswered(),
+        Unreached::Tls(TlsError { what, remedy }) => Error::new(ErrorKind::Unreachable, what, remedy),
+    }
+}
+
+/// Nothing came in time, not even a refusal.
+pub(super) fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the database does not answer",
+        "it is connected anew and tried again; check the network, and the host of the database",
+    )
 }
 
 /// The feed's columns are others now. It is opened anew for it, so the error is one that passes.
@@ -27,70 +50,101 @@ pub(super) fn changed() -> Error {
     )
 }
 
-fn of_answer(answer: &DbError, sql: Option<&str>) -> Error {
-    // A prepared statement whose columns have other types now. The code stands for much else as well; the
-    // place in the server does not follow its language.
-    if answer.routine() == Some("RevalidateCachedQuery") {
+fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
+    if answer.columns_changed() {
         return changed();
     }
-    let code = answer.code().code();
-    let said = answer.message();
     match answer.code() {
         &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_SERIALIZATION_FAILURE => {
             Error::new(
                 ErrorKind::TimedOut,
-                format!("the database ended the statement: {said}"),
+                format!("the database ended the statement: {answer}"),
                 "it is tried again; for good, make an index over the cursor columns or raise statement_timeout",
             )
         }
         &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Error::new(
             ErrorKind::Denied,
-            format!("the database refused the account: {said}"),
-            "check user and password in the source's url, and pg_hba.conf",
+            format!("the database refused the account: {answer}"),
+            "check user, password, sslmode and sslcert in the source's url, and pg_hba.conf",
         ),
         &SqlState::INSUFFICIENT_PRIVILEGE => Error::new(
             ErrorKind::Denied,
-            said,
+            answer.to_string(),
             "run `slacktide doctor`, which prints the exact GRANT statements",
         ),
         &SqlState::INVALID_CATALOG_NAME => Error::new(
             ErrorKind::Refused,
-            said,
+            answer.to_string(),
             "correct the database in the source's url",
         ),
-        _ => match code.get(..2).unwrap_or_default() {
+        _ => match answer.sqlstate().get(..2).unwrap_or_default() {
             "08" | "57" | "53" => Error::new(
                 ErrorKind::Unreachable,
-                format!("the database cannot serve: {said}"),
+                format!("the database cannot serve: {answer}"),
                 "it is tried again",
             ),
             "42" | "3F" | "0A" => Error::new(
                 ErrorKind::Refused,
-                format!("{said}{}", place(answer, sql)),
+                format!("{answer}{}", place(&answer, sql)),
                 "correct the feed's sql",
             ),
-            // Messages of data errors repeat the data.
             "22" | "23" | "P0" => Error::new(
                 ErrorKind::Database,
-                format!("the database could not compute a value (SQLSTATE {code})"),
+                format!("the database could not compute a value: {answer}"),
                 "guard the expression in the feed's sql against such values",
             ),
             _ => Error::new(
                 ErrorKind::Database,
-                format!("the database answered: {said} (SQLSTATE {code})"),
+                format!("the database answered: {answer}"),
                 "it is tried again; see the database's log",
             ),
         },
     }
 }
 
-/// Where in the feed's text.
-fn place(answer: &DbError, sql: Option<&str>) -> String {
-    let (Some(ErrorPosition::Original(position)), Some(sql)) = (answer.position(), sql) else {
+/// Where in the feed's text, with the word that stands there: it is the configuration's.
+fn place(answer: &Answer<'_>, sql: Option<&str>) -> String {
+    let (Some(position), Some(sql)) = (answer.position(), sql) else {
         return String::new();
     };
-    let before: Vec<char> = sql.chars().take((*position as usize).saturating_sub(1)).collect();
+    let before: Vec<char> = sql.chars().take(position.saturating_sub(1)).collect();
     let line = before.iter().filter(|c| **c == '\n').count() + 1;
     let column = before.iter().rev().take_while(|c| **c != '\n').count() + 1;
-    format!(" (sql line {line}, column {column})")
+    format!("{} (sql line {line}, column {column})", word(sql, before.len()))
+}
+
+/// The name at a place of a text, as it is written there.
+fn word(sql: &str, at: usize) -> String {
+    let mut quoted = false;
+    let name: String = sql
+        .chars()
+        .skip(at)
+        .take_while(|sign| {
+            quoted ^= *sign == '"';
+            quoted || sign.is_alphanumeric() || "_.$\"".contains(*sign)
+        })
+        .collect();
+    if name.is_empty() {
+        return name;
+    }
+    format!(": {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_word_is_the_name_as_it_is_written() {
+        let sql = "SELECT amout, \"a b\".\"C\" FROM claims WHERE x = 'secret'";
+        for (at, expected) in [
+            (7, ": amout"),
+            (14, ": \"a b\".\"C\""),
+            (29, ": claims"),
+            (46, ""),
+            (900, ""),
+        ] {
+            assert_eq!(word(sql, at), expected, "{at}");
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! What the read-only account needs, to the letter.
 
-use tokio_postgres::{NoTls, config::Config};
+use servers::{CONNECT_WITHIN, Servers};
 
 use super::catalogue;
 use super::failure;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::keyset::{bare, quote};
 use crate::shape::Shape;
@@ -18,18 +18,12 @@ use crate::shape::Shape;
 /// # Errors
 /// As the database answers; `Refused` where a relation that the SQL names does not exist.
 pub async fn grants(url: &str, feed: &FeedDefinition, role: &str) -> Result<Vec<String>> {
-    let mut wire: Config = url.parse().map_err(|_| {
-        Error::new(
-            ErrorKind::Refused,
-            "the url cannot be read",
-            "write it as postgres://user:password@host/database",
-        )
-    })?;
-    wire.application_name("slacktide doctor")
-        .connect_timeout(std::time::Duration::from_secs(5));
+    let servers = Servers::of(url, "slacktide doctor", CONNECT_WITHIN * 2);
+    let servers = servers.map_err(|error| failure::of_url(&error))?;
     let fail = |error: tokio_postgres::Error| failure::of(&error, None);
-    let (client, connection) = wire.connect(NoTls).await.map_err(fail)?;
-    let connection = tokio::spawn(connection);
+    let reached = servers.connect().await.map_err(failure::unreached)?;
+    let (client, driver) = (reached.client, reached.driver);
+    let connection = tokio::spawn(driver.run());
     let names = catalogue::quoted_names(&Shape::of(bare(&feed.sql)).relations);
     let rows = client
         .query_typed(

@@ -9,12 +9,12 @@ use gate::permit::Permit;
 use schemas::cursor::Scalar;
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{NoTls, RowStream, Statement};
+use tokio_postgres::{RowStream, Statement};
 
 use super::check::Checked;
 use super::delivery::Delivery;
-use super::failure;
-use super::session::{Session, Turn, unanswered};
+use super::failure::{self, unanswered};
+use super::session::{Session, Turn};
 use crate::count::YIELD_BOUND;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::{End, RowSink};
@@ -97,9 +97,9 @@ pub(super) async fn run(
             First::Nothing => Taken::Stuck(Err(unanswered())),
             First::Revoked => {
                 // Still waiting for the first answer: end it, and with it what follows.
-                let cancel = turn.live()?.client.cancel_token();
+                let cancel = turn.live()?.cancel.clone();
                 let ended = timeout(YIELD_BOUND, async {
-                    let _ = cancel.cancel_query(NoTls).await;
+                    let _ = cancel.send().await;
                     if let Ok(stream) = asked.await {
                         let mut stream = pin!(stream);
                         while let Some(Ok(_)) = stream.next().await {
@@ -198,7 +198,7 @@ async fn take_all(
     let Ok(live) = turn.live() else {
         return Taken::Stuck(stop);
     };
-    let cancel = live.client.cancel_token();
+    let cancel = live.cancel.clone();
     let ended = timeout(YIELD_BOUND, async {
         // Rows on the way are drained beside the cancel, or the server could not read it.
         let drain = async {
@@ -206,7 +206,7 @@ async fn take_all(
                 session.counter.row();
             }
         };
-        tokio::join!(cancel.cancel_query(NoTls), drain)
+        tokio::join!(cancel.send(), drain)
     });
     match (ended.await, stop) {
         (Ok(_), Ok(end)) => Taken::End(end),

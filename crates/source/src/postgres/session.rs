@@ -6,18 +6,17 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use gate::permit::Permit;
-use servers::{CONNECT_WITHIN, Servers, Unreached};
+use servers::{CONNECT_WITHIN, Cancel, Reached, Servers};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
-use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Connection, NoTls, Row, Socket, Statement};
+use tokio_postgres::{Client, Row, Statement};
 use tracing::debug;
 
 use super::config::PostgresConfig;
-use super::failure;
+use super::failure::{self, unanswered};
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,6 +45,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) client: Client,
+    /// Cancels what the client is doing.
+    pub(super) cancel: Cancel,
     connection: JoinHandle<()>,
     /// Counted up with each connection: prepared statements belong to one.
     pub(super) generation: u64,
@@ -69,13 +70,7 @@ pub(super) struct Turn<'a> {
 impl Session {
     pub(super) fn new(config: PostgresConfig, counter: Arc<DriverCounter>) -> Result<Self> {
         let servers = Servers::of(&config.url, "slacktide", CONNECT_WITHIN * 2);
-        let servers = servers.map_err(|_| {
-            Error::new(
-                ErrorKind::Refused,
-                "the source's url cannot be read",
-                "write it as postgres://user:password@host:port/database",
-            )
-        })?;
+        let servers = servers.map_err(|error| failure::of_url(&error))?;
         let here = servers.hosts().all(is_here);
         Ok(Self {
             config,
@@ -139,27 +134,22 @@ impl Session {
     }
 
     async fn connected(&self, generation: u64) -> Result<Live> {
-        match self.servers.connect().await {
-            Ok((client, connection)) => self.prepared(client, connection, generation).await,
-            Err(Unreached::Refused(error)) => Err(failure::of(&error, None)),
-            Err(Unreached::Silent) => Err(unanswered()),
-        }
+        let reached = self.servers.connect().await.map_err(failure::unreached)?;
+        self.prepared(reached, generation).await
     }
 
-    async fn prepared(
-        &self,
-        client: Client,
-        connection: Connection<Socket, NoTlsStream>,
-        generation: u64,
-    ) -> Result<Live> {
+    async fn prepared(&self, reached: Reached, generation: u64) -> Result<Live> {
+        debug!(security = %reached.security, "connected to the source");
+        let driver = reached.driver;
         let connection = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = driver.run().await {
                 debug!(error = %failure::of(&error, None), "the connection to the source ended");
             }
         });
         // From here on the task ends with the value.
         let mut live = Live {
-            client,
+            client: reached.client,
+            cancel: reached.cancel,
             connection,
             generation,
             zone: String::new(),
@@ -190,7 +180,7 @@ impl Session {
         let lock = self.config.lock_timeout.as_millis().max(1);
         format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
-             SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = '1s'; \
+             SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET idle_in_transaction_session_timeout = '1s'; \
              SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
              SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
              SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}"
@@ -240,9 +230,8 @@ impl Turn<'_> {
             match answer {
                 Some(answer) => Ok(answer),
                 None => {
-                    let cancel = live.client.cancel_token();
                     let ended = timeout(YIELD_BOUND, async {
-                        let _ = cancel.cancel_query(NoTls).await;
+                        let _ = live.cancel.send().await;
                         let _ = asked.await;
                     });
                     Err(ended.await.is_ok())
@@ -299,15 +288,6 @@ impl Turn<'_> {
     pub(super) fn abandon(&mut self) {
         self.session.forget(&mut self.slot);
     }
-}
-
-/// Nothing came in time, not even a refusal.
-pub(super) fn unanswered() -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "the database does not answer",
-        "it is connected anew and tried again; check the network, and the host of the database",
-    )
 }
 
 fn is_here(host: &Host) -> bool {

@@ -1,21 +1,24 @@
-//! PURE: the library's errors by kind, each with what to do.
+//! PURE: the library's errors by kind, each with what to do. Its messages are passed on only where they consist of
+//! names: the errors of functions hold whatever was computed, values of rows among it.
 
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, ErrorKind};
 
-/// Puts an error into its class. Messages that could repeat a value are left out.
+/// Puts an error into its class.
 pub(super) fn of(error: &rusqlite::Error) -> Error {
     match error {
+        // Only a statement that is read makes this error, and none that runs.
         rusqlite::Error::SqlInputError { msg, sql, offset, .. } => Error::new(
             ErrorKind::Refused,
             format!("{msg}{}", place(sql, *offset)),
             "correct the feed's sql",
         ),
         rusqlite::Error::SqliteFailure(failure, said) => of_code(failure.code, said.as_deref().unwrap_or("")),
-        other => Error::new(
+        // These repeat numbers and texts out of rows.
+        _ => Error::new(
             ErrorKind::Database,
-            format!("SQLite: {other}"),
+            "SQLite: a value does not have the type that is expected",
             "it is tried again",
         ),
     }
@@ -50,13 +53,32 @@ fn of_code(code: ErrorCode, said: &str) -> Error {
                 "check the permissions of the file and, in WAL mode, of its folder",
             )
         }
-        ErrorCode::Unknown => Error::new(ErrorKind::Refused, said, "correct the feed's sql"),
+        ErrorCode::Unknown => Error::new(
+            ErrorKind::Refused,
+            named(said).unwrap_or("the statement failed (SQLite 1)"),
+            "correct the feed's sql",
+        ),
         _ => Error::new(
             ErrorKind::Database,
             format!("SQLite answered {code:?}"),
             "it is tried again; check the file with `PRAGMA integrity_check`",
         ),
     }
+}
+
+/// Messages about a name, and nothing else.
+const NAMING: &[&str] = &[
+    "no such table: ",
+    "no such column: ",
+    "no such function: ",
+    "ambiguous column name: ",
+];
+
+/// The message, where it only names something.
+fn named(message: &str) -> Option<&str> {
+    let name = NAMING.iter().find_map(|prefix| message.strip_prefix(prefix))?;
+    let is_name = |sign: char| sign.is_alphanumeric() || "_.$".contains(sign);
+    name.chars().all(is_name).then_some(message)
 }
 
 fn place(sql: &str, offset: i32) -> String {
@@ -66,4 +88,35 @@ fn place(sql: &str, offset: i32) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     format!(" (sql line {line}, column {column})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    #[test]
+    fn failure_passes_on_names_and_no_value() -> rusqlite::Result<()> {
+        let core = Connection::open_in_memory()?;
+        core.execute_batch("CREATE TABLE t (name TEXT); INSERT INTO t VALUES ('HUSH')")?;
+        let failed = |sql: &str| {
+            let read = core.query_row(sql, [], |row| row.get::<_, i64>(0));
+            of(&read.expect_err(sql)).to_string()
+        };
+        for sql in [
+            "SELECT json_extract('{}', name) FROM t",
+            "SELECT json(name) FROM t",
+            "SELECT name FROM t",
+            "SELECT abs(-9223372036854775808), name FROM t",
+        ] {
+            assert!(!failed(sql).contains("HUSH"), "{}", failed(sql));
+        }
+        assert!(failed("SELECT * FROM nowhere").contains("no such table: nowhere"));
+        let missing = failed("SELECT absent FROM t");
+        assert!(
+            missing.contains("no such column: absent (sql line 1, column 8)"),
+            "{missing}"
+        );
+        Ok(())
+    }
 }

@@ -143,7 +143,7 @@ fn ask(open: &Shared, sql: &str, canary: bool) -> std::result::Result<f64, Strin
 fn read(connection: &Connection, sql: &str, canary: bool) -> std::result::Result<f64, String> {
     let told = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => format!("no answer within {} ms", TIMEOUT.as_millis()),
-        _ => error.to_string(),
+        _ => super::failure::of(&error).what,
     };
     let mut statement = connection.prepare_cached(sql).map_err(told)?;
     if !statement.readonly() {

@@ -1,8 +1,8 @@
-//! PURE: the server's errors by kind. Its messages about data repeat the data, and are never
-//! passed on: codes and the names of columns and constraints say enough.
+//! PURE: the server's errors by kind. Its texts may hold values of rows, and are never
+//! passed on: codes and the names of columns and constraints tell enough.
 
-use servers::cause;
-use tokio_postgres::error::{DbError, SqlState};
+use servers::{Answer, TlsError, Unreached, UrlError, cause};
+use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, ErrorKind};
 
@@ -18,7 +18,7 @@ pub(super) fn contended() -> Error {
 /// Puts an error into its class.
 pub(super) fn of(error: &tokio_postgres::Error) -> Error {
     match error.as_db_error() {
-        Some(answer) => of_answer(answer),
+        Some(answer) => of_answer(Answer::of(answer)),
         None => Error::new(
             ErrorKind::Unreachable,
             format!("the store cannot be reached: {}", cause(error)),
@@ -27,16 +27,31 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Error {
     }
 }
 
-fn of_answer(answer: &DbError) -> Error {
-    let code = answer.code().code();
-    let said = answer.message();
-    let told = |kind, remedy: &str| {
-        Error::new(
-            kind,
-            format!("the store answered: {said} (SQLSTATE {code})"),
-            remedy,
-        )
-    };
+/// A URL that cannot be used.
+pub(super) fn of_url(error: &UrlError) -> Error {
+    Error::new(ErrorKind::Refused, format!("store: {error}"), error.remedy())
+}
+
+/// No server was reached.
+pub(super) fn unreached(why: Unreached) -> Error {
+    match why {
+        Unreached::Refused(error) => of(&error),
+        Unreached::Silent => unanswered(),
+        Unreached::Tls(TlsError { what, remedy }) => Error::new(ErrorKind::Unreachable, what, remedy),
+    }
+}
+
+/// Nothing came in time, not even a refusal.
+pub(super) fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the store does not answer",
+        "it is connected anew and tried again; check the network, and the host of the database",
+    )
+}
+
+fn of_answer(answer: Answer<'_>) -> Error {
+    let told = |kind, remedy: &str| Error::new(kind, format!("the store answered: {answer}"), remedy);
     match answer.code() {
         &SqlState::T_R_DEADLOCK_DETECTED
         | &SqlState::T_R_SERIALIZATION_FAILURE
@@ -50,10 +65,10 @@ fn of_answer(answer: &DbError) -> Error {
             "grant the account CREATE on the database and on the target schema, or make the tables for it",
         ),
         &SqlState::INVALID_CATALOG_NAME => told(ErrorKind::Denied, "correct the database in the store's url"),
-        _ => match code.get(..2).unwrap_or_default() {
+        _ => match answer.sqlstate().get(..2).unwrap_or_default() {
             "28" => told(
                 ErrorKind::Denied,
-                "check user and password in the store's url, and pg_hba.conf",
+                "check user, password, sslmode and sslcert in the store's url, and pg_hba.conf",
             ),
             "08" | "53" | "57" => told(ErrorKind::Unreachable, "it is tried again"),
             "42" | "3F" | "0A" => told(
@@ -62,7 +77,7 @@ fn of_answer(answer: &DbError) -> Error {
             ),
             _ if is_data(answer.code()) => Error::new(
                 ErrorKind::Database,
-                format!("the store refused a value: {}", reason(answer, &[])),
+                format!("the store refused a value: {answer}"),
                 "see the constraint",
             ),
             _ => told(ErrorKind::Database, "it is tried again; see the database's log"),
@@ -73,8 +88,8 @@ fn of_answer(answer: &DbError) -> Error {
 /// Why the server refused a row, when it was the row's own fault. `columns` are names that may
 /// be told.
 pub(super) fn of_row(error: &tokio_postgres::Error, columns: &[&str]) -> Option<String> {
-    let answer = error.as_db_error()?;
-    is_data(answer.code()).then(|| reason(answer, columns))
+    let answer = Answer::of(error.as_db_error()?);
+    is_data(answer.code()).then(|| reason(&answer, columns))
 }
 
 /// Whether it was a duplicate key.
@@ -88,35 +103,15 @@ fn is_data(code: &SqlState) -> bool {
     matches!(class, "21" | "22" | "23" | "44" | "54" | "P0")
 }
 
-fn reason(answer: &DbError, columns: &[&str]) -> String {
-    let what = match answer.code().code() {
-        "23502" => "a null where none is allowed",
-        "23503" => "a foreign key finds no row",
-        "23505" => "a unique constraint is broken",
-        "23514" => "a check is broken",
-        "23P01" => "an exclusion constraint is broken",
-        "22001" => "a text is too long",
-        "22003" => "a number is out of range",
-        "22021" | "22P05" => "a character that the database cannot hold",
-        "22P02" | "22007" | "22008" => "a text does not read as the column's type",
-        "54000" => "a value is too large for its index",
-        _ => "the database refused a value",
-    };
-    let column = answer.column().or_else(|| {
-        // COPY names the column in front of the value: `COPY t, line 1, column c: "value"`.
-        let place = answer.where_()?.split_once(", column ")?.1;
-        columns
-            .iter()
-            .copied()
-            .filter(|name| place.starts_with(name))
-            .max_by_key(|name| name.len())
-    });
-    let mut text = format!("{what} (SQLSTATE {})", answer.code().code());
-    if let Some(column) = column {
-        text.push_str(&format!(", column {column:?}"));
+fn reason(answer: &Answer<'_>, columns: &[&str]) -> String {
+    // COPY names the column of a value that it cannot read in a text, and not in a field.
+    match answer
+        .column()
+        .is_none()
+        .then(|| answer.copied_column(columns))
+        .flatten()
+    {
+        Some(column) => format!("{answer}, column {column:?}"),
+        None => answer.to_string(),
     }
-    if let Some(constraint) = answer.constraint() {
-        text.push_str(&format!(", constraint {constraint:?}"));
-    }
-    text
 }

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
-use servers::{CONNECT_WITHIN, Servers, Unreached};
+use servers::{CONNECT_WITHIN, Reached, Servers};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Connection, Socket};
+use tokio_postgres::Client;
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,8 +27,11 @@ const MOST: usize = 4;
 /// What a statement may take is added by the pool.
 const SETTINGS: &str = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
      SET bytea_output = 'hex'; SET jit = off; SET lock_timeout = '15s'; \
-     SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'warning'; \
+     SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'error'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The first statement of a transaction that has to know at once what a constraint refuses.
+pub(super) const IMMEDIATE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
 /// What a staging table is for: the tables as they were, its columns, and whether it marks
 /// deletes.
@@ -38,6 +41,8 @@ pub(super) type Staged = (Shape, Vec<String>, bool);
 pub(super) struct Session {
     pub(super) client: Client,
     connection: JoinHandle<()>,
+    /// Whether a transaction was begun and not ended. An error within it leaves it open at the server.
+    in_transaction: AtomicBool,
     /// Staging tables of this connection, by lane, with what they were made for.
     pub(super) stages: HashMap<Lane, Vec<(Staged, String)>>,
     /// How many were made: their names are counted.
@@ -45,9 +50,25 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Ends a transaction that failed; where that fails too, the connection is closed.
+    /// Begins a transaction, with `first` as its first statements.
+    pub(super) async fn begin(&self, first: &str) -> Result<()> {
+        // Before it is sent: where a later statement of the batch fails, the transaction is open.
+        self.in_transaction.store(true, Ordering::Relaxed);
+        self.run(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; {first}"))
+            .await
+    }
+
+    /// Commits. A transaction whose commit fails has ended too.
+    pub(super) async fn commit(&self) -> Result<()> {
+        self.in_transaction.store(false, Ordering::Relaxed);
+        self.run("COMMIT").await
+    }
+
+    /// Ends a transaction that failed, where there is one; where that fails too, the connection is closed.
     pub(super) async fn rollback(&self) {
-        let _ = self.client.batch_execute("ROLLBACK").await;
+        if self.in_transaction.swap(false, Ordering::Relaxed) {
+            let _ = self.client.batch_execute("ROLLBACK").await;
+        }
     }
 
     /// The staging table for these columns.
@@ -94,13 +115,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     pub(super) fn new(url: &str) -> Result<Self> {
         let servers = Servers::of(url, "slacktide store", Duration::from_secs(30));
-        let servers = servers.map_err(|_| {
-            Error::new(
-                ErrorKind::Refused,
-                "the store's url cannot be read",
-                "write it as postgres://user:password@host:port/database",
-            )
-        })?;
+        let servers = servers.map_err(|error| failure::of_url(&error))?;
         Ok(Self {
             servers,
             statement_timeout: STATEMENT_TIMEOUT,
@@ -149,25 +164,23 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Session> {
-        match self.servers.connect().await {
-            Ok((client, connection)) => {
-                let ready = timeout(CONNECT_WITHIN, self.prepared(client, connection));
-                ready.await.map_err(|_| unanswered())?
-            }
-            Err(Unreached::Refused(error)) => Err(failure::of(&error)),
-            Err(Unreached::Silent) => Err(unanswered()),
-        }
+        let reached = self.servers.connect().await.map_err(failure::unreached)?;
+        let ready = timeout(CONNECT_WITHIN, self.prepared(reached));
+        ready.await.map_err(|_| failure::unanswered())?
     }
 
-    async fn prepared(&self, client: Client, connection: Connection<Socket, NoTlsStream>) -> Result<Session> {
+    async fn prepared(&self, reached: Reached) -> Result<Session> {
+        tracing::debug!(security = %reached.security, "connected to the store");
+        let (client, driver) = (reached.client, reached.driver);
         let connection = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = driver.run().await {
                 tracing::debug!(error = %failure::of(&error), "the connection to the store ended");
             }
         });
         let session = Session {
             client,
             connection,
+            in_transaction: AtomicBool::new(false),
             stages: HashMap::new(),
             made: 0,
         };
@@ -204,14 +217,6 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-fn unanswered() -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "the store does not answer",
-        "it is connected anew and tried again; check the network, and the host of the database",
-    )
 }
 
 impl std::ops::Deref for Taken<'_> {

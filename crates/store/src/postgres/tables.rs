@@ -15,6 +15,11 @@ use crate::table::shape::Shape;
 /// Number of the advisory lock, `slacktid` in ASCII.
 pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
 
+/// Begins a transaction that changes tables.
+pub(super) fn locked() -> String {
+    format!("SELECT pg_advisory_xact_lock({LOCK}); SET LOCAL statement_timeout = 0")
+}
+
 const OWN: &str = "
 CREATE SCHEMA IF NOT EXISTS slacktide;
 CREATE TABLE IF NOT EXISTS slacktide.lanes (
@@ -123,11 +128,7 @@ async fn ensure_within(
     arrivals: &[Arrival],
 ) -> Result<Option<Shape>> {
     // A type that becomes wider may have a large table written anew.
-    session
-        .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); SET LOCAL statement_timeout = 0"
-        ))
-        .await?;
+    session.begin(&locked()).await?;
     records::make(session, lane).await?;
     let mut record = records::lane(session, lane, records::Hold::Alone)
         .await?
@@ -148,6 +149,6 @@ async fn ensure_within(
         break;
     }
     records::save_columns(session, lane, &record).await?;
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(record.shape)
 }

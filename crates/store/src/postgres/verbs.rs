@@ -6,7 +6,7 @@ use schemas::name::Lane;
 
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
-use super::session::Session;
+use super::session::{IMMEDIATE, Session};
 use super::{Known, failure, quarantine};
 use crate::error::Result;
 use crate::frontier::advance;
@@ -67,9 +67,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         stage_all(session, layout, lane, shape, &sorted).await?;
     }
     let hold = if job.alone { Hold::Alone } else { Hold::Shared };
-    session
-        .run("BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE")
-        .await?;
+    session.begin(IMMEDIATE).await?;
     let Some(before) = records::lane(session, lane, hold).await? else {
         return Ok(Step::Widen);
     };
@@ -122,7 +120,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         let after = after(session, before, intake.state.clone()).await?;
         records::save_state(session, lane, &after).await?;
     }
-    session.run("COMMIT").await?;
+    session.commit().await?;
     let outcomes = intake
         .verdicts
         .iter()
@@ -248,20 +246,20 @@ pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) ->
         bytes: &message.bytes,
         exchanged_at: message.exchanged_at,
     };
-    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    session.begin("").await?;
     records::make(session, &message.lane).await?;
     records::keep(session, &message.lane, &kept).await?;
     records::note(session, &message.lane, claimed.as_slice()).await?;
-    session.run("COMMIT").await
+    session.commit().await
 }
 
 /// Advances every lane's frontier. Each lane is a transaction of its own.
 pub(super) async fn reports(session: &mut Session) -> Result<Vec<LaneReport>> {
     let mut reports = Vec::new();
     for lane in records::lanes(session).await? {
-        session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        session.begin("").await?;
         reports.extend(report(session, &lane).await?);
-        session.run("COMMIT").await?;
+        session.commit().await?;
     }
     Ok(reports)
 }
@@ -338,7 +336,7 @@ pub(super) async fn asked(session: &Session) -> Result<Vec<(Lane, Question)>> {
 
 /// Takes an operator's word.
 pub(super) async fn accept(session: &Session, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
-    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    session.begin("").await?;
     let mut record = records::lane(session, lane, Hold::Alone)
         .await?
         .unwrap_or_default();
@@ -363,6 +361,6 @@ pub(super) async fn accept(session: &Session, lane: &Lane, answer: &Answer) -> R
             .map_err(|error| failure::of(&error))?;
         records::save_columns(session, lane, &record).await?;
     }
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(accepted)
 }

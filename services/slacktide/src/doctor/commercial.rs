@@ -6,11 +6,13 @@ use jiff::tz::TimeZone;
 use runtime::config::Loaded;
 use schemas::request::RequestId;
 
+use super::database;
 use super::exchange;
 use super::finding::Findings;
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::CommercialFile;
+use crate::settings::database::DatabaseKind;
 
 /// Looks at everything.
 pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, findings: &mut Findings) {
@@ -40,6 +42,15 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
     }
     if offline {
         return;
+    }
+    if let (DatabaseKind::Postgres, Some(url)) = (file.store.kind, &file.store.url) {
+        match url.read(folder) {
+            Ok(url) => {
+                let found = store::security(url.expose()).await;
+                database::security("store connection", found.map_err(Failure::from), findings);
+            }
+            Err(failure) => findings.fail("store connection", &failure),
+        }
     }
     match compose::store(loaded) {
         Ok(store) => {

@@ -4,10 +4,11 @@
 //! - [`exchange`] the connection of any file; [`certificates`] whose they are, and until when
 //! - [`priority`] whether the kernel helps
 //! - [`social`] the source, its privileges, the gate's signals; [`kinds`] what may be asked; [`hidden`] what must not be seen
-//! - [`commercial`] the store
+//! - [`commercial`] the store; [`database`] what protects the connection to either database
 
 mod certificates;
 mod commercial;
+mod database;
 mod exchange;
 mod finding;
 mod hidden;

@@ -10,7 +10,7 @@ use source::Source;
 use super::exchange;
 use super::finding::Findings;
 use super::hidden;
-use super::{kinds, priority};
+use super::{database, kinds, priority};
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
@@ -37,6 +37,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
         return;
     }
     if file.source.kind == DatabaseKind::Postgres {
+        security(loaded, findings).await;
         grants(loaded, findings).await;
     }
     source(loaded, findings).await;
@@ -113,6 +114,20 @@ async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     }
 }
 
+/// What protects the connection to the core.
+async fn security(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+    let Some(url) = &loaded.value.source.url else {
+        return;
+    };
+    match url.read(loaded.folder()) {
+        Ok(url) => {
+            let found = source::postgres::security(url.expose()).await;
+            database::security("source connection", found.map_err(Failure::from), findings);
+        }
+        Err(failure) => findings.fail("source connection", &failure),
+    }
+}
+
 async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let Some(url) = &loaded.value.source.url else {
         return;
@@ -146,16 +161,8 @@ async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
 
 /// PURE: the user of a connection string.
 fn role(url: &str) -> Option<String> {
-    let user = match url.split_once("://") {
-        Some((_, rest)) => {
-            let host = rest.find(['/', '?']).unwrap_or(rest.len());
-            rest[..host]
-                .rsplit_once('@')
-                .map(|(user, _)| user.split(':').next().unwrap_or(""))
-        }
-        None => url.split_whitespace().find_map(|pair| pair.strip_prefix("user=")),
-    };
-    user.filter(|user| !user.is_empty()).map(str::to_owned)
+    let url = servers::Url::parse(url).ok()?;
+    url.user().filter(|user| !user.is_empty()).map(str::to_owned)
 }
 
 /// Opens every feed under a gate that is fixed open: an operator asked, and it reads no row.

@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::signal::SignalError;
 use gate::signal::probe::TIMEOUT;
+use servers::{CONNECT_WITHIN, Servers};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::postgres::failure;
 
 /// Its name in the source's list of sessions.
 pub(super) const APPLICATION: &str = "slacktide-probe";
 
 pub(super) struct Link {
-    wire: Config,
+    servers: Servers,
     live: Mutex<Option<Arc<Live>>>,
 }
 
@@ -32,24 +33,15 @@ impl Drop for Live {
 
 impl Link {
     pub(super) fn new(url: &str) -> Result<Self> {
-        let mut wire: Config = url.parse().map_err(|_| {
-            Error::new(
-                ErrorKind::Refused,
-                "the source's url cannot be read",
-                "write it as postgres://user:password@host:port/database",
-            )
-        })?;
+        let servers = Servers::of(url, APPLICATION, CONNECT_WITHIN * 2);
+        let servers = servers.map_err(|error| failure::of_url(&error))?;
         let settings = format!(
-            "{} -c statement_timeout={timeout} -c lock_timeout={timeout} -c default_transaction_read_only=on \
-             -c idle_in_transaction_session_timeout=1000 -c max_parallel_workers_per_gather=0",
-            wire.get_options().unwrap_or_default(),
+            "-c statement_timeout={timeout} -c lock_timeout={timeout} -c default_transaction_read_only=on \
+             -c idle_in_transaction_session_timeout=1000 -c client_min_messages=error -c max_parallel_workers_per_gather=0",
             timeout = TIMEOUT.as_millis(),
         );
-        wire.application_name(APPLICATION)
-            .options(settings.trim())
-            .connect_timeout(std::time::Duration::from_secs(5));
         Ok(Self {
-            wire,
+            servers: servers.with_options(&settings),
             live: Mutex::default(),
         })
     }
@@ -68,9 +60,11 @@ impl Link {
 
     pub(super) async fn connect(&self) -> std::result::Result<(), SignalError> {
         self.disconnect();
-        let (client, connection) = self.wire.connect(NoTls).await.map_err(|error| told(&error))?;
+        let reached = self.servers.connect().await;
+        let reached = reached.map_err(|why| SignalError(failure::unreached(why).to_string()))?;
+        let (client, driver) = (reached.client, reached.driver);
         let connection = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = driver.run().await {
                 tracing::debug!(error = %failure::of(&error, None), "the connection of the probes ended");
             }
         });

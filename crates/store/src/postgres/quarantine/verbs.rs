@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use super::super::failure;
 use super::super::records::{self, Hold, int, small};
 use super::super::rows::{Target, stage};
-use super::super::session::Session;
+use super::super::session::{IMMEDIATE, Session};
 use super::found;
 use crate::error::Result;
 use crate::layout::Layout;
@@ -31,8 +31,6 @@ fn unsigned(number: i64) -> u64 {
 fn digest_of(text: &str) -> Result<Digest> {
     Digest::from_hex(text).map_err(|_| broken("slacktide.ledger"))
 }
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE";
 
 pub(super) async fn judged(session: &Session, arrival: &Arrival) -> Result<Judgement> {
     let lane = arrival.chunk.manifest.lane();
@@ -77,9 +75,9 @@ pub(super) async fn retry_rows(
             }
         }
     }
-    session.run(BEGIN).await?;
+    session.begin(IMMEDIATE).await?;
     let Some(record) = records::lane(session, lane, Hold::Alone).await? else {
-        session.run("COMMIT").await?;
+        session.commit().await?;
         return Ok(vec![Became::Unknown; ids.len()]);
     };
     let mut became = Vec::with_capacity(ids.len());
@@ -95,7 +93,7 @@ pub(super) async fn retry_rows(
         });
     }
     save_recount(session, lane, &record).await?;
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(became)
 }
 
@@ -177,7 +175,7 @@ async fn retry_row(
 
 pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
     let lane = arrival.chunk.manifest.lane();
-    session.run(BEGIN).await?;
+    session.begin(IMMEDIATE).await?;
     let record = records::lane(session, &lane, Hold::Alone)
         .await?
         .unwrap_or_default();
@@ -198,7 +196,7 @@ pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &
         }
     };
     save_recount(session, &lane, &record).await?;
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(became)
 }
 
@@ -238,7 +236,7 @@ pub(super) async fn stays(session: &Session, lane: &Lane, id: &str, reason: &str
 }
 
 pub(super) async fn discard(session: &Session, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
-    session.run(BEGIN).await?;
+    session.begin(IMMEDIATE).await?;
     let record = records::lane(session, lane, Hold::Alone)
         .await?
         .unwrap_or_default();
@@ -256,7 +254,7 @@ pub(super) async fn discard(session: &Session, lane: &Lane, ids: &[String], by: 
         });
     }
     save_recount(session, lane, &record).await?;
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(became)
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn refuse(session: &Session, number: u64, reason: &str) -> Resu
 }
 
 pub(super) async fn file(session: &Session, filing: &Filing) -> Result<Filed> {
-    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    session.begin("").await?;
     let filed = keep(session, filing).await?;
     if let Some(number) = filing.outbox {
         match &filed {
@@ -54,7 +54,7 @@ pub(super) async fn file(session: &Session, filing: &Filing) -> Result<Filed> {
             Filed::Contradicts(_) => refuse(session, number, KEY_TAKEN).await?,
         }
     }
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(filed)
 }
 

@@ -9,7 +9,7 @@ use schemas::digest::Digest;
 
 use super::super::records::int;
 use super::super::rows::{Target as Rows, stage};
-use super::super::session::Session;
+use super::super::session::{IMMEDIATE, Session};
 use super::super::{TRIES, failure, jitter, steps, tables};
 use super::{pg, unsigned};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,9 +78,7 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             })
         }
     };
-    session
-        .run("BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE")
-        .await?;
+    session.begin(IMMEDIATE).await?;
     if !note(session, answered, into.as_ref()).await? {
         session.rollback().await;
         return Ok(known(session, answered).await?.err());
@@ -105,7 +103,7 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             )
             .await)?;
     }
-    session.run("COMMIT").await?;
+    session.commit().await?;
     Ok(Some(Became::Stored { rows, quarantined }))
 }
 
@@ -163,7 +161,6 @@ async fn ensure(
     kind: &str,
     schema: &RowSchema,
 ) -> Result<std::result::Result<Shape, String>> {
-    let lock = tables::LOCK;
     for hold in ["", "FOR UPDATE"] {
         let known = answers(session, target, kind, hold).await?;
         let number = known.as_ref().map_or(0, |(_, number)| *number);
@@ -189,15 +186,11 @@ async fn ensure(
                         &[&target.lane.recipient.as_str(), &kind, &text(&change.shape)?],
                     )
                     .await)?;
-                session.run("COMMIT").await?;
+                session.commit().await?;
                 return Ok(Ok(change.shape));
             }
             _ => {
-                session
-                    .run(&format!(
-                        "BEGIN; SELECT pg_advisory_xact_lock({lock}); SET LOCAL statement_timeout = 0"
-                    ))
-                    .await?;
+                session.begin(&tables::locked()).await?;
             }
         }
     }
