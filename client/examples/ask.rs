@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use slacktide_client::{Ask, Client, Identity, Options, PublicKey};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an example writes its own line, of an id and numbers"
+)]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

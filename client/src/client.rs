@@ -18,6 +18,7 @@ use schemas::reply::Reply;
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::seal::{SealKey, SealRing};
 use schemas::sign::{PublicKey, SigningKey};
+use schemas::visible;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
@@ -99,10 +100,11 @@ impl Client {
     /// Files a question, once for its key, and gives the id of its request. A key that was used yesterday is found.
     ///
     /// # Errors
-    /// [`Error::KeyTaken`] when something else was asked under the key. After [`Error::Exchange`] it may have been
-    /// filed: file it again.
+    /// [`Error::Text`] when a text holds what cannot be seen; [`Error::KeyTaken`] when something else was asked under
+    /// the key. After [`Error::Exchange`] it may have been filed: file it again.
     pub async fn file(&self, ask: &Ask) -> Result<RequestId, Error> {
         let request = ask.request(&self.recipient, self.key.public(), Timestamp::now())?;
+        request.check_texts()?;
         let id = request.id.clone();
         if let Some(day) = id.day().and_then(|day| day.yesterday().ok()) {
             let before = id.on(day);
@@ -131,8 +133,9 @@ impl Client {
     /// Wishes that a request be no longer answered; the first final outcome wins.
     ///
     /// # Errors
-    /// [`Error::Unknown`], [`Error::Exchange`].
+    /// [`Error::Text`], [`Error::Unknown`], [`Error::Exchange`].
     pub async fn cancel(&self, id: &RequestId, reason: &str) -> Result<(), Error> {
+        visible::check("reason", reason)?;
         let (_, request) = self.request(id).await?;
         let cancel = Cancel {
             id: id.clone(),

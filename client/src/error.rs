@@ -7,6 +7,7 @@ use schemas::request::RequestId;
 use schemas::rows::RowError;
 use schemas::seal::SealKeyError;
 use schemas::sign::KeyError;
+use schemas::visible::Invisible;
 
 /// An error, with what to do in its text. None holds an argument or a row's value.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum Error {
     /// A row of an answer that does not read.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// A text of the request holds a character that cannot be seen.
+    #[error(transparent)]
+    Text(#[from] Invisible),
     /// The idempotency key is empty or too long.
     #[error("the idempotency key has {0} bytes: give one of 1 to 200")]
     Idempotency(usize),

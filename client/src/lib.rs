@@ -33,6 +33,7 @@
 //! - [`answer`] what came back: verified, opened, in order
 //! - [`client`] the verbs
 //! - [`error`] what can go wrong, with what to do
+//! - [`visible`] texts of the other party for a screen: `escape` what acts on it without being seen
 
 pub mod answer;
 pub mod ask;
@@ -49,3 +50,4 @@ pub use schemas::cursor::Scalar;
 pub use schemas::reply::Outcome;
 pub use schemas::request::RequestId;
 pub use schemas::sign::PublicKey;
+pub use schemas::visible;

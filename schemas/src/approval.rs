@@ -12,6 +12,7 @@ use crate::envelope::Payload;
 use crate::name::{OfficerName, RecipientName};
 use crate::request::RequestId;
 use crate::sign::PublicKey;
+use crate::visible::{self, Invisible};
 
 /// One officer's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,5 +50,8 @@ impl Payload for Approval {
     const KIND: &'static str = "slacktide.approval.v1";
     fn signer(&self) -> &PublicKey {
         &self.key
+    }
+    fn check_texts(&self) -> Result<(), Invisible> {
+        visible::check("reason", &self.reason)
     }
 }

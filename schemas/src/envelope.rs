@@ -12,6 +12,8 @@ use serde_bytes::ByteBuf;
 
 use crate::digest::Digest;
 use crate::sign::{KeyError, PublicKey, SigningKey};
+use crate::unique;
+use crate::visible::Invisible;
 
 /// A message with its signature, not yet trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,14 @@ pub enum EnvelopeError {
         /// Where and in which way.
         what: String,
     },
+    /// An object in the payload holds a key twice: readers would disagree about what it means.
+    #[error("the {kind} payload cannot be read in one way only: {what}")]
+    Repeated {
+        /// The message's kind.
+        kind: &'static str,
+        /// Where.
+        what: String,
+    },
     /// Signed by a key that is not trusted here.
     #[error("signed by {key}, which is not a trusted key here: compare it with the other party's sign.pub")]
     Untrusted {
@@ -57,6 +67,9 @@ pub enum EnvelopeError {
     /// The signature does not fit.
     #[error(transparent)]
     Signature(#[from] KeyError),
+    /// A short text holds a character that cannot be seen.
+    #[error(transparent)]
+    Invisible(#[from] Invisible),
 }
 
 /// A payload that names its own signer.
@@ -65,6 +78,15 @@ pub trait Payload: Serialize + for<'de> Deserialize<'de> {
     const KIND: &'static str;
     /// The key that must have signed it.
     fn signer(&self) -> &PublicKey;
+
+    /// Checks that every character of the short texts can be seen, so that the other party's people read what was
+    /// written. Checked before signing; whoever decides by the message checks it again.
+    ///
+    /// # Errors
+    /// [`Invisible`] names the field.
+    fn check_texts(&self) -> Result<(), Invisible> {
+        Ok(())
+    }
 }
 
 fn preimage(kind: &str, payload: &[u8]) -> Vec<u8> {
@@ -79,9 +101,11 @@ impl Envelope {
     /// Serialises and signs.
     ///
     /// # Errors
+    /// [`EnvelopeError::Invisible`] when a short text holds what nobody can see,
     /// [`EnvelopeError::Payload`] when the payload cannot be written as JSON,
     /// [`EnvelopeError::Signature`] when the key cannot sign.
     pub fn seal<P: Payload>(payload: &P, body: Vec<u8>, key: &SigningKey) -> Result<Self, EnvelopeError> {
+        payload.check_texts()?;
         let payload = serde_json::to_vec(payload).map_err(|e| EnvelopeError::Payload {
             kind: P::KIND,
             what: e.to_string(),
@@ -129,7 +153,7 @@ impl Envelope {
     /// Reads the payload without trusting it: enough to keep a message's place in its chain.
     ///
     /// # Errors
-    /// [`EnvelopeError::Kind`] or [`EnvelopeError::Payload`].
+    /// [`EnvelopeError::Kind`], [`EnvelopeError::Payload`] or [`EnvelopeError::Repeated`].
     pub fn read<P: Payload>(&self) -> Result<P, EnvelopeError> {
         if self.kind != P::KIND {
             return Err(EnvelopeError::Kind {
@@ -137,10 +161,16 @@ impl Envelope {
                 expected: P::KIND,
             });
         }
-        serde_json::from_slice(&self.payload).map_err(|e| EnvelopeError::Payload {
+        let payload = |e: serde_json::Error| EnvelopeError::Payload {
             kind: P::KIND,
             what: e.to_string(),
-        })
+        };
+        let read = serde_json::from_slice(&self.payload).map_err(payload)?;
+        unique::check(&self.payload).map_err(|e| EnvelopeError::Repeated {
+            kind: P::KIND,
+            what: e.to_string(),
+        })?;
+        Ok(read)
     }
 
     /// Reads the payload and checks that a trusted key signed it.

@@ -12,7 +12,8 @@
 //!   whom, without their name: [`person`]
 //! - what only its reader can open: [`seal`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
-//! - its limits against hostile input: [`body`]
+//! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
+//!   its JSON: [`unique`]
 //! - the published JSON Schemas: [`catalogue`]
 
 pub mod approval;
@@ -42,4 +43,6 @@ pub mod seal;
 pub mod sign;
 pub mod subject;
 pub mod total;
+pub mod unique;
 pub mod value;
+pub mod visible;

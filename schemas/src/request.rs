@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::envelope::Payload;
 use crate::name::RecipientName;
 use crate::sign::PublicKey;
+use crate::visible::{self, Invisible};
 
 /// The name of a request: its day and a token, `20260131-x7k2…`. The day lets the bureau refuse
 /// ids older than what the exchange retains, whose outcome nobody could look up any more.
@@ -153,6 +154,22 @@ impl Payload for Request {
     fn signer(&self) -> &PublicKey {
         &self.key
     }
+    fn check_texts(&self) -> Result<(), Invisible> {
+        visible::check("kind", &self.kind)?;
+        visible::check("purpose", &self.purpose)?;
+        visible::check("basis", &self.basis)?;
+        visible::check("idempotency", self.idempotency.as_deref().unwrap_or_default())?;
+        visible::check("filed_by", &self.filed_by)?;
+        for (name, value) in &self.arguments {
+            visible::check("the name of an argument", name)?;
+            if let Scalar::Text(text) = value {
+                // A value that only looks like a person's number would pass a block list by. Neither it nor the
+                // name is repeated: whoever writes no name there may have written a value.
+                visible::check("the value of an argument", text)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The wish that a request be no longer answered. The first final outcome wins.
@@ -178,6 +195,9 @@ impl Payload for Cancel {
     fn signer(&self) -> &PublicKey {
         &self.key
     }
+    fn check_texts(&self) -> Result<(), Invisible> {
+        visible::check("reason", &self.reason)
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +218,27 @@ mod tests {
         ] {
             assert!(bad.parse::<RequestId>().is_err(), "{bad:?} passed");
         }
+    }
+
+    #[test]
+    fn request_texts_are_checked_before_they_are_signed() {
+        use crate::envelope::{Envelope, EnvelopeError};
+        let key = crate::sign::SigningKey::generate();
+        let cancel = Cancel {
+            id: "20260131-abcdefgh".parse().unwrap(),
+            recipient: "insurer-a".parse().unwrap(),
+            request: Digest::of(&[b"a"]),
+            reason: "a\u{202e}b".into(),
+            at: Timestamp::UNIX_EPOCH,
+            key: key.public().clone(),
+        };
+        let refused = Envelope::seal(&cancel, Vec::new(), &key);
+        assert!(matches!(refused, Err(EnvelopeError::Invisible(_))), "{refused:?}");
+        let cancel = Cancel {
+            reason: "settled otherwise".into(),
+            ..cancel
+        };
+        assert!(Envelope::seal(&cancel, Vec::new(), &key).is_ok());
     }
 
     #[test]

@@ -28,7 +28,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a harness that cannot do its work must fail the test there and then, with the message"
+    clippy::print_stderr,
+    reason = "a harness that cannot do its work must fail the test there and then, with the message; where the logs are \
+    kept belongs beside that message"
 )]
 
 mod find;

@@ -8,10 +8,12 @@
 //! - `told` how a request stands, from the streams alone, and how long it took
 //! - `blocked` persons about whom nothing is sent, and a list that nobody can read
 //! - `denied` what a recipient may not have, in no byte of it
+//! - `hostile` texts that act on screens, and JSON of two meanings
 
 mod blocked;
 mod denied;
 mod every;
+mod hostile;
 mod kills;
 pub(crate) mod office;
 mod outcomes;

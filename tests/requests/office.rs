@@ -143,6 +143,15 @@ impl Office {
         }
     }
 
+    /// Writes the auditor's file, which trusts nobody yet: enough to replay.
+    pub(crate) fn write_auditor(&self) {
+        let exchange = format!(
+            "[exchange]\nurl = \"{}\"\nuser = \"auditor\"\nseed = {{ file = \"keys/auditor/connect.seed\" }}\n",
+            self.nats.url()
+        );
+        fs::write(self.file("auditor.toml"), exchange).unwrap();
+    }
+
     /// Runs a command of the binary in the site's folder: whether it went well, and what it printed.
     pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let done = self.done(arguments).await;

@@ -6,9 +6,12 @@
 //! - `feeds` the feeds of the record kinds, from tables of those names into a store
 //! - `kinds` the kinds of requests, asked over a table of settlements
 //! - `guide` every command of docs/install.md
+//! - `security` the tests that SECURITY.md names; `lint` what the lint says of advisories
 
 mod compose;
 mod feeds;
 mod guide;
 mod kinds;
+mod lint;
+mod security;
 mod yaml;

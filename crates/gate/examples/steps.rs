@@ -50,6 +50,10 @@ fn replay() -> f64 {
     f64::from(open) / f64::from(STEPS)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an example writes its own line, of numbers"
+)]
 fn main() -> std::io::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     let cores = u32::try_from(cores).unwrap_or(1);

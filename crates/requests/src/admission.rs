@@ -148,6 +148,7 @@ pub fn judge<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Admission<'a> {
 fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refusal> {
     let request = filed.request;
     checks::names(filed)?;
+    checks::texts(request)?;
     checks::age(filed.id, rules)?;
     if filed.cancelled {
         return Ok(Admission::Cancelled);

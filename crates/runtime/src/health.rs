@@ -4,18 +4,22 @@
 //! `live`: its tasks run; a probe that fails is a reason to restart it. `ready`: it could do its work now,
 //! whether or not there is any; no reason to restart it. `healthz`: nobody has to act.
 //!
-//! Only on a loopback address: it has no authentication, and what it tells is for the host.
+//! Only on a loopback address: it has no authentication, and what it tells is for the host. And only for requests
+//! that name a loopback host: a web page whose name was made to resolve to this host could otherwise read it through
+//! a browser here. What other parties wrote is escaped, because people read these pages on a terminal.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use schemas::visible::{Escape, escape};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -105,7 +109,8 @@ pub async fn serve(
         .route("/healthz", get(healthz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .with_state(report);
+        .with_state(report)
+        .layer(middleware::from_fn(guard));
     let task = tokio::spawn(async move {
         let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         // A client that keeps its connection open must not keep the process alive.
@@ -128,6 +133,45 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
+/// Answers only requests for a loopback host, and has no browser guess at what an answer is.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = if names_loopback(request.headers()) {
+        next.run(request).await
+    } else {
+        let why = "this page is for this host: ask for it by 127.0.0.1, [::1] or localhost\n";
+        (StatusCode::MISDIRECTED_REQUEST, why).into_response()
+    };
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// PURE: whether the one `Host` of a request is this host, by a loopback address or by the name that stands for one.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let Ok(host) = host.to_str() else {
+        return false;
+    };
+    // `[::1]:9101`, `127.0.0.1:9101`, `localhost`; whatever port it reached us by.
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, "")) => (address, None),
+        Some((address, rest)) => (address, Some(rest.strip_prefix(':').unwrap_or("none"))),
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        },
+    };
+    let is_here = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_here && port.is_none_or(is_port)
+}
+
 async fn ready(State(report): State<Arc<dyn Report>>) -> Response {
     told(report.ready())
 }
@@ -139,12 +183,17 @@ async fn healthz(State(report): State<Arc<dyn Report>>) -> Response {
 fn told(outcome: Result<(), String>) -> Response {
     match outcome {
         Ok(()) => "ok\n".into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Err(why) => {
+            let why = escape(&why, Escape::Text);
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+        }
     }
 }
 
 async fn status(State(report): State<Arc<dyn Report>>) -> Response {
-    Json(report.status()).into_response()
+    let text = report.status().to_string();
+    let text = escape(&text, Escape::Json).into_owned();
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 async fn metrics(State(report): State<Arc<dyn Report>>) -> Response {
@@ -191,8 +240,12 @@ mod tests {
     type Outcome = Result<(), Box<dyn std::error::Error>>;
 
     async fn ask(addr: SocketAddr, path: &str) -> io::Result<String> {
+        ask_for(addr, path, &addr.to_string()).await
+    }
+
+    async fn ask_for(addr: SocketAddr, path: &str, host: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(addr).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -248,6 +301,127 @@ mod tests {
             answer.starts_with("HTTP/1.1 503") && answer.ends_with("no exchange\n"),
             "{answer}"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn health_host_is_a_loopback_name_or_address() {
+        let allowed = |hosts: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+            }
+            names_loopback(&headers)
+        };
+        for host in [
+            "localhost",
+            "LocalHost:9101",
+            "127.0.0.1",
+            "127.0.0.1:9101",
+            "127.8.8.8:80",
+            "[::1]",
+            "[::1]:9101",
+        ] {
+            assert!(allowed(&[host]), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:9101",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evil.example@localhost",
+            "localhost:evil",
+            "localhost:9101:1",
+            "[::1]evil",
+            "[::1]:",
+            "[fe80::1]:9101",
+            "10.0.0.1:9101",
+            "0.0.0.0:9101",
+        ] {
+            assert!(!allowed(&[host]), "{host}");
+        }
+        assert!(!allowed(&[]), "no host");
+        assert!(!allowed(&["localhost", "evil.example"]), "two hosts");
+    }
+
+    #[tokio::test]
+    async fn health_request_for_another_host_gets_nothing() -> Outcome {
+        let config = HealthConfig {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            addr_file: None,
+        };
+        let serving = serve(&config, Arc::new(Fixed(true)), CancellationToken::new()).await?;
+        for path in [
+            "/health/live",
+            "/health/ready",
+            "/healthz",
+            "/status",
+            "/metrics",
+            "/other",
+        ] {
+            let answer = ask_for(serving.addr, path, "rebound.example").await?;
+            assert!(answer.starts_with("HTTP/1.1 421"), "{path}: {answer}");
+            assert!(
+                answer.ends_with("127.0.0.1, [::1] or localhost\n"),
+                "{path}: {answer}"
+            );
+            let own = ask(serving.addr, path).await?;
+            assert!(
+                own.to_lowercase().contains("x-content-type-options: nosniff"),
+                "{own}"
+            );
+            let is_known = own.starts_with("HTTP/1.1 200") || own.starts_with("HTTP/1.1 503");
+            let content = if path == "/status" {
+                "application/json"
+            } else {
+                "text/plain"
+            };
+            assert!(
+                !is_known || own.contains(&format!("content-type: {content}")),
+                "{own}"
+            );
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn health_hostile_texts_are_escaped_on_every_page() -> Outcome {
+        struct Hostile;
+        impl Report for Hostile {
+            fn status(&self) -> serde_json::Value {
+                serde_json::json!({ "last_error": HOSTILE })
+            }
+            fn metrics(&self) -> String {
+                String::new()
+            }
+            fn ready(&self) -> Result<(), String> {
+                Err(HOSTILE.to_owned())
+            }
+            fn healthy(&self) -> Result<(), String> {
+                Err(HOSTILE.to_owned())
+            }
+        }
+        const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2028}\nforged";
+        let config = HealthConfig {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            addr_file: None,
+        };
+        let serving = serve(&config, Arc::new(Hostile), CancellationToken::new()).await?;
+        for path in ["/health/ready", "/healthz", "/status"] {
+            let answer = ask(serving.addr, path).await?;
+            let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+            assert!(
+                body.trim_end_matches('\n')
+                    .chars()
+                    .all(|c| matches!(c, ' '..='~')),
+                "{path}: {body:?}"
+            );
+        }
+        let answer = ask(serving.addr, "/status").await?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+        let status: serde_json::Value = serde_json::from_str(body)?;
+        assert_eq!(status["last_error"], HOSTILE);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Logs: to standard error, human lines on a terminal, JSON lines elsewhere.
+//! Logs: human lines on a terminal, JSON lines elsewhere, each handed to the program's own [`LogSink`].
 //!
 //! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else what [`Voice`] says. Values
 //! are in fields and units in their names; rows and their keys are in no log line.
@@ -7,12 +7,13 @@
 //! there. It speaks by way of the `log` crate, and no filter can turn that on: the bridge from there is not built, and
 //! the driver's targets are refused behind the filter.
 
-use std::io::{IsTerminal, stderr};
+use std::io;
 use std::str::FromStr;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// The variable that holds the filter.
@@ -79,18 +80,102 @@ pub enum TelemetryError {
     Twice(String),
 }
 
+/// One log line, without its end.
+#[derive(Debug, Clone, Copy)]
+pub struct LogLine<'a> {
+    /// How urgent it is.
+    pub level: Level,
+    /// The line as it was formatted, without colours. Its fields hold whatever they hold.
+    pub text: &'a str,
+    /// Whether it is a JSON object.
+    pub is_json: bool,
+}
+
+/// Where log lines go. The program that owns the terminal decides how a line is shown on it.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSink {
+    /// Writes one line.
+    pub write: fn(&LogLine<'_>),
+    /// Whether people read it as it is written.
+    pub is_terminal: bool,
+}
+
+/// Collects what a formatter writes for one event.
+struct Event {
+    sink: LogSink,
+    level: Level,
+    is_json: bool,
+    text: Vec<u8>,
+}
+
+impl io::Write for Event {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        if !text.is_empty() {
+            (self.sink.write)(&LogLine {
+                level: self.level,
+                text,
+                is_json: self.is_json,
+            });
+        }
+    }
+}
+
+/// Makes the writer of each event.
+struct Events {
+    sink: LogSink,
+    is_json: bool,
+}
+
+impl Events {
+    fn event(&self, level: Level) -> Event {
+        Event {
+            sink: self.sink,
+            level,
+            is_json: self.is_json,
+            text: Vec::new(),
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Events {
+    type Writer = Event;
+
+    fn make_writer(&'a self) -> Event {
+        self.event(Level::INFO)
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Event {
+        self.event(*event.level())
+    }
+}
+
 /// Sets up logging for the process.
 ///
 /// # Errors
 /// When the filter cannot be parsed, or logging is already set up.
-pub fn init(format: LogFormat, voice: Voice) -> Result<(), TelemetryError> {
+pub fn init(format: LogFormat, voice: Voice, sink: LogSink) -> Result<(), TelemetryError> {
     let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), voice)?;
-    let on_terminal = stderr().is_terminal();
+    let is_json = is_json(format, sink.is_terminal);
+    // Colours are the sink's: a formatter cannot tell its own from those in a field.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr);
+        .with_ansi(false)
+        .with_writer(Events { sink, is_json });
     // Not `try_init`: it would also carry on what is logged by way of the `log` crate.
-    let set = if is_json(format, on_terminal) {
+    let set = if is_json {
         let json = builder
             .json()
             .flatten_event(true)
@@ -98,8 +183,7 @@ pub fn init(format: LogFormat, voice: Voice) -> Result<(), TelemetryError> {
             .with_span_list(false);
         tracing::subscriber::set_global_default(json.finish().with(filter_fn(may_speak)))
     } else {
-        let human = builder.with_ansi(on_terminal).compact();
-        tracing::subscriber::set_global_default(human.finish().with(filter_fn(may_speak)))
+        tracing::subscriber::set_global_default(builder.compact().finish().with(filter_fn(may_speak)))
     };
     set.map_err(|error| TelemetryError::Twice(error.to_string()))
 }
@@ -157,6 +241,32 @@ mod tests {
         assert!(
             error.contains("SLACKTIDE_LOG") && error.contains("gate=loud"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn telemetry_event_reaches_the_sink_as_one_line() {
+        use std::sync::Mutex;
+        static LINES: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+        let sink = LogSink {
+            write: |line| LINES.lock().unwrap().push((line.level, line.text.to_owned())),
+            is_terminal: false,
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Events { sink, is_json: false })
+            .compact()
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(why = "one\n\u{202e}two", "first");
+            tracing::info!("second");
+        });
+        let lines = LINES.lock().unwrap();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0].0, Level::WARN);
+        assert!(
+            lines[0].1.contains("first") && lines[1].1.ends_with("second"),
+            "{lines:?}"
         );
     }
 

@@ -117,8 +117,17 @@ fn open(path: &Path) -> Result<Connection> {
     }
 }
 
+/// Makes a new file that only its owner may read: it will hold personal data. SQLite gives the journal beside it the
+/// same mode. A file that is there keeps the mode that its owner gave it; an error is SQLite's to tell.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    let _ = options.write(true).create_new(true).mode(0o600).open(path);
+}
+
 fn open_once(path: &Path) -> Result<Connection> {
     let fail = |error: rusqlite::Error| failure::at(path, &error);
+    make_private(path);
     let connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
     connection
@@ -173,5 +182,34 @@ impl Changes for SqliteStore {
         let (lane, answer) = (lane.clone(), answer.clone());
         self.run(move |connection| verbs::accept(connection, &lane, &answer))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_new_store_is_its_owners_only() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.db");
+        let store = SqliteStore::new(&path);
+        store.prepare().await?;
+        let mode = |end: &str| {
+            let file = folder.path().join(format!("store.db{end}"));
+            std::fs::metadata(file).map(|file| file.permissions().mode() & 0o777)
+        };
+        for end in ["", "-wal", "-shm"] {
+            assert_eq!(mode(end)?, 0o600, "store.db{end}");
+        }
+        store.close().await;
+        // A mode that its owner gave it stays.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640))?;
+        store.prepare().await?;
+        assert_eq!(mode("")?, 0o640);
+        store.close().await;
+        Ok(())
     }
 }

@@ -52,9 +52,16 @@ pub async fn replay(
 
 fn payload(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
     let read = Envelope::decode(&message.bytes).and_then(|envelope| {
-        let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload).map_err(|error| {
-            schemas::envelope::EnvelopeError::Frame(format!("its payload is no JSON: {error}"))
-        })?;
+        let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload);
+        // What an agent refuses is not shown as one of the things that it could mean.
+        let unique = schemas::unique::check(&envelope.payload);
+        let payload = payload
+            .and_then(|payload| unique.map(|()| payload))
+            .map_err(|error| {
+                schemas::envelope::EnvelopeError::Frame(format!(
+                    "its payload is not JSON of one meaning: {error}"
+                ))
+            })?;
         Ok((envelope, payload))
     });
     let mut line = place(message);

@@ -11,6 +11,7 @@ pub(crate) struct Failure {
     /// The class.
     pub(crate) exit: Exit,
     what: String,
+    more: Vec<String>,
 }
 
 /// The result of a command.
@@ -22,7 +23,24 @@ impl Failure {
         Self {
             exit,
             what: what.into(),
+            more: Vec::new(),
         }
+    }
+
+    /// The same with lines that are shown below the sentence.
+    pub(crate) fn with(mut self, more: impl IntoIterator<Item = String>) -> Self {
+        self.more.extend(more);
+        self
+    }
+
+    /// The sentence.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The lines below it.
+    pub(crate) fn more(&self) -> &[String] {
+        &self.more
     }
 
     /// Wrong words on the command line or in a file; nothing was touched.
@@ -38,7 +56,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.what)?;
+        self.more.iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 

@@ -9,6 +9,7 @@
 //! - `probes` what the gate asks of the core's database and of other systems
 //! - `reload` a changed policy, put in force; `never_idle` the alarm
 //! - `demo` all of it on one machine
+//! - `output` the only way to the terminal
 //! - `failure` how a command fails: what, where, what to do, and the exit code
 
 mod cli;
@@ -30,7 +31,15 @@ use clap::Parser;
 use runtime::telemetry::Voice;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    output::report_panics();
+    if let Err(failure) = cli::check_words(std::env::args_os()) {
+        output::failure(&failure);
+        return failure.exit.into();
+    }
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::command_line(&error),
+    };
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
         | cli::Command::Commercial(cli::AgentCommand::Run(_))
@@ -38,14 +47,14 @@ fn main() -> ExitCode {
         cli::Command::Demo(_) => Voice::Display,
         _ => Voice::Command,
     };
-    if let Err(error) = runtime::telemetry::init(cli.log_format.into(), voice) {
+    if let Err(error) = runtime::telemetry::init(cli.log_format.into(), voice, output::log_sink()) {
         output::error(&error.to_string());
         return runtime::exit::Exit::Usage.into();
     }
     match commands::run(cli.command) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            output::error(&failure.to_string());
+            output::failure(&failure);
             failure.exit.into()
         }
     }

@@ -1,29 +1,163 @@
-//! What a command prints: results to standard output, everything else to standard error.
+//! What a command shows: results on standard output, everything else on standard error.
+//!
+//! The only place of the product that writes to either, so that no text of another party reaches a terminal as it
+//! came: whatever is shown is a [`Line`], a line cannot hold a character that acts on the terminal, and colours and
+//! cursor movement exist only as types of this module.
+//!
+//! - `text` one line: text of any origin, and our styles
+//! - `screen` what is redrawn in place
+//! - `json` JSON that is safe on a terminal, and still the same JSON
+//! - `log` the log lines of this process
 
-use std::io::Write;
+mod json;
+mod log;
+mod screen;
+mod text;
+
+pub(crate) use json::JsonLines;
+#[cfg(test)]
+pub(crate) use json::json_text;
+pub(crate) use log::{log_sink, report_panics};
+pub(crate) use screen::{Block, Screen, redraw};
+pub(crate) use text::{Line, Style, escape};
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// A line or a block of the result. A reader that went away (`| head`) is no error.
+/// Shows a line of the result. A reader that went away (`| head`) is no error.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = try_line(text);
 }
 
-/// A remark beside the result.
+/// Shows a line of the result.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub(crate) fn try_line(text: &str) -> io::Result<()> {
+    Stream::Out.write(shown(Stream::Out, [text]).as_bytes())
+}
+
+/// Shows several lines of the result.
+pub(crate) fn lines<I>(texts: I)
+where
+    I: IntoIterator,
+    I::Item: Into<Line>,
+{
+    let _ = Stream::Out.write(shown(Stream::Out, texts).as_bytes());
+}
+
+/// Shows a remark beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    notes([text]);
 }
 
-/// An error, in the one form that all have.
+/// Shows several lines beside the result.
+pub(crate) fn notes<I>(texts: I)
+where
+    I: IntoIterator,
+    I::Item: Into<Line>,
+{
+    let _ = Stream::Error.write(shown(Stream::Error, texts).as_bytes());
+}
+
+/// Shows an error, in the one form that all have.
 pub(crate) fn error(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// The result as data.
+/// Shows why a command failed.
+pub(crate) fn failure(failure: &Failure) {
+    error(failure.what());
+    notes(failure.more());
+}
+
+/// Shows the result as data.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
-    line(&text);
+    let _ = Stream::Out.write(json::line(&text).as_bytes());
     Ok(())
+}
+
+/// Shows the result as data on one line.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
+    Stream::Out.write(json::line(&serde_json::to_string(value)?).as_bytes())
+}
+
+/// Writes a result byte by byte for a file or a program. On a terminal it is shown line by line, like everything else.
+pub(crate) fn exact(text: &str) {
+    if is_terminal() {
+        lines(text.lines());
+    } else {
+        let _ = Stream::Out.write(text.as_bytes());
+    }
+}
+
+/// Shows the help, or what is wrong with the command line.
+pub(crate) fn command_line(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        notes(error.render().to_string().trim_end().lines());
+    } else {
+        // Help and version hold nothing but our own text.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Returns whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    Stream::Out.is_terminal()
+}
+
+/// One of the two streams of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Error,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that writes to them")]
+impl Stream {
+    fn write(self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Out => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+            Self::Error => io::stderr().lock().write_all(bytes),
+        }
+    }
+
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Out => io::stdout().is_terminal(),
+            Self::Error => io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl Stream {
+    /// Returns whether colours are shown: on a terminal, and not where the environment sets `NO_COLOR`.
+    fn is_coloured(self) -> bool {
+        self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    }
+}
+
+/// Returns the lines as they are shown on a stream, each with its end.
+fn shown<I>(stream: Stream, texts: I) -> String
+where
+    I: IntoIterator,
+    I::Item: Into<Line>,
+{
+    let is_coloured = stream.is_coloured();
+    let rendered = texts
+        .into_iter()
+        .map(|text| Line::render(&text.into(), is_coloured) + "\n");
+    rendered.collect()
 }

@@ -12,6 +12,7 @@ use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
+use schemas::visible;
 
 use crate::act::{Act, ActError, append};
 use crate::epoch::Signatory;
@@ -140,9 +141,9 @@ fn after_unknown(stored: &Stored) -> u64 {
 
 fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
     let said = |what: &str, text: &str, most: usize| {
-        if text.trim().is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
+        if text.trim().is_empty() || text.chars().count() > most || visible::check(what, text).is_err() {
             return Err(OrderError::Wrong(format!(
-                "{what} is signed and kept: say something in one line of at most {most} characters"
+                "{what} is signed and kept: say something in one line of at most {most} characters, each of which can be seen"
             )));
         }
         Ok(text.trim().to_owned())

@@ -1,5 +1,6 @@
 //! The rules that look at the request alone, each with the refusal that it makes.
 
+use schemas::envelope::Payload as _;
 use schemas::refusal::RefusalCode;
 use schemas::request::{Request, RequestId};
 
@@ -25,6 +26,13 @@ pub(super) fn names(filed: &Filed<'_>) -> Result<(), Refusal> {
         RefusalCode::Malformed,
         format!("{why}; file it with the product's own tools"),
     ))
+}
+
+/// Every character of its texts can be seen: officers and operators of the bureau decide by what they read.
+pub(super) fn texts(request: &Request) -> Result<(), Refusal> {
+    request
+        .check_texts()
+        .map_err(|error| Refusal::new(RefusalCode::Malformed, format!("{error}, and file it again")))
 }
 
 /// Its day lies within what the exchange retains, and not in the future: such an id would never grow too old.

@@ -169,6 +169,70 @@ fn each_rule_refuses_with_its_own_code() {
     assert_eq!(code(|c| c.request.deadline = Some(at(11))), "admitted");
 }
 
+/// Every place of a JSON value that holds a text, as a change that puts another one there. Names within are texts, too;
+/// those of the value's own fields are not.
+fn with_text_anywhere(value: &serde_json::Value, text: &str, renames: bool) -> Vec<serde_json::Value> {
+    match value {
+        serde_json::Value::String(_) => vec![text.into()],
+        serde_json::Value::Object(object) => object
+            .iter()
+            .flat_map(|(key, inner)| {
+                let changed = with_text_anywhere(inner, text, true).into_iter();
+                let changed = changed.map(move |inner| (key.clone(), inner));
+                let renamed = renames.then(|| (text.to_owned(), inner.clone()));
+                changed.chain(renamed).map(move |(new, inner)| {
+                    let mut object = object.clone();
+                    if new != *key {
+                        object.remove(key);
+                    }
+                    object.insert(new, inner);
+                    object.into()
+                })
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// By all fields that there are: one that is added later is in here, too.
+#[test]
+fn admission_hidden_character_in_any_text_is_refused() {
+    let written = serde_json::to_value(sample::request()).unwrap();
+    for hidden in [
+        '\u{1b}',
+        '\n',
+        '\u{7f}',
+        '\u{9b}',
+        '\u{202e}',
+        '\u{200b}',
+        '\u{2028}',
+        '\u{e0041}',
+    ] {
+        let mut changed = 0;
+        for request in with_text_anywhere(&written, &format!("a{hidden}b"), false) {
+            let Ok(request) = serde_json::from_value::<Request>(request) else {
+                continue;
+            };
+            changed += 1;
+            let id = request.id.clone();
+            case_of(request).judge(|admission| {
+                let Admission::Refused(refusal) = admission else {
+                    panic!("{hidden:?} in {id}: {admission:?}")
+                };
+                assert_eq!(refusal.code, RefusalCode::Malformed);
+                assert!(refusal.reason.contains("cannot be seen") && !refusal.reason.contains(hidden));
+            });
+        }
+        // Kind, purpose, basis, filer, three values and three names of arguments; the idempotency key by itself.
+        assert_eq!(changed, 10, "{hidden:?}");
+    }
+    assert_eq!(code(|c| c.request.filed_by = "\u{202e}".into()), "malformed");
+}
+
+fn case_of(request: Request) -> Case {
+    Case { request, ..case() }
+}
+
 #[test]
 fn a_hold_lets_wait_and_says_no_more_than_its_id() {
     let held = |hold: Hold| code(|c| c.orders = Some(vec![order(hold)]));

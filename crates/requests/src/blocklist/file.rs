@@ -14,6 +14,7 @@
 use jiff::civil::Date;
 use schemas::digest::Digest;
 use schemas::person::PersonKey;
+use schemas::visible;
 
 use super::BlockList;
 
@@ -152,8 +153,9 @@ impl Reading {
         self.found += 1;
         let person = line.strip_prefix(b"PSN,").ok_or(Wrong::NoPerson)?;
         let person = std::str::from_utf8(person).map_err(|_| Wrong::NotText)?.trim();
-        let odd = |c: char| c == ',' || c.is_control();
-        if person.is_empty() || person.len() > MOST_PERSON || person.contains(odd) {
+        // With a character that cannot be seen a number would be nobody's, and keep nothing back.
+        let is_odd = person.contains(',') || visible::check("number", person).is_err();
+        if person.is_empty() || person.len() > MOST_PERSON || is_odd {
             return Err(Wrong::Number);
         }
         self.persons.push(key.mark(person).digest);

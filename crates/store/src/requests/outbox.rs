@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemas::cursor::Scalar;
 use schemas::request::MOST_IDEMPOTENCY;
+use schemas::{unique, visible};
 use serde_json::Value;
 
 /// The outbox's columns, and what each is for. The first six are the program's to fill.
@@ -125,10 +126,10 @@ fn word(column: &str, text: Option<&str>) -> Result<String, String> {
         Some(text) if text.len() > MOST_WORD => {
             Err(format!("column {column} holds more than {MOST_WORD} bytes"))
         }
-        Some(text) if text.chars().any(char::is_control) => {
-            Err(format!("column {column} holds a control character: take it out"))
+        Some(text) => {
+            visible::check(column, text).map_err(|error| format!("column {error}"))?;
+            Ok(text.to_owned())
         }
-        Some(text) => Ok(text.to_owned()),
     }
 }
 
@@ -143,6 +144,9 @@ fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, String> {
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
         return Err(format!("column arguments holds no JSON object: {form}"));
     };
+    if unique::check(text.as_bytes()).is_err() {
+        return Err("column arguments holds an argument twice: write each once".to_owned());
+    }
     let mut all = BTreeMap::new();
     for (name, value) in object {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -257,6 +261,17 @@ mod tests {
             (
                 "\"a\"",
                 set(|row, json| row.arguments = Some(json), "{\"a\":[31010004711]}"),
+            ),
+            (
+                "twice",
+                set(
+                    |row, json| row.arguments = Some(json),
+                    "{\"a\":\"31010004711\",\"\\u0061\":\"1\"}",
+                ),
+            ),
+            (
+                "filed_by",
+                set(|row, by| row.filed_by = Some(by), "31010004711\u{202e}"),
             ),
         ];
         for (word, told) in cases {

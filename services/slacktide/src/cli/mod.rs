@@ -6,6 +6,7 @@
 //! - [`program`] the program and its commands; [`config`] the file that most of them take
 //! - [`agent`] agents and the idle helper; [`exchange`] the exchange; [`gate`] the gate and orders to it
 //! - [`audit`] what an auditor reads; [`demo`] the demo
+//! - [`words`] which characters may be in any of it
 
 mod agent;
 mod audit;
@@ -14,6 +15,7 @@ mod demo;
 mod exchange;
 mod gate;
 mod program;
+mod words;
 
 pub(crate) use agent::{AgentCommand, HelperCommand};
 pub(crate) use audit::{AuditCommand, Part, StreamName};
@@ -22,3 +24,4 @@ pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;
 pub(crate) use gate::{GateCommand, OrderArgs};
 pub(crate) use program::{Cli, Command};
+pub(crate) use words::check_words;

@@ -142,7 +142,7 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
         output::line("no request waits for an officer");
     } else {
         for one in &told {
-            output::line(&words(one));
+            output::lines(words(one));
         }
     }
     Ok(Exit::Done)
@@ -159,7 +159,7 @@ fn approval(file: &SocialFile, bytes: &[u8]) -> Option<Approval> {
     envelope.verify(file.trust.officers.get(&said.officer)?).ok()
 }
 
-fn line(
+pub(super) fn line(
     request: &Request,
     stored_at: Timestamp,
     said: &[Approval],
@@ -187,7 +187,7 @@ fn line(
     told
 }
 
-fn words(told: &serde_json::Value) -> String {
+pub(super) fn words(told: &serde_json::Value) -> Vec<String> {
     let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
     let by: Vec<&str> = told["said_by"]
         .as_array()
@@ -210,10 +210,11 @@ fn words(told: &serde_json::Value) -> String {
     if !by.is_empty() {
         words.push_str(&format!(" ({})", by.join(", ")));
     }
+    let mut lines = vec![words];
     if let Some(arguments) = told.get("arguments") {
-        words.push_str(&format!("\n    {arguments}"));
+        lines.push(format!("    {arguments}"));
     }
-    words
+    lines
 }
 
 async fn decided(decide: Decide, decision: Decision) -> Outcome {

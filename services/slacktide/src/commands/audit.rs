@@ -1,6 +1,6 @@
 //! `slacktide audit replay|verify`.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 
 use ::audit::AuditError;
@@ -15,7 +15,7 @@ use schemas::name::{FeedName, RecipientName};
 
 use crate::cli::{AuditCommand, Part, StreamName};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
 
 /// Runs one of them.
@@ -31,7 +31,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             let ring = loaded.value.sealing.ring(loaded.folder())?;
             let selection = selection(stream, &part)?;
             let lines = if rows { Lines::Rows } else { Lines::Payloads };
-            let mut out = std::io::BufWriter::new(std::io::stdout());
+            let mut out = output::JsonLines::default();
             replay(&exchange, &selection, lines, &ring, &mut out)
                 .await
                 .map_err(failed)?;
@@ -71,27 +71,37 @@ fn tell(findings: &Findings, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(findings);
     }
-    for (lane, report) in &findings.lanes {
-        output::line(&format!(
+    output::lines(lines(findings));
+    Ok(())
+}
+
+/// PURE: the findings for people.
+pub(super) fn lines(findings: &Findings) -> Vec<Line> {
+    let lanes = findings.lanes.iter().map(|(lane, report)| {
+        format!(
             "{lane}: {} chunks, {} rows, up to epoch {} number {}",
             report.chunks, report.rows, report.epoch, report.number
-        ));
-    }
-    output::line(&format!(
-        "{} of {} chunks, {} receipts and {} audit entries hold",
-        findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
-    ));
+        )
+    });
+    let mut lines: Vec<Line> = lanes.map(Line::from).collect();
+    lines.push(
+        format!(
+            "{} of {} chunks, {} receipts and {} audit entries hold",
+            findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
+        )
+        .into(),
+    );
     if findings.chunks_not_opened > 0 {
-        output::line(&format!(
-            "NOT CHECKED: rows, rejects and sums of money of {} sealed chunks; their signatures, links, numbers and \
-             bodies hold. To check them too, give [sealing] a seed of the recipient",
+        let what = format!(
+            ": rows, rejects and sums of money of {} sealed chunks; their signatures, links, numbers and bodies hold. To \
+             check them too, give [sealing] a seed of the recipient",
             findings.chunks_not_opened
-        ));
+        );
+        lines.push(Line::styled(Style::Waiting, "NOT CHECKED").and(what));
     }
-    for fault in &findings.faults {
-        output::line(&format!("FAULT {fault}"));
-    }
-    Ok(())
+    let faults = findings.faults.iter();
+    lines.extend(faults.map(|fault| Line::styled(Style::Alarm, "FAULT").and(format!(" {fault}"))));
+    lines
 }
 
 async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, JetStream), Failure> {

@@ -49,7 +49,7 @@ fn print<T: Serialize>(loaded: &Loaded<T>, json: bool) -> Outcome {
         output::json(&serde_json::json!({ "file": loaded.path, "overrides": overrides, "values": value }))?;
     } else {
         let text = shown::show(loaded).map_err(|error| Failure::internal(&error))?;
-        output::line(text.trim_end());
+        output::lines(text.trim_end().lines());
     }
     Ok(Exit::Done)
 }

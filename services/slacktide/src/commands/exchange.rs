@@ -37,7 +37,7 @@ pub(crate) async fn apply(path: PathBuf, wish: Wish) -> Outcome {
     if wish.json {
         output::json(&plan)?;
     } else {
-        output::line(plan.to_string().trim_end());
+        output::lines(plan.to_string().lines());
     }
     if plan.is_empty() || wish.dry_run {
         return Ok(Exit::Done);

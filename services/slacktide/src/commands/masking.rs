@@ -269,7 +269,7 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
                 None => String::new(),
             };
             let mask = mask(name).map_or(String::new(), |mask| format!("   ({mask})"));
-            output::line(&format!("  {name:<widest$}  {}{mask}", value.escape_debug()));
+            output::line(&format!("  {name:<widest$}  {}{mask}", output::escape(&value)));
         }
     }
     let dropped = not_sent

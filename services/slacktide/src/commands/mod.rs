@@ -11,6 +11,8 @@ pub(crate) mod feed;
 pub(crate) mod gate;
 mod health;
 pub(crate) mod hold;
+#[cfg(test)]
+mod hostile;
 mod idle_helper;
 pub(crate) mod keys;
 pub(crate) mod masking;
@@ -28,7 +30,7 @@ use runtime::exit::Exit;
 use crate::cli::HelperCommand;
 use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand};
 use crate::failure::{Failure, Outcome};
-use crate::{demo, doctor};
+use crate::{demo, doctor, output};
 
 pub(crate) use keys::{Public, write_keys};
 
@@ -90,12 +92,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Audit(command) => block_on(audit::run(command)),
         Command::IdleHelper(HelperCommand::Run(at)) => block_on_few_threads(idle_helper::run(at.config)),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "slacktide",
-                &mut std::io::stdout().lock(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "slacktide", &mut script);
+            output::exact(&String::from_utf8_lossy(&script));
             Ok(Exit::Done)
         }
         Command::Demo(args) => block_on(demo::run(args)),

@@ -65,15 +65,8 @@ impl Process {
     fn ended(&self, how: &str) -> Failure {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
-        Failure::new(
-            Exit::Internal,
-            format!(
-                "{} ended before its time ({how}); its last words:\n{}",
-                self.name,
-                last.join("\n")
-            ),
-        )
+        let what = format!("{} ended before its time ({how}); its last words:", self.name);
+        Failure::new(Exit::Internal, what).with(last.into_iter().rev().map(str::to_owned))
     }
 
     /// Asks it to stop and waits; after the grace it is killed.

@@ -1,11 +1,11 @@
 //! What is seen while the demo runs: one block that renews itself on a terminal, lines elsewhere.
 
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::page::{number, over_lanes, text};
+use crate::output::Block;
 
 /// How often a line is written where no terminal is.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -26,8 +26,7 @@ pub(crate) struct Look<'a> {
 
 /// The display.
 pub(crate) struct Live {
-    terminal: bool,
-    lines: usize,
+    shown: Block,
     last: Option<Instant>,
     moved: (Instant, u64),
     rate: u64,
@@ -37,8 +36,7 @@ impl Live {
     /// For standard error, as it is.
     pub(crate) fn new() -> Self {
         Self {
-            terminal: std::io::stderr().is_terminal(),
-            lines: 0,
+            shown: Block::new(),
             last: None,
             moved: (Instant::now(), 0),
             rate: 0,
@@ -47,8 +45,7 @@ impl Live {
 
     /// Says what comes next, above the block.
     pub(crate) fn say(&mut self, line: &str) {
-        self.lines = 0;
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        self.shown.note(line);
     }
 
     /// Shows it.
@@ -62,29 +59,13 @@ impl Live {
             self.moved = (Instant::now(), rows);
         }
         let block = block(look, self.rate);
-        let mut out = std::io::stderr().lock();
-        if self.terminal {
-            let up = if self.lines > 0 {
-                format!("\x1b[{}A", self.lines)
-            } else {
-                String::new()
-            };
-            let text: String = block.iter().map(|line| format!("\x1b[2K{line}\n")).collect();
-            let _ = write!(out, "{up}{text}");
-            self.lines = block.len();
+        if self.shown.is_terminal() {
+            self.shown.draw(&block);
         } else if self.last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             self.last = Some(Instant::now());
-            let _ = writeln!(
-                out,
-                "{}",
-                block
-                    .iter()
-                    .map(|line| line.trim())
-                    .collect::<Vec<_>>()
-                    .join(" | ")
-            );
+            let line: Vec<&str> = block.iter().map(|line| line.trim()).collect();
+            self.shown.note(&line.join(" | "));
         }
-        let _ = out.flush();
     }
 }
 

@@ -4,7 +4,7 @@
 //! changes to existing rows come all the while. It ends by itself, or when its standard input
 //! ends, which is when the demo is gone.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,7 @@ use super::data::chance::Chance;
 use super::data::core;
 use crate::cli::DemoLoadArgs;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 
 /// How long a busy phase lasts; the business begins with one.
 const BUSY: Duration = Duration::from_secs(5);
@@ -105,8 +106,7 @@ fn tell_phases(shop: &Shop) {
         let busy = is_busy(shop.begin.elapsed());
         if told != Some(busy) {
             told = Some(busy);
-            let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{}", if busy { "busy" } else { "quiet" }).and_then(|()| out.flush());
+            output::line(if busy { "busy" } else { "quiet" });
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -142,7 +142,7 @@ async fn play(args: &DemoArgs, workshop: &mut Workshop, stage: &mut Stage, began
     if args.json {
         output::json(&report)?;
     } else {
-        output::line(&report.told());
+        output::lines(report.lines());
     }
     Ok(if report.agree { Exit::Done } else { Exit::Evidence })
 }
@@ -248,7 +248,7 @@ fn report(
 /// How to look around in a demo that was left running.
 fn around(workshop: &Workshop, stage: &Stage) {
     let (at, url) = (workshop.path().display(), stage.url());
-    output::note(&format!(
+    let text = format!(
         "\neverything is left running; Ctrl-C stops it and leaves {at}\n\n\
          the exchange, with the auditor's and the administrator's credential:\n  \
          nats --server {url} --nkey {at}/keys/auditor/connect.seed --inbox-prefix _INBOX_auditor stream info DATA\n  \
@@ -261,5 +261,6 @@ fn around(workshop: &Workshop, stage: &Stage) {
          the agents:\n  \
          curl -s http://$(cat {at}/social.addr)/status\n  \
          curl -s http://$(cat {at}/commercial-1.addr)/metrics"
-    ));
+    );
+    output::notes(text.lines());
 }

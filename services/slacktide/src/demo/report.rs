@@ -1,7 +1,6 @@
 //! What the demo found, at a glance and as data.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -70,18 +69,14 @@ impl Report {
     }
 
     /// For people.
-    pub(crate) fn told(&self) -> String {
-        let mut text = String::new();
+    pub(crate) fn lines(&self) -> Vec<String> {
         let verdict = if self.agree {
             "core and store agree, row by row"
         } else {
             "SOMETHING IS WRONG"
         };
-        // Writing into a string cannot fail.
-        let _ = writeln!(text, "\n  {verdict}\n");
-        let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<22}{value}");
-        };
+        let mut lines = vec![String::new(), format!("  {verdict}"), String::new()];
+        let mut line = |name: &str, value: String| lines.push(format!("  {name:<22}{value}"));
         line("rows in the core", grouped(self.rows_core));
         line("rows stored", grouped(self.rows_stored));
         line("missing", grouped(self.missing));
@@ -137,10 +132,8 @@ impl Report {
             format!("{} while the gate was open", grouped(self.rows_per_second_open)),
         );
         line("time", format!("{:.0} s", self.seconds));
-        for fault in &self.faults {
-            let _ = writeln!(text, "  FAULT {fault}");
-        }
-        text
+        lines.extend(self.faults.iter().map(|fault| format!("  FAULT {fault}")));
+        lines
     }
 }
 

@@ -14,6 +14,34 @@ use crate::failure::Failure;
 use crate::settings::CommercialFile;
 use crate::settings::database::DatabaseKind;
 
+/// Warns when others of this host may read the store's file. A new one is its owner's only; one from before keeps its mode.
+fn readers(loaded: &Loaded<CommercialFile>, findings: &mut Findings) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let table = &loaded.value.store;
+    let Some(path) = table
+        .path
+        .as_deref()
+        .filter(|_| table.kind == DatabaseKind::Sqlite)
+    else {
+        return;
+    };
+    let path = loaded.resolve(path);
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.clone().into_os_string();
+        file.push(end);
+        let mode = std::fs::metadata(&file).map_or(0, |file| file.permissions().mode());
+        if mode & 0o077 != 0 {
+            let file = file.to_string_lossy();
+            findings.warn(
+                "store",
+                format!(
+                    "{file} holds personal data, and others of this host may open it: run chmod 600 {file}"
+                ),
+            );
+        }
+    }
+}
+
 /// Looks at everything.
 pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, findings: &mut Findings) {
     let (file, folder) = (&loaded.value, loaded.folder());
@@ -54,7 +82,9 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
     }
     match compose::store(loaded) {
         Ok(store) => {
-            match store.prepare().await {
+            let prepared = store.prepare().await;
+            readers(loaded, findings);
+            match prepared {
                 Ok(()) => findings.ok("store", "is reached, and its own tables can be made"),
                 Err(error) => findings.fail("store", &Failure::from(error)),
             }

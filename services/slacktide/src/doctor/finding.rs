@@ -1,11 +1,10 @@
 //! One finding, and the list.
 
-use std::fmt::Write;
-
 use runtime::exit::Exit;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::output::{Line, Style};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,27 +76,30 @@ impl Findings {
     }
 
     /// For people.
-    pub(crate) fn told(&self) -> String {
-        let mut text = String::new();
-        for Finding { level, about, what } in &self.findings {
-            let level = match level {
-                Level::Ok => "ok  ",
-                Level::Warn => "warn",
-                Level::Fail => "FAIL",
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let line = |Finding { level, about, what }: &Finding| {
+            let (style, word) = match level {
+                Level::Ok => (Style::Good, "ok  "),
+                Level::Warn => (Style::Waiting, "warn"),
+                Level::Fail => (Style::Alarm, "FAIL"),
             };
-            // Writing into a string cannot fail.
-            let _ = writeln!(text, "{level}  {about:<20} {what}");
-        }
+            Line::styled(style, word).and(format!("  {about:<20} {what}"))
+        };
+        let mut lines: Vec<Line> = self.findings.iter().map(line).collect();
         if !self.grants.is_empty() {
-            let _ = writeln!(
-                text,
-                "\nwhat the read-only account needs, to be run by an administrator of the database:"
+            lines.push(Line::default());
+            lines.push(
+                "what the read-only account needs, to be run by an administrator of the database:".into(),
             );
-            for grant in &self.grants {
-                let _ = writeln!(text, "  {grant}");
-            }
+            lines.extend(self.grants.iter().map(|grant| format!("  {grant}").into()));
         }
-        text
+        lines
+    }
+
+    /// The lines without colours.
+    #[cfg(test)]
+    pub(crate) fn told(&self) -> String {
+        self.lines().iter().map(|line| line.plain() + "\n").collect()
     }
 
     fn add(&mut self, level: Level, about: &str, what: String) {

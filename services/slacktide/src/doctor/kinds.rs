@@ -3,9 +3,10 @@
 use gate::Gate;
 use requests::argument::ArgumentType;
 use requests::kind::KindConfig;
+use requests::mask::Mask;
 use requests::mask::plan::Plan;
 use schemas::column::RowSchema;
-use schemas::name::FeedName;
+use schemas::name::{FeedName, RecipientName};
 use source::{Argument, ArgumentKind, CursorSetBy, FeedDefinition, Question, Source};
 
 use super::finding::Findings;
@@ -48,6 +49,39 @@ fn question(kind: &KindConfig) -> Question {
         money: kind.money.clone(),
         types: kind.types.clone(),
     }
+}
+
+/// Warns of kinds that tell the token of a number that was asked about. Reads the configuration only.
+pub(super) fn tokens(kinds: &[KindConfig], findings: &mut Findings) {
+    for kind in kinds {
+        for (recipient, column) in told_tokens(kind) {
+            findings.warn(
+                &format!("kind {}", kind.name),
+                format!(
+                    "{recipient} asks by a number and gets the token of that number in column {column}: it can learn the \
+                     token of any number, and so whose rows the tokens of its feeds are; take {column} out of the \
+                     grant's columns, since whoever asks knows the number"
+                ),
+            );
+        }
+    }
+}
+
+/// PURE: recipients with the column in which each gets the token of what it asked by.
+fn told_tokens(kind: &KindConfig) -> Vec<(&RecipientName, &String)> {
+    let by_person = kind.arguments.iter().any(|argument| argument.person);
+    let is_asked = |column: &String| {
+        (by_person && kind.person.contains(column))
+            || kind.arguments.iter().any(|argument| argument.name == *column)
+    };
+    let grants = kind.grant.iter().flat_map(|grant| {
+        let masked = grant.masks.iter().filter(|(_, mask)| **mask == Mask::Token);
+        masked.map(move |(column, _)| (grant, column))
+    });
+    grants
+        .filter(|(grant, column)| grant.columns.contains(column) && is_asked(column))
+        .map(|(grant, column)| (&grant.recipient, column))
+        .collect()
 }
 
 /// PURE: whether the columns that the source has are enough for what the kind says, in a sentence either way.
@@ -113,6 +147,40 @@ recipient = "insurer-a"
 purposes = { "01" = ["01"] }
 columns = ["id", "amount"]
 "#;
+
+    #[test]
+    fn kind_by_number_that_returns_its_token_is_warned_of() {
+        let told = |from: &str, to: &str| {
+            let kind: KindConfig = toml::from_str(&KIND.replace(from, to)).unwrap();
+            let mut findings = Findings::default();
+            tokens(&[kind], &mut findings);
+            findings.told()
+        };
+        let columns = "columns = [\"id\", \"amount\"]";
+        let granted = |masks: &str| {
+            told(
+                columns,
+                &format!("columns = [\"id\", \"psn_no\"]\nmasks = {{ {masks} }}"),
+            )
+        };
+        assert_eq!(told("", ""), "");
+        assert_eq!(granted("psn_no = { keep = { last = 4 } }"), "");
+        assert_eq!(granted("id = \"token\""), "");
+        let warned = granted("psn_no = \"token\"");
+        assert!(
+            warned.starts_with("warn  kind claim.by_person")
+                && warned.contains("insurer-a")
+                && warned.contains("psn_no"),
+            "{warned}"
+        );
+        // Whatever the argument is for: what has the column's name is compared with it.
+        let unmarked = KIND
+            .replace(", person = true", "")
+            .replace(columns, "columns = [\"psn_no\"]\nmasks = { psn_no = \"token\" }");
+        let mut findings = Findings::default();
+        tokens(&[toml::from_str(&unmarked).unwrap()], &mut findings);
+        assert!(findings.told().contains("psn_no"), "{}", findings.told());
+    }
 
     #[tokio::test]
     async fn a_kind_is_tried_at_the_source_and_each_fault_is_named() {

@@ -23,7 +23,7 @@ use runtime::exit::Exit;
 use crate::failure::Outcome;
 use crate::output;
 use crate::settings::{Kind, load_any};
-use finding::Findings;
+pub(crate) use finding::Findings;
 
 /// Examines what a file describes.
 pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
@@ -40,7 +40,7 @@ pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
     if json {
         output::json(&findings)?;
     } else {
-        output::line(findings.told().trim_end());
+        output::lines(findings.lines());
     }
     Ok(if findings.failed() {
         findings.exit()

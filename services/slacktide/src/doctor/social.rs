@@ -33,6 +33,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     }
     gate(loaded, findings).await;
     priority::examine(loaded, offline, findings).await;
+    kinds::tokens(&file.kinds, findings);
     if offline {
         return;
     }

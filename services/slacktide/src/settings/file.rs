@@ -33,8 +33,9 @@ pub(crate) fn load<T: Checked>(path: &Path) -> Result<Loaded<T>, Failure> {
         return Ok(loaded);
     }
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let told: Vec<String> = broken.iter().map(|broken| broken.told(path, &text)).collect();
-    Err(Failure::usage(told.join("\nerror: ")))
+    let mut told = broken.iter().map(|broken| broken.told(path, &text));
+    let first = told.next().unwrap_or_default();
+    Err(Failure::usage(first).with(told.map(|one| format!("error: {one}"))))
 }
 
 /// Reads a file of whatever kind its tables say it is.

@@ -320,7 +320,9 @@ fn verified<P: schemas::envelope::Payload>(
     stored: &Stored,
     trusted: &[PublicKey],
 ) -> Result<P, EnvelopeError> {
-    Envelope::decode(&stored.bytes).and_then(|envelope| envelope.verify(trusted))
+    let payload: P = Envelope::decode(&stored.bytes)?.verify(trusted)?;
+    payload.check_texts()?;
+    Ok(payload)
 }
 
 fn read_request(stored: &Stored, trusted: &[PublicKey]) -> (Digest, Result<Box<Request>, Refusal>) {
@@ -342,6 +344,11 @@ fn refusal(error: &EnvelopeError) -> Refusal {
             RefusalCode::Malformed,
             "it cannot be read as a request; file it with the product's own tools",
         ),
+        EnvelopeError::Repeated { .. } => Refusal::new(
+            RefusalCode::Malformed,
+            "an object in it holds a key twice; file it with each argument once",
+        ),
+        EnvelopeError::Invisible(error) => Refusal::new(RefusalCode::Malformed, error.to_string()),
         EnvelopeError::Untrusted { .. } | EnvelopeError::Signature(_) => Refusal::new(
             RefusalCode::NotTrusted,
             "it is not signed by a key that the bureau trusts for you; give the bureau your sign.pub",

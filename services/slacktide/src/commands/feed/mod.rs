@@ -6,7 +6,7 @@
 
 mod accept;
 pub(crate) mod rewind;
-mod show;
+pub(super) mod show;
 
 use clap::Subcommand;
 

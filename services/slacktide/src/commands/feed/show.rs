@@ -99,7 +99,7 @@ pub(super) async fn show(args: ShowArgs) -> Outcome {
     if args.json {
         output::json(&data(feed, &facts, &judged))?;
     } else {
-        output::line(&lines(feed, &facts, &judged).join("\n"));
+        output::lines(lines(feed, &facts, &judged));
     }
     Ok(Exit::Done)
 }
@@ -162,7 +162,7 @@ fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
 }
 
 /// PURE: for people.
-fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
+pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
     let list = |names: &[String]| {
         if names.is_empty() {
             "none".to_owned()

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ExplainArgs) -> Outcome {
     if args.json {
         output::json(&serde_json::json!({ "explanation": sentences, "gate": gate }))?;
     } else {
-        output::line(&sentences.join("\n"));
+        output::lines(&sentences);
     }
     Ok(Exit::Done)
 }
@@ -59,7 +59,7 @@ fn calendar_words(status: &calendar::Status, zone: &TimeZone) -> String {
 }
 
 /// PURE: the sentences of a status.
-fn sentences(gate: &Value) -> Vec<String> {
+pub(in crate::commands) fn sentences(gate: &Value) -> Vec<String> {
     let state = told::text(gate, "/state");
     let mut lines = vec![format!(
         "The gate is {state} since {}: {}.",

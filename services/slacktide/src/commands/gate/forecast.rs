@@ -44,12 +44,12 @@ pub(crate) async fn run(args: ForecastArgs) -> Outcome {
     if args.json {
         output::json(&told)?;
     } else {
-        output::line(&words(&told));
+        output::lines(words(&told));
     }
     Ok(Exit::Done)
 }
 
-fn words(told: &Forecast) -> String {
+fn words(told: &Forecast) -> Vec<String> {
     let time = |at: Option<Timestamp>| at.map_or("not known".to_owned(), |at| format!("{at:.0}"));
     let basis = match told.basis {
         Basis::HourOfWeek => "the same hours of earlier weeks",
@@ -59,17 +59,18 @@ fn words(told: &Forecast) -> String {
     let speed = told.rows_per_second.map_or(String::new(), |speed| {
         format!(", {speed:.0} rows in a second of full work")
     });
-    let mut text = format!(
-        "{} rows: through at {}, pessimistically at {}\nby {basis}: {} hours of history, {:.1} % of it workable{speed}",
-        told.rows,
-        time(told.middle),
-        time(told.pessimistic),
-        told.history_hours,
-        told.open_percent,
-    );
-    if let Some(remark) = &told.remark {
-        text.push_str("\nnote: ");
-        text.push_str(remark);
-    }
-    text
+    let mut lines = vec![
+        format!(
+            "{} rows: through at {}, pessimistically at {}",
+            told.rows,
+            time(told.middle),
+            time(told.pessimistic)
+        ),
+        format!(
+            "by {basis}: {} hours of history, {:.1} % of it workable{speed}",
+            told.history_hours, told.open_percent
+        ),
+    ];
+    lines.extend(told.remark.iter().map(|remark| format!("note: {remark}")));
+    lines
 }

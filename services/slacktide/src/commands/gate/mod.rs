@@ -9,9 +9,9 @@ mod ask;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod order;
-mod screen;
+pub(super) mod screen;
 pub(crate) mod simulate;
-mod told;
+pub(super) mod told;
 pub(crate) mod watch;
 
 use crate::cli::GateCommand;

@@ -97,7 +97,7 @@ fn tell(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(),
     Ok(())
 }
 
-fn sentence(order: &Order) -> String {
+pub(in crate::commands) fn sentence(order: &Order) -> String {
     let what = match &order.action {
         AnyAction::Known(Action::Pause) => "paused".to_owned(),
         AnyAction::Known(Action::Resume) => "resumed".to_owned(),

@@ -3,28 +3,30 @@
 use serde_json::Value;
 
 use super::told;
+use crate::output::{Line, Style, escape};
 
 /// Changes shown at most.
 const HISTORY: usize = 8;
 
-/// Lines of at most `width` characters; colours only where wanted.
-pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
+/// Lines of at most `width` characters.
+pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
     let state = told::text(gate, "/state");
-    let cut = |line: String| -> String { line.chars().take(width).collect() };
+    let cut = |line: String| -> Line { escape(&line).chars().take(width).collect::<String>().into() };
     let next = gate
         .pointer("/next_sample_in_ms")
         .and_then(Value::as_u64)
         .unwrap_or(0);
-    let head = cut(format!(
+    let head = format!(
         "gate {}  since {}  duty {}  next check in {next} ms",
         state.to_uppercase(),
         told::text(gate, "/since"),
         told::percent(gate, "/duty_milli", 1)
-    ));
-    let mut lines = vec![if color { paint(&head, state) } else { head }];
+    );
+    let head = escape(&head).chars().take(width).collect::<String>();
+    let mut lines = vec![Line::styled(style(state), head)];
     lines.push(cut(told::text(gate, "/reason").to_owned()));
     lines.push(cut(format!("harm {}", told::harm(gate))));
-    lines.push(String::new());
+    lines.push(Line::default());
     let signals = told::signals(gate);
     let names = signals
         .iter()
@@ -44,7 +46,7 @@ pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
         );
         lines.push(cut(line.trim_end().to_owned()));
     }
-    lines.push(String::new());
+    lines.push(Line::default());
     lines.extend(told::orders(gate).into_iter().map(&cut));
     lines.push(cut(told::regime(gate)));
     for (what, path) in [("policy refused: ", "/policy/refused"), ("alarm: ", "/alarm")] {
@@ -52,7 +54,7 @@ pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
             lines.push(cut(format!("{what}{text}")));
         }
     }
-    lines.push(String::new());
+    lines.push(Line::default());
     let history = gate.pointer("/history").and_then(Value::as_array);
     for turn in history.into_iter().flatten().rev().take(HISTORY) {
         lines.push(cut(format!(
@@ -66,17 +68,16 @@ pub(super) fn render(gate: &Value, width: usize, color: bool) -> Vec<String> {
 }
 
 /// The state at a glance; the word stands there too, for those who see no colours.
-fn paint(line: &str, state: &str) -> String {
-    let code = match state {
-        "open" => 32,
-        "limited" => 33,
-        _ => 31,
-    };
-    format!("\x1b[1;{code}m{line}\x1b[0m")
+fn style(state: &str) -> Style {
+    match state {
+        "open" => Style::Good,
+        "limited" => Style::Waiting,
+        _ => Style::Alarm,
+    }
 }
 
 /// One line, for logs and pipes.
-pub(super) fn line(gate: &Value) -> String {
+pub(in crate::commands) fn line(gate: &Value) -> String {
     format!(
         "{}  {:<7}  duty {}  {}",
         told::text(gate, "/at"),
@@ -90,9 +91,13 @@ pub(super) fn line(gate: &Value) -> String {
 mod tests {
     use super::*;
 
+    fn plain(gate: &Value, width: usize) -> Vec<String> {
+        render(gate, width).iter().map(Line::plain).collect()
+    }
+
     #[test]
     fn a_wide_terminal_shows_all_of_it() {
-        let lines = render(&told::sample(), 100, false);
+        let lines = plain(&told::sample(), 100);
         assert_eq!(
             lines[..7],
             [
@@ -112,14 +117,18 @@ mod tests {
     #[test]
     fn narrow_terminals_cut_and_colours_are_a_choice() {
         for width in 0..60 {
-            let lines = render(&told::sample(), width, false);
+            let lines = plain(&told::sample(), width);
             assert!(
                 lines
                     .iter()
                     .all(|line| line.chars().count() <= width && !line.contains('\x1b'))
             );
         }
-        assert!(render(&told::sample(), 80, true)[0].starts_with("\x1b[1;31m"));
-        assert!(!render(&Value::Null, 80, false).is_empty());
+        assert!(
+            render(&told::sample(), 80)[0]
+                .render(true)
+                .starts_with("\x1b[31m")
+        );
+        assert!(!render(&Value::Null, 80).is_empty());
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: SimulateArgs) -> Outcome {
     if args.json {
         output::json(&answer)?;
     } else {
-        output::line(&table(&answer));
+        output::lines(table(&answer));
     }
     Ok(Exit::Done)
 }
@@ -81,7 +81,7 @@ fn policy(path: &Path) -> Result<GateConfig, Failure> {
     Ok(config)
 }
 
-fn table(answer: &Answer) -> String {
+fn table(answer: &Answer) -> Vec<String> {
     let mut lines = vec![format!("{:<28}{:>14}{:>14}", "", "recorded", "this policy")];
     let mut add = |name: &str, get: &dyn Fn(&Figures) -> String| {
         let (was, is) = (get(&answer.recorded), get(&answer.candidate));
@@ -129,5 +129,5 @@ fn table(answer: &Answer) -> String {
             lines.push(format!("{what}: {}", names.join(", ")));
         }
     }
-    lines.join("\n")
+    lines
 }

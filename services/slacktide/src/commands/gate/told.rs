@@ -166,7 +166,7 @@ pub(super) fn regime(gate: &Value) -> String {
 }
 
 #[cfg(test)]
-pub(super) fn sample() -> Value {
+pub(in crate::commands) fn sample() -> Value {
     serde_json::json!({
         "state": "shut", "since": "2026-01-01T00:00:00Z", "reason_kind": "over_limit",
         "reason": "host_cpu 85.0 % >= 70.0 % (stop limit)", "not_idle_since": "2026-01-01T00:00:00Z",

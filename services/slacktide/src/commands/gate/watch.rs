@@ -1,6 +1,6 @@
 //! `slacktide gate watch`: the running gate, live.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use super::{screen, told};
 use crate::cli::Config;
 use crate::commands::agent;
 use crate::failure::{Failure, Outcome};
+use crate::output::{self, Screen};
 
 /// How often the agent is asked.
 const TICK: Duration = Duration::from_millis(250);
@@ -53,7 +54,7 @@ pub(crate) async fn run(args: WatchArgs) -> Outcome {
 enum Kind {
     Json,
     Lines { last: String, quiet: u32 },
-    Screen { color: bool, width: usize },
+    Screen { screen: Screen, width: usize },
 }
 
 struct View {
@@ -62,15 +63,12 @@ struct View {
 
 impl View {
     fn new(json: bool) -> Self {
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let kind = if json {
             Kind::Json
-        } else if io::stdout().is_terminal() && !is_dumb {
-            // Another screen, no cursor, no wrapping: the terminal itself cuts what is too wide.
-            let _ = write!(io::stdout(), "\x1b[?1049h\x1b[?25l\x1b[?7l");
+        } else if let Some(screen) = Screen::open() {
             let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
             Kind::Screen {
-                color: std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty()),
+                screen,
                 width: columns.unwrap_or(100),
             }
         } else {
@@ -83,44 +81,27 @@ impl View {
     }
 
     fn show(&mut self, told: &Result<Value, Failure>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
         match (&mut self.kind, told) {
-            (Kind::Json, Ok(gate)) => writeln!(out, "{gate}")?,
-            (Kind::Json, Err(why)) => writeln!(out, "{}", serde_json::json!({ "error": why.to_string() }))?,
+            (Kind::Json, Ok(gate)) => output::json_line(gate),
+            (Kind::Json, Err(why)) => output::json_line(&serde_json::json!({ "error": why.to_string() })),
             (Kind::Lines { last, quiet }, told) => {
                 let key = told.as_ref().map_or_else(ToString::to_string, |gate| {
                     [told::text(gate, "/state"), told::text(gate, "/reason_kind")].join(" ")
                 });
                 *quiet += 1;
-                if key != *last || *quiet >= QUIET_TICKS {
-                    writeln!(
-                        out,
-                        "{}",
-                        told.as_ref().map_or_else(ToString::to_string, screen::line)
-                    )?;
-                    (*last, *quiet) = (key, 0);
+                if key == *last && *quiet < QUIET_TICKS {
+                    return Ok(());
                 }
+                (*last, *quiet) = (key, 0);
+                output::try_line(&told.as_ref().map_or_else(ToString::to_string, screen::line))
             }
-            (Kind::Screen { color, width }, told) => {
+            (Kind::Screen { screen, width }, told) => {
                 let lines = match told {
-                    Ok(gate) => screen::render(gate, *width, *color),
-                    Err(why) => vec![why.to_string()],
+                    Ok(gate) => screen::render(gate, *width),
+                    Err(why) => vec![why.to_string().into()],
                 };
-                for (row, line) in (1_usize..).zip(&lines) {
-                    write!(out, "\x1b[{row};1H{line}\x1b[K")?;
-                }
-                write!(out, "\x1b[J")?;
+                screen.draw(&lines)
             }
-        }
-        out.flush()
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        if matches!(self.kind, Kind::Screen { .. }) {
-            let mut out = io::stdout().lock();
-            let _ = write!(out, "\x1b[?7h\x1b[?25h\x1b[?1049l").and_then(|()| out.flush());
         }
     }
 }

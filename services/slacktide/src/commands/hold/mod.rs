@@ -4,7 +4,7 @@
 //! seconds, across restarts and takeovers. A person is named in it by a keyed mark that only the bureau's
 //! signing key can make; give the number on standard input, for arguments are seen by everybody on the host.
 
-mod told;
+pub(super) mod told;
 
 use std::io::Read;
 
@@ -18,6 +18,7 @@ use schemas::control::{self, Action, Control, Hold, Order};
 use schemas::name::{FeedName, RecipientName};
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
+use schemas::visible;
 use social::order::{Wish, give, verified};
 
 use super::gate::order::failed;
@@ -180,8 +181,10 @@ fn person(text: &str, order: &HoldOrder) -> Result<String, Failure> {
             .map_err(|_| Failure::usage("the person's number could not be read from standard input"))?;
     }
     let number = number.trim().to_owned();
-    if number.is_empty() || number.chars().any(char::is_control) {
-        return Err(Failure::usage("the person's number is empty or not one line"));
+    if number.is_empty() || visible::check("the person's number", &number).is_err() {
+        return Err(Failure::usage(
+            "the person's number is empty, not one line, or holds a character that cannot be seen",
+        ));
     }
     let actor = order.actor.as_deref().unwrap_or_default();
     if order.reason.contains(&number) || actor.contains(&number) {

@@ -33,7 +33,7 @@ pub(super) fn without_person(file: &SocialFile, feeds: &[FeedName]) -> Vec<FeedN
 }
 
 /// PURE: one hold in a line.
-fn sentence(order: &Order) -> String {
+pub(in crate::commands) fn sentence(order: &Order) -> String {
     let Some(hold) = hold(order) else {
         return order.id.clone();
     };

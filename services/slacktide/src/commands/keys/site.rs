@@ -3,9 +3,10 @@
 //! One folder for each machine: it holds what that party must have and nothing of another's. The
 //! authority's folder belongs to nobody's machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use nats::topology::server::{Hardening, environment, hardened};
+use nats::topology::server::{Hardening, environment, hardened, variable};
 use runtime::exit::Exit;
 use rusqlite::Connection;
 use schemas::name::RecipientName;
@@ -34,6 +35,13 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         return Err(Failure::usage(
             "a recipient cannot have the name of a folder of the site; choose another",
         ));
+    }
+    if let Some((first, second)) = sharing(&recipients) {
+        return Err(Failure::usage(format!(
+            "{first} and {second} would have one key at the exchange, because both are {} in its environment; \
+             choose names that differ in more than '-' and '_'",
+            variable(&first)
+        )));
     }
     std::fs::create_dir_all(&args.out).map_err(|error| at(&args.out, &error))?;
     let out = args.out.canonicalize().map_err(|error| at(&args.out, &error))?;
@@ -98,6 +106,15 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
     core(&out.join("bureau/core.db"))?;
     tell(&out, &recipients);
     Ok(Exit::Done)
+}
+
+/// PURE: two parties whose keys would be one variable of the exchange's environment.
+fn sharing(recipients: &[RecipientName]) -> Option<(String, String)> {
+    let users = USERS.map(str::to_owned).into_iter();
+    let mut seen = BTreeMap::new();
+    users
+        .chain(recipients.iter().map(ToString::to_string))
+        .find_map(|user| Some((seen.insert(variable(&user), user.clone())?, user)))
 }
 
 /// The exchange's folder: the shipped configuration with TLS and encryption at rest, and what it
@@ -166,7 +183,7 @@ fn tell(out: &Path, recipients: &[RecipientName]) {
         apply += &format!(" --recipient {name}");
         pollers += &format!("  slacktide commercial run --config {out}/{name}/commercial.toml &\n");
     }
-    output::line(&format!(
+    let text = format!(
         "A site is in {out}: one folder for each machine, with what that party needs and no more.\n\
          Start it here, on one machine:\n\n\
          \x20 (set -a; . {out}/exchange/server.env; exec nats-server --config {out}/exchange/server.conf) &\n\
@@ -175,7 +192,8 @@ fn tell(out: &Path, recipients: &[RecipientName]) {
          \x20 slacktide audit verify --config {out}/auditor/auditor.toml\n\n\
          Keep {out}/authority off these machines: it renews certificates (`slacktide keys renew --site {out}`).\n\
          Keep a copy of SLACKTIDE_STORE_KEY in {out}/exchange/server.env where the streams are not."
-    ));
+    );
+    output::lines(text.lines());
 }
 
 /// Renews the certificates of a site; the private keys are new, too.
@@ -215,13 +233,31 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
         files::replace(&folder, &format!("{name}.pem"), &pair.certificate)?;
         renewed.push(user);
     }
-    output::line(&format!(
-        "renewed for {days} days: {}\nthe exchange reads its own with `nats-server --signal reload`, agents theirs when they connect again",
-        renewed.join(", ")
-    ));
+    output::line(&format!("renewed for {days} days: {}", renewed.join(", ")));
+    output::line(
+        "the exchange reads its own with `nats-server --signal reload`, agents theirs when they connect again",
+    );
     Ok(Exit::Done)
 }
 
 fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn site_recipients_of_one_variable_are_refused() {
+        let sharing = |names: &[&str]| {
+            let names: Vec<RecipientName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            sharing(&names)
+        };
+        assert_eq!(sharing(&["insurer-a", "insurer-b"]), None);
+        for names in [["insurer-a", "insurer_a"], ["a", "a"]] {
+            let [first, second] = names.map(str::to_owned);
+            assert_eq!(sharing(&names), Some((first, second)));
+        }
+    }
 }

@@ -4,6 +4,7 @@ use schemas::column::Column;
 use schemas::envelope::Envelope;
 use schemas::rows::RowReader;
 use schemas::seal::SealRing;
+use schemas::unique;
 use serde_json::json;
 use store::quarantine::{Content, Kind};
 
@@ -26,7 +27,9 @@ pub(super) fn message(bytes: &[u8], seals: &SealRing) -> serde_json::Value {
     let Ok(envelope) = Envelope::decode(bytes) else {
         return raw(bytes);
     };
-    let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload);
+    // JSON that means two things is shown as it came.
+    let payload = unique::check(&envelope.payload)
+        .and_then(|()| serde_json::from_slice::<serde_json::Value>(&envelope.payload));
     let rows = schemas::chunk::read(bytes, seals).ok().map(|chunk| {
         let manifest = &chunk.manifest;
         rows(&manifest.schema.columns, &chunk.plain, manifest.totals.rows)

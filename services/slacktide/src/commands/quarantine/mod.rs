@@ -14,7 +14,7 @@ mod commercial;
 mod export;
 mod held;
 mod social;
-mod told;
+pub(super) mod told;
 pub(crate) mod watch;
 
 use std::path::PathBuf;

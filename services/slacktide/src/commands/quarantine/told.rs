@@ -12,33 +12,33 @@ const SHORT: usize = 12;
 
 /// An entry as it is told. No row's value and no key stands here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Line {
+pub(in crate::commands) struct Line {
     /// 64 hex digits.
-    pub(super) id: String,
+    pub(in crate::commands) id: String,
     /// `recipient.feed`.
-    pub(super) lane: String,
+    pub(in crate::commands) lane: String,
     /// The epoch of its chunk, where it has one.
-    pub(super) epoch: Option<u32>,
+    pub(in crate::commands) epoch: Option<u32>,
     /// The number of its chunk, where it has one.
-    pub(super) number: Option<u64>,
+    pub(in crate::commands) number: Option<u64>,
     /// What it is.
-    pub(super) kind: &'static str,
+    pub(in crate::commands) kind: &'static str,
     /// Its row in the chunk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ordinal: Option<u64>,
+    pub(in crate::commands) ordinal: Option<u64>,
     /// The exchange's sequence.
-    pub(super) sequence: u64,
+    pub(in crate::commands) sequence: u64,
     /// What is wrong.
-    pub(super) reason: String,
+    pub(in crate::commands) reason: String,
     /// Since when it is known.
-    pub(super) since: Timestamp,
+    pub(in crate::commands) since: Timestamp,
     /// `kept`, or how it ended.
-    pub(super) state: &'static str,
+    pub(in crate::commands) state: &'static str,
     /// Bytes that it holds.
-    pub(super) bytes: u64,
+    pub(in crate::commands) bytes: u64,
     /// Its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ended: Option<Ended>,
+    pub(in crate::commands) ended: Option<Ended>,
 }
 
 impl From<&Entry> for Line {
@@ -85,9 +85,14 @@ pub(super) fn list(side: &str, lines: &[Line], json: bool) -> Result<(), Failure
     if json {
         return output::json(&serde_json::json!({ "side": side, "entries": lines }));
     }
+    output::lines(table(lines));
+    Ok(())
+}
+
+/// PURE: the table.
+pub(in crate::commands) fn table(lines: &[Line]) -> Vec<String> {
     if lines.is_empty() {
-        output::line("nothing is in quarantine");
-        return Ok(());
+        return vec!["nothing is in quarantine".to_owned()];
     }
     let head = ["ID", "LANE", "PLACE", "KIND", "SINCE", "STATE"].map(str::to_owned);
     let rows: Vec<[String; 6]> = lines
@@ -116,16 +121,21 @@ pub(super) fn list(side: &str, lines: &[Line], json: bool) -> Result<(), Failure
             .collect::<Vec<_>>()
             .join("  ")
     };
-    output::line(&format!("{}  REASON", padded(&head)));
-    for (row, line) in rows.iter().zip(lines) {
-        output::line(&format!("{}  {}", padded(row), line.reason));
-    }
-    Ok(())
+    let mut shown = vec![format!("{}  REASON", padded(&head))];
+    let rows = rows.iter().zip(lines);
+    shown.extend(rows.map(|(row, line)| format!("{}  {}", padded(row), line.reason)));
+    shown
 }
 
-/// One entry for people, a line for each thing that is known of it.
+/// Shows one entry for people.
 pub(super) fn show(line: &Line) {
-    let say = |name: &str, value: &str| output::line(&format!("{name:<10}{value}"));
+    output::lines(shown(line));
+}
+
+/// PURE: one entry, a line for each thing that is known of it.
+pub(in crate::commands) fn shown(line: &Line) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |name: &str, value: &str| lines.push(format!("{name:<10}{value}"));
     say("id", &line.id);
     say("lane", &line.lane);
     say("place", &line.place());
@@ -145,4 +155,5 @@ pub(super) fn show(line: &Line) {
         );
         say("digest", ended.digest.as_deref().unwrap_or("not kept"));
     }
+    lines
 }

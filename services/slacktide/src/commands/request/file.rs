@@ -41,6 +41,11 @@ pub(super) async fn run(args: FileArgs) -> Outcome {
     };
     for text in &args.arguments {
         let (name, value) = lines::argument(text).map_err(Failure::usage)?;
+        if line.arguments.contains_key(&name) {
+            return Err(Failure::usage(format!(
+                "--arg {name} is given twice: give each argument once"
+            )));
+        }
         line.arguments.insert(name, value);
     }
     let ask = line.ask(&defaults, Timestamp::now()).map_err(Failure::usage)?;
@@ -138,7 +143,7 @@ fn read(path: &Path) -> Result<Read, Failure> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
     {
-        return records(&text).ok_or_else(|| told(&"its first line is no header"));
+        return records(&text).map_err(|why| told(&why));
     }
     let filled = text
         .lines()
@@ -149,14 +154,22 @@ fn read(path: &Path) -> Result<Read, Failure> {
         .collect())
 }
 
-/// The records of CSV with the lines that they begin at; none where there is no header. One that does not fit the
+/// The records of CSV with the lines that they begin at; an error where there is no header of different names. One that does not fit the
 /// header is rejected as it stands, so that nothing of it is lost.
-fn records(text: &str) -> Option<Read> {
+fn records(text: &str) -> Result<Read, &'static str> {
     // Strictness would drop what does not fit.
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .from_reader(text.as_bytes());
-    let header = reader.headers().ok()?.clone();
+    let header = reader
+        .headers()
+        .map_err(|_| "its first line is no header")?
+        .clone();
+    let mut names: Vec<&str> = header.iter().map(str::trim).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err("its header names a column twice: name each once");
+    }
     let record = |(number, record): (usize, Result<csv::StringRecord, csv::Error>)| {
         let Ok(record) = record else {
             return (number + 2, String::new(), Err("it cannot be read".to_owned()));
@@ -173,7 +186,7 @@ fn records(text: &str) -> Option<Read> {
         };
         (at.unwrap_or(number + 2), joined(&record), line)
     };
-    Some(reader.records().enumerate().map(record).collect())
+    Ok(reader.records().enumerate().map(record).collect())
 }
 
 fn joined(record: &csv::StringRecord) -> String {
@@ -209,6 +222,9 @@ fn aside(path: &Path, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
         .mode(0o600)
         .open(&aside)
         .map_err(failed)?;
+    // One that was there before keeps its mode otherwise.
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    file.set_permissions(private).map_err(failed)?;
     if extension.eq_ignore_ascii_case("csv") {
         let text = std::fs::read_to_string(path).map_err(failed)?;
         writeln!(file, "{}", text.lines().next().unwrap_or_default()).map_err(failed)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use runtime::span::Span;
+use schemas::unique;
 use serde::Deserialize;
 use slacktide_client::{Ask, Scalar};
 
@@ -46,13 +47,20 @@ const OWN: [&str; 5] = ["key", "kind", "purpose", "basis", "deadline"];
 
 /// Reads a line of JSON.
 pub(super) fn json(text: &str) -> Result<Line, String> {
-    serde_json::from_str(text).map_err(|error| {
+    let line = serde_json::from_str(text).map_err(|error| {
         // The library's own message may hold what stands there.
         format!(
             "column {}: no JSON object with key, kind, arguments, purpose, basis, deadline",
             error.column()
         )
-    })
+    })?;
+    unique::check(text.as_bytes()).map_err(|error| {
+        format!(
+            "column {}: an object holds a key twice: write each once",
+            error.column()
+        )
+    })?;
+    Ok(line)
 }
 
 /// Reads a record of CSV: every column that has no other meaning is an argument; an empty field is none.

@@ -39,7 +39,7 @@ pub(super) async fn run(args: ListArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn line(one: &Listed) -> String {
+pub(in crate::commands) fn line(one: &Listed) -> String {
     let what = one.reply.as_ref().map_or_else(
         || one.reason.clone().unwrap_or_default(),
         |reply| {

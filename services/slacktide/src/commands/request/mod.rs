@@ -4,14 +4,15 @@
 //!
 //! - `file` one request, or a file of them; `lines` PURE: a line of such a file
 //! - `show` how a request stands; `told` PURE: in which words
-//! - `list` what this insurer's store knows; `result` the rows of an answer
+//! - `list` what this insurer's store knows; `result` the rows of an answer; `csv` PURE: the rows as CSV
 
+mod csv;
 mod file;
 mod lines;
-mod list;
-mod result;
+pub(super) mod list;
+pub(super) mod result;
 mod show;
-mod told;
+pub(super) mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +95,9 @@ pub(crate) enum RequestCommand {
         /// In which form.
         #[arg(long, value_enum, default_value_t = Form::Table)]
         format: Form,
+        /// For a spreadsheet: with --format csv, put an apostrophe before what it would run as a formula.
+        #[arg(long)]
+        spreadsheet: bool,
         #[command(flatten)]
         config: Config,
     },
@@ -191,7 +195,12 @@ pub(crate) async fn run(command: RequestCommand) -> Outcome {
             actor,
             at,
         } => cancel(&id, &reason, actor, &at).await,
-        RequestCommand::Result { id, format, config } => result::run(&id, format, &config).await,
+        RequestCommand::Result {
+            id,
+            format,
+            spreadsheet,
+            config,
+        } => result::run(&id, format, spreadsheet, &config).await,
     }
 }
 

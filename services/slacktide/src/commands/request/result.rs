@@ -4,13 +4,18 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use slacktide_client::{Answer, Cell, RequestId};
 
-use super::{Form, client, failed};
+use super::{Form, client, csv, failed};
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-pub(super) async fn run(id: &RequestId, form: Form, config: &Config) -> Outcome {
+pub(super) async fn run(id: &RequestId, form: Form, spreadsheet: bool, config: &Config) -> Outcome {
+    if spreadsheet && form != Form::Csv {
+        return Err(Failure::usage(
+            "--spreadsheet is for --format csv: add it, or leave --spreadsheet out",
+        ));
+    }
     let loaded: Loaded<CommercialFile> = load(&config.config)?;
     let client = client(&loaded).await?;
     let answer = client.answer(id).await;
@@ -27,8 +32,38 @@ pub(super) async fn run(id: &RequestId, form: Form, config: &Config) -> Outcome 
     }
     match form {
         Form::Json => output::json(&json(&answer, &rows))?,
-        Form::Csv => output::line(csv(&answer, &rows)?.trim_end()),
-        Form::Table => output::line(&table(&answer, &rows)),
+        Form::Csv => {
+            let names: Vec<&str> = answer
+                .columns()
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect();
+            let cells = |row: &Vec<Cell>| row.iter().map(text).collect::<Vec<_>>();
+            let rows: Vec<_> = rows.iter().map(cells).collect();
+            // A file keeps every value as it is; a reader's terminal must not act on one.
+            let is_shown = output::is_terminal();
+            output::exact(&csv::records(
+                &names,
+                &rows,
+                csv::Cells {
+                    spreadsheet,
+                    is_shown,
+                },
+            )?);
+        }
+        Form::Table => {
+            let names: Vec<&str> = answer
+                .columns()
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect();
+            output::lines(table(&names, &rows));
+            output::line(&outcome(
+                answer.outcome().name(),
+                rows.len(),
+                answer.reply().withheld,
+            ));
+        }
     }
     Ok(Exit::Done)
 }
@@ -72,45 +107,12 @@ fn json(answer: &Answer, rows: &[Vec<Cell>]) -> serde_json::Value {
     })
 }
 
-fn csv(answer: &Answer, rows: &[Vec<Cell>]) -> Result<String, Failure> {
-    let mut writer = csv::WriterBuilder::new()
-        .quote_style(csv::QuoteStyle::Never)
-        .from_writer(Vec::new());
-    let failed = |error: csv::Error| Failure::internal(&error);
-    // Null and the empty text differ: quotes are set here.
-    let quoted = |text: String| {
-        let plain = !text.is_empty() && !text.contains(['"', ',', '\n', '\r']);
-        if plain {
-            text
-        } else {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        }
-    };
-    writer
-        .write_record(answer.columns().iter().map(|column| quoted(column.name.clone())))
-        .map_err(failed)?;
-    for row in rows {
-        let cells = row.iter().map(|cell| text(cell).map(quoted).unwrap_or_default());
-        writer.write_record(cells).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| Failure::internal(&error))?;
-    String::from_utf8(bytes).map_err(|error| Failure::internal(&error))
-}
-
-fn table(answer: &Answer, rows: &[Vec<Cell>]) -> String {
-    let head: Vec<String> = answer
-        .columns()
-        .iter()
-        .map(|column| column.name.clone())
-        .collect();
-    let shown: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            row.iter()
-                .map(|cell| text(cell).unwrap_or_else(|| "NULL".to_owned()))
-                .collect()
-        })
-        .collect();
+/// PURE: a table of aligned columns. Cells are escaped first, so that the columns stay aligned.
+pub(in crate::commands) fn table(names: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
+    let escaped = |text: &str| output::escape(text).into_owned();
+    let head: Vec<String> = names.iter().map(|name| escaped(name)).collect();
+    let cell = |cell: &Cell| text(cell).map_or_else(|| "NULL".to_owned(), |text| escaped(&text));
+    let shown: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let mut widths = vec![0; head.len()];
     for row in std::iter::once(&head).chain(&shown) {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -124,19 +126,15 @@ fn table(answer: &Answer, rows: &[Vec<Cell>]) -> String {
             .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let mut lines: Vec<String> = Vec::new();
-    if !head.is_empty() {
-        lines.push(line(&head));
-    }
-    lines.extend(shown.iter().map(line));
-    let withheld = match answer.reply().withheld {
+    let head = (!head.is_empty()).then_some(&head);
+    head.into_iter().chain(&shown).map(line).collect()
+}
+
+/// PURE: what became of the request, below its rows.
+fn outcome(name: &str, rows: usize, withheld: u64) -> String {
+    let withheld = match withheld {
         0 => String::new(),
         rows => format!(", and {rows} left out, of persons about whom nothing is sent"),
     };
-    lines.push(format!(
-        "{}: {} rows{withheld}",
-        answer.outcome().name(),
-        rows.len()
-    ));
-    lines.join("\n")
+    format!("{name}: {rows} rows{withheld}")
 }

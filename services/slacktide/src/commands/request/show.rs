@@ -38,7 +38,7 @@ pub(super) async fn run(id: &RequestId, personal: bool, at: &At) -> Outcome {
         }
         output::json(&told)?;
     } else {
-        output::line(&told::status(id, &request, &status, personal));
+        output::lines(told::status(id, &request, &status, personal));
     }
     Ok(Exit::Done)
 }
@@ -90,7 +90,7 @@ async fn waiting(loaded: &Loaded<CommercialFile>) -> Result<Vec<RequestId>, Fail
 
 fn said(id: &RequestId, status: &Status, json: bool) {
     if json {
-        output::line(&serde_json::json!({ "id": id, "outcome": status.outcome() }).to_string());
+        let _ = output::json_line(&serde_json::json!({ "id": id, "outcome": status.outcome() }));
     } else {
         output::line(&format!(
             "{id}: {}",

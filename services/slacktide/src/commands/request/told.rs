@@ -1,13 +1,11 @@
 //! PURE: in which words a request's state is told.
 
-use std::fmt::Write as _;
-
 use schemas::request::Request;
 use slacktide_client::status::{Doubt, State, Status, Step};
 use slacktide_client::{RequestId, Scalar};
 
 /// A state with what belongs to it.
-pub(super) fn state(step: &Step) -> String {
+pub(in crate::commands) fn state(step: &Step) -> String {
     let name = step.state.name().replace('_', " ");
     match &step.state {
         State::WaitsForApproval { granted, needed } => {
@@ -44,15 +42,20 @@ pub(super) fn state(step: &Step) -> String {
 }
 
 /// A request with each of its steps, and how long each took. Steps are told by several clocks.
-pub(super) fn status(id: &RequestId, request: &Request, status: &Status, personal: bool) -> String {
-    let mut text = format!("{id}  {}", request.kind);
+pub(in crate::commands) fn status(
+    id: &RequestId,
+    request: &Request,
+    status: &Status,
+    personal: bool,
+) -> Vec<String> {
+    let mut lines = vec![format!("{id}  {}", request.kind)];
     if personal {
         for (name, value) in &request.arguments {
             let value = match value {
                 Scalar::Int(number) => number.to_string(),
                 Scalar::Text(text) => text.clone(),
             };
-            let _ = write!(text, "\n  {name} = {value}");
+            lines.push(format!("  {name} = {value}"));
         }
     }
     let mut before = None;
@@ -62,27 +65,26 @@ pub(super) fn status(id: &RequestId, request: &Request, status: &Status, persona
             format!("+{millis} ms")
         });
         before = Some(step.at);
-        let _ = write!(text, "\n  {:.3}  {took:>10}  {}", step.at, state(step));
+        lines.push(format!("  {:.3}  {took:>10}  {}", step.at, state(step)));
     }
     if status.withheld > 0 {
-        let _ = write!(
-            text,
-            "\n  {} rows are left out, of persons about whom nothing is sent",
+        lines.push(format!(
+            "  {} rows are left out, of persons about whom nothing is sent",
             status.withheld
-        );
+        ));
     }
     if let Some(place) = status.place {
         let when = status.forecast.map_or_else(
             || "nobody can tell when: no history of the gate is recorded".to_owned(),
             |at| format!("as likely as not answered by {at:.0}"),
         );
-        let _ = write!(text, "\n  place {place} in the queue; {when}");
+        lines.push(format!("  place {place} in the queue; {when}"));
     }
     if status.overdue {
-        text.push_str("\n  its deadline has passed: it will be told as expired");
+        lines.push("  its deadline has passed: it will be told as expired".to_owned());
     }
     if let Some(at) = status.cancel_asked {
-        let _ = write!(text, "\n  a cancel was asked for at {at:.0}");
+        lines.push(format!("  a cancel was asked for at {at:.0}"));
     }
     for doubt in &status.doubts {
         let what = match doubt {
@@ -91,12 +93,11 @@ pub(super) fn status(id: &RequestId, request: &Request, status: &Status, persona
             Doubt::Reply => "the reply",
             Doubt::Confirm => "the confirmation",
         };
-        let _ = write!(
-            text,
-            "\n  {what} at its subject belongs to something else: see `slacktide audit verify`"
-        );
+        lines.push(format!(
+            "  {what} at its subject belongs to something else: see `slacktide audit verify`"
+        ));
     }
-    text
+    lines
 }
 
 #[cfg(test)]

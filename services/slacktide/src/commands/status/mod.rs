@@ -12,11 +12,10 @@ mod asked;
 pub(crate) mod facts;
 pub(crate) mod judge;
 mod listed;
-mod screen;
+pub(super) mod screen;
 
 pub(crate) use screen::{keeper, wrapped};
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -64,12 +63,11 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
         if args.json {
             output::json(&screen::json(&facts, &judged))?;
         } else {
-            output::line(&screen::lines(&facts, &judged, WIDTH, is_coloured()).join("\n"));
+            output::lines(screen::lines(&facts, &judged, WIDTH));
         }
         return Ok(exit(&facts, &judged));
     }
     let stop = agent::stop()?;
-    let (is_screen, is_coloured) = (std::io::stdout().is_terminal(), is_coloured());
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut connection = None;
@@ -84,22 +82,12 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
         };
         connection = kept;
         let judged = judge::all(&facts);
-        let mut out = std::io::stdout().lock();
         let written = if args.json {
-            writeln!(
-                out,
-                "{}",
-                serde_json::to_string(&screen::json(&facts, &judged)).unwrap_or_default()
-            )
+            output::json_line(&screen::json(&facts, &judged))
         } else {
-            let clear = if is_screen { "\x1b[H\x1b[2J" } else { "" };
-            writeln!(
-                out,
-                "{clear}{}",
-                screen::lines(&facts, &judged, WIDTH, is_coloured).join("\n")
-            )
+            output::redraw(&screen::lines(&facts, &judged, WIDTH))
         };
-        if written.and_then(|()| out.flush()).is_err() {
+        if written.is_err() {
             return Ok(Exit::Done);
         }
     }
@@ -107,11 +95,6 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
 
 /// Columns of the screen.
 const WIDTH: usize = 100;
-
-/// Only on a terminal, and not where somebody said `NO_COLOR`.
-fn is_coloured() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
 
 fn exit(facts: &facts::Facts, judged: &[judge::Judged]) -> Exit {
     if facts.exchange.trouble.is_some() {

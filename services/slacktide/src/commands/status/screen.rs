@@ -7,9 +7,10 @@ use super::asked;
 use super::facts::{Facts, LaneFacts, Side};
 use super::judge::{Judged, State};
 use super::listed;
+use crate::output::{Line, Style, escape};
 
 /// As data; its form is in docs/operate.md.
-pub(super) fn json(facts: &Facts, judged: &[Judged]) -> Value {
+pub(in crate::commands) fn json(facts: &Facts, judged: &[Judged]) -> Value {
     let lanes: Vec<Value> = facts
         .lanes
         .iter()
@@ -47,9 +48,9 @@ const WIDEST: usize = 22;
 const LEGEND: &str = "PUBLISHED and SIGNED FOR name a chunk as epoch.number, with its age; WAITING counts chunks that the \
                       receiver has not signed for; ASIDE counts chunks of which something is in quarantine.";
 
-/// For people, at most so wide; with colours where somebody looks at a terminal.
-pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured: bool) -> Vec<String> {
-    let mut lines = vec![format!("slacktide status  {}  {:.0}", facts.user, facts.at)];
+/// For people, at most so wide.
+pub(in crate::commands) fn lines(facts: &Facts, judged: &[Judged], width: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = vec![format!("slacktide status  {}  {:.0}", facts.user, facts.at).into()];
     wrapped(&mut lines, "exchange  ", &exchange(facts), width);
     agent(&mut lines, facts, width);
     if let Some(lease) = &facts.lease {
@@ -88,17 +89,17 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
     if let Some(what) = page.and_then(listed::line) {
         wrapped(&mut lines, "blocklist ", &what, width);
     }
-    lines.push(String::new());
+    lines.push(Line::default());
     if judged.is_empty() {
-        lines.push("no lanes are known; an insurer may name one with --feed".to_owned());
+        lines.push("no lanes are known; an insurer may name one with --feed".into());
         return lines;
     }
     let names = judged.iter().map(|lane| lane.lane.chars().count());
     let widest = names.max().unwrap_or(0).clamp(10, WIDEST);
     let head = ["LANE", "STATE", "PUBLISHED", "SIGNED FOR", "WAITING", "ASIDE"];
-    lines.push(cells(widest, head));
+    lines.push(cells(widest, head).into());
     for (lane, judged) in facts.lanes.iter().zip(judged) {
-        row(&mut lines, facts, lane, judged, widest, is_coloured);
+        row(&mut lines, facts, lane, judged, widest);
         if !judged.why.is_empty() {
             wrapped(&mut lines, "    why:  ", &judged.why, width);
         }
@@ -119,7 +120,7 @@ pub(super) fn lines(facts: &Facts, judged: &[Judged], width: usize, is_coloured:
             wrapped(&mut lines, "    aside: ", &what, width);
         }
     }
-    lines.push(String::new());
+    lines.push(Line::default());
     wrapped(&mut lines, "", LEGEND, width);
     lines
 }
@@ -147,7 +148,7 @@ fn exchange(facts: &Facts) -> String {
     format!("reachable{trip}{full}")
 }
 
-fn agent(lines: &mut Vec<String>, facts: &Facts, width: usize) {
+fn agent(lines: &mut Vec<Line>, facts: &Facts, width: usize) {
     let Some(address) = &facts.agent.address else {
         let what = match facts.side {
             Side::Other => "none: this party has no agent",
@@ -200,14 +201,7 @@ fn cells(widest: usize, [lane, state, published, signed, waiting, aside]: [&str;
     format!("{lane:<widest$}  {state:<17}  {published:<18}  {signed:<18}  {waiting:>7}  {aside:>5}")
 }
 
-fn row(
-    lines: &mut Vec<String>,
-    facts: &Facts,
-    lane: &LaneFacts,
-    judged: &Judged,
-    widest: usize,
-    is_coloured: bool,
-) {
+fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &Judged, widest: usize) {
     let at = |epoch, number, stored_at| {
         let age = span(seconds(stored_at, facts.at));
         format!("{epoch}.{number} ({age})")
@@ -217,7 +211,7 @@ fn row(
     let none = || "-".to_owned();
     let mut name = judged.lane.as_str();
     if name.chars().count() > widest {
-        lines.push(name.to_owned());
+        lines.push(name.into());
         name = "";
     }
     let word = judged.state.word();
@@ -232,32 +226,30 @@ fn row(
             &receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
         ],
     );
-    let row = if is_coloured {
-        let (head, tail) = row.split_at(row.find(word).filter(|_| name.is_empty()).unwrap_or(widest + 2));
-        head.to_owned() + &tail.replacen(word, &coloured(judged.state, word), 1)
-    } else {
-        row
-    };
-    lines.push(row);
+    // The state is the second cell, whatever the name of the lane is.
+    let (head, tail) = row.split_at(row.char_indices().nth(widest + 2).map_or(row.len(), |(at, _)| at));
+    let behind = tail.strip_prefix(word).unwrap_or_default();
+    lines.push(Line::from(head).and_styled(style(judged.state), word).and(behind));
 }
 
 /// Green moves, yellow waits, red asks for somebody.
-fn coloured(state: State, word: &str) -> String {
-    let code = match state {
-        State::Flowing | State::CaughtUp => 32,
-        State::WaitingForSlack | State::Held => 33,
-        State::Stopped | State::OtherSideBehind | State::Behind | State::NotRunning | State::Unknown => 31,
-    };
-    format!("\x1b[{code}m{word}\x1b[0m")
+fn style(state: State) -> Style {
+    match state {
+        State::Flowing | State::CaughtUp => Style::Good,
+        State::WaitingForSlack | State::Held => Style::Waiting,
+        State::Stopped | State::OtherSideBehind | State::Behind | State::NotRunning | State::Unknown => {
+            Style::Alarm
+        }
+    }
 }
 
 /// Words behind a head, in lines that are not wider than that; what is behind the first line is indented.
-pub(crate) fn wrapped(lines: &mut Vec<String>, head: &str, text: &str, width: usize) {
+pub(crate) fn wrapped<L: From<String>>(lines: &mut Vec<L>, head: &str, text: &str, width: usize) {
     let mut line = head.to_owned();
     let indent = head.chars().count();
     let mut is_empty = true;
     for word in text.split_whitespace() {
-        let mut rest: Vec<char> = word.chars().collect();
+        let mut rest: Vec<char> = escape(word).chars().collect();
         loop {
             let used = line.chars().count() + usize::from(!is_empty);
             if used + rest.len() <= width || (is_empty && rest.len() <= width.saturating_sub(indent)) {
@@ -268,7 +260,7 @@ pub(crate) fn wrapped(lines: &mut Vec<String>, head: &str, text: &str, width: us
                 let room = width.saturating_sub(indent).max(1);
                 line.extend(rest.drain(..room.min(rest.len())));
             }
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)).into());
             is_empty = true;
             if rest.is_empty() {
                 break;
@@ -281,7 +273,7 @@ pub(crate) fn wrapped(lines: &mut Vec<String>, head: &str, text: &str, width: us
         is_empty = false;
     }
     if !line.trim().is_empty() {
-        lines.push(line.trim_end().to_owned());
+        lines.push(line.trim_end().to_owned().into());
     }
 }
 
@@ -290,14 +282,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_stands_around_the_state_and_takes_no_room() {
+    fn screen_state_is_coloured_and_colour_takes_no_room() {
         let plain = cells(12, ["flowing.held", "held", "1.1 (3 s)", "-", "1", "-"]);
         assert!(
             plain.chars().count() <= 100 && plain.starts_with("flowing.held  held "),
             "{plain}"
         );
-        let shown = coloured(State::Held, "held");
-        assert_eq!(shown, "\x1b[33mheld\x1b[0m");
         // Widest names, largest counts that a year brings.
         let wide = cells(
             WIDEST,
@@ -317,7 +307,7 @@ mod tests {
     fn nothing_is_wider_than_the_screen_and_no_word_is_lost() {
         let long = "a".repeat(150);
         let text = format!("one two {long} three {}", "four ".repeat(40));
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         wrapped(&mut lines, "    why: ", &text, 100);
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:#?}");
         let joined: String = lines.join("").split_whitespace().collect();

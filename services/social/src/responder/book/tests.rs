@@ -52,7 +52,15 @@ impl Streams {
 
     fn stored<P: Payload>(&mut self, subject: String, payload: &P, with: &SigningKey) -> Stored {
         self.sequence += 1;
-        let envelope = Envelope::seal(payload, Vec::new(), with).unwrap();
+        // Signed here, as a program that is not ours would: what ours refuse to sign can be read, too.
+        let text = serde_json::to_vec(payload).unwrap();
+        let signature = with.sign(&[P::KIND.as_bytes(), &[0], &text].concat()).unwrap();
+        let envelope = Envelope {
+            kind: P::KIND.to_owned(),
+            payload: text.into(),
+            signature: signature.into(),
+            body: Vec::new().into(),
+        };
         Stored {
             subject,
             sequence: self.sequence,
@@ -167,6 +175,30 @@ fn a_cancel_counts_for_the_request_that_it_names_and_from_its_recipient_alone() 
     let real = streams.cancel(1, digest(&request), &own);
     book.cancel(&real);
     assert!(is_cancelled(&book));
+}
+
+#[test]
+fn book_cancel_with_a_hidden_character_is_passed_over() {
+    let (mut streams, mut book) = Streams::new();
+    let request = streams.request(1);
+    book.request(&request);
+    let own = Arc::clone(&streams.insurer);
+    let mut cancel = Cancel {
+        id: id(1),
+        recipient: recipient(),
+        request: digest(&request),
+        reason: "not wanted\u{202e}".to_owned(),
+        at: at(1),
+        key: own.public().clone(),
+    };
+    let subject = Subject::Cancel(recipient(), id(1)).to_string();
+    let hidden = streams.stored(subject.clone(), &cancel, &own);
+    book.cancel(&hidden);
+    assert!(!book.get(&key(1)).unwrap().cancelled);
+    cancel.reason = "not wanted".to_owned();
+    let visible = streams.stored(subject, &cancel, &own);
+    book.cancel(&visible);
+    assert!(book.get(&key(1)).unwrap().cancelled);
 }
 
 /// Trap: a request and a word about it that come in between the reading of their two streams.

@@ -82,7 +82,7 @@ pub(crate) struct ChunkFacts {
 
 impl ChunkFacts {
     /// By its manifest.
-    pub(super) fn of(manifest: Manifest, stored_at: Timestamp) -> Self {
+    pub(crate) fn of(manifest: Manifest, stored_at: Timestamp) -> Self {
         Self {
             epoch: manifest.epoch,
             number: manifest.number,
@@ -117,7 +117,7 @@ pub(crate) struct ReceiptFacts {
 
 impl ReceiptFacts {
     /// By the receipt.
-    pub(super) fn of(receipt: Receipt, stored_at: Timestamp) -> Self {
+    pub(crate) fn of(receipt: Receipt, stored_at: Timestamp) -> Self {
         Self {
             epoch: receipt.epoch,
             to: receipt.to,

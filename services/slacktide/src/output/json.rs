@@ -1,0 +1,97 @@
+//! JSON that is safe on a terminal and still the same JSON: what cannot be seen is written as `\uXXXX`.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use schemas::visible::{Escape, escape};
+
+use super::Stream;
+
+/// Returns written JSON with every character escaped that cannot be seen. No value changes.
+fn safe(text: &str) -> Cow<'_, str> {
+    escape(text, Escape::Json)
+}
+
+/// Returns written JSON, safe and with the end of its line.
+pub(super) fn line(text: &str) -> String {
+    safe(text).into_owned() + "\n"
+}
+
+/// Returns a value as `json` shows it.
+#[cfg(test)]
+pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
+    safe(&serde_json::to_string_pretty(value).unwrap_or_default()).into_owned()
+}
+
+/// Bytes that are written at once.
+const PIECE: usize = 64 << 10;
+
+/// A writer of JSON lines to standard output.
+#[derive(Default)]
+pub(crate) struct JsonLines {
+    /// Lines that are safe and not written yet.
+    ready: Vec<u8>,
+    /// The beginning of a line.
+    begun: Vec<u8>,
+}
+
+impl JsonLines {
+    fn end_line(&mut self) {
+        let text = String::from_utf8_lossy(&self.begun);
+        self.ready.extend_from_slice(safe(&text).as_bytes());
+        self.begun.clear();
+    }
+}
+
+impl Write for JsonLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+        if self.ready.len() >= PIECE {
+            Stream::Out.write(&self.ready)?;
+            self.ready.clear();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end_line();
+        let ready = std::mem::take(&mut self.ready);
+        Stream::Out.write(&ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_hidden_characters_are_escaped_and_values_kept() -> Result<(), Box<dyn std::error::Error>> {
+        let value = serde_json::json!({ "a\u{202e}": "\u{1b}[2J \u{7f}\u{9b}\u{2028}\u{e0041}张\"\\" });
+        for text in [value.to_string(), serde_json::to_string_pretty(&value)?] {
+            let shown = safe(&text);
+            assert!(
+                !shown.contains(['\u{1b}', '\u{202e}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{e0041}']),
+                "{shown}"
+            );
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown)?, value);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn json_lines_cut_anywhere_are_escaped() -> io::Result<()> {
+        let text = "{\"a\":\"\u{202e}\"}\n";
+        for cut in 0..text.len() {
+            let mut out = JsonLines::default();
+            out.write_all(&text.as_bytes()[..cut])?;
+            out.write_all(&text.as_bytes()[cut..])?;
+            assert_eq!(out.ready, b"{\"a\":\"\\u202e\"}\n");
+        }
+        Ok(())
+    }
+}

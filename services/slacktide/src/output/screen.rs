@@ -1,0 +1,90 @@
+//! What is redrawn in place: cursor movement, which no text can carry.
+
+use std::io;
+
+use super::{Line, Stream, shown};
+
+/// The other screen of a terminal, taken while it lives.
+pub(crate) struct Screen(());
+
+impl Screen {
+    /// Takes it; `None` where standard output is no terminal, or one without cursor movement.
+    pub(crate) fn open() -> Option<Self> {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if is_dumb || !Stream::Out.is_terminal() {
+            return None;
+        }
+        // No cursor and no wrapping: the terminal itself cuts what is too wide.
+        let _ = Stream::Out.write(b"\x1b[?1049h\x1b[?25l\x1b[?7l");
+        Some(Self(()))
+    }
+
+    /// Draws the lines from the first row on, and clears the rest.
+    pub(crate) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+        let is_coloured = Stream::Out.is_coloured();
+        let mut text = String::new();
+        for (row, line) in (1_usize..).zip(lines) {
+            text += &format!("\x1b[{row};1H{}\x1b[K", line.render(is_coloured));
+        }
+        Stream::Out.write(format!("{text}\x1b[J").as_bytes())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = Stream::Out.write(b"\x1b[?7h\x1b[?25h\x1b[?1049l");
+    }
+}
+
+/// Shows the lines of a result, on a terminal in place of what it shows now.
+pub(crate) fn redraw(lines: &[Line]) -> io::Result<()> {
+    let clear = if Stream::Out.is_terminal() {
+        "\x1b[H\x1b[2J"
+    } else {
+        ""
+    };
+    Stream::Out.write(format!("{clear}{}", shown(Stream::Out, lines)).as_bytes())
+}
+
+/// Some lines on standard error that are replaced by the next ones.
+pub(crate) struct Block {
+    is_terminal: bool,
+    height: usize,
+}
+
+impl Block {
+    /// An empty block.
+    pub(crate) fn new() -> Self {
+        Self {
+            is_terminal: Stream::Error.is_terminal(),
+            height: 0,
+        }
+    }
+
+    /// Returns whether it can be redrawn; elsewhere each drawing adds lines.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Leaves what is drawn where it is, and writes a line below it.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.height = 0;
+        super::note(text);
+    }
+
+    /// Draws the lines in place of the last ones.
+    pub(crate) fn draw(&mut self, lines: &[String]) {
+        let up = match self.height {
+            rows if rows > 0 && self.is_terminal => format!("\x1b[{rows}A"),
+            _ => String::new(),
+        };
+        let clear = if self.is_terminal { "\x1b[2K" } else { "" };
+        let is_coloured = Stream::Error.is_coloured();
+        let drawn = lines
+            .iter()
+            .map(|line| format!("{clear}{}\n", Line::from(line).render(is_coloured)));
+        let text: String = drawn.collect();
+        let _ = Stream::Error.write(format!("{up}{text}").as_bytes());
+        self.height = lines.len();
+    }
+}

@@ -1,0 +1,142 @@
+//! PURE: one line for a reader, whoever wrote the words in it.
+//!
+//! A style is a value beside the text and never a part of it. Rendering escapes the text of every span, so a colour,
+//! a cursor movement or a line break in a foreign text is shown as its escape, and no caller has to remember it.
+
+use std::borrow::Cow;
+
+use schemas::visible::{self, Escape};
+
+/// Returns the text with everything escaped that acts on a terminal without being seen.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    visible::escape(text, Escape::Text)
+}
+
+/// What a span means; colours are only how that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// It works.
+    Good,
+    /// It waits.
+    Waiting,
+    /// Somebody has to act.
+    Alarm,
+}
+
+impl Style {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Waiting => "33",
+            Self::Alarm => "31",
+        }
+    }
+}
+
+/// One line: spans of text, each plain or with a style.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    spans: Vec<(Option<Style>, String)>,
+}
+
+impl Line {
+    /// A line of one style.
+    pub(crate) fn styled(style: Style, text: impl Into<String>) -> Self {
+        Self {
+            spans: vec![(Some(style), text.into())],
+        }
+    }
+
+    /// Adds plain text.
+    pub(crate) fn and(mut self, text: impl Into<String>) -> Self {
+        self.spans.push((None, text.into()));
+        self
+    }
+
+    /// Adds text with a style.
+    pub(crate) fn and_styled(mut self, style: Style, text: impl Into<String>) -> Self {
+        self.spans.push((Some(style), text.into()));
+        self
+    }
+
+    /// Returns the line as it is written to a terminal, a pipe or a file.
+    pub(crate) fn render(&self, is_coloured: bool) -> String {
+        let mut shown = String::new();
+        for (style, text) in &self.spans {
+            match style.filter(|_| is_coloured) {
+                Some(style) => {
+                    shown.push_str("\x1b[");
+                    shown.push_str(style.code());
+                    shown.push('m');
+                    shown.push_str(&escape(text));
+                    shown.push_str("\x1b[0m");
+                }
+                None => shown.push_str(&escape(text)),
+            }
+        }
+        shown
+    }
+
+    /// Returns the line without colours.
+    #[cfg(test)]
+    pub(crate) fn plain(&self) -> String {
+        self.render(false)
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::default().and(text)
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<&String> for Line {
+    fn from(text: &String) -> Self {
+        text.clone().into()
+    }
+}
+
+impl From<&Line> for Line {
+    fn from(line: &Line) -> Self {
+        line.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn line_style_is_shown_only_where_wanted() {
+        let line = Line::from("a ").and_styled(Style::Waiting, "held").and(" b");
+        assert_eq!(line.render(false), "a held b");
+        assert_eq!(line.render(true), "a \x1b[33mheld\x1b[0m b");
+    }
+
+    #[test]
+    fn line_foreign_style_and_break_are_escaped() {
+        let hostile = "\x1b[32mok\x1b[0m\r\nerror: \u{202e}none\u{9b}2J";
+        let shown = Line::styled(Style::Alarm, hostile).render(true);
+        assert_eq!(
+            shown,
+            "\x1b[31m\\u{1b}[32mok\\u{1b}[0m\\r\\nerror: \\u{202e}none\\u{9b}2J\x1b[0m"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn line_of_any_text_holds_only_visible_characters(text in any::<String>(), marks in "[\\u{300}-\\u{36f}]{0,9}") {
+            let shown = Line::from(format!("{text}{marks}")).render(true);
+            prop_assert!(shown.chars().all(visible::is_visible), "{shown:?}");
+            prop_assert_eq!(escape(&shown), shown.as_str());
+        }
+    }
+}
