@@ -11,7 +11,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `until` | wait for a condition, by name |
+//! | `until` | wait for a condition, by name; or for work to be done, as long as it gets on |
 //! | `find` | where the server binaries are |
 //! | `port` | ports that no client can take by accident |
 //! | `leash` | the watchdog beside every child |
@@ -61,4 +61,4 @@ pub use process::{Finished, Process, run, slacktide};
 pub use proxy::Proxy;
 pub use shim::Shim;
 pub use skip::skip;
-pub use until::{Seen, until};
+pub use until::{Seen, until, until_still};

@@ -1,12 +1,19 @@
 //! Wait for a condition, by name.
 
 use crate::logs;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often a condition is looked at again.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long between two looks, at first and at most: a twentieth of the time waited so far. What is looked at often shares
+/// the machine with who looks, and a process in the idle class would do nothing but answer.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+async fn pause(begun: Instant) {
+    let (first, most) = LOOK_AFTER;
+    sleep((begun.elapsed() / 20).clamp(first, most)).await;
+}
 
 /// What one look at a condition may give: `bool`, `Option<T>` or `Result<T, E>`.
 pub trait Seen {
@@ -51,7 +58,8 @@ pub async fn until<S: Seen>(
     deadline: Duration,
     mut condition: impl AsyncFnMut() -> S,
 ) -> S::Value {
-    let end = Instant::now() + deadline;
+    let begun = Instant::now();
+    let end = begun + deadline;
     let mut last = String::from("the first look did not return");
     loop {
         match timeout_at(end, condition()).await.map(Seen::seen) {
@@ -64,13 +72,73 @@ pub async fn until<S: Seen>(
             "{}",
             logs::with_place(format!("waited {deadline:?} for {what}; last look: {last}"))
         );
-        sleep(LOOK_EVERY).await;
+        pause(begun).await;
+    }
+}
+
+/// Looks at `condition` until it holds, for as long as it gets on: it fails only when a whole `quiet` has passed in which
+/// no look saw anything that was not seen before. For work whose length depends on the machine, such as "how many of the
+/// rows are there". What a look gives instead of the value must tell how far the work is and nothing that changes by itself.
+///
+/// # Panics
+/// When nothing new was seen for `quiet`, as [`until`] does.
+pub async fn until_still<T, E: Display>(
+    what: &str,
+    quiet: Duration,
+    mut condition: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let mut seen = BTreeSet::new();
+    let begun = Instant::now();
+    let mut end = begun + quiet;
+    let mut last = String::from("the first look did not return");
+    loop {
+        match timeout_at(end, condition()).await {
+            Ok(Ok(value)) => return value,
+            Ok(Err(now)) => {
+                last = now.to_string();
+                if seen.insert(last.clone()) {
+                    end = Instant::now() + quiet;
+                }
+            }
+            Err(_) => {}
+        }
+        assert!(
+            Instant::now() < end,
+            "{}",
+            logs::with_place(format!(
+                "nothing moved for {quiet:?} while waiting for {what}; last look: {last}"
+            ))
+        );
+        pause(begun).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn until_still_progress_outlasts_the_quiet_time() {
+        let begun = Instant::now();
+        let quiet = Duration::from_millis(400);
+        until_still("all steps", quiet, async || {
+            let step = begun.elapsed().as_millis() / 50;
+            if step < 20 { Err(step) } else { Ok(()) }
+        })
+        .await;
+        assert!(begun.elapsed() > quiet);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "while waiting for the end; last look: ")]
+    async fn until_still_to_and_fro_is_no_progress() {
+        let mut looks = 0;
+        until_still("the end", Duration::from_millis(100), async || {
+            looks += 1;
+            Err::<(), _>(looks % 2)
+        })
+        .await;
+    }
 
     #[tokio::test]
     async fn gives_the_value_of_the_look_that_held() {

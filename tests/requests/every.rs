@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::port::Stream;
-use harness::{Db, until};
+use harness::{Db, until_still};
 use schemas::cursor::Scalar;
 use schemas::part::Part;
 use schemas::reply::{Outcome, Reply};
@@ -98,10 +98,7 @@ async fn every_request_gets_exactly_one_outcome_and_the_answer_is_what_the_sourc
         assert!(filed, "{told}");
     }
 
-    let patience = PATIENCE + Duration::from_millis(u64::from(many) * 100);
-    office
-        .until_stream(Stream::Confirms, 2 * many as usize, patience)
-        .await;
+    office.until_stream(Stream::Confirms, 2 * many as usize).await;
     stop.store(true, Ordering::Relaxed);
     for disturbance in disturbing {
         disturbance.await.unwrap();
@@ -113,7 +110,7 @@ async fn every_request_gets_exactly_one_outcome_and_the_answer_is_what_the_sourc
     outcomes_are_due(&office, &wishes).await;
     answers_are_the_sources(&office).await;
     for insurer in INSURERS {
-        until("the feed to be through as well", patience, async || {
+        until_still("the feed to be through as well", PATIENCE, async || {
             let fed = office.fed(insurer).await;
             if fed > 40_000 {
                 Ok(())

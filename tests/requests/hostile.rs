@@ -16,7 +16,6 @@ use serde_bytes::ByteBuf;
 use serde_json::Value;
 
 use super::office::{Office, payload, read};
-use crate::path::site::PATIENCE;
 
 /// Clears the screen, forges a line, and turns the rest around.
 const HOSTILE: &str = "clerk\u{1b}[2J\u{9b}1m\r\n20260131-forged00 granted\u{202e}\u{2066}\u{200b}\u{e0041}";
@@ -122,7 +121,7 @@ async fn request_of_another_party_cannot_act_on_a_terminal() {
 
     // The bureau refuses both, and says which field.
     let social = office.bureau().await;
-    office.until_stream(Stream::Replies, 2, PATIENCE).await;
+    office.until_stream(Stream::Replies, 2).await;
     let id = hostile.id.to_string();
     let shown = office
         .done(&["request", "show", &id, "--config", "insurer-a.toml"])

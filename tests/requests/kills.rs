@@ -11,7 +11,7 @@ use schemas::reply::Reply;
 
 use super::office::{Office, payload};
 use super::wishes::{Wish, wish};
-use crate::path::site::{Agent, PATIENCE};
+use crate::path::site::Agent;
 
 /// `FLOW_KILLS` makes it as large as wanted.
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +50,7 @@ async fn kills_at_random_moments_leave_exactly_one_outcome_of_each_request() {
             }
         }
     }
-    office
-        .until_stream(Stream::Confirms, filed as usize, 2 * PATIENCE)
-        .await;
+    office.until_stream(Stream::Confirms, filed as usize).await;
     let replies = office.stream(Stream::Replies).await;
     let subjects: BTreeSet<&str> = replies.iter().map(|reply| reply.subject.as_str()).collect();
     assert_eq!((replies.len(), subjects.len()), (filed as usize, filed as usize));

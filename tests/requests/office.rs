@@ -9,11 +9,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use exchange::port::{From, Stream};
 use exchange::{Exchange, Stored};
-use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until};
+use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until, until_still};
 use nats::{JetStream, Options, topology};
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::RecipientName;
@@ -334,12 +333,12 @@ impl Office {
     }
 
     /// Waits until a stream holds so many messages, reading each of them once.
-    pub(crate) async fn until_stream(&self, stream: Stream, messages: usize, patience: Duration) {
+    pub(crate) async fn until_stream(&self, stream: Stream, messages: usize) {
         let auditor = self.exchange("auditor").await;
         let (seen, from) = (Cell::new(0), Cell::new(1));
-        until(
+        until_still(
             &format!("{messages} messages of {stream:?}"),
-            patience,
+            PATIENCE,
             async || {
                 // The exchange may be down just now.
                 let read = auditor.read(stream, From::Sequence(from.get()), ">", 500).await;

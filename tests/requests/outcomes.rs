@@ -4,7 +4,7 @@
 use std::fs;
 
 use exchange::port::Stream;
-use harness::until;
+use harness::{until, until_still};
 use schemas::part::Part;
 use serde_json::Value;
 
@@ -219,7 +219,18 @@ async fn a_long_answer_comes_in_parts_and_a_cancelled_one_ends() {
     );
     let all = ["amount=-1", "each=1"];
     let id = office.ask("insurer-a", "claim.over", &all, &[]).await;
-    office.stands("insurer-a", &id, "stored_by_insurer").await;
+    until_still("the long answer to be stored", PATIENCE, async || {
+        let states = states(&office.shown("insurer-a", &id).await);
+        if states.contains(&"stored_by_insurer".to_owned()) {
+            Ok(())
+        } else {
+            Err(format!(
+                "{states:?}, {} parts",
+                office.stream(Stream::Parts).await.len()
+            ))
+        }
+    })
+    .await;
     assert_eq!(
         office
             .store

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::commercial::open::{Opened, open};
 use ::exchange::Delivery;
 use nats::JetStream;
+use runtime::backoff::Backoff;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane};
@@ -23,6 +25,11 @@ use crate::settings::CommercialFile;
 
 /// Rows that are retried or discarded in one transaction.
 const AT_ONCE: usize = 200;
+
+/// How often a part of the rows is tried again while somebody else holds a lock that it needs, and how long between. The
+/// database itself waits some seconds for a lock before it refuses.
+const MOST_CONTENDED: u32 = 8;
+const CONTENDED: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 type File = Loaded<CommercialFile>;
 
@@ -183,11 +190,31 @@ async fn retry(loaded: &File, quarantine: &Arc<dyn Quarantine>, which: &Which, o
     for (lane, entries) in rows {
         for part in entries.chunks(AT_ONCE) {
             let ids: Vec<String> = part.iter().map(|entry| entry.id.clone()).collect();
-            let became = quarantine.retry_rows(&lane, &ids, &by).await?;
+            let became = retry_rows(quarantine.as_ref(), &lane, &ids, &by).await?;
             done.extend(entry_became(part.to_vec(), became));
         }
     }
     tell(&done, order.json)
+}
+
+/// Pollers and other operators may hold the locks of a row for a while. Nothing of a refused transaction stays, so that the
+/// whole part is tried anew.
+async fn retry_rows(
+    quarantine: &dyn Quarantine,
+    lane: &Lane,
+    ids: &[String],
+    by: &By,
+) -> store::Result<Vec<Became>> {
+    let mut failures = 0;
+    loop {
+        match quarantine.retry_rows(lane, ids, by).await {
+            Err(error) if error.kind == store::ErrorKind::Contended && failures < MOST_CONTENDED => {
+                failures += 1;
+                tokio::time::sleep(CONTENDED.delay(failures, rand::random())).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 fn entry_became(entries: Vec<Entry>, became: Vec<Became>) -> Vec<(Entry, Became)> {

@@ -175,13 +175,13 @@ async fn a_cancel_in_the_middle_of_an_answer_ends_it() {
     });
     let agent = scene.agent("core");
     let request = scene.ask(A, "setl.all", None).await;
-    until(|| matches!(scene.told(&request), Some(Waiting::Answering { .. }))).await;
-    let reads = scene.table.reads();
+    until(|| scene.table.reads() == 4 && matches!(scene.told(&request), Some(Waiting::Answering { .. })))
+        .await;
     scene.cancel(&request).await;
     let reply = scene.outcome(&request).await;
     assert_eq!(reply.outcome, Outcome::Cancelled);
     assert!(reply.load.is_some() && reply.attempt.is_none());
-    assert_eq!(scene.table.reads(), reads);
+    assert_eq!(scene.table.reads(), 4);
     agent.end().await;
 }
 
