@@ -24,6 +24,8 @@ pub(crate) mod request;
 mod social;
 pub(crate) mod status;
 
+use std::time::Duration;
+
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
@@ -112,14 +114,20 @@ fn block_on_few_threads(work: impl Future<Output = Outcome>) -> Outcome {
     run_on(builder.max_blocking_threads(4), work)
 }
 
+/// Threads for work that blocks are kept once they were made, and one is made at the start: where the system refuses
+/// another one later, for want of memory or by a limit, the work waits for this one. Without any, tokio panics.
+const KEEP_THREADS: Duration = Duration::from_hours(24 * 365);
+
 /// Nothing outlives the command: tasks that block are given a second.
 fn run_on(builder: &mut tokio::runtime::Builder, work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = builder
         .enable_all()
+        .thread_keep_alive(KEEP_THREADS)
         .build()
         .map_err(|error| Failure::internal(&error))?;
     runtime::stall::watch(runtime.handle()).map_err(|error| Failure::internal(&error))?;
+    drop(runtime.spawn_blocking(|| ()));
     let outcome = runtime.block_on(work);
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
