@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use harness::{Shim, until};
+use harness::{Shim, until_still};
 
 use super::log::Listening;
 use super::scene::{LANE, OPEN, Scene, rounds, says};
@@ -126,7 +126,7 @@ async fn same(site: &Site) {
     const ROWS: &str =
         "SELECT CAST(id AS text) || '|' || name || '|' || CAST(amount AS text) || '|' || memo FROM claim";
     let file = site.file("store.db");
-    until("core and store to agree", PATIENCE, async || {
+    until_still("core and store to agree", PATIENCE, async || {
         let mut core: Vec<String> = site.core.query(ROWS).await.iter().map(|row| row.get(0)).collect();
         let mut store = stored(&file, ROWS).map_err(|error| error.to_string())?;
         core.sort_unstable();

@@ -171,7 +171,7 @@ async fn obeys(agent: &mut Agent) {
     let hears = agent.process.handles_sigterm();
     let begun = Instant::now();
     agent.process.sigterm();
-    let status = agent.process.wait_exit(Duration::from_secs(30)).await;
+    let status = agent.process.wait_exit(PATIENCE).await;
     assert!(
         status.success() || !hears,
         "{status} after {:?}:\n{}",

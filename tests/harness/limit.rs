@@ -2,6 +2,7 @@
 
 use crate::Process;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use std::time::Duration;
 
 /// What a process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,24 @@ impl Process {
     pub fn open_files(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
         open.map(Iterator::count).unwrap_or_default()
+    }
+
+    /// The processor time that it has used so far, in steps of the kernel's clock tick.
+    #[must_use]
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // After the name, which may hold anything, in brackets: user and system time are the 14th and 15th field of all.
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_ascii_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
     }
 
     /// Whether it handles SIGTERM itself: before that, the signal ends it.

@@ -4,16 +4,20 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
 
 use harness::{Postgres, Process, slacktide, until};
 use priority::cgroup::Hierarchy;
+use serde_json::Value;
 
 use super::site::{PATIENCE, Site, with_long_lease};
 
 /// Open without a sample: in the idle class nothing comes in time on a machine that is busy with other work, and that is
 /// the point of it.
 const GATE: &str = "mode = \"open\"\n[priority]\nown = true\nhelper = \"idle.sock\"";
+
+fn goes_without(why: &Value) -> bool {
+    why.as_str().is_some_and(|why| why.contains("does not answer"))
+}
 
 async fn helper(site: &Site, group: &str) -> Process {
     let owner = fs::metadata(format!("/proc/{}", Postgres::shared().await.pid()))
@@ -46,9 +50,7 @@ async fn the_regime_is_the_kernels_while_our_backend_is_seen_in_the_idle_group()
         );
         let social = site.social_with("social", with_long_lease);
         social
-            .shows("that it goes without", "/gate/regime/why", |why| {
-                why.as_str().is_some_and(|why| why.contains("does not answer"))
-            })
+            .shows("that it goes without", "/gate/regime/why", goes_without)
             .await;
         social.stop().await;
         return harness::skip("root");
@@ -59,7 +61,7 @@ async fn the_regime_is_the_kernels_while_our_backend_is_seen_in_the_idle_group()
     let social = site.social_with("social", with_long_lease);
     let kernel = async || {
         social
-            .shows("the kernel's help", "/gate/regime/regime", |regime| {
+            .shows_in_its_own_time("the kernel's help", "/gate/regime/regime", |regime| {
                 regime == "kernel"
             })
             .await;
@@ -100,9 +102,7 @@ async fn the_regime_is_the_kernels_while_our_backend_is_seen_in_the_idle_group()
         .query(&format!("SELECT pg_terminate_backend(pid) FROM ({serving}) s"))
         .await;
     social
-        .shows("that it goes without", "/gate/regime/why", |why| {
-            why.as_str().is_some_and(|why| why.contains("does not answer"))
-        })
+        .shows_in_its_own_time("that it goes without", "/gate/regime/why", goes_without)
         .await;
     let mut helping = helper(&site, &group).await;
     helping.until("it to listen", PATIENCE, listens).await;
@@ -112,7 +112,7 @@ async fn the_regime_is_the_kernels_while_our_backend_is_seen_in_the_idle_group()
     helping.sigterm();
     assert!(helping.wait_exit(PATIENCE).await.success());
     let directory = Hierarchy::of_host().unwrap().directory(&group);
-    until("the group to be empty", Duration::from_secs(30), async || {
+    until("the group to be empty", PATIENCE, async || {
         fs::remove_dir(&directory).map_err(|error| error.to_string())
     })
     .await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use harness::{
     Db, NatsServer, Postgres, Process, Proxy, Response, free_port, http_get, run, slacktide, until,
+    until_still,
 };
 use nats::topology;
 use schemas::name::RecipientName;
@@ -279,7 +280,7 @@ impl Site {
 
     /// Waits until every column of every row that is not deleted is the same on both sides.
     pub(crate) async fn agree(&self) {
-        until("core and store to agree", PATIENCE, async || {
+        until_still("core and store to agree", PATIENCE, async || {
             let core: String = self.core.query(&format!("{SUM} WHERE NOT deleted")).await[0].get(0);
             let store = self.store.connect().await.query(SUM, &[]).await;
             let store: String = store.map_err(|error| error.to_string())?[0].get(0);
@@ -336,6 +337,19 @@ impl Site {
             0
         );
     }
+}
+
+/// Nothing was begun at the core under a shut gate, and no row was handed out once the gate had been yielded to. Where the
+/// machine gave the agent no processor in time it says so itself, and what was on its way came late.
+pub(crate) fn yielded(status: &Value) {
+    let driver = &status["driver"];
+    assert_eq!(driver["statements_while_shut"], 0, "{driver}");
+    let longest = status.pointer("/gate/yields/max_us").and_then(Value::as_u64);
+    let in_time = longest.is_some_and(|longest| longest <= 100_000);
+    assert!(
+        driver["rows_while_shut"] == 0 || !in_time,
+        "{driver}, yielded within {longest:?} us"
+    );
 }
 
 impl Agent {
@@ -400,10 +414,35 @@ impl Agent {
         .await
     }
 
+    /// The same for an agent in the idle class: how long it takes is up to the others on the machine, so what it may take is
+    /// counted in processor time of its own.
+    pub(crate) async fn shows_in_its_own_time(
+        &self,
+        what: &str,
+        pointer: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) {
+        const MOST: Duration = Duration::from_secs(60);
+        until_still(what, PATIENCE, async || {
+            let used = self.process.processor_time();
+            assert!(
+                used < MOST,
+                "{what}: not after {used:?} of processor time:\n{}",
+                self.process.stderr()
+            );
+            let status = self.status().await.unwrap_or_default();
+            match status.pointer(pointer) {
+                Some(value) if wanted(value) => Ok(()),
+                value => Err(format!("{pointer} is {value:?} after {used:?} of processor time")),
+            }
+        })
+        .await;
+    }
+
     /// Ends it as a service manager would, and sees that it ends well.
     pub(crate) async fn stop(mut self) {
         self.process.sigterm();
-        let status = self.process.wait_exit(Duration::from_secs(30)).await;
+        let status = self.process.wait_exit(PATIENCE).await;
         assert!(
             status.success(),
             "ended with {status}:\n{}",

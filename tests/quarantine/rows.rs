@@ -1,7 +1,5 @@
 //! Rows that a constraint of the store refused.
 
-use std::time::Duration;
-
 use harness::{Process, slacktide, until};
 
 use super::told::{OPEN, actions, ids, json, list};
@@ -102,18 +100,14 @@ async fn refused_rows_are_stored_when_the_constraint_is_gone() {
     site.agree().await;
     let (well, told) = site.command(&retry).await;
     assert!(well && told.contains("nothing is in quarantine"), "{told}");
-    until(
-        "receipts that list nothing",
-        Duration::from_secs(30),
-        async || {
-            let reported = ids(&list(&site, "social.toml").await, "reported");
-            if reported.is_empty() {
-                Ok(())
-            } else {
-                Err(reported.join(" "))
-            }
-        },
-    )
+    until("receipts that list nothing", PATIENCE, async || {
+        let reported = ids(&list(&site, "social.toml").await, "reported");
+        if reported.is_empty() {
+            Ok(())
+        } else {
+            Err(reported.join(" "))
+        }
+    })
     .await;
     site.agree().await;
     site.evidence_holds().await;

@@ -1,7 +1,7 @@
 //! The core's table, and the comparison of core and store by plain SQL.
 
 use super::site::{SOON, Site};
-use harness::{Db, until};
+use harness::{Db, until_still};
 use std::collections::BTreeMap;
 
 /// What is compared, each column as text.
@@ -37,7 +37,7 @@ pub(super) async fn agree(site: &Site) {
             "SELECT count(*), coalesce(sum(amount), 0)::text, coalesce(sum(hashtextextended(id || {ROW}, 0)), 0)::text FROM {table}"
         )
     };
-    until("core and store to agree", 2 * SOON, async || {
+    until_still("core and store to agree", SOON, async || {
         let wanted = totals(&site.core, &sum("claim WHERE NOT deleted")).await;
         let stored = totals(&site.insurer, &sum("claim")).await;
         if wanted.is_some() && wanted == stored {

@@ -7,7 +7,7 @@ use super::files::OPEN;
 use super::large;
 use super::site::{SOON, Site};
 use crate::types::{Case, Ends, SETUP, THERE};
-use harness::until;
+use harness::until_still;
 
 async fn pair(from_postgres: bool, to_postgres: bool) {
     let mut site = Site::start().await;
@@ -59,7 +59,7 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     site.until_status("c1", "all rows", |status| of(status, "rows") == stored)
         .await;
     // A chunk of rejects alone may be the last one.
-    until("both ends to agree", SOON, async || {
+    until_still("both ends to agree", SOON, async || {
         ends.kept_aside(&case).await?;
         ends.equal(&case).await
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// No wait of a scenario is longer, on a loaded machine.
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(150);
 
 const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Finished, NatsServer, Process, free_port, http_get, run, slacktide, until};
+use harness::{Finished, NatsServer, Process, free_port, http_get, run, slacktide, until, until_still};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -204,7 +204,7 @@ impl Site {
 
     /// Waits until every column of every row is the same on both sides.
     pub(super) async fn agree(&self) {
-        until("core and store to agree", PATIENCE, async || {
+        until_still("core and store to agree", PATIENCE, async || {
             let core = rows(&self.open("bureau/core.db")).map_err(|error| error.to_string())?;
             let store = rows(&self.open("insurer-a/store.db")).map_err(|error| error.to_string())?;
             if core == store {
@@ -279,7 +279,7 @@ impl Agent {
     /// Ends it as a service manager would, and sees that it ends well.
     pub(super) async fn stop(mut self) {
         self.process.sigterm();
-        let status = self.process.wait_exit(Duration::from_secs(30)).await;
+        let status = self.process.wait_exit(PATIENCE).await;
         assert!(
             status.success(),
             "ended with {status}:\n{}",
