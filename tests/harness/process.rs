@@ -42,8 +42,8 @@ fn built() -> PathBuf {
                 "build",
                 "--quiet",
                 "--locked",
-                "--package",
-                "slacktide",
+                // The features of the dependencies are those of the workspace, so that nothing is built twice.
+                "--workspace",
                 "--bin",
                 "slacktide",
                 "--profile",
