@@ -67,7 +67,7 @@ async fn serve(
     recipients: &[RecipientName],
 ) -> Outcome<NatsServer> {
     fs::create_dir(folder.join("accounts"))?;
-    for (path, text) in topology::server::files(recipients) {
+    for (path, text) in topology::server::files(recipients)? {
         fs::write(folder.join(path), text)?;
     }
     let public: Vec<(&str, String)> = pairs

@@ -8,12 +8,14 @@ use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP};
 use bytes::Bytes;
 use exchange::{Error, ErrorKind, Result, Stored};
 
+use crate::streams::AUDIT;
+use crate::topology::rights::HUB_API;
 use crate::wire::Wire;
 
 impl Wire {
     /// The last message of a subject.
     pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>> {
-        let question = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
+        let question = self.api(&format!("DIRECT.GET.{stream}.{subject}"));
         let answer = self.ask(&question, None, Bytes::new()).await?;
         match answer.status.map(|status| status.as_u16()) {
             None | Some(200) => stored(answer).map(Some),
@@ -26,6 +28,19 @@ impl Wire {
                 ))
             }
         }
+    }
+}
+
+impl Wire {
+    /// One round trip to the streams, by a question that this user may ask: the administrator has an account
+    /// with streams; every party reads the chain of its own audit entries.
+    pub(crate) async fn round_trip(&self) -> Result<()> {
+        if self.options.api() == HUB_API {
+            self.ask(&self.api("INFO"), None, Bytes::new()).await?;
+            return Ok(());
+        }
+        let subject = format!("audit.{}.ping", self.options.user);
+        self.last(AUDIT, &subject).await.map(|_| ())
     }
 }
 

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::topology::parties::ADMINISTRATOR;
+use crate::topology::rights::{HUB_API, PARTY_API};
+
 /// The files of a connection over TLS, all PEM. They are read anew for every connection, so a
 /// renewed certificate is used from the next one on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +80,16 @@ impl Options {
     pub fn reading_seed(mut self, anew: Option<ReadSeed>) -> Self {
         self.seed_anew = anew;
         self
+    }
+
+    /// What every question to the JetStream API begins with: the administrator is in the account of the
+    /// streams, every party imports what it may ask into an account of its own.
+    pub(crate) fn api(&self) -> &'static str {
+        if self.user == ADMINISTRATOR {
+            HUB_API
+        } else {
+            PARTY_API
+        }
     }
 
     /// What every inbox of this user begins with.

@@ -214,7 +214,7 @@ impl Exchange for JetStream {
     async fn ping(&self) -> Result<Duration> {
         // Through JetStream and back, not only to the socket.
         let begun = Instant::now();
-        self.wire.ask("$JS.API.INFO", None, Bytes::new()).await?;
+        self.wire.round_trip().await?;
         Ok(begun.elapsed())
     }
 

@@ -40,7 +40,7 @@ impl Wire {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let question = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let question = self.api(&format!("CONSUMER.MSG.NEXT.{stream}.{consumer}"));
         let body = json!({"batch": max, "max_bytes": MOST_BYTES, "no_wait": true});
         let answers = self.gather(&question, body.to_string().into(), max).await?;
         // 408 and 409: the waiting limits of the consumer are reached for now.
@@ -50,7 +50,7 @@ impl Wire {
 
     /// Whether the consumer has handed out all that it has.
     pub(crate) async fn drained(&self, stream: &str, consumer: &str) -> Result<bool> {
-        let question = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
+        let question = self.api(&format!("CONSUMER.INFO.{stream}.{consumer}"));
         let answer = self.ask(&question, None, Bytes::new()).await?;
         let info: Info = read(&question, &answer)?;
         match info.error {

@@ -45,7 +45,7 @@ impl Wire {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let question = format!("$JS.API.DIRECT.GET.{stream}");
+        let question = self.api(&format!("DIRECT.GET.{stream}"));
         let mut body = json!({"batch": most, "max_bytes": MOST_BYTES, "next_by_subj": filter});
         match from {
             From::Sequence(sequence) => body["seq"] = json!(sequence.max(1)),

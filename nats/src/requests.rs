@@ -60,7 +60,7 @@ impl Wire {
             return Ok(true);
         };
         let reply = Subject::Reply(recipient, id).to_string();
-        let question = format!("$JS.API.STREAM.INFO.{REPLIES}");
+        let question = self.api(&format!("STREAM.INFO.{REPLIES}"));
         let body = json!({"subjects_filter": reply}).to_string();
         let answer = self.ask(&question, None, body.into()).await?;
         let info: StreamInfo = read(&question, &answer)?;

@@ -87,6 +87,11 @@ impl Wire {
         }
     }
 
+    /// The subject of a question to the JetStream API, as this connection's account has it.
+    pub(crate) fn api(&self, question: &str) -> String {
+        format!("{}.{question}", self.options.api())
+    }
+
     /// Asks and waits for the one answer.
     pub(crate) async fn ask(
         &self,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::NatsServer;
-use nats::topology::{self, Admin};
+use nats::topology::{self, Admin, Topology};
 use nats::{JetStream, Options};
 use nkeys::KeyPair;
 use schemas::name::RecipientName;
@@ -39,15 +39,26 @@ impl ExchangeServer {
     /// Started, with the streams and consumers applied.
     pub(crate) async fn start() -> Self {
         let exchange = Self::bare().await;
-        let admin = exchange.admin().await;
-        let shipped = topology::embedded(&recipients()).unwrap();
+        exchange.apply(|_| {}).await;
+        exchange
+    }
+
+    /// Makes the streams and consumers, after a change of them.
+    pub(crate) async fn apply(&self, change: impl FnOnce(&mut Topology)) {
+        let admin = self.admin().await;
+        let mut shipped = topology::embedded(&recipients()).unwrap();
+        change(&mut shipped);
         let plan = topology::plan(&admin, &shipped).await.unwrap();
         topology::apply(&admin, &plan, false).await.unwrap();
-        exchange
     }
 
     /// Started, with the accounts and nothing else.
     pub(crate) async fn bare() -> Self {
+        Self::with(|_, text| text).await
+    }
+
+    /// The same after a change of the server's files, which is given each path and text.
+    pub(crate) async fn with(change: impl Fn(&str, String) -> String) -> Self {
         let pairs: Vec<_> = USERS.iter().map(|user| (*user, KeyPair::new_user())).collect();
         let public: Vec<_> = pairs
             .iter()
@@ -56,8 +67,8 @@ impl ExchangeServer {
         let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
         let config = tempfile::tempdir().unwrap();
         std::fs::create_dir(config.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&recipients()) {
-            std::fs::write(config.path().join(path), text).unwrap();
+        for (path, text) in topology::server::files(&recipients()).unwrap() {
+            std::fs::write(config.path().join(&path), change(&path, text)).unwrap();
         }
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", config.path(), &public);
         // The harness gives the store a place of its own.

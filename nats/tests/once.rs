@@ -143,7 +143,10 @@ async fn a_second_message_is_refused_with_and_without_any_header() {
             .await
             .unwrap();
         client.flush().await.unwrap();
-        client.request("$JS.API.INFO", Bytes::new()).await.unwrap();
+        client
+            .request(format!("JS.hub.API.DIRECT.GET.{stream}.{subject}"), Bytes::new())
+            .await
+            .unwrap();
         let kept = auditor.read(place, From::Sequence(0), subject, 10).await.unwrap();
         assert_eq!(kept, first, "{subject}");
     }
@@ -186,17 +189,17 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
 
     // Another recipient's.
     denied(
-        "$JS.API.DIRECT.GET.PARTS.part.insurer-b.20260131-abcdefgh.1.1",
+        "JS.hub.API.DIRECT.GET.PARTS.part.insurer-b.20260131-abcdefgh.1.1",
         insurer.part(&other, &id, 1, 1),
     )
     .await;
     denied(
-        "$JS.API.DIRECT.GET.PROGRESS.progress.insurer-b",
+        "JS.hub.API.DIRECT.GET.PROGRESS.progress.insurer-b",
         insurer.progress(&other, &id),
     )
     .await;
     denied(
-        "$JS.API.DIRECT.GET.CONFIRMS.confirm.insurer-b",
+        "JS.hub.API.DIRECT.GET.CONFIRMS.confirm.insurer-b",
         insurer.confirmation(&other, &id),
     )
     .await;
@@ -205,7 +208,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     denied("part.insurer-a", insurer.publish_part(&own, &id, 1, 2, A)).await;
     denied("progress.insurer-a", insurer.write_progress(&own, &id, A)).await;
     denied("approval.insurer-a", insurer.approve(&own, &id, &officer(), A)).await;
-    denied("$JS.API.DIRECT.GET.APPROVALS", insurer.approvals(&own, &id)).await;
+    denied("JS.hub.API.DIRECT.GET.APPROVALS", insurer.approvals(&own, &id)).await;
     // What would read everybody's.
     for stream in [
         Stream::Parts,
@@ -215,7 +218,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         Stream::Cancels,
     ] {
         denied(
-            "$JS.API.DIRECT.GET.",
+            "JS.hub.API.DIRECT.GET.",
             insurer.read(stream, From::Sequence(0), "part.insurer-a.>", 1),
         )
         .await;
@@ -226,7 +229,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         "STREAM.MSG.GET.PARTS",
         "CONSUMER.CREATE.PARTS",
     ] {
-        denied(&format!("$JS.API.{subject}"), raw.api(subject, &Value::Null)).await;
+        denied(&format!("JS.hub.API.{subject}"), raw.api(subject, &Value::Null)).await;
     }
     // The subject form is enforced: a body cannot widen it, and a wildcard stays within the prefix.
     for body in [
@@ -244,7 +247,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     let bureau = exchange.connect("bureau").await;
     denied("confirm.insurer-a", bureau.confirm(&own, &id, A)).await;
     denied(
-        "$JS.API.DIRECT.GET.PARTS",
+        "JS.hub.API.DIRECT.GET.PARTS",
         bureau.read(Stream::Parts, From::Sequence(0), ">", 1),
     )
     .await;

@@ -51,7 +51,7 @@ async fn denied<T: Debug>(subject: &str, verb: impl Future<Output = Result<T>>) 
 async fn api_denied(connection: &JetStream, subjects: &[&str]) {
     let raw = Admin::new(connection.clone());
     for subject in subjects {
-        denied(&format!("$JS.API.{subject}"), raw.api(subject, &Value::Null)).await;
+        denied(&format!("JS.hub.API.{subject}"), raw.api(subject, &Value::Null)).await;
     }
 }
 
@@ -112,13 +112,13 @@ async fn the_bureau_does_its_part_and_no_more() {
     )
     .await;
     denied(
-        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
         bureau.fetch_chunks(&a, 1),
     )
     .await;
-    denied("$JS.API.CONSUMER.INFO.DATA.insurer-a", bureau.drained(&a)).await;
+    denied("JS.hub.API.CONSUMER.INFO.DATA.insurer-a", bureau.drained(&a)).await;
     denied(
-        "$JS.API.DIRECT.GET.DATA",
+        "JS.hub.API.DIRECT.GET.DATA",
         bureau.read(Stream::Data, From::Sequence(0), ">", 1),
     )
     .await;
@@ -158,7 +158,7 @@ async fn a_recipient_does_its_part_and_no_more() {
         .unwrap();
     for writer in ["to-insurer-b", "operator"] {
         denied(
-            &format!("$JS.API.DIRECT.GET.AUDIT.audit.bureau.{writer}"),
+            &format!("JS.hub.API.DIRECT.GET.AUDIT.audit.bureau.{writer}"),
             insurer.last_audit(&party("bureau"), &party(writer)),
         )
         .await;
@@ -195,29 +195,29 @@ async fn a_recipient_does_its_part_and_no_more() {
     )
     .await;
     denied(
-        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-b",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-b",
         insurer.fetch_chunks(&other, 1),
     )
     .await;
-    denied("$JS.API.CONSUMER.INFO.DATA.insurer-b", insurer.drained(&other)).await;
+    denied("JS.hub.API.CONSUMER.INFO.DATA.insurer-b", insurer.drained(&other)).await;
     denied(
-        "$JS.API.CONSUMER.MSG.NEXT.REPLIES.insurer-b",
+        "JS.hub.API.CONSUMER.MSG.NEXT.REPLIES.insurer-b",
         insurer.fetch_replies(&other, 1),
     )
     .await;
     denied(
-        "$JS.API.DIRECT.GET.DATA.data.insurer-b.setl",
+        "JS.hub.API.DIRECT.GET.DATA.data.insurer-b.setl",
         insurer.last_chunk(&lane("insurer-b")),
     )
     .await;
     denied(
-        "$JS.API.DIRECT.GET.REQUESTS.request.insurer-b",
+        "JS.hub.API.DIRECT.GET.REQUESTS.request.insurer-b",
         insurer.request_status(&other, &id()),
     )
     .await;
     // What would read everybody's: the bare form, whatever the body says.
     denied(
-        "$JS.API.DIRECT.GET.DATA",
+        "JS.hub.API.DIRECT.GET.DATA",
         insurer.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
     )
     .await;
@@ -300,7 +300,7 @@ async fn the_auditor_reads_and_does_nothing_else() {
     .await;
     denied("reply.insurer-a.20260131-abcdefgh", auditor.reply(&a, &id(), A)).await;
     denied(
-        "$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
         auditor.fetch_chunks(&a, 1),
     )
     .await;

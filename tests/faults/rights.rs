@@ -94,14 +94,14 @@ async fn permissions_and_keys_at_the_exchange_are_missed_by_name_and_found_again
     restore(&scene, "bureau", &account).await;
     scene.goes_on().await;
 
-    let pull = "\"$JS.API.CONSUMER.MSG.NEXT.DATA.insurer-a\"";
+    let pull = "\"JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a\"";
     let account = change(&scene, "insurer-a", pull, "").await;
     scene.work().await;
     poller
         .shows(
             "the permission to be missed",
             "/last_error",
-            says("permission denied on $JS.API.CONSUMER"),
+            says("permission denied on JS.hub.API.CONSUMER"),
         )
         .await;
     restore(&scene, "insurer-a", &account).await;

@@ -114,7 +114,7 @@ impl Site {
         let connect: Vec<(&str, String)> = USERS.iter().map(|user| (*user, public(user))).collect();
         let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
         fs::create_dir(folder.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&[RecipientName::new("insurer-a").unwrap()]) {
+        for (path, text) in topology::server::files(&[RecipientName::new("insurer-a").unwrap()]).unwrap() {
             let text = if path == "server.conf" { server(text) } else { text };
             fs::write(folder.path().join(path), text).unwrap();
         }

@@ -80,7 +80,8 @@ async fn every_file_and_account_that_compose_names_is_there() {
     let given = env(&compose, "exchange", folder.path());
     for file in [
         "server.conf",
-        "accounts/admin.conf",
+        "accounts/all.conf",
+        "accounts/hub.conf",
         "accounts/bureau.conf",
         "accounts/auditor.conf",
         "accounts/insurer-a.conf",

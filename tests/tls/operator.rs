@@ -48,15 +48,11 @@ pub(super) async fn chunks(site: &Site) -> Vec<Stored> {
 /// anew, and filled under a credential that the operator has let in as the bureau.
 pub(super) async fn replace_chunks(site: &mut Site, recipients: &[&str], messages: &[(Lane, Vec<u8>)]) {
     let own = nkeys::KeyPair::new_user();
-    site.change("exchange/accounts/bureau.conf", |text| {
-        text.replace("#BUREAU_NEXT", "BUREAU_NEXT")
-            .replace("U...", &own.public_key())
-    });
-    site.change("exchange/server.conf", |text| {
-        text.replace("#$BUREAU_NEXT", "$BUREAU_NEXT")
-    });
+    let public = own.public_key();
+    site.well(&["exchange", "party", "key", "bureau", "--add", &public, "--dir", "exchange"])
+        .await;
     site.nats.stop().await;
-    let stream = site.nats.store().join("jetstream/SLACKTIDE/streams/DATA");
+    let stream = site.nats.store().join("jetstream/HUB/streams/DATA");
     fs::remove_dir_all(&stream).unwrap();
     site.nats.restart().await;
     site.apply(recipients).await;

@@ -5,45 +5,12 @@ use std::fs;
 
 use super::site::{Agent, Site};
 
-/// What the operator of the exchange does to both users at once in its files.
-fn admit(site: &Site, new: &[(&str, String)]) {
-    for (user, public) in new {
-        site.change(&format!("exchange/accounts/{user}.conf"), |text| {
-            let next = format!("#{}_NEXT", upper(user));
-            assert!(text.contains(&next), "{text}");
-            text.replace(&next, next.trim_start_matches('#'))
-                .replace("U...", public)
-        });
-        site.change("exchange/server.conf", |text| {
-            text.replace(
-                &format!("#${}_NEXT", upper(user)),
-                &format!("${}_NEXT", upper(user)),
-            )
-        });
-    }
-}
-
-fn upper(user: &str) -> String {
-    user.to_uppercase().replace('-', "_")
-}
-
-/// '#' before both lines of the old key.
-fn end_old(site: &Site, user: &str) {
-    let name = upper(user);
-    site.change(&format!("exchange/accounts/{user}.conf"), |text| {
-        text.replace(&format!("\n{name} {{"), &format!("\n#{name} {{"))
-    });
-    site.change("exchange/server.conf", |text| {
-        let lines = text.lines().map(|line| {
-            let is_old = line.split_whitespace().next() == Some(format!("${name}").as_str());
-            if is_old {
-                line.replacen('$', "#$", 1)
-            } else {
-                line.to_owned()
-            }
-        });
-        lines.collect::<Vec<_>>().join("\n") + "\n"
-    });
+/// What the operator of the exchange does with the connection keys of a party, on the running server.
+async fn change_keys(site: &Site, user: &str, change: [&str; 2]) {
+    let pid = site.nats.pid().to_string();
+    let mut words = vec!["exchange", "party", "key", user, "--dir", "exchange", "--reload", &pid];
+    words.extend(change);
+    site.well(&words).await;
 }
 
 /// Puts a key of `next/` in the place of the one in use, in one step.
@@ -79,10 +46,11 @@ async fn every_key_is_changed_while_rows_flow() {
 
     // 1. Connection keys, and certificates: both agents run on.
     let users = ["bureau", "insurer-a"];
-    admit(
-        &site,
-        &users.map(|user| (user, site.read(&format!("{user}/next/connect.pub")))),
-    );
+    for user in users {
+        let public = site.read(&format!("{user}/next/connect.pub"));
+        change_keys(&site, user, ["--add", &public]).await;
+    }
+    // Returns when both keys are in force.
     site.nats.reload().await;
     going_on(&site).await;
     for user in users {
@@ -91,7 +59,8 @@ async fn every_key_is_changed_while_rows_flow() {
     site.well(&["keys", "renew", "--site", &site.file("").display().to_string()])
         .await;
     for user in users {
-        end_old(&site, user);
+        let old = format!("$SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"));
+        change_keys(&site, user, ["--remove", &old]).await;
     }
     site.nats.reload().await;
     going_on(&site).await;

@@ -38,12 +38,12 @@ impl Admin {
         Self { connection }
     }
 
-    /// Asks the JetStream API, `$JS.API.` before the subject.
+    /// Asks the JetStream API; its prefix is put before the subject.
     ///
     /// # Errors
     /// As the exchange's verbs; an error answer by its class.
     pub async fn api(&self, subject: &str, body: &Value) -> Result<Map<String, Value>> {
-        let subject = format!("$JS.API.{subject}");
+        let subject = self.connection.wire.api(subject);
         let payload = if body.is_null() {
             Bytes::new()
         } else {

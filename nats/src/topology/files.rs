@@ -8,7 +8,7 @@ use schemas::name::RecipientName;
 use super::spec::{ConsumerFile, ConsumerSpec, StreamSpec, Topology};
 
 /// The recipient whose files ship, and are the pattern for every other one.
-pub(super) const PATTERN: &str = "insurer-a";
+const PATTERN: &str = "insurer-a";
 
 const STREAMS: [(&str, &str); 12] = [
     (
@@ -92,10 +92,17 @@ pub fn embedded(recipients: &[RecipientName]) -> Result<Topology, FilesError> {
         .map(|(path, text)| ("streams", PathBuf::from(path), (*text).to_owned()))
         .collect();
     for recipient in recipients {
-        let path = PathBuf::from(format!("consumers/{recipient}.toml"));
-        texts.push(("consumers", path, CONSUMERS.replace(PATTERN, recipient.as_str())));
+        let (path, text) = consumer_file(recipient.as_str());
+        texts.push(("consumers", PathBuf::from(path), text));
     }
     parse(texts)
+}
+
+/// The file of a recipient's consumers, as path below the folder and text.
+#[must_use]
+pub fn consumer_file(recipient: &str) -> (String, String) {
+    let path = format!("consumers/{recipient}.toml");
+    (path, CONSUMERS.replace(PATTERN, recipient))
 }
 
 fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, FilesError> {

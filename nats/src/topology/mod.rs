@@ -2,7 +2,8 @@
 //!
 //! - [`spec`] what a file may say
 //! - [`files`] reading them from a directory, or as shipped with the binary
-//! - [`server`] the server's configuration and accounts, for a private server
+//! - [`parties`] who takes part; [`rights`] what each may do; [`accounts`] the account files made of both
+//! - [`server`] the server's configuration, for a private server
 //! - [`admin`] the administrator's view of the exchange
 //! - [`diff`] pure: what differs; `danger` which of it could destroy something; `show` as text
 //! - [`mod@apply`] making the exchange as the files say
@@ -10,10 +11,13 @@
 //!
 //! What the files do not name is listed and left alone: nothing is ever deleted here.
 
+pub mod accounts;
 pub mod admin;
 pub mod apply;
 pub mod diff;
 pub mod files;
+pub mod parties;
+pub mod rights;
 pub mod server;
 pub mod spec;
 pub mod status;
@@ -24,6 +28,7 @@ mod show;
 pub use admin::Admin;
 pub use apply::{apply, plan};
 pub use diff::Plan;
-pub use files::{embedded, load};
+pub use files::{consumer_file, embedded, load};
+pub use parties::{ConnectionKey, Parties, PartiesError, Party, Role};
 pub use spec::Topology;
 pub use status::status;

@@ -4,15 +4,12 @@ use std::path::Path;
 
 use schemas::name::RecipientName;
 
-use super::files::PATTERN;
+use super::accounts;
+use super::parties::{FILE, Parties, PartiesError};
 
 const SERVER: &str = include_str!("../../server.conf");
-const ADMIN: &str = include_str!("../../accounts/admin.conf");
-const BUREAU: &str = include_str!("../../accounts/bureau.conf");
-const AUDITOR: &str = include_str!("../../accounts/auditor.conf");
 const TLS: &str = include_str!("../../tls.conf");
 const AT_REST: &str = include_str!("../../at-rest.conf");
-const RECIPIENT: &str = include_str!("../../accounts/insurer-a.conf");
 
 /// What the server has beyond its accounts. Both are off as shipped: a trial on one machine needs neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,50 +20,32 @@ pub struct Hardening {
     pub at_rest: bool,
 }
 
-/// What marks the lines of `server.conf` that are repeated for each recipient.
-const MARK: &str = "(recipients)";
-
-/// The configuration's files, as relative path and text: `server.conf` and what it includes.
-#[must_use]
-pub fn files(recipients: &[RecipientName]) -> Vec<(String, String)> {
-    hardened(recipients, Hardening::default())
+/// The configuration's files for the shipped parties with these recipients, as relative path and text:
+/// `server.conf`, what it includes, and the list of parties.
+///
+/// # Errors
+/// As [`Parties::new`].
+pub fn files(recipients: &[RecipientName]) -> Result<Vec<(String, String)>, PartiesError> {
+    Ok(hardened(&Parties::shipped(recipients)?, Hardening::default()))
 }
 
-/// The same with TLS or encryption at rest switched on.
+/// The same for any parties, with TLS or encryption at rest switched on.
 #[must_use]
-pub fn hardened(recipients: &[RecipientName], with: Hardening) -> Vec<(String, String)> {
-    let mut files = vec![
-        ("tls.conf".to_owned(), TLS.to_owned()),
-        ("at-rest.conf".to_owned(), AT_REST.to_owned()),
-        ("accounts/admin.conf".to_owned(), ADMIN.to_owned()),
-        ("accounts/bureau.conf".to_owned(), BUREAU.to_owned()),
-        ("accounts/auditor.conf".to_owned(), AUDITOR.to_owned()),
-    ];
-    for recipient in recipients {
-        files.push((
-            format!("accounts/{recipient}.conf"),
-            for_recipient(RECIPIENT, recipient),
-        ));
-    }
+pub fn hardened(parties: &Parties, with: Hardening) -> Vec<(String, String)> {
+    let mut files = accounts::files(parties);
+    files.push((FILE.to_owned(), parties.render()));
+    files.push(("tls.conf".to_owned(), TLS.to_owned()));
+    files.push(("at-rest.conf".to_owned(), AT_REST.to_owned()));
     let mut server = String::new();
     for line in SERVER.lines() {
-        let repeated = line.contains(MARK) && !line.starts_with('#');
         let switched =
             (with.tls && line.ends_with("# (tls)")) || (with.at_rest && line.ends_with("# (at-rest)"));
-        let lines: Vec<String> = if switched {
-            vec![line.replacen("#include", "include", 1)]
-        } else if repeated {
-            recipients
-                .iter()
-                .map(|recipient| for_recipient(line, recipient))
-                .collect()
+        if switched {
+            server += &line.replacen("#include", "include", 1);
         } else {
-            vec![line.to_owned()]
-        };
-        for line in lines {
-            server.push_str(&line);
-            server.push('\n');
+            server += line;
         }
+        server.push('\n');
     }
     files.push(("server.conf".to_owned(), server));
     files
@@ -96,41 +75,26 @@ pub fn environment(
 /// The environment variable that holds a user's public connection key.
 #[must_use]
 pub fn variable(user: &str) -> String {
-    format!("SLACKTIDE_{}_NKEY", upper(user))
-}
-
-fn upper(name: &str) -> String {
-    name.to_uppercase().replace('-', "_")
-}
-
-fn for_recipient(text: &str, recipient: &RecipientName) -> String {
-    text.replace(PATTERN, recipient.as_str())
-        .replace(&upper(PATTERN), &upper(recipient.as_str()))
+    format!("SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn named(names: &[&str]) -> Vec<(String, String)> {
-        let names: Vec<_> = names
-            .iter()
-            .map(|name| RecipientName::new(*name).unwrap())
-            .collect();
-        files(&names)
-    }
-
     #[test]
-    fn for_the_shipped_recipient_the_files_are_the_shipped_ones() {
-        let files = named(&["insurer-a"]);
+    fn server_file_with_nothing_switched_on_is_the_shipped_one() {
+        let files = files(&[RecipientName::new("insurer-a").unwrap()]).unwrap();
         let server = &files.iter().find(|(path, _)| path == "server.conf").unwrap().1;
         assert_eq!(server, SERVER);
+        assert_eq!(variable("pension-fund"), "SLACKTIDE_PENSION_FUND_NKEY");
     }
 
     #[test]
     fn tls_and_encryption_are_off_as_shipped_and_each_can_be_switched_on() {
         let server = |tls, at_rest| {
-            let files = hardened(&[], Hardening { tls, at_rest });
+            let parties = Parties::shipped(&[]).unwrap();
+            let files = hardened(&parties, Hardening { tls, at_rest });
             let text = files
                 .into_iter()
                 .find(|(path, _)| path == "server.conf")
@@ -146,16 +110,5 @@ mod tests {
         assert_eq!(server(true, false), (true, false));
         assert_eq!(server(false, true), (false, true));
         assert_eq!(server(true, true), (true, true));
-    }
-
-    #[test]
-    fn each_recipient_has_an_account_of_its_own() {
-        let files = named(&["insurer-a", "pension-fund"]);
-        let text = |path: &str| &files.iter().find(|(have, _)| have == path).unwrap().1;
-        assert!(text("server.conf").contains("include accounts/pension-fund.conf"));
-        assert!(text("server.conf").contains("      $PENSION_FUND "));
-        assert!(text("accounts/pension-fund.conf").contains("nkey: $SLACKTIDE_PENSION_FUND_NKEY"));
-        assert!(!text("accounts/pension-fund.conf").contains("insurer-a"));
-        assert_eq!(variable("pension-fund"), "SLACKTIDE_PENSION_FUND_NKEY");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Config;
+use super::{Config, PartyCommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExchangeCommand {
@@ -48,4 +48,7 @@ pub(crate) enum ExchangeCommand {
         #[arg(long)]
         json: bool,
     },
+    /// List, add and remove the parties of the exchange, and change their connection keys.
+    #[command(subcommand)]
+    Party(PartyCommand),
 }

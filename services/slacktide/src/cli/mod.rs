@@ -4,7 +4,7 @@
 //! `commands`, and a command with words of its own (`feed`, `hold`, `keys`, …) keeps them there.
 //!
 //! - [`program`] the program and its commands; [`config`] the file that most of them take
-//! - [`agent`] agents and the idle helper; [`exchange`] the exchange; [`gate`] the gate and orders to it
+//! - [`agent`] agents and the idle helper; [`exchange`] the exchange; [`party`] who takes part in it; [`gate`] the gate and orders to it
 //! - [`audit`] what an auditor reads; [`demo`] the demo
 //! - [`words`] which characters may be in any of it
 
@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod exchange;
 mod gate;
+mod party;
 mod program;
 mod words;
 
@@ -23,5 +24,6 @@ pub(crate) use config::{Config, ConfigCommand};
 pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;
 pub(crate) use gate::{GateCommand, OrderArgs};
+pub(crate) use party::{AccountDir, PartyCommand, PartyRole};
 pub(crate) use program::{Cli, Command};
 pub(crate) use words::check_words;

@@ -16,6 +16,7 @@ mod hostile;
 mod idle_helper;
 pub(crate) mod keys;
 pub(crate) mod masking;
+mod party;
 mod measures;
 mod operator;
 pub(crate) mod quarantine;
@@ -73,6 +74,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Exchange(ExchangeCommand::Status { config, json }) => {
             block_on(exchange::status(config.config, json))
         }
+        Command::Exchange(ExchangeCommand::Party(command)) => party::run(command),
         Command::Config(ConfigCommand::Check(at)) => config::check(&at.config),
         Command::Config(ConfigCommand::Show { config, json }) => config::show(&config.config, json),
         Command::Keys(command) => keys::run(command),

@@ -251,7 +251,7 @@ fn around(workshop: &Workshop, stage: &Stage) {
     let text = format!(
         "\neverything is left running; Ctrl-C stops it and leaves {at}\n\n\
          the exchange, with the auditor's and the administrator's credential:\n  \
-         nats --server {url} --nkey {at}/keys/auditor/connect.seed --inbox-prefix _INBOX_auditor stream info DATA\n  \
+         nats --server {url} --nkey {at}/keys/auditor/connect.seed --inbox-prefix _INBOX_auditor --js-api-prefix JS.hub.API stream info DATA\n  \
          nats --server {url} --nkey {at}/keys/admin/connect.seed --inbox-prefix _INBOX_admin consumer report DATA\n  \
          slacktide exchange status --config {at}/admin.toml\n  \
          slacktide audit verify --config {at}/auditor.toml\n\n\

@@ -52,7 +52,9 @@ pub(crate) async fn start(
     let failed =
         |error: std::io::Error| Failure::new(Exit::Internal, format!("{}: {error}", server.display()));
     std::fs::create_dir_all(&ports).map_err(failed)?;
-    for (name, text) in topology::server::files(std::slice::from_ref(recipient)) {
+    let files = topology::server::files(std::slice::from_ref(recipient))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    for (name, text) in files {
         let path = server.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(dir)).map_err(failed)?;
         std::fs::write(&path, text).map_err(failed)?;

@@ -3,10 +3,10 @@
 //! One folder for each machine: it holds what that party must have and nothing of another's. The
 //! authority's folder belongs to nobody's machine.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use nats::topology::server::{Hardening, environment, hardened, variable};
+use nats::topology::Parties;
+use nats::topology::server::{Hardening, environment, hardened};
 use runtime::exit::Exit;
 use rusqlite::Connection;
 use schemas::name::RecipientName;
@@ -36,13 +36,7 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
             "a recipient cannot have the name of a folder of the site; choose another",
         ));
     }
-    if let Some((first, second)) = sharing(&recipients) {
-        return Err(Failure::usage(format!(
-            "{first} and {second} would have one key at the exchange, because both are {} in its environment; \
-             choose names that differ in more than '-' and '_'",
-            variable(&first)
-        )));
-    }
+    let listed = Parties::shipped(&recipients).map_err(|error| Failure::usage(error.to_string()))?;
     std::fs::create_dir_all(&args.out).map_err(|error| at(&args.out, &error))?;
     let out = args.out.canonicalize().map_err(|error| at(&args.out, &error))?;
     if out.join("authority").exists() {
@@ -82,7 +76,7 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         )?;
         keys.push((user, public));
     }
-    exchange(&out, args, &authority, &recipients, &names, &keys)?;
+    exchange(&out, args, &authority, &listed, &names, &keys)?;
     let (parties, insurers) = keys.split_at(USERS.len());
     let bureau = parties.last().map(|(_, keys)| keys.clone()).unwrap_or_default();
     let site = Site {
@@ -108,22 +102,13 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// PURE: two parties whose keys would be one variable of the exchange's environment.
-fn sharing(recipients: &[RecipientName]) -> Option<(String, String)> {
-    let users = USERS.map(str::to_owned).into_iter();
-    let mut seen = BTreeMap::new();
-    users
-        .chain(recipients.iter().map(ToString::to_string))
-        .find_map(|user| Some((seen.insert(variable(&user), user.clone())?, user)))
-}
-
 /// The exchange's folder: the shipped configuration with TLS and encryption at rest, and what it
 /// is started with.
 fn exchange(
     out: &Path,
     args: &SiteArgs,
     authority: &Pair,
-    recipients: &[RecipientName],
+    parties: &Parties,
     names: &[String],
     keys: &[(String, Public)],
 ) -> Result<(), Failure> {
@@ -132,7 +117,7 @@ fn exchange(
         tls: true,
         at_rest: true,
     };
-    let mut texts = hardened(recipients, with);
+    let mut texts = hardened(parties, with);
     let server = certificates::server(authority, names, args.days)?;
     texts.push(("server.pem".to_owned(), server.certificate));
     texts.push(("server.key".to_owned(), server.key));
@@ -242,22 +227,4 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
 
 fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn site_recipients_of_one_variable_are_refused() {
-        let sharing = |names: &[&str]| {
-            let names: Vec<RecipientName> = names.iter().map(|name| name.parse().unwrap()).collect();
-            sharing(&names)
-        };
-        assert_eq!(sharing(&["insurer-a", "insurer-b"]), None);
-        for names in [["insurer-a", "insurer_a"], ["a", "a"]] {
-            let [first, second] = names.map(str::to_owned);
-            assert_eq!(sharing(&names), Some((first, second)));
-        }
-    }
 }
