@@ -31,9 +31,9 @@ async fn acknowledgement_of_another_consumer_changes_nothing() {
             pending.push((recipient.clone(), subject));
         }
     }
-    let before = scene.snapshot().await;
     for party in scene.attackers() {
         let name = party.name.as_str();
+        let before = scene.snapshot().await;
         let client = scene.exchange.raw(name).await;
         let inbox = format!("_INBOX_{name}.stolen");
         let mut stolen = client.subscribe(inbox.clone()).await.unwrap();

@@ -20,7 +20,19 @@ struct StreamSnapshot {
 }
 
 impl Snapshot {
+    /// Once nothing changes any more: what the server still does for an attacker is waited for.
     pub(super) async fn of(admin: &Admin) -> Self {
+        let mut before = Self::read(admin).await;
+        loop {
+            let after = Self::read(admin).await;
+            if before == after {
+                return after;
+            }
+            before = after;
+        }
+    }
+
+    async fn read(admin: &Admin) -> Self {
         let mut streams = BTreeMap::new();
         for stream in admin.live().await.unwrap().streams {
             let name = stream.config["name"].as_str().unwrap().to_owned();
@@ -90,7 +102,8 @@ impl Snapshot {
             }
             for (sequence, message) in &after.messages {
                 let subject = message["subject"].as_str().unwrap_or_default();
-                if !before.messages.contains_key(sequence) && !may_publish(rights, subject) {
+                let is_own = may_publish(rights, subject) || is_own_delivery(&before.config, party, rights, subject);
+                if !before.messages.contains_key(sequence) && !is_own {
                     harm.push(format!("{name} has a message on {subject}"));
                 }
             }
@@ -104,6 +117,17 @@ impl Snapshot {
         }
         harm
     }
+}
+
+/// A delivery keeps its subject, so a recipient that has its own deliveries sent to a subject that it publishes
+/// stores them there as what they are. Nobody reads them: every reader asks by subject.
+fn is_own_delivery(config: &Map<String, Value>, party: &str, rights: &[Right], subject: &str) -> bool {
+    let delivered = ["data", "reply"].map(|first| format!("{first}.{party}."));
+    let holds = config["subjects"].as_array().into_iter().flatten();
+    delivered.iter().any(|own| subject.starts_with(own))
+        && holds
+            .filter_map(Value::as_str)
+            .any(|pattern| may_publish(rights, &pattern.replace('*', party)))
 }
 
 fn may_publish(rights: &[Right], subject: &str) -> bool {
