@@ -71,7 +71,9 @@ impl Office {
             .collect();
         let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
         fs::create_dir(folder.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&INSURERS.map(|name| RecipientName::new(name).unwrap())).unwrap() {
+        for (path, text) in
+            topology::server::files(&INSURERS.map(|name| RecipientName::new(name).unwrap())).unwrap()
+        {
             fs::write(folder.path().join(path), text).unwrap();
         }
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);

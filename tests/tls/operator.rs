@@ -49,8 +49,10 @@ pub(super) async fn chunks(site: &Site) -> Vec<Stored> {
 pub(super) async fn replace_chunks(site: &mut Site, recipients: &[&str], messages: &[(Lane, Vec<u8>)]) {
     let own = nkeys::KeyPair::new_user();
     let public = own.public_key();
-    site.well(&["exchange", "party", "key", "bureau", "--add", &public, "--dir", "exchange"])
-        .await;
+    site.well(&[
+        "exchange", "party", "key", "bureau", "--add", &public, "--dir", "exchange",
+    ])
+    .await;
     site.nats.stop().await;
     let stream = site.nats.store().join("jetstream/HUB/streams/DATA");
     fs::remove_dir_all(&stream).unwrap();

@@ -8,7 +8,9 @@ use super::site::{Agent, Site};
 /// What the operator of the exchange does with the connection keys of a party, on the running server.
 async fn change_keys(site: &Site, user: &str, change: [&str; 2]) {
     let pid = site.nats.pid().to_string();
-    let mut words = vec!["exchange", "party", "key", user, "--dir", "exchange", "--reload", &pid];
+    let mut words = vec![
+        "exchange", "party", "key", user, "--dir", "exchange", "--reload", &pid,
+    ];
     words.extend(change);
     site.well(&words).await;
 }

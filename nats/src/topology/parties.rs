@@ -152,7 +152,9 @@ impl Parties {
         for role in [Role::Administrator, Role::Bureau] {
             let count = list.iter().filter(|party| party.role == role).count();
             if count != 1 {
-                return refuse(format!("{count} parties have the role {role}, and exactly one must"));
+                return refuse(format!(
+                    "{count} parties have the role {role}, and exactly one must"
+                ));
             }
         }
         let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
@@ -340,7 +342,13 @@ mod tests {
         }
         let mut thief = party("insurer-b", Role::Recipient);
         thief.keys = shipped().0[1].keys.clone();
-        assert!(shipped().with(thief).unwrap_err().to_string().contains("keys of its own"));
+        assert!(
+            shipped()
+                .with(thief)
+                .unwrap_err()
+                .to_string()
+                .contains("keys of its own")
+        );
         assert!(shipped().with(party("insurer-b", Role::Recipient)).is_ok());
         assert!(shipped().without(&PartyName::new("bureau").unwrap()).is_err());
     }

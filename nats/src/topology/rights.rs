@@ -176,7 +176,11 @@ struct Table(Vec<Right>);
 
 impl Table {
     fn add(&mut self, purpose: Purpose, hub: String, answers: Answers) {
-        self.0.push(Right { purpose, hub, answers });
+        self.0.push(Right {
+            purpose,
+            hub,
+            answers,
+        });
     }
 
     fn publish(&mut self, subjects: impl IntoIterator<Item = String>) {
@@ -245,7 +249,10 @@ mod tests {
     fn hub_hash_is_the_servers() {
         let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let hash = Sha256::digest(HUB);
-        let text: String = hash[..8].iter().map(|byte| digits[usize::from(byte % 62)] as char).collect();
+        let text: String = hash[..8]
+            .iter()
+            .map(|byte| digits[usize::from(byte % 62)] as char)
+            .collect();
         assert_eq!(text, HUB_HASH);
     }
 
@@ -258,7 +265,13 @@ mod tests {
             for (at, right) in rights.iter().enumerate() {
                 assert!(!right.hub.contains('>'), "{}", right.hub);
                 for other in &rights[at + 1..] {
-                    assert!(!overlap(&right.hub, &other.hub), "{}: {} {}", party.name, right.hub, other.hub);
+                    assert!(
+                        !overlap(&right.hub, &other.hub),
+                        "{}: {} {}",
+                        party.name,
+                        right.hub,
+                        other.hub
+                    );
                 }
             }
         }
@@ -273,11 +286,19 @@ mod tests {
                     .iter()
                     .flat_map(|a| rights(other, &parties).into_iter().map(move |b| (a.clone(), b)))
                     .filter(|(a, b)| {
-                        let writes = |right: &Right| matches!(right.purpose, Purpose::Publish | Purpose::Consume);
+                        let writes =
+                            |right: &Right| matches!(right.purpose, Purpose::Publish | Purpose::Consume);
                         writes(a) || writes(b)
                     })
                 {
-                    assert!(!overlap(&a.hub, &b.hub), "{} {}: {} {}", one.name, other.name, a.hub, b.hub);
+                    assert!(
+                        !overlap(&a.hub, &b.hub),
+                        "{} {}: {} {}",
+                        one.name,
+                        other.name,
+                        a.hub,
+                        b.hub
+                    );
                 }
             }
         }
@@ -294,6 +315,9 @@ mod tests {
             .map(|verb| verb.split('.').take(2).collect::<Vec<_>>().join("."))
             .collect();
         let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-        assert_eq!(verbs, ["CONSUMER.INFO", "CONSUMER.MSG", "DIRECT.GET", "STREAM.INFO"]);
+        assert_eq!(
+            verbs,
+            ["CONSUMER.INFO", "CONSUMER.MSG", "DIRECT.GET", "STREAM.INFO"]
+        );
     }
 }

@@ -77,10 +77,9 @@ async fn acknowledgement_of_another_consumer_changes_nothing() {
 #[tokio::test]
 async fn acknowledgement_by_a_wildcard_pulls_of_another_consumer() {
     let exchange = ExchangeServer::with(|path, text| match path {
-        "accounts/insurer-a.conf" | "accounts/hub.conf" => text.replace(
-            "$JS.ACK.DATA.insurer-a.*.*.*.*.*",
-            "$JS.ACK.*.*.DATA.insurer-a.>",
-        ),
+        "accounts/insurer-a.conf" | "accounts/hub.conf" => {
+            text.replace("$JS.ACK.DATA.insurer-a.*.*.*.*.*", "$JS.ACK.*.*.DATA.insurer-a.>")
+        }
         _ => text,
     })
     .await;
@@ -94,7 +93,10 @@ async fn acknowledgement_by_a_wildcard_pulls_of_another_consumer() {
     let thief = exchange.raw("insurer-a").await;
     let subject = "$JS.ACK.DATA.insurer-b.DATA.insurer-a.1.1.0";
     let stolen = ask(&thief, subject, "+NXT {\"batch\":1,\"no_wait\":true}").await;
-    assert_eq!(stolen.payload, "secret", "the attack does not work any more: {stolen:?}");
+    assert_eq!(
+        stolen.payload, "secret",
+        "the attack does not work any more: {stolen:?}"
+    );
 }
 
 /// The second form is off in the server as of 2.15; both are admitted, each in its exact form.

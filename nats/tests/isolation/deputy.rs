@@ -20,7 +20,8 @@ pub(super) fn concrete(pattern: &str) -> String {
             ("*", "lease") => "stolen",
             (
                 "*",
-                "data" | "receipt" | "request" | "cancel" | "approval" | "progress" | "part" | "reply" | "confirm",
+                "data" | "receipt" | "request" | "cancel" | "approval" | "progress" | "part" | "reply"
+                | "confirm",
             ) => "insurer-b",
             ("*", _) if pattern.starts_with("$JS.ACK") => "1",
             ("*", _) => "stolen",
@@ -105,7 +106,12 @@ async fn send(client: &Client, subject: &str, reply: &str, text: &str) {
 async fn matrix(scene: &Scene, party: &Party, until_harm: bool) -> Vec<String> {
     let name = party.name.as_str();
     let mut listeners = Vec::new();
-    for other in scene.parties.all().iter().filter(|other| other.name != party.name) {
+    for other in scene
+        .parties
+        .all()
+        .iter()
+        .filter(|other| other.name != party.name)
+    {
         listeners.push(Listener::start(scene, other.name.as_str()).await);
     }
     let client = scene.exchange.raw(name).await;
@@ -157,7 +163,10 @@ async fn deputy_answers_reach_nothing_of_another_party() {
 /// The same rights as permissions inside one account: each credential, the auditor's too, breaks out.
 #[tokio::test]
 async fn deputy_in_one_account_breaks_out_of_every_credential() {
-    let names: Vec<_> = Scene::parties().with_account().map(|party| party.name.clone()).collect();
+    let names: Vec<_> = Scene::parties()
+        .with_account()
+        .map(|party| party.name.clone())
+        .collect();
     for name in names {
         // Each finds an exchange that nobody has broken yet.
         let scene = Scene::in_one_account().await;

@@ -45,7 +45,12 @@ async fn headers_make_the_server_do_nothing_for_a_party() {
     for party in scene.attackers() {
         let name = party.name.as_str();
         let mut listeners = Vec::new();
-        for other in scene.parties.all().iter().filter(|other| other.name != party.name) {
+        for other in scene
+            .parties
+            .all()
+            .iter()
+            .filter(|other| other.name != party.name)
+        {
             listeners.push(Listener::start(&scene, other.name.as_str()).await);
         }
         let client = scene.exchange.raw(name).await;
@@ -68,7 +73,11 @@ async fn headers_make_the_server_do_nothing_for_a_party() {
                 ]));
             }
             for set in sets {
-                let text = if right.purpose == Purpose::Publish { "{}" } else { "" };
+                let text = if right.purpose == Purpose::Publish {
+                    "{}"
+                } else {
+                    ""
+                };
                 client
                     .publish_with_headers(subject.clone(), set, body(text))
                     .await

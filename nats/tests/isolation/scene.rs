@@ -98,7 +98,11 @@ impl Scene {
     pub(super) fn rights(&self, party: &Party) -> Vec<(Right, String)> {
         let all = rights(party, &self.parties).into_iter();
         all.map(|right| {
-            let subject = if self.separate { right.local() } else { right.hub.clone() };
+            let subject = if self.separate {
+                right.local()
+            } else {
+                right.hub.clone()
+            };
             (right, subject)
         })
         .collect()
@@ -117,7 +121,10 @@ impl Scene {
         for stream in ["DATA", "REPLIES"] {
             let question = self.api(&format!("CONSUMER.MSG.NEXT.{stream}.{recipient}"));
             let message = ask(&client, &question, "{\"batch\":1,\"no_wait\":true}").await;
-            let reply = message.reply.clone().unwrap_or_else(|| panic!("nothing was delivered: {message:?}"));
+            let reply = message
+                .reply
+                .clone()
+                .unwrap_or_else(|| panic!("nothing was delivered: {message:?}"));
             subjects.push(reply.to_string());
         }
         subjects
@@ -130,7 +137,11 @@ impl Scene {
 
     /// The recipients' names.
     pub(super) fn recipients(&self) -> Vec<String> {
-        let recipients = self.parties.all().iter().filter(|party| party.role == Role::Recipient);
+        let recipients = self
+            .parties
+            .all()
+            .iter()
+            .filter(|party| party.role == Role::Recipient);
         recipients.map(|party| party.name.to_string()).collect()
     }
 }
@@ -165,7 +176,10 @@ impl Listener {
         let _ = self.client.flush().await;
         let mut heard = Vec::new();
         while let Some(Some(message)) = self.inbox.next().now_or_never() {
-            heard.push(format!("{} heard {}: {:?}", self.name, message.subject, message.payload));
+            heard.push(format!(
+                "{} heard {}: {:?}",
+                self.name, message.subject, message.payload
+            ));
         }
         heard
     }
@@ -175,7 +189,10 @@ impl Listener {
 fn in_one_account(parties: &Parties) -> String {
     let mut text = String::from("HUB {\n  jetstream: enabled\n  users: [\n");
     for party in parties.all() {
-        let mut publish: Vec<String> = rights(party, parties).into_iter().map(|right| right.hub).collect();
+        let mut publish: Vec<String> = rights(party, parties)
+            .into_iter()
+            .map(|right| right.hub)
+            .collect();
         if party.role == Role::Administrator {
             publish.push("$JS.API.>".to_owned());
         }
@@ -206,7 +223,16 @@ pub(super) async fn ask(client: &Client, question: &str, text: &str) -> Message 
 pub(super) async fn settled(client: &Client, subject: &str) {
     client.flush().await.unwrap();
     let is_pull = subject.contains("MSG.NEXT");
-    ask(client, subject, if is_pull { "{\"batch\":1,\"no_wait\":true}" } else { "{}" }).await;
+    ask(
+        client,
+        subject,
+        if is_pull {
+            "{\"batch\":1,\"no_wait\":true}"
+        } else {
+            "{}"
+        },
+    )
+    .await;
 }
 
 /// What an attacker sends: as an answer of the server it would be an order.

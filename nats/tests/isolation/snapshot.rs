@@ -95,14 +95,20 @@ impl Snapshot {
                 // Its own word in the place of its own earlier one.
                 let is_replaced = keeps_last
                     && may_publish(rights, subject)
-                    && after.messages.values().any(|newer| newer["subject"] == message["subject"]);
+                    && after
+                        .messages
+                        .values()
+                        .any(|newer| newer["subject"] == message["subject"]);
                 if after.messages.get(sequence) != Some(message) && !is_replaced {
-                    harm.push(format!("message {sequence} of {name} changed or is gone: {subject}"));
+                    harm.push(format!(
+                        "message {sequence} of {name} changed or is gone: {subject}"
+                    ));
                 }
             }
             for (sequence, message) in &after.messages {
                 let subject = message["subject"].as_str().unwrap_or_default();
-                let is_own = may_publish(rights, subject) || is_own_delivery(&before.config, party, rights, subject);
+                let is_own =
+                    may_publish(rights, subject) || is_own_delivery(&before.config, party, rights, subject);
                 if !before.messages.contains_key(sequence) && !is_own {
                     harm.push(format!("{name} has a message on {subject}"));
                 }
@@ -111,7 +117,9 @@ impl Snapshot {
             for consumer in names.filter(|consumer| consumer.as_str() != party) {
                 let (was, is) = (before.consumers.get(consumer), after.consumers.get(consumer));
                 if was != is {
-                    harm.push(format!("consumer {consumer} of {name} changed: {was:?} -> {is:?}"));
+                    harm.push(format!(
+                        "consumer {consumer} of {name} changed: {was:?} -> {is:?}"
+                    ));
                 }
             }
         }

@@ -65,16 +65,25 @@ pub(super) fn targets(attacker: &str) -> Vec<Target> {
             ("CONSUMER.CREATE.DATA.stolen.data.>", consumer),
             ("CONSUMER.DURABLE.CREATE.DATA.stolen", consumer),
             ("CONSUMER.DELETE.DATA.insurer-b", ""),
-            ("CONSUMER.PAUSE.DATA.insurer-b", r#"{"pause_until":"2099-01-01T00:00:00Z"}"#),
+            (
+                "CONSUMER.PAUSE.DATA.insurer-b",
+                r#"{"pause_until":"2099-01-01T00:00:00Z"}"#,
+            ),
             ("CONSUMER.RESET.DATA.insurer-b", r#"{"seq":1}"#),
-            ("CONSUMER.MSG.NEXT.DATA.insurer-b", r#"{"batch":1,"no_wait":true}"#),
+            (
+                "CONSUMER.MSG.NEXT.DATA.insurer-b",
+                r#"{"batch":1,"no_wait":true}"#,
+            ),
             ("CONSUMER.UNPIN.DATA.insurer-b", "{}"),
         ] {
             add(format!("{prefix}.{verb}"), body);
         }
     }
     // Acknowledgements of what another consumer delivered, and what the server keeps for itself.
-    for consumer in ["insurer-a", "insurer-b"].into_iter().filter(|name| *name != attacker) {
+    for consumer in ["insurer-a", "insurer-b"]
+        .into_iter()
+        .filter(|name| *name != attacker)
+    {
         for sequence in 1..=4 {
             for form in forms("DATA", consumer, &format!("1.{sequence}.1.1700000000000000001.0")) {
                 add(form, "+TERM");

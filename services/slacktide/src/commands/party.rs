@@ -31,7 +31,12 @@ pub(crate) fn run(command: PartyCommand) -> Outcome {
             let parties = read(&at.dir)?.without(&party_name(&name)?).map_err(refused)?;
             update(&parties, &at)
         }
-        PartyCommand::Key { name, add, remove, at } => {
+        PartyCommand::Key {
+            name,
+            add,
+            remove,
+            at,
+        } => {
             let (name, before) = (party_name(&name)?, read(&at.dir)?);
             let add = add.map(connection_key).transpose()?;
             let remove = remove.map(connection_key).transpose()?;
@@ -71,7 +76,9 @@ impl FileChange {
             return vec![format!("{sign} {}", self.path)];
         };
         let only = |these: &str, others: &str, sign: char| -> Vec<String> {
-            let lines = these.lines().filter(|line| !others.lines().any(|other| other == *line));
+            let lines = these
+                .lines()
+                .filter(|line| !others.lines().any(|other| other == *line));
             lines.map(|line| format!("    {sign} {}", line.trim())).collect()
         };
         let mut lines = vec![format!("~ {}", self.path)];
@@ -190,7 +197,9 @@ fn changes(dir: &Path, parties: &Parties) -> Result<Vec<FileChange>, Failure> {
     for name in names(&dir.join("accounts"))? {
         let path = format!("accounts/{name}");
         let from = text(&dir.join(&path))?;
-        let generated = from.as_deref().is_some_and(|text| text.starts_with(accounts::GENERATED));
+        let generated = from
+            .as_deref()
+            .is_some_and(|text| text.starts_with(accounts::GENERATED));
         if generated && !wanted.iter().any(|(wanted, _)| *wanted == path) {
             changes.push(FileChange { path, from, to: None });
         }
@@ -361,12 +370,18 @@ mod tests {
             })
         };
         let account = || fs::read_to_string(dir.path().join("accounts/bureau.conf")).unwrap();
-        assert!(change(None, Some("$SLACKTIDE_BUREAU_NKEY")).is_err(), "it is the only one");
+        assert!(
+            change(None, Some("$SLACKTIDE_BUREAU_NKEY")).is_err(),
+            "it is the only one"
+        );
         change(Some(&new), None).unwrap();
         assert!(account().contains("$SLACKTIDE_BUREAU_NKEY") && account().contains(&new));
         change(None, Some("$SLACKTIDE_BUREAU_NKEY")).unwrap();
         assert!(!account().contains("$SLACKTIDE_BUREAU_NKEY") && account().contains(&new));
-        assert!(change(None, Some("$SLACKTIDE_BUREAU_NKEY")).is_err(), "it is gone");
+        assert!(
+            change(None, Some("$SLACKTIDE_BUREAU_NKEY")).is_err(),
+            "it is gone"
+        );
     }
 
     #[test]
@@ -375,9 +390,16 @@ mod tests {
         assert_eq!(list(dir.path(), false).unwrap(), Exit::Done);
         let path = dir.path().join("accounts/hub.conf");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("[\"auditor\"]", "[\"auditor\", \"insurer-a\"]")).unwrap();
+        fs::write(
+            &path,
+            text.replace("[\"auditor\"]", "[\"auditor\", \"insurer-a\"]"),
+        )
+        .unwrap();
         let shown = list(dir.path(), false).unwrap_err().to_string();
-        assert!(shown.contains("accounts/hub.conf") && shown.contains("party write"), "{shown}");
+        assert!(
+            shown.contains("accounts/hub.conf") && shown.contains("party write"),
+            "{shown}"
+        );
         run(PartyCommand::Write {
             at: at_dir(&dir, false),
         })
