@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use schemas::column::{ColumnType, RowSchema};
 use store::frontier::{Advance, Frontier, Noted, advance};
-use store::layout::{Layout, Mode};
+use store::layout::{Database, LaneTables, Layout, Mode, Options};
 use store::ledger::{ChunkLinks, Entry, EntryState, Judgement, LaneState};
 use store::merge::{Place, tombstone_passed};
 use store::table::asked::Question;
@@ -98,6 +98,12 @@ impl Store {
         }
     }
 
+    fn tables(&self) -> LaneTables {
+        Options::default()
+            .tables(Database::Postgres, &lane())
+            .with_layout(&self.layout)
+    }
+
     /// One transaction.
     pub(super) fn store(&mut self, chunks: &[&Chunk]) -> Vec<Outcome> {
         self.calls += 1;
@@ -113,13 +119,15 @@ impl Store {
             .collect();
         let intake = loop {
             let name = lane();
+            let tables = self.tables();
             let given = Given {
                 lane: &name,
                 state: &self.state,
                 frontier: &self.frontier,
                 shape: self.shape.as_ref(),
                 asked: self.asked.as_ref(),
-                layout: &self.layout,
+                refused: None,
+                tables: &tables,
             };
             let intake = intake(&given, &entries, &incoming);
             if let Some(change) = intake.change {
@@ -274,6 +282,7 @@ impl Store {
             pending: pending as u64,
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(&lane())),
+            refused: None,
         })
     }
 
@@ -299,6 +308,7 @@ fn intake_without(verdicts: Vec<Verdict>, state: LaneState) -> store::table::int
         state,
         change: None,
         asks: None,
+        refused: None,
     }
 }
 

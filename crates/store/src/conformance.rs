@@ -6,6 +6,7 @@
 //! - [`chunks`] storing: once, in any order, newest wins, deletes
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
 //! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
+//! - [`claims`] tables and columns that are not the lane's, and names that are reserved
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 //! - [`requests`] a suite of its own: what is asked for, and the answers
@@ -13,6 +14,7 @@
 pub mod chain;
 pub mod changes;
 pub mod chunks;
+pub mod claims;
 pub mod columns;
 pub mod layouts;
 pub mod quarantine;
@@ -151,6 +153,30 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("names that change later", |r| Box::pin(layouts::another_name(r))),
     ("our own names are refused", |r| {
         Box::pin(layouts::our_own_name(r))
+    }),
+    (
+        "a table of the insurer's is adopted only where it is named",
+        |r| Box::pin(claims::of_the_insurer(r)),
+    ),
+    ("a history of the insurer's is left as it is", |r| {
+        Box::pin(claims::history_of_the_insurer(r))
+    }),
+    ("a table that replaces the lane's is left as it is", |r| {
+        Box::pin(claims::replaced(r))
+    }),
+    ("a table has one owner", |r| Box::pin(claims::one_owner(r))),
+    ("reserved names make nothing", |r| Box::pin(claims::reserved(r))),
+    ("reserved columns make nothing", |r| {
+        Box::pin(claims::reserved_columns(r))
+    }),
+    ("a new column takes none of the insurer's", |r| {
+        Box::pin(claims::column_of_the_insurer(r))
+    }),
+    ("what is no table is left as it is", |r| {
+        Box::pin(claims::no_table(r))
+    }),
+    ("an unlisted feed is not stored", |r| {
+        Box::pin(claims::unlisted(r))
     }),
 ];
 

@@ -4,6 +4,9 @@ use std::fmt;
 
 use schemas::name::Lane;
 
+use crate::layout::LaneTables;
+use crate::naming::Refusal;
+
 /// An error with its kind, what and where, and the remedy.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -44,6 +47,36 @@ impl Error {
             what: what.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// Returns why nothing of the lane is stored until somebody acts; `None` where repeating may help, as with rights
+    /// that are granted again.
+    pub(crate) fn refusal(&self, lane: &Lane) -> Option<Refusal> {
+        (self.kind == ErrorKind::Refused).then(|| Refusal {
+            shared: format!(
+                "feed {}: the receiver's tables do not fit it, or are not configured for it",
+                lane.feed
+            ),
+            what: self.what.clone(),
+            remedy: self.remedy.clone(),
+        })
+    }
+
+    /// A column that comes new has the name of one that its table has for something else.
+    pub(crate) fn of_column(tables: &LaneTables, table: &str, column: &str) -> Self {
+        let (key, name) = (&tables.key, column);
+        let sql = tables.layout.sql(table);
+        Self::of_lane(
+            &tables.lane,
+            format!(
+                "{}: column {name:?} is new, and {sql} has one of this name already",
+                tables.owner
+            ),
+            format!(
+                "to store it there, name it: columns = {{ {name:?} = {name:?} }} under [store.feed.{key}]; otherwise give \
+                 it another name there"
+            ),
+        )
     }
 
     /// The target does not fit: the lane stops.

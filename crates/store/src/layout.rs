@@ -1,8 +1,9 @@
 //! PURE: where a feed's rows go: which tables, under which names, current rows or every version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use schemas::name::FeedName;
+use schemas::name::{FeedName, Lane, RecipientName};
 use serde::{Deserialize, Serialize};
 
 use crate::table::quoted;
@@ -68,6 +69,8 @@ pub struct Options {
     pub schema: Option<String>,
     /// By feed.
     pub feeds: BTreeMap<FeedName, FeedOptions>,
+    /// The only feeds that are stored; `None` means every feed.
+    pub only: Option<BTreeSet<FeedName>>,
 }
 
 impl Options {
@@ -82,6 +85,54 @@ impl Options {
             history: options.history.unwrap_or_else(|| with_suffix(&table, "_history")),
             table,
             columns: options.columns,
+        }
+    }
+
+    /// The tables of a lane, with everything that decides whether they may be used.
+    #[must_use]
+    pub fn tables(&self, database: Database, lane: &Lane) -> LaneTables {
+        let is_listed = self.only.as_ref().is_none_or(|only| only.contains(&lane.feed));
+        self.owned(database, lane, Owner::Feed(lane.clone()), is_listed)
+    }
+
+    /// The table of a kind's answers. `feed` is the name of the table, under which an operator may configure it as
+    /// a feed's.
+    #[must_use]
+    pub fn answers(
+        &self,
+        database: Database,
+        recipient: &RecipientName,
+        kind: &str,
+        feed: FeedName,
+    ) -> LaneTables {
+        let lane = Lane {
+            recipient: recipient.clone(),
+            feed,
+        };
+        let owner = Owner::Kind {
+            recipient: recipient.clone(),
+            kind: kind.to_owned(),
+        };
+        let mut tables = self.owned(database, &lane, owner, true);
+        tables.layout.mode = Mode::Current;
+        tables
+    }
+
+    fn owned(&self, database: Database, lane: &Lane, owner: Owner, is_listed: bool) -> LaneTables {
+        let mut layout = self.layout(&lane.feed);
+        if database == Database::Sqlite {
+            layout.schema = None;
+        }
+        let options = self.feeds.get(&lane.feed);
+        LaneTables {
+            database,
+            owner,
+            lane: lane.clone(),
+            layout,
+            adopts_table: options.is_some_and(|options| options.table.is_some()),
+            adopts_history: options.is_some_and(|options| options.history.is_some()),
+            is_listed,
+            key: lane.feed.clone(),
         }
     }
 
@@ -132,14 +183,142 @@ impl Layout {
     /// The tables that are written: newest versions, all versions.
     #[must_use]
     pub fn tables(&self) -> Vec<&str> {
-        let current = self.mode.keeps_current().then_some(self.table.as_str());
-        let history = self.mode.keeps_history().then_some(self.history.as_str());
-        current.into_iter().chain(history).collect()
+        self.roles().map(|(_, table)| table).collect()
+    }
+
+    /// The same with what they hold.
+    pub fn roles(&self) -> impl Iterator<Item = (Role, &str)> {
+        let current = self
+            .mode
+            .keeps_current()
+            .then_some((Role::Current, self.table.as_str()));
+        let history = self
+            .mode
+            .keeps_history()
+            .then_some((Role::History, self.history.as_str()));
+        current.into_iter().chain(history)
     }
 }
 
-/// PostgreSQL cuts longer names without a word, and two would become one.
-const LONGEST: usize = 63;
+/// Which database the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Database {
+    /// Names are compared as they are.
+    Postgres,
+    /// Names are compared without the case of ASCII letters.
+    Sqlite,
+}
+
+/// Whose rows a table holds. A table has one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The rows of a feed.
+    Feed(Lane),
+    /// The answers to requests of a kind.
+    Kind {
+        /// Who asked.
+        recipient: RecipientName,
+        /// The kind.
+        kind: String,
+    },
+}
+
+impl Owner {
+    /// Returns the party that receives.
+    #[must_use]
+    pub fn recipient(&self) -> &RecipientName {
+        match self {
+            Self::Feed(lane) => &lane.recipient,
+            Self::Kind { recipient, .. } => recipient,
+        }
+    }
+
+    /// Returns the name under which the bookkeeping keeps it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Feed(lane) => format!("feed {}", lane.feed),
+            Self::Kind { kind, .. } => format!("kind {kind}"),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Feed(lane) => write!(f, "feed {} of {}", lane.feed, lane.recipient),
+            Self::Kind { recipient, kind } => write!(f, "kind {kind:?} of {recipient}"),
+        }
+    }
+}
+
+/// The tables of a lane or of a kind, and what decides whether they may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneTables {
+    /// Which database they are in.
+    pub database: Database,
+    /// Whose they are.
+    pub owner: Owner,
+    /// The lane; that of a kind has the name of its table.
+    pub lane: Lane,
+    /// Their names, and what is kept.
+    pub layout: Layout,
+    /// Whether the configuration names the table, so that an existing one is adopted.
+    pub adopts_table: bool,
+    /// The same for the history.
+    pub adopts_history: bool,
+    /// Whether the configuration lets the feed be stored.
+    pub is_listed: bool,
+    /// The NAME of `[store.feed.NAME]`.
+    pub key: FeedName,
+}
+
+/// What a table holds of its owner's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Newest versions.
+    Current,
+    /// All versions.
+    History,
+}
+
+impl Role {
+    /// Returns the word in the bookkeeping, which is the key in the configuration too.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Current => "table",
+            Self::History => "history",
+        }
+    }
+}
+
+impl LaneTables {
+    /// Returns the tables that are written, with what they hold.
+    pub fn roles(&self) -> impl Iterator<Item = (Role, &str)> {
+        self.layout.roles()
+    }
+
+    /// Returns whether an existing table is adopted in this role.
+    #[must_use]
+    pub fn adopts(&self, role: Role) -> bool {
+        match role {
+            Role::Current => self.adopts_table,
+            Role::History => self.adopts_history,
+        }
+    }
+
+    /// The same lane under another layout.
+    #[must_use]
+    pub fn with_layout(&self, layout: &Layout) -> Self {
+        Self {
+            layout: layout.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+const LONGEST: usize = crate::naming::LONGEST;
 
 /// A name with something behind it, within the length that databases allow.
 #[must_use]

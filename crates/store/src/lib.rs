@@ -6,6 +6,8 @@
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
 //! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
+//! - [`naming`] PURE: which names may become tables, schemas and columns
+//! - `claims` PURE: whether a table may be made, written or changed for its owner
 //! - [`layout`] PURE: which tables a feed's rows go to, and what is kept of them
 //! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
 //! - [`requests`] the verbs of an insurer's requests; PURE: the outbox's rows, the answers' tables
@@ -13,6 +15,7 @@
 //! - [`postgres`], [`sqlite`] the two receivers
 //! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
 
+mod claims;
 pub mod conformance;
 pub mod error;
 pub mod frontier;
@@ -20,6 +23,7 @@ pub mod layout;
 pub mod ledger;
 pub mod lineage;
 pub mod merge;
+pub mod naming;
 pub mod port;
 pub mod postgres;
 pub mod quarantine;
@@ -30,7 +34,8 @@ pub mod sqlite;
 pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
-pub use layout::{FeedOptions, Layout, Mode, Options};
+pub use layout::{Database, FeedOptions, LaneTables, Layout, Mode, Options, Owner};
+pub use naming::Refusal;
 pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 pub use postgres::{PostgresStore, security};
 pub use quarantine::Quarantine;

@@ -26,6 +26,11 @@ pub struct Place {
     pub number: u64,
 }
 
+impl Place {
+    /// The place before the first chunk of all.
+    pub const BEGINNING: Self = Self { epoch: 1, number: 0 };
+}
+
 /// Whether a version from `new` replaces one from `old`. The same place does not: storing it
 /// again changes nothing.
 #[must_use]

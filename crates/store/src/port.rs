@@ -9,6 +9,7 @@ use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
 use crate::error::Result;
+use crate::naming::Refusal;
 use crate::table::asked::Question;
 
 /// A chunk as it arrived.
@@ -93,13 +94,27 @@ pub struct LaneReport {
     /// Set while chunks wait for an operator's word: their columns changed in a way that is not
     /// followed by itself. Names feed, column, old and new, and what to do.
     pub waits: Option<String>,
+    /// Set while chunks are refused until somebody acts here: names, tables or rights do not allow them.
+    pub refused: Option<Refusal>,
 }
 
 impl LaneReport {
-    /// Why the lane does not go on, where somebody has to act.
+    /// Returns why the lane does not go on, where somebody has to act, in the words for this side.
     #[must_use]
-    pub fn held_up(&self) -> Option<&str> {
-        self.stopped.as_deref().or(self.waits.as_deref())
+    pub fn held_up(&self) -> Option<String> {
+        let waits = || {
+            self.waits
+                .clone()
+                .or_else(|| self.refused.as_ref().map(Refusal::to_string))
+        };
+        self.stopped.clone().or_else(waits)
+    }
+
+    /// Returns the same in words that the sender may read: they name nothing of this side's database.
+    #[must_use]
+    pub fn held_up_shared(&self) -> Option<&str> {
+        let refused = || self.refused.as_ref().map(|refusal| refusal.shared.as_str());
+        self.stopped.as_deref().or(self.waits.as_deref()).or_else(refused)
     }
 }
 

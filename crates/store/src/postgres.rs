@@ -11,6 +11,7 @@
 //! undone and judged anew.
 //!
 //! - `session` connections and their settings; `security` what protects one
+//! - `claims` whose a table is
 //! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
@@ -19,6 +20,7 @@
 //! - `failure` the server's errors by kind
 
 mod cell;
+mod claims;
 mod failure;
 mod fit;
 mod native;
@@ -39,8 +41,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemas::name::Lane;
 
-use crate::error::{ErrorKind, Result};
-use crate::layout::Options;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{Database, Options};
+use crate::merge::Place;
+use crate::naming;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 use crate::table::asked::Question;
 use crate::table::shape::Shape;
@@ -110,6 +114,17 @@ impl PostgresStore {
         self.lanes().get(lane).cloned().unwrap_or_default()
     }
 
+    /// Notes an error that no repetition cures, so that both sides see it. Where even that is refused, the agent's
+    /// own page still shows it.
+    async fn refuse(&self, session: &Session, lane: &Lane, arrivals: &[Arrival], error: &Error) {
+        let first = arrivals.iter().map(Place::of).min();
+        if let (Some(why), Some(place)) = (error.refusal(lane), first)
+            && let Err(failed) = tables::refuse(session, lane, place, why).await
+        {
+            tracing::debug!(%lane, error = %failed, "a refusal was not noted");
+        }
+    }
+
     async fn store_on(
         &self,
         session: &mut Session,
@@ -119,13 +134,12 @@ impl PostgresStore {
         let mut alone = arrivals
             .iter()
             .any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
-        let layout = self.options.layout(&lane.feed);
+        let tables = self.options.tables(Database::Postgres, lane);
         let mut lost = 0;
         loop {
             let known = self.known(lane);
             let job = verbs::Job {
-                layout: &layout,
-                lane,
+                tables: &tables,
                 arrivals,
                 known: &known,
                 alone,
@@ -146,7 +160,7 @@ impl PostgresStore {
                     return Ok(outcomes);
                 }
                 Ok(Step::Widen) => {
-                    let shape = tables::ensure(session, &layout, lane, arrivals).await?;
+                    let shape = tables::ensure(session, &tables, arrivals).await?;
                     self.lanes().entry(lane.clone()).or_default().shape = shape;
                 }
                 Ok(Step::Learn(shape)) => {
@@ -193,13 +207,23 @@ impl Store for PostgresStore {
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let mut session = self.pool.take().await?;
         let done = self.store_on(&mut session, lane, arrivals).await;
+        if let Err(error) = &done {
+            self.refuse(&session, lane, arrivals, error).await;
+        }
         self.pool.give_back(session, &done).await;
         done
     }
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let mut session = self.pool.take().await?;
-        let done = verbs::keep_message(&mut session, message).await;
+        let tables = self.options.tables(Database::Postgres, &message.lane);
+        let done = match naming::verdict(&tables) {
+            Ok(()) => verbs::keep_message(&mut session, message).await,
+            Err(why) => {
+                let noted = tables::refuse(&session, &message.lane, Place::BEGINNING, why.clone()).await;
+                noted.and(Err(why.into()))
+            }
+        };
         self.pool.give_back(session, &done).await;
         done
     }

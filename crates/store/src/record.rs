@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frontier::Frontier;
-use crate::layout::Layout;
+use crate::layout::LaneTables;
 use crate::ledger::{EntryState, Judgement, LaneState};
 use crate::merge::Place;
 use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
 use crate::table::asked::{Asked, Question};
-use crate::table::intake::Given;
+use crate::table::intake::{Given, Refused};
 use crate::table::shape::Shape;
 
 /// A lane.
@@ -26,6 +26,8 @@ pub(crate) struct LaneRecord {
     pub(crate) shape: Option<Shape>,
     /// What it waits for.
     pub(crate) asked: Option<Question>,
+    /// What was refused until somebody acts.
+    pub(crate) refused: Option<Refused>,
 }
 
 /// Its parts that are kept as JSON.
@@ -34,6 +36,7 @@ pub(crate) struct Texts {
     pub(crate) frontier: String,
     pub(crate) columns: Option<String>,
     pub(crate) asked: Option<String>,
+    pub(crate) refused: Option<String>,
 }
 
 impl LaneRecord {
@@ -43,6 +46,7 @@ impl LaneRecord {
             frontier: text(&self.frontier)?,
             columns: self.shape.as_ref().map(text).transpose()?,
             asked: self.asked.as_ref().map(text).transpose()?,
+            refused: self.refused.as_ref().map(text).transpose()?,
         })
     }
 
@@ -60,18 +64,20 @@ impl LaneRecord {
             pending,
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(lane)),
+            refused: self.refused.as_ref().map(|refused| refused.why.clone()),
         }
     }
 
     /// As it is judged.
-    pub(crate) fn given<'a>(&'a self, lane: &'a Lane, layout: &'a Layout) -> Given<'a> {
+    pub(crate) fn given<'a>(&'a self, tables: &'a LaneTables) -> Given<'a> {
         Given {
-            lane,
+            lane: &tables.lane,
             state: &self.state,
             frontier: &self.frontier,
             shape: self.shape.as_ref(),
             asked: self.asked.as_ref(),
-            layout,
+            refused: self.refused.as_ref(),
+            tables,
         }
     }
 

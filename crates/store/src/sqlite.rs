@@ -5,6 +5,7 @@
 //! be checked later. The journal is a WAL and is synced at every commit: what is settled at the
 //! exchange is on the disk here.
 //!
+//! - `claims` whose a table is
 //! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their values
@@ -13,6 +14,7 @@
 //! - `failure` SQLite's errors by kind
 
 mod cell;
+mod claims;
 mod failure;
 mod native;
 mod quarantine;
@@ -32,7 +34,9 @@ use rusqlite::Connection;
 use schemas::name::Lane;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Options;
+use crate::layout::{Database, Options};
+use crate::merge::Place;
+use crate::naming;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 use crate::table::asked::Question;
 
@@ -147,16 +151,22 @@ impl Store for SqliteStore {
     }
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
-        let (lane, arrivals) = (lane.clone(), arrivals.to_vec());
-        let layout = self.options.layout(&lane.feed);
-        self.run(move |connection| verbs::store(connection, &layout, &lane, &arrivals))
+        let (tables, arrivals) = (self.options.tables(Database::Sqlite, lane), arrivals.to_vec());
+        self.run(move |connection| verbs::store(connection, &tables, &arrivals))
             .await
     }
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let message = message.clone();
-        self.run(move |connection| verbs::keep_message(connection, &message))
-            .await
+        let refused = naming::verdict(&self.options.tables(Database::Sqlite, &message.lane)).err();
+        self.run(move |connection| match refused {
+            None => verbs::keep_message(connection, &message),
+            Some(why) => {
+                verbs::refuse(connection, &message.lane, Place::BEGINNING, why.clone())?;
+                Err(why.into())
+            }
+        })
+        .await
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {

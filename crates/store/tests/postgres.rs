@@ -37,7 +37,8 @@ impl Receiver for Database {
     }
 
     async fn texts(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
-        let rows = self.0.query(sql).await;
+        let rows = self.0.connect().await.query(sql, &[]).await;
+        let rows = rows.map_err(|error| format!("{error:?}"))?;
         rows.iter()
             .map(|row| {
                 (0..row.len())
@@ -307,4 +308,61 @@ async fn store_rolls_back_only_inside_a_transaction() {
         "{log}"
     );
     assert!(!log.contains("no transaction in progress"), "{log}");
+}
+
+/// A restored database has other oids: its tables are known by their marks, and one that has none is left as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_restored_table_is_known_by_its_mark() {
+    let db = Postgres::shared().await.database("restored").await;
+    let mut chain = Chain::new(lane(), columns(), 0);
+    let store = async || {
+        let store = PostgresStore::new(&db.url, "public").unwrap();
+        store.prepare().await.unwrap();
+        store
+    };
+    let stored = |outcomes: &[Outcome]| matches!(outcomes, [Outcome::Stored { quarantined: 0, .. }]);
+    let first = chain.next(&rows(1, 1, "a"));
+    assert!(stored(&store().await.store(&lane(), &[first]).await.unwrap()));
+    // As after a dump and a restore: the bookkeeping itself has another oid.
+    db.execute(
+        "CREATE TABLE slacktide.copied (LIKE slacktide.tables INCLUDING ALL); \
+         INSERT INTO slacktide.copied SELECT * FROM slacktide.tables; DROP TABLE slacktide.tables; \
+         ALTER TABLE slacktide.copied RENAME TO tables; UPDATE slacktide.tables SET oid = 1",
+    )
+    .await;
+    let second = chain.next(&rows(2, 1, "b"));
+    assert!(stored(&store().await.store(&lane(), &[second]).await.unwrap()));
+    // The same, and another table stands there.
+    db.execute(
+        "CREATE TABLE slacktide.copied (LIKE slacktide.tables INCLUDING ALL); \
+         INSERT INTO slacktide.copied SELECT * FROM slacktide.tables; DROP TABLE slacktide.tables; \
+         ALTER TABLE slacktide.copied RENAME TO tables; \
+         ALTER TABLE setl RENAME TO ours; CREATE TABLE setl (LIKE ours INCLUDING DEFAULTS INCLUDING INDEXES)",
+    )
+    .await;
+    let third = chain.next(&rows(3, 1, "c"));
+    let error = store().await.store(&lane(), &[third]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    assert_eq!(db.number("SELECT count(*) FROM setl").await, 0);
+}
+
+/// Trap: `CREATE TABLE … (LIKE … INCLUDING ALL)` copies the comments too, in which the marks are.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_table_with_a_copied_mark_is_left_as_it_is() {
+    let db = Postgres::shared().await.database("copied").await;
+    let store = PostgresStore::new(&db.url, "public").unwrap();
+    store.prepare().await.unwrap();
+    let mut chain = Chain::new(lane(), columns(), 0);
+    store
+        .store(&lane(), &[chain.next(&rows(1, 1, "a"))])
+        .await
+        .unwrap();
+    db.execute("ALTER TABLE setl RENAME TO ours; CREATE TABLE setl (LIKE ours INCLUDING ALL)")
+        .await;
+    let error = store
+        .store(&lane(), &[chain.next(&rows(2, 1, "b"))])
+        .await
+        .unwrap_err();
+    assert!(error.what.contains("did not create"), "{error}");
+    assert_eq!(db.number("SELECT count(*) FROM setl").await, 0);
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::open::{Opened, open};
 use crate::receipts::Receipts;
 use crate::status::{Board, Missing};
-use crate::step::{batches, next_tick};
+use crate::step::{STOPPED_REST, batches, next_tick};
 use crate::transaction::{Attempt, settle, store_lane};
 
 /// What an operator may set.
@@ -353,6 +353,15 @@ impl Poller {
                 self.settle(std::slice::from_ref(delivery), Settlement::Done)
                     .await;
             }
+            // Nothing of the lane is stored here, and its message waits as its chunks do.
+            Err(error) if error.kind == store::ErrorKind::Refused => {
+                self.parts.board.lane(&message.lane, |status| {
+                    status.stopped = Some(error.to_string());
+                    status.refused = Some(error.to_string());
+                });
+                self.settle(std::slice::from_ref(delivery), Settlement::Later(STOPPED_REST))
+                    .await;
+            }
             // Not kept, so not settled: it comes again.
             Err(error) => self.trouble(&error.to_string()),
         }
@@ -379,7 +388,8 @@ impl Poller {
                 };
                 let before = status.missing;
                 status.missing = Missing::of(report.epoch, report.to, waits, before, Timestamp::now());
-                status.stopped = report.held_up().map(str::to_owned);
+                status.stopped = report.held_up();
+                status.refused = report.refused.as_ref().map(ToString::to_string);
                 status.waits.clone_from(&report.waits);
             });
         }
@@ -420,9 +430,9 @@ impl Poller {
     fn say_held_up(&mut self, report: &LaneReport) {
         let lane = &report.lane;
         match report.held_up() {
-            Some(why) if self.held_up.get(lane).is_none_or(|said| said != why) => {
+            Some(why) if self.held_up.get(lane).is_none_or(|said| *said != why) => {
                 tracing::error!(%lane, why, "the lane waits for an operator");
-                self.held_up.insert(lane.clone(), why.to_owned());
+                self.held_up.insert(lane.clone(), why);
             }
             Some(_) => {}
             None => {

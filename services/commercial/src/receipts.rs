@@ -132,7 +132,7 @@ fn receipt(report: &LaneReport, key: &SigningKey) -> Receipt {
         cursor: report.cursor.clone(),
         rows: report.rows,
         quarantined: report.quarantined.clone(),
-        stopped: report.held_up().map(str::to_owned),
+        stopped: report.held_up_shared().map(str::to_owned),
         at: Timestamp::now(),
         key: key.public().clone(),
     }

@@ -79,6 +79,8 @@ pub struct LaneStatus {
     pub stopped: Option<String>,
     /// The same where its columns changed and an operator here has to be asked.
     pub waits: Option<String>,
+    /// The same where names, tables or rights here do not allow to store its chunks.
+    pub refused: Option<String>,
     /// Chunks that are sealed to a key that is not here, and which; they wait at the exchange.
     pub waits_for_key: Option<String>,
     /// Transactions that failed in a row.

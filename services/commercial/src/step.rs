@@ -120,9 +120,9 @@ pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
     let (now, then) = ((report.epoch, report.to), (last.epoch, last.to));
     if now != then {
         // A lane of which nothing is stored says nothing, unless that it is stopped.
-        return now > then && (report.to > 0 || report.held_up().is_some());
+        return now > then && (report.to > 0 || report.held_up_shared().is_some());
     }
-    report.held_up() != last.stopped.as_deref()
+    report.held_up_shared() != last.stopped.as_deref()
         || report.quarantined != last.quarantined
         || report.from != last.from
         || report.head != last.head
@@ -166,6 +166,7 @@ mod tests {
             pending: 0,
             stopped: None,
             waits: None,
+            refused: None,
         }
     }
 

@@ -89,7 +89,8 @@ impl<T: Quarantine + Changes + Requests> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let table = &loaded.value.store;
-    let options = crate::settings::store::options(table.mode, table.schema.as_deref(), &table.feed);
+    let only = loaded.value.commercial.feeds.as_deref();
+    let options = crate::settings::store::options(table.mode, table.schema.as_deref(), &table.feed, only);
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
             let url = url.read(loaded.folder())?;

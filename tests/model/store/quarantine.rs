@@ -98,7 +98,7 @@ impl Store {
         }
         let (chunk, at) = (kept.chunk.clone(), place(&kept.chunk));
         let columns = &self.schemas[chunk.generation];
-        let fits = fit(self.shape.as_ref(), columns, at, &self.layout, at) == Fit::Fits;
+        let fits = fit(self.shape.as_ref(), columns, at, &self.tables(), at) == Fit::Fits;
         if !fits {
             return Became::Never {
                 reason: "it has no place any more".to_owned(),

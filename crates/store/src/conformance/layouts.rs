@@ -206,7 +206,11 @@ pub async fn without_key(receiver: &dyn Receiver) -> Outcome {
         .execute("CREATE TABLE setl (id BIGINT, name TEXT, paid DECIMAL)")
         .await
         .map_err(Failure)?;
-    let store = prepared(receiver, Options::default()).await?;
+    let options = FeedOptions {
+        table: Some("setl".into()),
+        ..FeedOptions::default()
+    };
+    let store = prepared(receiver, named(options)).await?;
     let mut chain = Chain::new(lane(), claims(), 0);
     let chunk = chain.next(&[row(1, "x")]);
     match store.store(&lane(), std::slice::from_ref(&chunk)).await {
@@ -291,5 +295,5 @@ pub async fn our_own_name(receiver: &dyn Receiver) -> Outcome {
     let mut values = row(1, "a");
     values.push(Value::Int(1));
     let told = waits(store.as_ref(), &[chain.next(&[values])]).await?;
-    ensure(told.contains("slacktide's own"), &told)
+    ensure(told.contains("Slacktide's own"), &told)
 }

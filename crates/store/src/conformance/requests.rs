@@ -57,6 +57,9 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(answers::changed(a))
     }),
     ("a refused row leaves the rest", |a| Box::pin(answers::refused(a))),
+    ("a kind's table obeys the rules of feeds' tables", |a| {
+        Box::pin(answers::tables(a))
+    }),
     ("confirmations are due until they are told", |a| {
         Box::pin(answers::due(a))
     }),

@@ -11,6 +11,7 @@ use super::records::{int, small};
 use super::session::Session;
 use super::{PostgresStore, failure};
 use crate::error::Result;
+use crate::layout::Database;
 use crate::ledger::Judgement;
 use crate::merge::Place;
 use crate::port::Arrival;
@@ -140,7 +141,8 @@ impl Quarantine for PostgresStore {
 
     async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
         let mut session = self.pool.take().await?;
-        let done = verbs::retry_rows(&mut session, &self.options.layout(&lane.feed), lane, ids, by).await;
+        let tables = self.options.tables(Database::Postgres, lane);
+        let done = verbs::retry_rows(&mut session, &tables, ids, by).await;
         let done = Self::ended(&session, done).await;
         self.pool.give_back(session, &done).await;
         done

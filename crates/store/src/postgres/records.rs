@@ -15,6 +15,7 @@ use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::Place;
 use crate::record::{LaneRecord, LedgerRow, broken};
 use crate::table::asked::Question;
+use crate::table::intake::Refused;
 use crate::table::shape::Shape;
 
 /// How a lane's row is held until the transaction ends.
@@ -93,7 +94,7 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
 
 /// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
 pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
-    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
+    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked, refused FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
     let sql = match hold {
         Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
         Hold::Alone => format!("{SELECT} FOR UPDATE"),
@@ -107,6 +108,7 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
     let Some(row) = found else { return Ok(None) };
     let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
     let (columns, asked): (Option<String>, Option<String>) = (pg(row.try_get(4))?, pg(row.try_get(5))?);
+    let refused: Option<String> = pg(row.try_get(6))?;
     Ok(Some(LaneRecord {
         state: LaneState {
             epoch: epoch_of(pg(row.try_get(0))?),
@@ -116,6 +118,7 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
         asked: asked.as_deref().map(json::<Question>).transpose()?,
+        refused: refused.as_deref().map(json::<Refused>).transpose()?,
     }))
 }
 
@@ -142,7 +145,7 @@ pub(super) async fn save_state(session: &Session, lane: &Lane, record: &LaneReco
 /// Writes what the tables look like and what the lane waits for; the row must be held alone.
 pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
-    let sql = "UPDATE slacktide.lanes SET columns = $3, asked = $4 WHERE recipient = $1 AND feed = $2";
+    let sql = "UPDATE slacktide.lanes SET columns = $3, asked = $4, refused = $5 WHERE recipient = $1 AND feed = $2";
     pg(session
         .client
         .execute(
@@ -152,6 +155,7 @@ pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRe
                 &lane.feed.as_str(),
                 &text.columns,
                 &text.asked,
+                &text.refused,
             ],
         )
         .await)

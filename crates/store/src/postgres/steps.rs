@@ -7,44 +7,50 @@ mod moved;
 mod retype;
 mod there;
 
-use schemas::name::Lane;
-
 use super::session::Session;
-use crate::error::Result;
-use crate::layout::Layout;
+use crate::error::{Error, Result};
+use crate::layout::LaneTables;
 use crate::table::quoted;
 use crate::table::shape::{Change, Shape, Step};
 use make::make;
 use moved::{moved, set_aside};
 use retype::retype;
-use there::{add, columns, has};
+use there::{add, has, own_columns};
 
 /// Takes the steps of a change; `before` is what was known.
 pub(super) async fn apply(
     session: &Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     before: Option<&Shape>,
     change: &Change,
 ) -> Result<()> {
+    let layout = &tables.layout;
     for step in &change.steps {
         match step {
-            Step::Make => make(session, layout, lane, &change.shape).await?,
+            Step::Make => make(session, tables, &change.shape).await?,
             Step::Add(column) => {
-                for table in layout.tables() {
-                    if let Some(there) = columns(session, layout, table).await? {
-                        add(session, layout, table, &there, column).await?;
+                for (role, table) in tables.roles() {
+                    let Some(there) = own_columns(session, tables, role, table).await? else {
+                        continue;
+                    };
+                    // A table that was made in this very change has it.
+                    if has(&there, &column.name) && !change.steps.contains(&Step::Make) {
+                        let is_named = layout.columns.values().any(|name| *name == column.name);
+                        if !is_named {
+                            return Err(Error::of_column(tables, table, &column.name));
+                        }
                     }
+                    add(session, layout, table, &there, column).await?;
                 }
             }
             Step::Retype { name, from, to } => {
-                for table in layout.tables() {
-                    retype(session, layout, lane, table, (name, from, to)).await?;
+                for (role, table) in tables.roles() {
+                    retype(session, tables, (role, table), (name, from, to)).await?;
                 }
             }
             Step::Rename { from, to } => {
-                for table in layout.tables() {
-                    if columns(session, layout, table)
+                for (role, table) in tables.roles() {
+                    if own_columns(session, tables, role, table)
                         .await?
                         .is_some_and(|there| has(&there, from))
                     {
@@ -55,10 +61,10 @@ pub(super) async fn apply(
                     }
                 }
             }
-            Step::Moved(old) => moved(session, old, layout, lane, &change.shape).await?,
+            Step::Moved(old) => moved(session, old, tables, &change.shape).await?,
             Step::SetAside { suffix } => {
                 let there = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
-                set_aside(session, there, lane, suffix).await?;
+                set_aside(session, &tables.with_layout(there), suffix).await?;
             }
         }
     }

@@ -4,11 +4,13 @@
 use schemas::name::Lane;
 
 use super::session::Session;
-use super::{records, steps};
+use super::{claims, records, steps};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Layout;
+use crate::layout::LaneTables;
+use crate::merge::Place;
+use crate::naming::Refusal;
 use crate::port::Arrival;
-use crate::table::intake::{Incoming, intake};
+use crate::table::intake::{Incoming, Refused, intake, refusal};
 use crate::table::quoted;
 use crate::table::shape::Shape;
 
@@ -52,16 +54,16 @@ CREATE TABLE IF NOT EXISTS slacktide.tombstones (
 const THERE: &str = "SELECT count(*) = 4 FROM unnest(ARRAY['lanes', 'ledger', 'quarantine', 'tombstones']) name \
      WHERE to_regclass('slacktide.' || name) IS NOT NULL";
 
-/// What has joined them since: what a lane waits for, and who answered.
+/// What has joined them since: what a lane waits for, who answered, what was refused.
 const MORE: &str = "
-ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS asked text;
+ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS asked text, ADD COLUMN IF NOT EXISTS refused text;
 CREATE TABLE IF NOT EXISTS slacktide.changes (
     recipient text NOT NULL, feed text NOT NULL, accepted_at timestamptz NOT NULL,
     epoch integer NOT NULL, number bigint NOT NULL, asked text NOT NULL, actor text NOT NULL, reason text NOT NULL);
 ";
 
-const MORE_THERE: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL AND EXISTS (SELECT FROM pg_catalog.pg_attribute \
-     WHERE attrelid = to_regclass('slacktide.lanes') AND attname = 'asked')";
+const MORE_THERE: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL AND (SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
+     WHERE attrelid = to_regclass('slacktide.lanes') AND attname IN ('asked', 'refused'))";
 
 pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<()> {
     let fail = |error: tokio_postgres::Error| super::failure::of(&error);
@@ -81,6 +83,7 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
             ))
             .await?;
     }
+    claims::prepare(session).await?;
     super::quarantine::prepare(session).await?;
     super::requests::prepare(session).await?;
     for schema in schemas {
@@ -106,15 +109,35 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
     Ok(())
 }
 
+/// Notes why nothing of a lane is stored until somebody acts.
+pub(super) async fn refuse(session: &Session, lane: &Lane, place: Place, why: Refusal) -> Result<()> {
+    let refused = async {
+        session.begin("").await?;
+        records::make(session, lane).await?;
+        let mut record = records::lane(session, lane, records::Hold::Alone)
+            .await?
+            .unwrap_or_default();
+        if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { place, why }), None) {
+            record.refused = refused;
+            records::save_columns(session, lane, &record).await?;
+        }
+        session.commit().await
+    };
+    let refused = refused.await;
+    if refused.is_err() {
+        session.rollback().await;
+    }
+    refused
+}
+
 /// Makes or changes the lane's tables as far as these arrivals ask for it, or notes what somebody
 /// has to be asked. Says what the tables look like then.
 pub(super) async fn ensure(
     session: &mut Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Option<Shape>> {
-    let ensured = ensure_within(session, layout, lane, arrivals).await;
+    let ensured = ensure_within(session, tables, arrivals).await;
     if ensured.is_err() {
         session.rollback().await;
     }
@@ -123,10 +146,10 @@ pub(super) async fn ensure(
 
 async fn ensure_within(
     session: &mut Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Option<Shape>> {
+    let lane = &tables.lane;
     // A type that becomes wider may have a large table written anew.
     session.begin(&locked()).await?;
     records::make(session, lane).await?;
@@ -136,15 +159,18 @@ async fn ensure_within(
     let incoming = Incoming::all(arrivals);
     let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
     loop {
-        let intake = intake(&record.given(lane, layout), &entries, &incoming);
+        let intake = intake(&record.given(tables), &entries, &incoming);
         if let Some(change) = intake.change {
             let before = record.shape.take();
-            steps::apply(session, layout, lane, before.as_ref(), &change).await?;
+            steps::apply(session, tables, before.as_ref(), &change).await?;
             record.shape = Some(change.shape);
             continue;
         }
         if let Some((place, changes)) = intake.asks {
             record.ask(place, changes, jiff::Timestamp::now());
+        }
+        if let Some(refused) = intake.refused {
+            record.refused = refused;
         }
         break;
     }

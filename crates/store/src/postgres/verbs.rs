@@ -7,10 +7,10 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{Known, failure, quarantine};
+use super::{Known, claims, failure, quarantine};
 use crate::error::Result;
 use crate::frontier::advance;
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::ledger::{EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
@@ -25,8 +25,7 @@ const STRIDE: i64 = 2_000;
 
 /// What is to be stored.
 pub(super) struct Job<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) lane: &'a Lane,
+    pub(super) tables: &'a LaneTables,
     pub(super) arrivals: &'a [Arrival],
     pub(super) known: &'a Known,
     /// Whether the lane's row is to be held alone.
@@ -52,19 +51,17 @@ pub(super) enum Step {
 }
 
 pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> {
-    let Job {
-        lane,
-        arrivals,
-        layout,
-        ..
-    } = *job;
+    let Job { tables, arrivals, .. } = *job;
+    let lane = &tables.lane;
     let sorted = {
         let mut sorted: Vec<(usize, &Arrival)> = arrivals.iter().enumerate().collect();
         sorted.sort_by_key(|(_, arrival)| Place::of(arrival));
         sorted
     };
-    if let Some(shape) = &job.known.shape {
-        stage_all(session, layout, lane, shape, &sorted).await?;
+    if let Some(shape) = &job.known.shape
+        && let Err(error) = stage_all(session, tables, shape, &sorted).await
+    {
+        return Err(claims::explain(session, tables, error).await);
     }
     let hold = if job.alone { Hold::Alone } else { Hold::Shared };
     session.begin(IMMEDIATE).await?;
@@ -76,8 +73,8 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     }
     let incoming = Incoming::all(arrivals);
     let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
-    let intake = intake(&before.given(lane, layout), &entries, &incoming);
-    if intake.change.is_some() || intake.asks.is_some() {
+    let intake = intake(&before.given(tables), &entries, &incoming);
+    if intake.change.is_some() || intake.asks.is_some() || intake.refused.is_some() {
         return Ok(Step::Widen);
     }
     if intake.state != before.state && !job.alone {
@@ -89,6 +86,13 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .copied()
         .filter(|(index, _)| is(*index, Verdict::stores))
         .collect();
+    if before.shape.is_some()
+        && new
+            .iter()
+            .any(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
+    {
+        claims::hold(session, tables, &[Role::Current, Role::History]).await?;
+    }
     let (refused, conflict) = match &before.shape {
         Some(shape) => store_rows(session, job, shape, &new).await?,
         None => Default::default(),
@@ -117,7 +121,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     }
     records::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
     if intake.state != before.state {
-        let after = after(session, before, intake.state.clone()).await?;
+        let after = after(session, tables, before, intake.state.clone()).await?;
         records::save_state(session, lane, &after).await?;
     }
     session.commit().await?;
@@ -134,18 +138,18 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
 /// Staging tables are made outside of the transaction, which could undo them.
 async fn stage_all(
     session: &mut Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     shape: &Shape,
     sorted: &[(usize, &Arrival)],
 ) -> Result<()> {
+    let (lane, layout) = (&tables.lane, &tables.layout);
     if !layout.mode.keeps_current() {
         return Ok(());
     }
     let fits = |arrival: &Arrival| {
         let manifest = &arrival.chunk.manifest;
         let place = Place::of(arrival);
-        manifest.totals.rows > 0 && fit(Some(shape), &manifest.schema, place, layout, place) == Fit::Fits
+        manifest.totals.rows > 0 && fit(Some(shape), &manifest.schema, place, tables, place) == Fit::Fits
     };
     let fitting: Vec<(usize, &Arrival)> = sorted
         .iter()
@@ -163,7 +167,12 @@ async fn stage_all(
 
 /// The lane once its state has changed. A new epoch lifts what an old one's chunks asked, and
 /// leaves versions behind that stay in a history, marked.
-async fn after(session: &Session, before: LaneRecord, state: LaneState) -> Result<LaneRecord> {
+async fn after(
+    session: &Session,
+    tables: &LaneTables,
+    before: LaneRecord,
+    state: LaneState,
+) -> Result<LaneRecord> {
     let mut after = LaneRecord { state, ..before };
     let opened = after.state.openings.get(&after.state.epoch).copied();
     after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
@@ -171,6 +180,7 @@ async fn after(session: &Session, before: LaneRecord, state: LaneState) -> Resul
     let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
         return Ok(after);
     };
+    claims::hold(session, &tables.with_layout(layout), &[Role::History]).await?;
     let (epoch, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
     session
         .client
@@ -202,12 +212,19 @@ async fn store_rows(
         .filter(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
         .collect();
     let (mut refused, mut conflict) = (Vec::new(), false);
-    for group in groups(shape, job.layout, &with_rows) {
+    for group in groups(shape, &job.tables.layout, &with_rows) {
         let Some((_, first)) = group.arrivals.first() else {
             continue;
         };
         let schema = &first.chunk.manifest.schema;
-        let target = Target::new(session, job.layout, job.lane, shape, schema, group.routes)?;
+        let target = Target::new(
+            session,
+            &job.tables.layout,
+            &job.tables.lane,
+            shape,
+            schema,
+            group.routes,
+        )?;
         let (more, met) = target
             .store(session, &group.arrivals, job.known.staged == 0)
             .await?;

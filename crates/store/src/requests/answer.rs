@@ -6,7 +6,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::load::Load;
 use schemas::manifest::{Manifest, Publisher, Totals};
-use schemas::name::{FeedName, Lane, RecipientName};
+use schemas::name::{FeedName, RecipientName};
 use schemas::part::OpenedPart;
 use schemas::reply::Outcome;
 use schemas::request::Request;
@@ -14,8 +14,9 @@ use schemas::rows::{RowError, pack};
 use schemas::value::Value;
 
 use super::Answered;
-use crate::layout::{Layout, Mode, Options, with_suffix};
+use crate::layout::{Database, LaneTables, Options, with_suffix};
 use crate::merge::Place;
+use crate::naming::Refusal;
 use crate::port::Arrival;
 use crate::table::asked::Question;
 use crate::table::shape::{Change, Fit, Shape, fit};
@@ -97,33 +98,19 @@ pub fn code_and_reason(outcome: &Outcome) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Where the answers to a kind go: its layout, and the name it has among feeds' tables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The table, its schema and its columns' names.
-    pub layout: Layout,
-    /// The recipient, and the table's name as a feed's.
-    pub lane: Lane,
-}
-
 /// The table of a kind. An operator may name another one as for a feed, under the name that
 /// [`table_name`] tells.
 ///
 /// # Errors
 /// Why there can be none.
-pub fn target(options: &Options, recipient: &RecipientName, kind: &str) -> Result<Target, String> {
+pub fn target(
+    options: &Options,
+    database: Database,
+    recipient: &RecipientName,
+    kind: &str,
+) -> Result<LaneTables, String> {
     let feed = FeedName::new(table_name(kind)).map_err(|error| error.to_string())?;
-    let layout = Layout {
-        mode: Mode::Current,
-        ..options.layout(&feed)
-    };
-    Ok(Target {
-        layout,
-        lane: Lane {
-            recipient: recipient.clone(),
-            feed,
-        },
-    })
+    Ok(options.answers(database, recipient, kind, feed))
 }
 
 /// `answer_setl__by_person` for `setl.by_person`. A kind whose name does not come through
@@ -177,21 +164,27 @@ pub fn columns(given: &RowSchema) -> RowSchema {
 /// What the table needs before rows with these columns go in. Every change is followed.
 ///
 /// # Errors
-/// Why they can never go in.
+/// Why they do not go in until somebody acts.
 pub fn change(
     shape: Option<&Shape>,
     schema: &RowSchema,
     place: Place,
-    layout: &Layout,
-) -> Result<Option<Change>, String> {
+    tables: &LaneTables,
+) -> Result<Option<Change>, Refusal> {
     let own = |name: &str| name == REQUEST || name == PLACE;
     if schema.columns.iter().skip(2).any(|column| own(&column.name)) {
-        return Err(format!(
-            "a column is called {REQUEST} or {PLACE}, which are slacktide's own: give it another name in the kind"
-        ));
+        let what = format!(
+            "{}: a column is called {REQUEST} or {PLACE}, which are Slacktide's own",
+            tables.owner
+        );
+        return Err(Refusal {
+            shared: what.clone(),
+            what,
+            remedy: "ask the bureau to give it another name in the kind".to_owned(),
+        });
     }
     let mut shape = shape.cloned();
-    let fitted = fit(shape.as_ref(), schema, place, layout, place);
+    let fitted = fit(shape.as_ref(), schema, place, tables, place);
     let fitted = match (fitted, &mut shape) {
         (Fit::Asks(changes), Some(known)) => {
             known.accept(&Question {
@@ -199,15 +192,25 @@ pub fn change(
                 changes,
                 since: Timestamp::UNIX_EPOCH,
             });
-            fit(Some(&*known), schema, place, layout, place)
+            fit(Some(&*known), schema, place, tables, place)
         }
         (fitted, _) => fitted,
     };
     match fitted {
         Fit::Fits => Ok(None),
         Fit::Change(change) => Ok(Some(*change)),
-        Fit::Never(reason) => Err(reason),
-        Fit::Asks(_) | Fit::Waits => Err("its columns find no place in the table".to_owned()),
+        Fit::Never(why) => Err(*why),
+        Fit::Asks(_) | Fit::Waits => {
+            let what = format!("{}: its columns find no place in the table", tables.owner);
+            Err(Refusal {
+                shared: what.clone(),
+                what,
+                remedy: format!(
+                    "name another table: table = \"…\" under [store.feed.{}]",
+                    tables.key
+                ),
+            })
+        }
     }
 }
 
@@ -219,7 +222,7 @@ pub fn arrival(
     part: &OpenedPart,
     schema: &RowSchema,
     (number, before): (u64, u64),
-    target: &Target,
+    target: &LaneTables,
     exchanged_at: Timestamp,
 ) -> Result<Arrival, RowError> {
     let id = part.part.id.to_string();
@@ -313,34 +316,37 @@ mod tests {
     #[test]
     fn every_change_of_a_kind_is_followed() {
         let recipient = RecipientName::new("insurer-a").unwrap();
-        let target = target(&Options::default(), &recipient, "setl.by_person").unwrap();
+        let target = target(
+            &Options::default(),
+            Database::Postgres,
+            &recipient,
+            "setl.by_person",
+        )
+        .unwrap();
         let first = columns(&schema(
             &[],
             &[("paid", ColumnType::Int8), ("old", ColumnType::Date)],
         ));
-        let made = change(None, &first, at(1), &target.layout).unwrap().unwrap();
+        let made = change(None, &first, at(1), &target).unwrap().unwrap();
         assert_eq!(made.steps, [Step::Make]);
-        assert_eq!(change(Some(&made.shape), &first, at(2), &target.layout), Ok(None));
+        assert_eq!(change(Some(&made.shape), &first, at(2), &target), Ok(None));
         let second = columns(&schema(&[], &[("paid", ColumnType::Text { max: None })]));
-        let next = change(Some(&made.shape), &second, at(3), &target.layout)
+        let next = change(Some(&made.shape), &second, at(3), &target)
             .unwrap()
             .unwrap();
         let routes = next.shape.routes(&second, at(4), &target.layout);
         assert_eq!(routes.names, [REQUEST, PLACE, "paid"]);
         assert_eq!(routes.missing, ["old", "paid_before_1_3"]);
-        assert_eq!(
-            change(Some(&next.shape), &second, at(4), &target.layout),
-            Ok(None)
-        );
+        assert_eq!(change(Some(&next.shape), &second, at(4), &target), Ok(None));
     }
 
     #[test]
     fn a_column_of_our_own_name_is_refused() {
         let recipient = RecipientName::new("insurer-a").unwrap();
-        let target = target(&Options::default(), &recipient, "k.k").unwrap();
+        let target = target(&Options::default(), Database::Postgres, &recipient, "k.k").unwrap();
         for name in [REQUEST, PLACE, crate::table::EPOCH] {
             let columns = columns(&schema(&[], &[(name, ColumnType::Int8)]));
-            assert!(change(None, &columns, at(1), &target.layout).is_err(), "{name}");
+            assert!(change(None, &columns, at(1), &target).is_err(), "{name}");
         }
     }
 }

@@ -13,6 +13,7 @@ use super::SqliteStore;
 use super::failure;
 use super::records::int;
 use crate::error::Result;
+use crate::layout::Database;
 use crate::ledger::Judgement;
 use crate::merge::Place;
 use crate::port::Arrival;
@@ -127,9 +128,9 @@ impl Quarantine for SqliteStore {
     }
 
     async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
-        let (lane, ids, by) = (lane.clone(), ids.to_vec(), by.clone());
-        let layout = self.options.layout(&lane.feed);
-        self.run(move |connection| verbs::retry_rows(connection, &layout, &lane, &ids, &by))
+        let (ids, by) = (ids.to_vec(), by.clone());
+        let tables = self.options.tables(Database::Sqlite, lane);
+        self.run(move |connection| verbs::retry_rows(connection, &tables, &ids, &by))
             .await
     }
 

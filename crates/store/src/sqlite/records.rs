@@ -14,6 +14,7 @@ use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::Place;
 use crate::record::{LaneRecord, LedgerRow, broken};
 use crate::table::asked::Question;
+use crate::table::intake::Refused;
 use crate::table::shape::Shape;
 
 use super::failure;
@@ -58,17 +59,17 @@ pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
 pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
     let found = tx
         .prepare_cached(
-            "SELECT epoch, openings, stopped, frontier, columns, asked FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
+            "SELECT epoch, openings, stopped, frontier, columns, asked, refused FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
         )
         .and_then(|mut statement| {
             statement
                 .query_row(params![lane.recipient.as_str(), lane.feed.as_str()], |row| {
-                    let (columns, asked): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
-                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, columns, asked))
+                    let texts: [Option<String>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
+                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, texts))
                 })
                 .optional()
         });
-    let Some((epoch, openings, stopped, frontier, columns, asked)) = sql(found)? else {
+    let Some((epoch, openings, stopped, frontier, [columns, asked, refused])) = sql(found)? else {
         return Ok(LaneRecord::default());
     };
     Ok(LaneRecord {
@@ -80,6 +81,7 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
         asked: asked.as_deref().map(json::<Question>).transpose()?,
+        refused: refused.as_deref().map(json::<Refused>).transpose()?,
     })
 }
 
@@ -89,7 +91,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
     let done = tx
         .prepare_cached(
             "INSERT OR REPLACE INTO slacktide_lanes (recipient, feed, epoch, openings, stopped, frontier, frontier_epoch, \
-             frontier_number, columns, asked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             frontier_number, columns, asked, refused) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -103,6 +105,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
                 int(record.frontier.number),
                 text.columns,
                 text.asked,
+                text.refused,
             ])
         });
     sql(done).map(|_| ())

@@ -13,52 +13,63 @@ mod retype;
 mod there;
 
 use rusqlite::Transaction;
-use schemas::name::Lane;
 
-use crate::error::Result;
-use crate::layout::Layout;
+use crate::error::{Error, Result};
+use crate::layout::LaneTables;
 use crate::table::quoted;
 use crate::table::shape::{Change, Shape, Step};
 use make::make;
 use moved::{moved, set_aside};
 use retype::retype;
-use there::{add, columns, find, run};
+use there::{add, find, own_columns, run};
 
 /// Takes the steps of a change; `before` is what was known.
 pub(super) fn apply(
     tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     before: Option<&Shape>,
     change: &Change,
 ) -> Result<()> {
+    let layout = &tables.layout;
     for step in &change.steps {
         match step {
-            Step::Make => make(tx, layout, lane, &change.shape)?,
+            Step::Make => make(tx, tables, &change.shape)?,
             Step::Add(column) => {
-                for table in layout.tables() {
-                    if let Some(there) = columns(tx, table)? {
-                        add(tx, table, &there, column)?;
+                for (role, table) in tables.roles() {
+                    let Some(there) = own_columns(tx, tables, role, table)? else {
+                        continue;
+                    };
+                    // A table that was made in this very change has it.
+                    if find(&there, &column.name).is_some() && !change.steps.contains(&Step::Make) {
+                        let is_named = layout
+                            .columns
+                            .values()
+                            .any(|name| name.eq_ignore_ascii_case(&column.name));
+                        if !is_named {
+                            return Err(Error::of_column(tables, table, &column.name));
+                        }
                     }
+                    add(tx, table, &there, column)?;
                 }
             }
             Step::Retype { name, from, to } => {
-                for table in layout.tables() {
-                    retype(tx, lane, table, name, (from, to))?;
+                for (role, table) in tables.roles() {
+                    retype(tx, tables, (role, table), name, (from, to))?;
                 }
             }
             Step::Rename { from, to } => {
-                for table in layout.tables() {
-                    if columns(tx, table)?.is_some_and(|there| find(&there, from).is_some()) {
+                for (role, table) in tables.roles() {
+                    if own_columns(tx, tables, role, table)?.is_some_and(|there| find(&there, from).is_some())
+                    {
                         let (table, from, to) = (quoted(table), quoted(from), quoted(to));
                         run(tx, &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))?;
                     }
                 }
             }
-            Step::Moved(old) => moved(tx, old, layout, lane, &change.shape)?,
+            Step::Moved(old) => moved(tx, old, tables, &change.shape)?,
             Step::SetAside { suffix } => {
                 let there = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
-                set_aside(tx, there, lane, suffix)?;
+                set_aside(tx, &tables.with_layout(there), suffix)?;
             }
         }
     }

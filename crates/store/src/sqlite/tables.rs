@@ -37,14 +37,20 @@ CREATE TABLE IF NOT EXISTS slacktide_changes (
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let tx = begin(connection)?;
     tx.execute_batch(OWN).map_err(|error| failure::of(&error))?;
-    let asked = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('slacktide_lanes') WHERE name = 'asked')";
-    let there: bool = tx
-        .query_row(asked, [], |row| row.get(0))
-        .map_err(|error| failure::of(&error))?;
-    if !there {
-        tx.execute_batch("ALTER TABLE slacktide_lanes ADD COLUMN asked TEXT")
+    for column in ["asked", "refused"] {
+        let there: bool = tx
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM pragma_table_info('slacktide_lanes') WHERE name = ?1)",
+                [column],
+                |row| row.get(0),
+            )
             .map_err(|error| failure::of(&error))?;
+        if !there {
+            tx.execute_batch(&format!("ALTER TABLE slacktide_lanes ADD COLUMN {column} TEXT"))
+                .map_err(|error| failure::of(&error))?;
+        }
     }
+    super::claims::prepare(&tx)?;
     super::quarantine::prepare(&tx)?;
     super::requests::prepare(&tx)?;
     commit(tx)

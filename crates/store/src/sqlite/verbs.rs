@@ -7,16 +7,17 @@ use schemas::name::Lane;
 use super::records::{self, int};
 use super::rows::Tables;
 use super::tables::{begin, commit};
-use super::{failure, quarantine, rows, steps};
+use super::{claims, failure, quarantine, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Layout, Role};
 use crate::ledger::EntryState;
-use crate::merge::last_passed;
+use crate::merge::{Place, last_passed};
+use crate::naming::Refusal;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
 use crate::table::asked::Question;
-use crate::table::intake::{Incoming, intake};
+use crate::table::intake::{Incoming, Refused, intake, refusal};
 use crate::table::shape::Shape;
 use crate::table::{EPOCH, NUMBER, SUPERSEDED, quoted};
 
@@ -25,33 +26,67 @@ const STRIDE: u32 = 2_000;
 
 pub(super) fn store(
     connection: &mut Connection,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Vec<Outcome>> {
+    let done = store_all(connection, tables, arrivals);
+    let first = arrivals.iter().map(Place::of).min();
+    if let (Err(error), Some(place)) = (&done, first)
+        && let Some(why) = error.refusal(&tables.lane)
+        && let Err(failed) = refuse(connection, &tables.lane, place, why)
+    {
+        tracing::debug!(lane = %tables.lane, error = %failed, "a refusal was not noted");
+    }
+    done
+}
+
+/// Notes why nothing of a lane is stored until somebody acts.
+pub(super) fn refuse(connection: &mut Connection, lane: &Lane, place: Place, why: Refusal) -> Result<()> {
+    let tx = begin(connection)?;
+    let mut record = records::lane(&tx, lane)?;
+    if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { place, why }), None) {
+        record.refused = refused;
+        records::save(&tx, lane, &record)?;
+    }
+    commit(tx)
+}
+
+fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+    let lane = &tables.lane;
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
     let incoming = Incoming::all(arrivals);
     let entries = records::entries(&tx, lane, &Incoming::needed(&incoming))?;
     let mut record = before.clone();
     let intake = loop {
-        let intake = intake(&record.given(lane, layout), &entries, &incoming);
+        let intake = intake(&record.given(tables), &entries, &incoming);
         let Some(change) = intake.change else { break intake };
-        steps::apply(&tx, layout, lane, record.shape.as_ref(), &change)?;
+        steps::apply(&tx, tables, record.shape.as_ref(), &change)?;
         record.shape = Some(change.shape);
     };
     if let Some((place, changes)) = intake.asks {
         record.ask(place, changes, Timestamp::now());
     }
+    if let Some(refused) = intake.refused {
+        record.refused = refused;
+    }
     if intake.state != before.state {
         record.state = intake.state;
-        open(&tx, &mut record)?;
+        open(&tx, tables, &mut record)?;
+    }
+    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
+    if arrivals
+        .iter()
+        .zip(&intake.verdicts)
+        .any(|(arrival, verdict)| verdict.stores() && has_rows(arrival))
+    {
+        claims::hold(&tx, tables, &[Role::Current, Role::History])?;
     }
     let mut outcomes = Vec::with_capacity(arrivals.len());
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
         if verdict.stores() {
-            quarantined = store_chunk(&tx, layout, lane, record.shape.as_ref(), arrival)?;
+            quarantined = store_chunk(&tx, &tables.layout, lane, record.shape.as_ref(), arrival)?;
         } else if verdict.is_superseded() {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
@@ -88,7 +123,7 @@ fn store_chunk(
 
 /// A new epoch lifts what an old one's chunks asked, and leaves versions behind that stay in a
 /// history, marked.
-fn open(tx: &Transaction<'_>, record: &mut LaneRecord) -> Result<()> {
+fn open(tx: &Transaction<'_>, tables: &LaneTables, record: &mut LaneRecord) -> Result<()> {
     let epoch = record.state.epoch;
     record.asked = record.asked.take().filter(|asked| asked.place.epoch >= epoch);
     let opened = record.state.openings.get(&epoch).copied();
@@ -96,6 +131,7 @@ fn open(tx: &Transaction<'_>, record: &mut LaneRecord) -> Result<()> {
     let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
         return Ok(());
     };
+    claims::hold(tx, &tables.with_layout(layout), &[Role::History])?;
     let (from, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
     tx.execute(
         &format!(

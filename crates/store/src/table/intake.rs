@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::column::RowSchema;
 use schemas::name::Lane;
+use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, Question};
 use super::shape::{Change, Fit, Shape, fit};
 use crate::frontier::Frontier;
-use crate::layout::Layout;
+use crate::layout::LaneTables;
 use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan};
 use crate::merge::Place;
+use crate::naming::{self, Refusal};
 use crate::port::{Arrival, Outcome};
 
 /// What a lane's record says.
@@ -29,8 +31,20 @@ pub struct Given<'a> {
     pub shape: Option<&'a Shape>,
     /// What it waits for.
     pub asked: Option<&'a Question>,
+    /// What was refused until somebody acts.
+    pub refused: Option<&'a Refused>,
     /// Where its rows go.
-    pub layout: &'a Layout,
+    pub tables: &'a LaneTables,
+}
+
+/// A chunk that is not stored until somebody acts, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The first one that was refused.
+    pub place: Place,
+    /// Why.
+    #[serde(flatten)]
+    pub why: Refusal,
 }
 
 /// What of a chunk decides.
@@ -75,6 +89,8 @@ pub struct Intake {
     pub change: Option<Box<Change>>,
     /// What somebody has to be asked, where the record does not say so yet.
     pub asks: Option<(Place, Vec<Asked>)>,
+    /// What the record has to say of chunks that are refused, where that is something else than it says.
+    pub refused: Option<Option<Refused>>,
 }
 
 /// What to do with one chunk.
@@ -120,6 +136,7 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
     order.sort_by_key(|index| links.get(*index).map(|link| link.place));
     let mut waits: BTreeMap<usize, String> = BTreeMap::new();
     let mut asks: Option<(Place, Vec<Asked>)> = None;
+    let mut refused: Option<Refused> = None;
     'judged: loop {
         let going: Vec<usize> = (0..arrivals.len())
             .filter(|index| !waits.contains_key(index))
@@ -147,6 +164,7 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
                         state,
                         change: Some(change),
                         asks: None,
+                        refused: None,
                     };
                 }
                 Fit::Asks(changes) => {
@@ -166,12 +184,26 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
                     continue 'judged;
                 }
                 Fit::Never(why) => {
-                    waits.insert(*index, format!("feed {}: {why}", given.lane.feed));
+                    waits.insert(*index, why.to_string());
+                    let place = arrival.links.place;
+                    if refused.as_ref().is_none_or(|first| place < first.place) {
+                        refused = Some(Refused { place, why: *why });
+                    }
                     continue 'judged;
                 }
             }
         }
         let mut judged = judged;
+        let stored = (0..arrivals.len())
+            .filter(|index| {
+                matches!(
+                    judged.get(index),
+                    Some(Judgement::Store | Judgement::OpenEpoch { .. })
+                )
+            })
+            .filter_map(|index| links.get(index).map(|link| link.place))
+            .max();
+        let refused = refusal(given.refused, refused, stored);
         let verdict = |index| match (waits.remove(&index), judged.remove(&index)) {
             (None, Some(judgement)) => Verdict::Judged(judgement),
             (why, _) => Verdict::Waits(why.unwrap_or_default()),
@@ -181,20 +213,42 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
             state,
             change: None,
             asks,
+            refused,
         };
     }
 }
 
-/// A chunk without rows asks nothing of the tables.
+/// What the record has to say of refused chunks after a call that refused `now` and stores up to `stored`;
+/// `None` where it stays as it is. The first refused chunk has the word until it, or one behind it, is stored.
+#[must_use]
+pub fn refusal(
+    before: Option<&Refused>,
+    now: Option<Refused>,
+    stored: Option<Place>,
+) -> Option<Option<Refused>> {
+    match (before, now) {
+        (Some(before), Some(now)) => (now.place <= before.place && now != *before).then_some(Some(now)),
+        (None, Some(now)) => Some(Some(now)),
+        (Some(before), None) => stored
+            .is_some_and(|stored| stored >= before.place)
+            .then_some(None),
+        (None, None) => None,
+    }
+}
+
+/// A chunk without rows asks nothing of the tables, but for what keeps its whole lane waiting.
 fn fit_of(given: &Given<'_>, arrival: &Incoming<'_>) -> Fit {
     if arrival.rows == 0 {
-        return Fit::Fits;
+        return match naming::verdict(given.tables) {
+            Ok(()) => Fit::Fits,
+            Err(why) => Fit::Never(Box::new(why)),
+        };
     }
     fit(
         given.shape,
         arrival.schema,
         arrival.links.place,
-        given.layout,
+        given.tables,
         given.frontier.place(),
     )
 }

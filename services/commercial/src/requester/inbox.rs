@@ -26,6 +26,12 @@ const WAITS: Duration = Duration::from_secs(10);
 /// How long until what can never be stored is looked at again: an operator may have found out why.
 const UNFIT: Duration = Duration::from_secs(3_600);
 
+/// How long until what the store refuses is looked at again.
+const REFUSED: Duration = Duration::from_secs(15);
+
+/// Refused replies that are shown; the reason is as a rule the same.
+const MOST_REFUSED: usize = 20;
+
 /// Stores what was answered, until nothing is left.
 pub(super) async fn store(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
     while !stop.is_cancelled() {
@@ -82,24 +88,32 @@ async fn keep(
     answered: &Answered,
     delivery: &Delivery,
 ) -> Result<Settlement, String> {
-    let mut became = parts
-        .store
-        .store_reply(answered)
-        .await
-        .map_err(|error| error.to_string())?;
-    if became == Became::Unknown {
+    let mut stored = parts.store.store_reply(answered).await;
+    if matches!(stored, Ok(Became::Unknown)) {
         // Filed by another machine, or from a store that is gone: the exchange knows what was asked.
         match adopt(parts, &answered.reply).await? {
-            Ok(()) => {
-                became = parts
-                    .store
-                    .store_reply(answered)
-                    .await
-                    .map_err(|error| error.to_string())?
-            }
+            Ok(()) => stored = parts.store.store_reply(answered).await,
             Err(why) => return Ok(put_off(parts, delivery, &why, UNFIT)),
         }
     }
+    let id = answered.reply.id.to_string();
+    let became = match stored {
+        Ok(became) => became,
+        // Names, tables or columns: only an operator here can help, and the next look is soon after a correction.
+        Err(error) if error.kind == store::ErrorKind::Refused => {
+            let why = error.to_string();
+            parts.board.requests(|status| {
+                if status.refused.len() < MOST_REFUSED {
+                    status.refused.insert(id, why.clone());
+                }
+            });
+            return Ok(put_off(parts, delivery, &why, REFUSED));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    parts.board.requests(|status| {
+        status.refused.remove(&id);
+    });
     Ok(match became {
         Became::Stored { rows, quarantined } => {
             parts.board.requests(|status| {

@@ -1,5 +1,7 @@
 //! What the requester shows of itself. No argument and no row stands here.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// The requester at a glance: what this process did.
@@ -23,6 +25,8 @@ pub struct RequestsStatus {
     pub confirmed: u64,
     /// Why the last reply that could not be stored was put off; it comes again.
     pub put_off: Option<String>,
+    /// Requests whose replies the store refuses until somebody acts here, with the reason and what to do.
+    pub refused: BTreeMap<String, String>,
     /// The error while it lasts.
     pub last_error: Option<String>,
 }

@@ -167,7 +167,14 @@ impl Report for Page {
             .find_map(|(name, lane)| Some((name, lane.stopped.as_ref()?)))
         {
             Some((name, why)) => Err(format!("lane {name}: {why}")),
-            None => Ok(()),
+            None => match status
+                .requests
+                .as_ref()
+                .and_then(|requests| requests.refused.iter().next())
+            {
+                Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
+                None => Ok(()),
+            },
         }
     }
 }

@@ -197,7 +197,7 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
             text.counter(name, help, &[("lane", lane)], of(one));
         }
     }
-    let gauges: [(&str, &str, Of); 7] = [
+    let gauges: [(&str, &str, Of); 8] = [
         (
             "slacktide_frontier",
             "Number below which all is stored.",
@@ -222,6 +222,11 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
             "slacktide_lane_waits_for_operator",
             "1 while a change of columns waits for an operator's word.",
             |lane| flag(lane.waits.is_some()),
+        ),
+        (
+            "slacktide_lane_refused",
+            "1 while names, tables or rights at the store do not allow to store the lane's chunks.",
+            |lane| flag(lane.refused.is_some()),
         ),
         (
             "slacktide_lane_waits_for_key",

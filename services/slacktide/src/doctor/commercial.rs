@@ -94,6 +94,9 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
                         if let Some(why) = &lane.waits {
                             findings.warn("lane", why.clone());
                         }
+                        if let Some(why) = &lane.refused {
+                            findings.warn("lane", why.to_string());
+                        }
                     }
                     for lane in lanes.iter().filter(|lane| lane.stopped.is_some()) {
                         let why = lane.stopped.as_deref().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use runtime::health::HealthConfig;
 use runtime::span::Span;
-use schemas::name::RecipientName;
+use schemas::name::{FeedName, RecipientName};
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub(crate) struct CommercialFile {
 pub(crate) struct CommercialTable {
     /// The recipient in the subjects.
     pub(crate) recipient: RecipientName,
+    /// The only feeds that are stored; without it every feed is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feeds: Option<Vec<FeedName>>,
 }
 
 /// The `[trust]` table.
@@ -150,11 +153,18 @@ impl Checked for CommercialFile {
                 "remove it",
             ));
         }
-        if store.schema.as_ref().is_some_and(String::is_empty) {
+        if let Some(Err(what)) = store.schema.as_deref().map(store::naming::schema) {
             broken.push(Broken::new(
                 "store.schema",
-                "is empty",
-                "name a schema, or leave it out for \"public\"",
+                what,
+                "name another schema, or leave it out for \"public\"",
+            ));
+        }
+        if self.commercial.feeds.as_ref().is_some_and(Vec::is_empty) {
+            broken.push(Broken::new(
+                "commercial.feeds",
+                "is empty, so nothing would be stored",
+                "name the feeds that are stored, or leave it out for all",
             ));
         }
         if !(1..=3_600).contains(&store.statement_timeout.get().as_secs()) {

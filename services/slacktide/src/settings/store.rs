@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::name::FeedName;
 use serde::{Deserialize, Serialize};
-use store::{FeedOptions, Mode, Options};
+use store::{FeedOptions, Mode, Options, naming};
 
 use super::database::DatabaseKind;
 use super::rule::Broken;
@@ -34,7 +34,12 @@ pub(crate) struct StoreFeedTable {
 pub(crate) type StoreFeeds = BTreeMap<FeedName, StoreFeedTable>;
 
 /// As the store takes it.
-pub(crate) fn options(mode: Mode, schema: Option<&str>, feeds: &StoreFeeds) -> Options {
+pub(crate) fn options(
+    mode: Mode,
+    schema: Option<&str>,
+    feeds: &StoreFeeds,
+    only: Option<&[FeedName]>,
+) -> Options {
     let one = |(name, table): (&FeedName, &StoreFeedTable)| {
         let table = table.clone();
         let options = FeedOptions {
@@ -50,17 +55,15 @@ pub(crate) fn options(mode: Mode, schema: Option<&str>, feeds: &StoreFeeds) -> O
         mode,
         schema: schema.map(str::to_owned),
         feeds: feeds.iter().map(one).collect(),
+        only: only.map(|only| only.iter().cloned().collect()),
     }
 }
-
-/// PostgreSQL cuts longer names without a word.
-const LONGEST: usize = 63;
 
 /// The rules about names.
 pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut taken: BTreeSet<(Option<&str>, String)> = BTreeSet::new();
-    let all = options(Mode::Both, None, feeds);
+    let all = options(Mode::Both, None, feeds, None);
     for (feed, table) in feeds {
         let mut say = |key: &str, what: String, remedy: &str| {
             broken.push(Broken::new(&format!("store.feed.{feed}.{key}"), what, remedy));
@@ -81,8 +84,12 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
             .into_iter()
             .filter_map(|(key, name)| Some((key, name.as_ref()?)))
         {
-            if let Some(what) = unfit(name) {
-                say(key, what, "give another name");
+            let checked = match key {
+                "schema" => naming::schema(name),
+                _ => naming::table(name),
+            };
+            if let Err(what) = checked {
+                say(key, format!("{name:?} {what}"), "give another name");
             }
         }
         let layout = all.layout(feed);
@@ -97,10 +104,10 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
         }
         let mut targets = BTreeSet::new();
         for (from, to) in &table.columns {
-            if let Some(what) = unfit(to) {
+            if let Err(what) = naming::column(to) {
                 say(
                     "columns",
-                    format!("{from:?} = {to:?}: {what}"),
+                    format!("{from:?} = {to:?}: the name {what}"),
                     "give another name",
                 );
             }
@@ -114,21 +121,6 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
         }
     }
     broken
-}
-
-fn unfit(name: &str) -> Option<String> {
-    if name.trim().is_empty() {
-        return Some("is empty".to_owned());
-    }
-    if name.len() > LONGEST {
-        return Some(format!(
-            "has {} bytes, and a database takes {LONGEST}",
-            name.len()
-        ));
-    }
-    let own = name.to_lowercase();
-    (own.starts_with("slacktide_") || own.starts_with("_slacktide") || own.contains('\0'))
-        .then(|| "is a name of slacktide's own".to_owned())
 }
 
 #[cfg(test)]

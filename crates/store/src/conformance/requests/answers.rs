@@ -10,6 +10,8 @@ use schemas::value::Value;
 use super::super::{Failure, Outcome, ensure, same, texts};
 use super::made::{TABLE, at, columns, filing, recipient, reply, row, with_outcome};
 use super::{Asker, open, rows};
+use crate::error::ErrorKind;
+use crate::layout::{FeedOptions, Options};
 use crate::requests::{Became, Filing, Requests, Standing, Wanted};
 use crate::samples::schema;
 
@@ -259,4 +261,66 @@ pub(super) async fn due(asker: &dyn Asker) -> Outcome {
         )
     });
     same("listed", &told, &Some((Standing::Confirmed, Some(at(9)))))
+}
+
+/// The table of a kind obeys the rules of feeds' tables: an existing one is adopted only where it is named, none
+/// belongs to two, and none is the bookkeeping's.
+pub(super) async fn tables(asker: &dyn Asker) -> Outcome {
+    let theirs = format!(
+        "CREATE TABLE {TABLE} (_slacktide_request TEXT, _slacktide_place BIGINT, id BIGINT, name TEXT, \
+         _slacktide_epoch INTEGER DEFAULT 0, _slacktide_number BIGINT DEFAULT 0, \
+         PRIMARY KEY (_slacktide_request, _slacktide_place))"
+    );
+    asker.execute(&theirs).await.map_err(Failure)?;
+    let requests = open(asker).await?;
+    let filing = filed(&requests, "a").await?;
+    let rows_of = [row(1, "x")];
+    let answered = reply(&filing, &columns(), &[&rows_of])?;
+    match requests.store_reply(&answered).await {
+        Err(error) => ensure(
+            error.kind == ErrorKind::Refused && error.remedy.contains(&format!("table = \"{TABLE}\"")),
+            &error,
+        )?,
+        Ok(became) => return Err(Failure(format!("it was stored: {became:?}"))),
+    }
+    same("their table", &table(asker).await?, &Vec::new())?;
+    let named = |table: &str| -> Result<Options, Failure> {
+        let feed = TABLE.parse().map_err(|_| Failure("a bad name".into()))?;
+        let own = FeedOptions {
+            table: Some(table.to_owned()),
+            ..FeedOptions::default()
+        };
+        Ok(Options {
+            feeds: std::collections::BTreeMap::from([(feed, own)]),
+            ..Options::default()
+        })
+    };
+    for reserved in [
+        "slacktide_outbox",
+        "Slacktide_Requests",
+        "main.slacktide_outbox",
+        "pg_x",
+    ] {
+        match asker.asking(named(reserved)?).store_reply(&answered).await {
+            Err(error) => ensure(
+                error.kind == ErrorKind::Refused && error.what.contains(reserved),
+                &error,
+            )?,
+            Ok(became) => return Err(Failure(format!("{reserved}: it was stored: {became:?}"))),
+        }
+    }
+    let became = asker.asking(named(TABLE)?).store_reply(&answered).await?;
+    same("adopted", &became, &stored(1))?;
+    same("the adopted table", &table(asker).await?, &texts(&["1|1|x"]))?;
+    // A feed that is called like the table.
+    let lane = schemas::name::Lane {
+        feed: TABLE.parse().map_err(|_| Failure("a bad name".into()))?,
+        recipient: recipient(),
+    };
+    let mut chain = crate::samples::Chain::new(lane.clone(), schema(&["id"], &[("id", ColumnType::Int8)]), 0);
+    let store = asker.asking(named(TABLE)?);
+    match store.store(&lane, &[chain.next(&[vec![Value::Int(1)]])]).await {
+        Err(error) => ensure(error.what.contains("kind setl.by_person of"), &error),
+        Ok(outcomes) => Err(Failure(format!("it was stored: {outcomes:?}"))),
+    }
 }

@@ -5,13 +5,13 @@ use schemas::manifest::Manifest;
 use schemas::name::Lane;
 use tokio_postgres::types::ToSql;
 
-use super::super::failure;
 use super::super::records::{self, Hold, int, small};
 use super::super::rows::{Target, stage};
 use super::super::session::{IMMEDIATE, Session};
+use super::super::{claims, failure};
 use super::found;
 use crate::error::Result;
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
@@ -52,11 +52,11 @@ struct Tried {
 
 pub(super) async fn retry_rows(
     session: &mut Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     ids: &[String],
     by: &By,
 ) -> Result<Vec<Became>> {
+    let (lane, layout) = (&tables.lane, &tables.layout);
     // Staging tables are made outside of the transaction, which could undo them.
     let shape = records::lane(session, lane, Hold::Free)
         .await?
@@ -69,7 +69,7 @@ pub(super) async fn retry_rows(
             layout.mode.keeps_current(),
         ) {
             let (schema, place) = (&manifest.schema, Place::of_manifest(&manifest));
-            if fit(Some(shape), schema, place, layout, place) == Fit::Fits {
+            if fit(Some(shape), schema, place, tables, place) == Fit::Fits {
                 let routes = shape.routes(schema, place, layout);
                 stage(session, layout, lane, shape, schema, &routes).await?;
             }
@@ -89,7 +89,7 @@ pub(super) async fn retry_rows(
                 }
                 answer
             }
-            Ok(tried) => retry_row(session, layout, lane, &record, tried, by).await?,
+            Ok(tried) => retry_row(session, tables, &record, tried, by).await?,
         });
     }
     save_recount(session, lane, &record).await?;
@@ -126,12 +126,12 @@ async fn tried(
 
 async fn retry_row(
     session: &Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     record: &LaneRecord,
     tried: Tried,
     by: &By,
 ) -> Result<Became> {
+    let (lane, layout) = (&tables.lane, &tables.layout);
     let Tried {
         entry,
         manifest,
@@ -142,12 +142,13 @@ async fn retry_row(
     let shape = record
         .shape
         .as_ref()
-        .filter(|shape| fit(Some(shape), columns, place, layout, place) == Fit::Fits);
+        .filter(|shape| fit(Some(shape), columns, place, tables, place) == Fit::Fits);
     let Some(shape) = shape else {
         return Ok(Became::Never {
             reason: NO_PLACE.to_owned(),
         });
     };
+    claims::hold(session, tables, &[Role::Current, Role::History]).await?;
     let routes = shape.routes(columns, place, layout);
     let target =
         Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));

@@ -10,13 +10,13 @@ use schemas::digest::Digest;
 use super::super::records::int;
 use super::super::rows::{Target as Rows, stage};
 use super::super::session::{IMMEDIATE, Session};
-use super::super::{TRIES, failure, jitter, steps, tables};
+use super::super::{TRIES, claims, failure, jitter, steps, tables};
 use super::{pg, unsigned};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Options;
+use crate::layout::{Database, LaneTables, Options, Role};
 use crate::merge::Place;
 use crate::record::{broken, text};
-use crate::requests::answer::{Target, arrival, change, code_and_reason, columns, target, whole};
+use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
 use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, Answered, Became};
 use crate::table::shape::Shape;
 
@@ -45,7 +45,7 @@ pub(super) async fn store(session: &mut Session, options: &Options, answered: &A
 /// Where rows go, as it was when it was looked at.
 struct Destination {
     kind: String,
-    target: Target,
+    target: LaneTables,
     schema: RowSchema,
     shape: Shape,
 }
@@ -60,16 +60,16 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
         None => None,
         Some(part) => {
             let schema = columns(&part.part.schema);
-            let target = match target(options, &answered.reply.recipient, &kind) {
+            let target = match target(options, Database::Postgres, &answered.reply.recipient, &kind) {
                 Ok(target) => target,
                 Err(reason) => return Ok(Some(Became::Contradicts { reason })),
             };
-            let shape = match ensure(session, &target, &kind, &schema).await? {
-                Ok(shape) => shape,
-                Err(reason) => return Ok(Some(Became::Contradicts { reason })),
-            };
+            let shape = ensure(session, &target, &kind, &schema).await?;
             let routes = shape.routes(&schema, place(i64::MAX.unsigned_abs()), &target.layout);
-            stage(session, &target.layout, &target.lane, &shape, &schema, &routes).await?;
+            let staged = stage(session, &target.layout, &target.lane, &shape, &schema, &routes).await;
+            if let Err(error) = staged {
+                return Err(claims::explain(session, &target, error).await);
+            }
             Some(Destination {
                 kind,
                 target,
@@ -141,7 +141,12 @@ async fn known(session: &Session, answered: &Answered) -> Result<std::result::Re
 }
 
 /// What is known of a kind's table, and the number of its last reply.
-async fn answers(session: &Session, target: &Target, kind: &str, hold: &str) -> Result<Option<(Shape, u64)>> {
+async fn answers(
+    session: &Session,
+    target: &LaneTables,
+    kind: &str,
+    hold: &str,
+) -> Result<Option<(Shape, u64)>> {
     let sql =
         format!("SELECT columns, number FROM slacktide.answers WHERE recipient = $1 AND kind = $2 {hold}");
     let found = pg(session
@@ -154,30 +159,22 @@ async fn answers(session: &Session, target: &Target, kind: &str, hold: &str) -> 
     Ok(Some((shape, unsigned(pg(row.try_get(1))?))))
 }
 
-/// Makes or widens the kind's table; an error in words where it cannot be.
-async fn ensure(
-    session: &Session,
-    target: &Target,
-    kind: &str,
-    schema: &RowSchema,
-) -> Result<std::result::Result<Shape, String>> {
+/// Makes or widens the kind's table.
+async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &RowSchema) -> Result<Shape> {
     for hold in ["", "FOR UPDATE"] {
         let known = answers(session, target, kind, hold).await?;
         let number = known.as_ref().map_or(0, |(_, number)| *number);
         let shape = known.map(|(shape, _)| shape);
-        let next = match change(shape.as_ref(), schema, place(number + 1), &target.layout) {
-            Ok(next) => next,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let next = change(shape.as_ref(), schema, place(number + 1), target)?;
         match (next, shape) {
             (None, Some(shape)) => {
                 if !hold.is_empty() {
                     session.rollback().await;
                 }
-                return Ok(Ok(shape));
+                return Ok(shape);
             }
             (Some(change), before) if !hold.is_empty() => {
-                steps::apply(session, &target.layout, &target.lane, before.as_ref(), &change).await?;
+                steps::apply(session, target, before.as_ref(), &change).await?;
                 pg(session
                     .client
                     .execute(
@@ -187,7 +184,7 @@ async fn ensure(
                     )
                     .await)?;
                 session.commit().await?;
-                return Ok(Ok(change.shape));
+                return Ok(change.shape);
             }
             _ => {
                 session.begin(&tables::locked()).await?;
@@ -247,6 +244,7 @@ async fn store_rows(session: &Session, answered: &Answered, into: &Destination) 
             &[&recipient, kind, &int(number)],
         )
         .await)?;
+    claims::hold(session, target, &[Role::Current]).await?;
     let (mut before, mut refused) = (0, 0);
     for part in &answered.parts {
         let chunk =

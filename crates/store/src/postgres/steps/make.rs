@@ -1,22 +1,56 @@
 //! Makes tables, or goes on with those that are there.
 
 use schemas::column::Column;
-use schemas::name::Lane;
 
-use super::super::failure;
 use super::super::session::Session;
+use super::super::{claims, failure};
 use super::there::{Columns, add, columns, has, type_of};
+use crate::claims::Claim;
 use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::table::shape::Shape;
 use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
-/// The tables of a lane, with all columns.
-pub(super) async fn make(session: &Session, layout: &Layout, lane: &Lane, shape: &Shape) -> Result<()> {
+/// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
+pub(super) async fn make(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    let layout = &tables.layout;
     let key: Vec<&str> = shape.known.key.iter().map(|name| layout.column(name)).collect();
     let wanted = shape.columns(layout);
+    for (role, table) in tables.roles() {
+        match claims::decide(session, tables, role, table).await? {
+            Claim::Make => {
+                create(session, tables, (role, table), &key, &wanted).await?;
+                claims::record(session, tables, (role, table), "made").await?;
+            }
+            Claim::Keep => {
+                let there = columns(session, layout, table).await?.unwrap_or_default();
+                for column in &wanted {
+                    add(session, layout, table, &there, column).await?;
+                }
+                claims::rename(session, tables, (role, table)).await?;
+            }
+            Claim::Adopt => {
+                let there = columns(session, layout, table).await?.unwrap_or_default();
+                match role {
+                    Role::Current => take_over(session, tables, (&key, &wanted, &there)).await?,
+                    Role::History => take_over_history(session, tables, &wanted, &there).await?,
+                }
+                claims::record(session, tables, (role, table), "adopted").await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn create(
+    session: &Session,
+    tables: &LaneTables,
+    (role, table): (Role, &str),
+    key: &[&str],
+    wanted: &[Column],
+) -> Result<()> {
     let mut typed = Vec::with_capacity(wanted.len());
-    for column in &wanted {
+    for column in wanted {
         typed.push(format!(
             "{} {}",
             quoted(&column.name),
@@ -25,59 +59,62 @@ pub(super) async fn make(session: &Session, layout: &Layout, lane: &Lane, shape:
     }
     let (typed, keyed) = (typed.join(", "), listed(key.iter().copied()));
     let place = format!("{EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL");
-    if layout.mode.keeps_current() {
-        let table = layout.sql(&layout.table);
-        match columns(session, layout, &layout.table).await? {
-            None => {
-                let made = format!("CREATE TABLE {table} ({typed}, {place}, PRIMARY KEY ({keyed}))");
-                session.run(&made).await?;
-            }
-            Some(there) => take_over(session, layout, lane, (&key, &wanted, &there)).await?,
-        }
+    let table = tables.layout.sql(table);
+    let made = match role {
+        Role::Current => format!("CREATE TABLE {table} ({typed}, {place}, PRIMARY KEY ({keyed}))"),
+        Role::History => format!(
+            "CREATE TABLE {table} ({typed}, {place}, {ORDINAL} bigint NOT NULL, {DELETED} boolean NOT NULL, \
+             {STORED_AT} timestamptz NOT NULL DEFAULT clock_timestamp(), \
+             {SUPERSEDED} boolean NOT NULL DEFAULT false, PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
+             CREATE INDEX ON {table} ({keyed}, {EPOCH}, {NUMBER})"
+        ),
+    };
+    session.run(&made).await
+}
+
+/// Goes on with a history that is there and that the configuration names.
+async fn take_over_history(
+    session: &Session,
+    tables: &LaneTables,
+    wanted: &[Column],
+    there: &Columns,
+) -> Result<()> {
+    let (layout, table) = (&tables.layout, &tables.layout.history);
+    if !has(there, ORDINAL) {
+        return Err(Error::of_lane(
+            &tables.lane,
+            format!(
+                "there is a table {} that is no history of Slacktide's",
+                layout.sql(table)
+            ),
+            format!(
+                "name another one: history = \"…\" under [store.feed.{}]",
+                tables.key
+            ),
+        ));
     }
-    if layout.mode.keeps_history() {
-        let table = layout.sql(&layout.history);
-        match columns(session, layout, &layout.history).await? {
-            None => {
-                let made = format!(
-                    "CREATE TABLE {table} ({typed}, {place}, {ORDINAL} bigint NOT NULL, {DELETED} boolean NOT NULL, \
-                     {STORED_AT} timestamptz NOT NULL DEFAULT clock_timestamp(), \
-                     {SUPERSEDED} boolean NOT NULL DEFAULT false, PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
-                     CREATE INDEX ON {table} ({keyed}, {EPOCH}, {NUMBER})"
-                );
-                session.run(&made).await?;
-            }
-            Some(there) if has(&there, ORDINAL) => {
-                for column in &wanted {
-                    add(session, layout, &layout.history, &there, column).await?;
-                }
-            }
-            Some(_) => {
-                return Err(Error::of_lane(
-                    lane,
-                    format!("there is a table {table} that is no history of slacktide's"),
-                    "name another one: history = \"…\" under [store.feed]",
-                ));
-            }
-        }
+    for column in wanted {
+        add(session, layout, table, there, column).await?;
     }
     Ok(())
 }
 
-/// Goes on with a table that is there: one of ours gets what it lacks, another's must have it.
+/// Goes on with a table that is there and that the configuration names. It must have the columns and the key; one
+/// that held rows of Slacktide's before gets the columns that it lacks.
 async fn take_over(
     session: &Session,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     (key, wanted, there): (&[&str], &[Column], &Columns),
 ) -> Result<()> {
+    let layout = &tables.layout;
     if has(there, EPOCH) {
         for column in wanted {
             add(session, layout, &layout.table, there, column).await?;
         }
     } else {
-        of_others(session, layout, lane, (key, wanted, there)).await?;
+        has_all(tables, wanted, there)?;
     }
+    has_key(session, tables, key).await?;
     let table = layout.sql(&layout.table);
     for (name, kind) in [(EPOCH, "integer"), (NUMBER, "bigint")] {
         if !has(there, name) {
@@ -91,24 +128,24 @@ async fn take_over(
     Ok(())
 }
 
-/// A table that its owner made: taken when rows can be found in it by the feed's key and every
-/// column has its place. Types and constraints are the owner's.
-async fn of_others(
-    session: &Session,
-    layout: &Layout,
-    lane: &Lane,
-    (key, wanted, there): (&[&str], &[Column], &Columns),
-) -> Result<()> {
-    let table = layout.sql(&layout.table);
+/// Every column has its place in a table that its owner made. Types and constraints are the owner's.
+fn has_all(tables: &LaneTables, wanted: &[Column], there: &Columns) -> Result<()> {
+    let table = tables.layout.sql(&tables.layout.table);
     let names = wanted.iter().map(|column| column.name.as_str());
     let missing: Vec<&str> = names.filter(|name| !has(there, name)).collect();
     if !missing.is_empty() {
         return Err(Error::of_lane(
-            lane,
+            &tables.lane,
             format!("the table {table} was there before and lacks {}", listed(missing)),
             "add the columns, say under columns in [store.feed] what they are called there, or name another table",
         ));
     }
+    Ok(())
+}
+
+/// Rows can be found in a table that its owner made by the feed's key.
+async fn has_key(session: &Session, tables: &LaneTables, key: &[&str]) -> Result<()> {
+    let table = tables.layout.sql(&tables.layout.table);
     let fail = |error: tokio_postgres::Error| failure::of(&error);
     let columns = i64::try_from(key.len()).unwrap_or(i64::MAX);
     let row = session
@@ -127,7 +164,7 @@ async fn of_others(
     }
     let key = listed(key.iter().copied());
     Err(Error::of_lane(
-        lane,
+        &tables.lane,
         format!("the table {table} was there before and has no unique key over ({key})"),
         format!("run ALTER TABLE {table} ADD PRIMARY KEY ({key}), or name another table under [store.feed]"),
     ))

@@ -1,31 +1,26 @@
 //! Tables under other names: renamed by their owner, or set aside by us.
 
-use schemas::name::Lane;
-
-use super::super::failure;
 use super::super::session::Session;
-use super::there::{columns, has};
+use super::super::{claims, failure};
+use super::there::{columns, has, own_columns};
+use crate::claims::Found;
 use crate::error::{Error, Result};
-use crate::layout::{Layout, with_suffix};
+use crate::layout::{LaneTables, Layout, Role, with_suffix};
 use crate::table::quoted;
 use crate::table::shape::Shape;
 
 /// The configuration names other tables or columns than those that hold the rows: right once they
 /// were renamed.
-pub(super) async fn moved(
-    session: &Session,
-    old: &Layout,
-    new: &Layout,
-    lane: &Lane,
-    shape: &Shape,
-) -> Result<()> {
-    let pairs = [
-        (old.mode.keeps_current(), &old.table, &new.table),
-        (old.mode.keeps_history(), &old.history, &new.history),
-    ];
-    for (_, from, to) in pairs.into_iter().filter(|(kept, ..)| *kept) {
+pub(super) async fn moved(session: &Session, old: &Layout, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    let (new, lane) = (&tables.layout, &tables.lane);
+    for (role, from) in old.roles() {
+        let to = match role {
+            Role::Current => &new.table,
+            Role::History => &new.history,
+        };
         let (was, is) = (old.sql(from), new.sql(to));
-        if was != is && columns(session, old, from).await?.is_some() {
+        let found = claims::look(session, &tables.with_layout(old), role, from).await?;
+        if was != is && matches!(found, Found::Made | Found::Adopted) {
             return Err(Error::of_lane(
                 lane,
                 format!("its rows are in {was}, and the configuration says {is}"),
@@ -34,10 +29,13 @@ pub(super) async fn moved(
             ));
         }
     }
-    for table in new.tables() {
-        let Some(there) = columns(session, new, table).await? else {
+    for (role, table) in new.roles() {
+        // Whose it is decides who makes or takes over the table, which comes next.
+        let found = claims::look(session, tables, role, table).await?;
+        if !matches!(found, Found::Made | Found::Adopted) {
             continue;
-        };
+        }
+        let there = columns(session, new, table).await?.unwrap_or_default();
         for column in &shape.known.columns {
             let (was, is) = (old.column(&column.name), new.column(&column.name));
             if was != is && has(&there, was) {
@@ -59,13 +57,27 @@ pub(super) async fn moved(
 }
 
 /// Renames the tables, to begin new ones; tombstones of the old key go.
-pub(super) async fn set_aside(session: &Session, layout: &Layout, lane: &Lane, suffix: &str) -> Result<()> {
-    for table in layout.tables() {
-        if columns(session, layout, table).await?.is_some() {
-            let (from, to) = (layout.sql(table), quoted(&with_suffix(table, suffix)));
+pub(super) async fn set_aside(session: &Session, tables: &LaneTables, suffix: &str) -> Result<()> {
+    let (layout, lane) = (&tables.layout, &tables.lane);
+    for (role, table) in tables.roles() {
+        if own_columns(session, tables, role, table).await?.is_some() {
+            let aside = with_suffix(table, suffix);
+            if claims::look(session, tables, role, &aside).await? != Found::Nothing {
+                return Err(Error::of_lane(
+                    lane,
+                    format!(
+                        "{} cannot be set aside: there is a table {}",
+                        layout.sql(table),
+                        layout.sql(&aside)
+                    ),
+                    "rename that table; it is tried again",
+                ));
+            }
+            let (from, to) = (layout.sql(table), quoted(&aside));
             session.run(&format!("ALTER TABLE {from} RENAME TO {to}")).await?;
         }
     }
+    claims::forget(session, tables).await?;
     session
         .client
         .execute(

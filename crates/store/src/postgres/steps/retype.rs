@@ -1,24 +1,24 @@
 //! Gives a column a wider type.
 
 use schemas::column::ColumnType;
-use schemas::name::Lane;
 
 use super::super::session::Session;
-use super::there::{columns, type_of};
+use super::there::{own_columns, type_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
 /// Lets a column follow its type.
 pub(super) async fn retype(
     session: &Session,
-    layout: &Layout,
-    lane: &Lane,
-    table: &str,
+    tables: &LaneTables,
+    (role, table): (Role, &str),
     (name, from, to): (&str, &ColumnType, &ColumnType),
 ) -> Result<()> {
     let (from, to) = (type_of(session, from).await?, type_of(session, to).await?);
-    let there = columns(session, layout, table).await?.unwrap_or_default();
+    let there = own_columns(session, tables, role, table)
+        .await?
+        .unwrap_or_default();
     let Some((_, actual)) = there.iter().find(|(known, _)| known == name) else {
         return Ok(());
     };
@@ -31,7 +31,7 @@ pub(super) async fn retype(
     if from == to || actual != spelt {
         return Ok(());
     }
-    let (table, column) = (layout.sql(table), quoted(name));
+    let (table, column) = (tables.layout.sql(table), quoted(name));
     let altered = session
         .run(&format!(
             "ALTER TABLE {table} ALTER COLUMN {column} TYPE {to} USING {column}::{to}"
@@ -39,7 +39,7 @@ pub(super) async fn retype(
         .await;
     altered.map_err(|error| match error.kind {
         ErrorKind::Refused | ErrorKind::Denied => Error::of_lane(
-            lane,
+            &tables.lane,
             format!("column {column} of {table} became {to} and cannot follow: {}", error.what),
             "drop the view, rule or policy that uses the column and make it again afterwards; it is tried again",
         ),

@@ -3,9 +3,10 @@
 use schemas::column::{Column, ColumnType};
 
 use super::super::session::Session;
-use super::super::{failure, native};
+use super::super::{claims, failure, native};
+use crate::claims::Claim;
 use crate::error::Result;
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Layout, Role};
 use crate::table::quoted;
 
 /// A table's columns with their types.
@@ -28,6 +29,20 @@ pub(super) async fn columns(session: &Session, layout: &Layout, table: &str) -> 
         found.push((row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?));
     }
     Ok((!found.is_empty()).then_some(found))
+}
+
+/// The columns of a table of the owner's, which stays in its place until the transaction ends; none where there is no
+/// table. One of somebody else's is an error.
+pub(super) async fn own_columns(
+    session: &Session,
+    tables: &LaneTables,
+    role: Role,
+    table: &str,
+) -> Result<Option<Columns>> {
+    match claims::decide(session, tables, role, table).await? {
+        Claim::Make | Claim::Adopt => Ok(None),
+        Claim::Keep => columns(session, &tables.layout, table).await,
+    }
 }
 
 /// Whether a column is there.

@@ -8,10 +8,10 @@ use schemas::name::Lane;
 use super::super::records::{self, int};
 use super::super::rows::Tables;
 use super::super::tables::{begin, commit};
-use super::super::{failure, rows};
+use super::super::{claims, failure, rows};
 use super::found;
 use crate::error::Result;
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
@@ -44,16 +44,16 @@ pub(super) fn judged(connection: &mut Connection, arrival: &Arrival) -> Result<J
 
 pub(super) fn retry_rows(
     connection: &mut Connection,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     ids: &[String],
     by: &By,
 ) -> Result<Vec<Became>> {
+    let lane = &tables.lane;
     let tx = begin(connection)?;
     let record = records::lane(&tx, lane)?;
     let mut became = Vec::with_capacity(ids.len());
     for id in ids {
-        became.push(retry_row(&tx, layout, lane, id, &record, by)?);
+        became.push(retry_row(&tx, tables, id, &record, by)?);
     }
     save_recount(&tx, lane, record)?;
     commit(tx)?;
@@ -62,12 +62,12 @@ pub(super) fn retry_rows(
 
 fn retry_row(
     tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     id: &str,
     record: &LaneRecord,
     by: &By,
 ) -> Result<Became> {
+    let (lane, layout) = (&tables.lane, &tables.layout);
     let Some(entry) = found::one(tx, lane, id)? else {
         return Ok(Became::Unknown);
     };
@@ -91,18 +91,19 @@ fn retry_row(
     let shape = record
         .shape
         .as_ref()
-        .filter(|shape| fit(Some(shape), columns, place, layout, place) == Fit::Fits);
+        .filter(|shape| fit(Some(shape), columns, place, tables, place) == Fit::Fits);
     let Some(shape) = shape else {
         return Ok(Became::Never {
             reason: NO_PLACE.to_owned(),
         });
     };
-    let tables = Tables {
+    claims::hold(tx, tables, &[Role::Current, Role::History])?;
+    let into = Tables {
         layout,
         shape,
         first: entry.ordinal.unwrap_or(0),
     };
-    if let Some(row) = rows::store(tx, lane, &tables, &arrival)?.into_iter().next() {
+    if let Some(row) = rows::store(tx, lane, &into, &arrival)?.into_iter().next() {
         note_reason(tx, lane, id, &row.reason)?;
         return Ok(Became::Stays { reason: row.reason });
     }

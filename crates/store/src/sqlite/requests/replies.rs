@@ -6,11 +6,11 @@ use schemas::digest::Digest;
 
 use super::super::records::int;
 use super::super::rows::{self, Tables};
-use super::super::steps;
 use super::super::tables::{begin, commit};
+use super::super::{claims, steps};
 use super::{sql, unsigned, utc};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Options;
+use crate::layout::{Database, Options, Role};
 use crate::merge::Place;
 use crate::record::{broken, text};
 use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
@@ -79,7 +79,7 @@ fn store_rows(
         return Ok(Ok((0, None)));
     };
     let recipient = &answered.reply.recipient;
-    let target = match target(options, recipient, kind) {
+    let target = match target(options, Database::Sqlite, recipient, kind) {
         Ok(target) => target,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -96,19 +96,19 @@ fn store_rows(
         .transpose()?;
     let number = found.map_or(0, |(_, number)| unsigned(number)) + 1;
     let (schema, place) = (columns(&first.part.schema), Place { epoch: 1, number });
-    let shape = match (change(known.as_ref(), &schema, place, &target.layout), known) {
-        (Err(reason), _) => return Ok(Err(reason)),
-        (Ok(Some(change)), before) => {
-            steps::apply(tx, &target.layout, &target.lane, before.as_ref(), &change)?;
+    let shape = match (change(known.as_ref(), &schema, place, &target)?, known) {
+        (Some(change), before) => {
+            steps::apply(tx, &target, before.as_ref(), &change)?;
             change.shape
         }
-        (Ok(None), Some(shape)) => shape,
-        (Ok(None), None) => return Err(broken("slacktide_answers")),
+        (None, Some(shape)) => shape,
+        (None, None) => return Err(broken("slacktide_answers")),
     };
     sql(tx.execute(
         "INSERT OR REPLACE INTO slacktide_answers VALUES (?1, ?2, ?3, ?4)",
         params![recipient.as_str(), kind, text(&shape)?, int(number)],
     ))?;
+    claims::hold(tx, &target, &[Role::Current])?;
     let tables = Tables {
         layout: &target.layout,
         shape: &shape,

@@ -2,20 +2,55 @@
 
 use rusqlite::Transaction;
 use schemas::column::Column;
-use schemas::name::Lane;
 
-use super::super::failure;
 use super::super::native::declared;
+use super::super::{claims, failure};
 use super::there::{There, add, columns, find, run};
+use crate::claims::{Claim, mark};
 use crate::error::{Error, Result};
-use crate::layout::{Layout, with_suffix};
+use crate::layout::{LaneTables, Role};
 use crate::table::shape::Shape;
 use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
-/// The tables of a lane, with all columns.
-pub(super) fn make(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, shape: &Shape) -> Result<()> {
+/// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
+pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    let layout = &tables.layout;
     let key: Vec<&str> = shape.known.key.iter().map(|name| layout.column(name)).collect();
     let wanted = shape.columns(layout);
+    for (role, table) in tables.roles() {
+        let mark = mark(tables, role);
+        match claims::decide(tx, tables, role, table)? {
+            Claim::Make => {
+                create(tx, (role, table), &mark, &key, &wanted)?;
+                claims::record(tx, tables, (role, table), "made", &mark)?;
+            }
+            Claim::Keep => {
+                let there = columns(tx, table)?.unwrap_or_default();
+                for column in &wanted {
+                    add(tx, table, &there, column)?;
+                }
+                claims::rename(tx, tables, (role, table))?;
+            }
+            Claim::Adopt => {
+                let there = columns(tx, table)?.unwrap_or_default();
+                match role {
+                    Role::Current => take_over(tx, tables, (&key, &wanted, &there))?,
+                    Role::History => take_over_history(tx, tables, &wanted, &there)?,
+                }
+                claims::record(tx, tables, (role, table), "adopted", &mark)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn create(
+    tx: &Transaction<'_>,
+    (role, table): (Role, &str),
+    mark: &str,
+    key: &[&str],
+    wanted: &[Column],
+) -> Result<()> {
     let typed = |key: &[&str]| -> String {
         let one = |column: &Column| {
             let bound = if key.contains(&column.name.as_str()) {
@@ -28,67 +63,68 @@ pub(super) fn make(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, shape: &S
         wanted.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     let keyed = listed(key.iter().copied());
-    let place = format!("{EPOCH} INTEGER NOT NULL, {NUMBER} INTEGER NOT NULL");
-    if layout.mode.keeps_current() {
-        let table = quoted(&layout.table);
-        match columns(tx, &layout.table)? {
-            None => {
-                let columns = typed(&key);
-                run(
-                    tx,
-                    &format!("CREATE TABLE {table} ({columns}, {place}, PRIMARY KEY ({keyed}))"),
-                )?;
-            }
-            Some(there) => take_over(tx, layout, lane, (&key, &wanted, &there))?,
-        }
+    let place = format!("{EPOCH} INTEGER CONSTRAINT {mark} NOT NULL, {NUMBER} INTEGER NOT NULL");
+    let table = quoted(table);
+    let made = match role {
+        Role::Current => format!(
+            "CREATE TABLE {table} ({}, {place}, PRIMARY KEY ({keyed}))",
+            typed(key)
+        ),
+        // The index has the mark's name: it takes nobody's name, and goes with the table.
+        Role::History => format!(
+            "CREATE TABLE {table} ({}, {place}, {ORDINAL} INTEGER NOT NULL, {DELETED} BOOLEAN NOT NULL, \
+             {STORED_AT} TIMESTAMPTZ_TEXT NOT NULL, {SUPERSEDED} BOOLEAN NOT NULL DEFAULT 0, \
+             PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
+             CREATE INDEX {mark}_by_key ON {table} ({keyed}, {EPOCH}, {NUMBER})",
+            typed(&[])
+        ),
+    };
+    run(tx, &made)
+}
+
+/// Goes on with a history that is there and that the configuration names.
+fn take_over_history(
+    tx: &Transaction<'_>,
+    tables: &LaneTables,
+    wanted: &[Column],
+    there: &[There],
+) -> Result<()> {
+    let table = &tables.layout.history;
+    if find(there, ORDINAL).is_none() {
+        return Err(Error::of_lane(
+            &tables.lane,
+            format!(
+                "there is a table {} that is no history of Slacktide's",
+                quoted(table)
+            ),
+            format!(
+                "name another one: history = \"…\" under [store.feed.{}]",
+                tables.key
+            ),
+        ));
     }
-    if layout.mode.keeps_history() {
-        let table = quoted(&layout.history);
-        match columns(tx, &layout.history)? {
-            None => {
-                let index = quoted(&with_suffix(&layout.history, "_by_key"));
-                let columns = typed(&[]);
-                run(
-                    tx,
-                    &format!(
-                        "CREATE TABLE {table} ({columns}, {place}, {ORDINAL} INTEGER NOT NULL, {DELETED} BOOLEAN NOT NULL, \
-                         {STORED_AT} TIMESTAMPTZ_TEXT NOT NULL, {SUPERSEDED} BOOLEAN NOT NULL DEFAULT 0, \
-                         PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
-                         CREATE INDEX IF NOT EXISTS {index} ON {table} ({keyed}, {EPOCH}, {NUMBER})"
-                    ),
-                )?;
-            }
-            Some(there) if find(&there, ORDINAL).is_some() => {
-                for column in &wanted {
-                    add(tx, &layout.history, &there, column)?;
-                }
-            }
-            Some(_) => {
-                return Err(Error::of_lane(
-                    lane,
-                    format!("there is a table {table} that is no history of slacktide's"),
-                    "name another one: history = \"…\" under [store.feed]",
-                ));
-            }
-        }
+    for column in wanted {
+        add(tx, table, there, column)?;
     }
     Ok(())
 }
 
-/// Goes on with a table that is there: one of ours gets what it lacks, another's must have it.
+/// Goes on with a table that is there and that the configuration names. It must have the columns and the key; one
+/// that held rows of Slacktide's before gets the columns that it lacks.
 fn take_over(
     tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     (key, wanted, there): (&[&str], &[Column], &[There]),
 ) -> Result<()> {
+    let layout = &tables.layout;
     if find(there, EPOCH).is_some() {
         for column in wanted {
             add(tx, &layout.table, there, column)?;
         }
     } else {
-        of_others(tx, layout, lane, (key, wanted, there))?;
+        has_all(tables, wanted, there)?;
     }
+    has_key(tx, tables, key, there)?;
     for name in [EPOCH, NUMBER] {
         if find(there, name).is_none() {
             let table = quoted(&layout.table);
@@ -101,24 +137,24 @@ fn take_over(
     Ok(())
 }
 
-/// A table that its owner made: taken when rows can be found in it by the feed's key and every
-/// column has its place. Types and constraints are the owner's.
-fn of_others(
-    tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
-    (key, wanted, there): (&[&str], &[Column], &[There]),
-) -> Result<()> {
-    let table = quoted(&layout.table);
+/// Every column has its place in a table that its owner made. Types and constraints are the owner's.
+fn has_all(tables: &LaneTables, wanted: &[Column], there: &[There]) -> Result<()> {
+    let table = quoted(&tables.layout.table);
     let names = wanted.iter().map(|column| column.name.as_str());
     let missing: Vec<&str> = names.filter(|name| find(there, name).is_none()).collect();
     if !missing.is_empty() {
         return Err(Error::of_lane(
-            lane,
+            &tables.lane,
             format!("the table {table} was there before and lacks {}", listed(missing)),
             "add the columns, say under columns in [store.feed] what they are called there, or name another table",
         ));
     }
+    Ok(())
+}
+
+/// Rows can be found in a table that its owner made by the feed's key.
+fn has_key(tx: &Transaction<'_>, tables: &LaneTables, key: &[&str], there: &[There]) -> Result<()> {
+    let (layout, table) = (&tables.layout, quoted(&tables.layout.table));
     let same = |mut found: Vec<String>| {
         let mut wanted: Vec<String> = key.iter().map(|name| name.to_ascii_lowercase()).collect();
         found.iter_mut().for_each(|name| name.make_ascii_lowercase());
@@ -135,7 +171,7 @@ fn of_others(
     }
     let key = listed(key.iter().copied());
     Err(Error::of_lane(
-        lane,
+        &tables.lane,
         format!("the table {table} was there before and has no unique key over ({key})"),
         format!("run CREATE UNIQUE INDEX … ON {table} ({key}), or name another table under [store.feed]"),
     ))

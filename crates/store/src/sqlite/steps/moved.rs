@@ -1,30 +1,26 @@
 //! Tables under other names: renamed by their owner, or set aside by us.
 
 use rusqlite::{Transaction, params};
-use schemas::name::Lane;
 
-use super::super::failure;
-use super::there::{columns, find, run};
+use super::super::{claims, failure};
+use super::there::{columns, find, own_columns, run};
+use crate::claims::Found;
 use crate::error::{Error, Result};
-use crate::layout::{Layout, with_suffix};
+use crate::layout::{LaneTables, Layout, Role, with_suffix};
 use crate::table::quoted;
 use crate::table::shape::Shape;
 
 /// The configuration names other tables or columns than those that hold the rows: right once they
 /// were renamed.
-pub(super) fn moved(
-    tx: &Transaction<'_>,
-    old: &Layout,
-    new: &Layout,
-    lane: &Lane,
-    shape: &Shape,
-) -> Result<()> {
-    let pairs = [
-        (old.mode.keeps_current(), &old.table, &new.table),
-        (old.mode.keeps_history(), &old.history, &new.history),
-    ];
-    for (_, was, is) in pairs.into_iter().filter(|(kept, ..)| *kept) {
-        if was != is && columns(tx, was)?.is_some() {
+pub(super) fn moved(tx: &Transaction<'_>, old: &Layout, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    let (new, lane) = (&tables.layout, &tables.lane);
+    for (role, was) in old.roles() {
+        let is = match role {
+            Role::Current => &new.table,
+            Role::History => &new.history,
+        };
+        let found = claims::look(tx, &tables.with_layout(old), role, was)?;
+        if !was.eq_ignore_ascii_case(is) && matches!(found, Found::Made | Found::Adopted) {
             return Err(Error::of_lane(
                 lane,
                 format!("its rows are in {was:?}, and the configuration says {is:?}"),
@@ -32,10 +28,13 @@ pub(super) fn moved(
             ));
         }
     }
-    for table in new.tables() {
-        let Some(there) = columns(tx, table)? else {
+    for (role, table) in new.roles() {
+        // Whose it is decides who makes or takes over the table, which comes next.
+        let found = claims::look(tx, tables, role, table)?;
+        if !matches!(found, Found::Made | Found::Adopted) {
             continue;
-        };
+        }
+        let there = columns(tx, table)?.unwrap_or_default();
         for column in &shape.known.columns {
             let (was, is) = (old.column(&column.name), new.column(&column.name));
             if was != is && find(&there, was).is_some() {
@@ -57,18 +56,23 @@ pub(super) fn moved(
 }
 
 /// Renames the tables, to begin new ones; tombstones of the old key go.
-pub(super) fn set_aside(tx: &Transaction<'_>, layout: &Layout, lane: &Lane, suffix: &str) -> Result<()> {
-    for table in layout.tables() {
-        if columns(tx, table)?.is_some() {
-            // The name of its index is wanted for the new one.
-            let index = quoted(&with_suffix(table, "_by_key"));
-            let (from, to) = (quoted(table), quoted(&with_suffix(table, suffix)));
-            run(
-                tx,
-                &format!("DROP INDEX IF EXISTS {index}; ALTER TABLE {from} RENAME TO {to}"),
-            )?;
+pub(super) fn set_aside(tx: &Transaction<'_>, tables: &LaneTables, suffix: &str) -> Result<()> {
+    let lane = &tables.lane;
+    for (role, table) in tables.roles() {
+        if own_columns(tx, tables, role, table)?.is_some() {
+            let aside = with_suffix(table, suffix);
+            if claims::look(tx, tables, role, &aside)? != Found::Nothing {
+                return Err(Error::of_lane(
+                    lane,
+                    format!("{table:?} cannot be set aside: there is a table {aside:?}"),
+                    "rename that table; it is tried again",
+                ));
+            }
+            let (from, to) = (quoted(table), quoted(&aside));
+            run(tx, &format!("ALTER TABLE {from} RENAME TO {to}"))?;
         }
     }
+    claims::forget(tx, tables)?;
     tx.execute(
         "DELETE FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2",
         params![lane.recipient.as_str(), lane.feed.as_str()],

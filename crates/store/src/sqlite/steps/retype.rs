@@ -2,23 +2,24 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use schemas::column::ColumnType;
-use schemas::name::Lane;
 
 use super::super::failure;
 use super::super::native::declared;
-use super::there::{columns, find, run};
+use super::there::{find, own_columns, run};
 use crate::error::{Error, Result};
+use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
 /// Lets a column follow its type.
 pub(super) fn retype(
     tx: &Transaction<'_>,
-    lane: &Lane,
-    table: &str,
+    tables: &LaneTables,
+    (role, table): (Role, &str),
     name: &str,
     (from, to): (&ColumnType, &ColumnType),
 ) -> Result<()> {
-    let there = columns(tx, table)?.unwrap_or_default();
+    let lane = &tables.lane;
+    let there = own_columns(tx, tables, role, table)?.unwrap_or_default();
     let Some(column) = find(&there, name) else {
         return Ok(());
     };

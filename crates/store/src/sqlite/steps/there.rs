@@ -3,9 +3,11 @@
 use rusqlite::Transaction;
 use schemas::column::Column;
 
-use super::super::failure;
 use super::super::native::declared;
+use super::super::{claims, failure};
+use crate::claims::Claim;
 use crate::error::Result;
+use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
 /// Runs statements.
@@ -41,6 +43,19 @@ pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<Th
     };
     let found = read().map_err(|error| failure::of(&error))?;
     Ok((!found.is_empty()).then_some(found))
+}
+
+/// The columns of a table of the owner's; none where there is no table. One of somebody else's is an error.
+pub(super) fn own_columns(
+    tx: &Transaction<'_>,
+    tables: &LaneTables,
+    role: Role,
+    table: &str,
+) -> Result<Option<Vec<There>>> {
+    match claims::decide(tx, tables, role, table)? {
+        Claim::Make | Claim::Adopt => Ok(None),
+        Claim::Keep => columns(tx, table),
+    }
 }
 
 /// By name, as SQLite compares names.

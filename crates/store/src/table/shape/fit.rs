@@ -7,11 +7,11 @@ use schemas::column::{Column, RowSchema};
 
 use super::known::{Aside, Shape};
 use super::step::{Change, Step};
-use crate::layout::{Layout, Mode, with_suffix};
+use crate::layout::{LaneTables, Layout, Mode, with_suffix};
 use crate::merge::Place;
+use crate::naming::{self, Refusal, folded};
 use crate::table::asked::Asked;
 use crate::table::lattice::{Widening, widened, widened_key};
-use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED};
 
 /// What a chunk's columns are to the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,26 +24,25 @@ pub enum Fit {
     Asks(Vec<Asked>),
     /// It was accepted, and waits for the chunks before it.
     Waits,
-    /// It can never be stored.
-    Never(String),
+    /// It is not stored until somebody acts.
+    Never(Box<Refusal>),
 }
 
 /// Compares a chunk's columns with what is known. `frontier` is the last place below which
 /// everything is stored.
 #[must_use]
-pub fn fit(shape: Option<&Shape>, given: &RowSchema, place: Place, layout: &Layout, frontier: Place) -> Fit {
-    let ours = [EPOCH, NUMBER, ORDINAL, DELETED, STORED_AT, SUPERSEDED];
-    if let Some(column) = given
-        .columns
-        .iter()
-        .find(|column| ours.contains(&layout.column(&column.name)))
-    {
-        return Fit::Never(format!(
-            "column {:?} has a name that is slacktide's own: give it another one in the feed, or under columns in \
-             [store.feed]",
-            column.name
-        ));
+pub fn fit(
+    shape: Option<&Shape>,
+    given: &RowSchema,
+    place: Place,
+    tables: &LaneTables,
+    frontier: Place,
+) -> Fit {
+    let named = naming::verdict(tables).and_then(|()| naming::columns(tables, shape, given));
+    if let Err(refusal) = named {
+        return Fit::Never(Box::new(refusal));
     }
+    let layout = &tables.layout;
     let Some(shape) = shape else {
         return Fit::Change(Box::new(Change {
             shape: Shape::first(given, place, layout),
@@ -52,6 +51,7 @@ pub fn fit(shape: Option<&Shape>, given: &RowSchema, place: Place, layout: &Layo
     };
     let mut work = Work {
         shape,
+        tables,
         layout,
         place,
         later: shape.newest.is_none_or(|newest| place > newest),
@@ -67,6 +67,7 @@ pub fn fit(shape: Option<&Shape>, given: &RowSchema, place: Place, layout: &Layo
 
 struct Work<'a> {
     shape: &'a Shape,
+    tables: &'a LaneTables,
     layout: &'a Layout,
     place: Place,
     later: bool,
@@ -188,7 +189,7 @@ impl Work<'_> {
         let mut aside = Aside {
             column: column.name.clone(),
             kind: column.kind.clone(),
-            name: with_suffix(name, &suffix),
+            name: self.free_name(name, &suffix),
             until: self.place,
         };
         if self.later {
@@ -210,6 +211,24 @@ impl Work<'_> {
             }));
         }
         self.next.aside.push(aside);
+    }
+
+    /// A name for a column that is set aside, which no other column of the tables has.
+    fn free_name(&self, name: &str, suffix: &str) -> String {
+        let fold = |name: &str| folded(self.tables.database, name);
+        let taken: Vec<String> = self
+            .next
+            .columns(self.layout)
+            .iter()
+            .map(|column| fold(&column.name))
+            .collect();
+        let mut free = with_suffix(name, suffix);
+        let mut tries = 1_u32;
+        while taken.contains(&fold(&free)) {
+            tries += 1;
+            free = with_suffix(name, &format!("{suffix}_{tries}"));
+        }
+        free
     }
 
     fn key(&mut self, given: &RowSchema) {
@@ -239,10 +258,14 @@ impl Work<'_> {
         }
         if self.asks.iter().any(|asked| matches!(asked, Asked::Key { .. })) {
             if !self.later {
-                return Fit::Never(
-                    "its rows are identified by a key that the tables do not have any more; discard it"
-                        .to_owned(),
-                );
+                let owner = &self.tables.owner;
+                let what =
+                    format!("{owner}: rows are identified by a key that the tables do not have any more");
+                return Fit::Never(Box::new(Refusal {
+                    shared: what.clone(),
+                    what,
+                    remedy: "ask the bureau to open a new epoch, which leaves the chunk behind".to_owned(),
+                }));
             }
             let follows = Place {
                 number: frontier.number.saturating_add(1),

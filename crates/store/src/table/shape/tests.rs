@@ -1,10 +1,9 @@
 //! Chunks' columns on the left, what becomes of the tables on the right.
 
 use schemas::column::{Column, ColumnType, RowSchema};
-use schemas::name::FeedName;
 
 use super::*;
-use crate::layout::{Layout, Options};
+use crate::layout::{Database, LaneTables, Layout, Options};
 use crate::merge::Place;
 use crate::table::asked::Asked;
 
@@ -30,9 +29,12 @@ fn schema(columns: &[Column]) -> RowSchema {
     }
 }
 
+fn tables() -> LaneTables {
+    Options::default().tables(Database::Postgres, &crate::samples::lane())
+}
+
 fn layout() -> Layout {
-    let feed: FeedName = "setl".parse().unwrap();
-    Options::default().layout(&feed)
+    tables().layout
 }
 
 fn id() -> Column {
@@ -48,7 +50,7 @@ fn known(columns: &[Column], at: u64) -> Shape {
 }
 
 fn fits(shape: &Shape, given: &RowSchema, at: u64) -> Fit {
-    fit(Some(shape), given, place(1, at), &layout(), place(1, at - 1))
+    fit(Some(shape), given, place(1, at), &tables(), place(1, at - 1))
 }
 
 fn change(fit: Fit) -> Change {
@@ -61,7 +63,7 @@ fn change(fit: Fit) -> Change {
 #[test]
 fn the_first_chunk_makes_the_tables_and_the_same_columns_fit_ever_after() {
     let given = schema(&[id(), text("name")]);
-    let made = change(fit(None, &given, place(1, 1), &layout(), place(1, 0)));
+    let made = change(fit(None, &given, place(1, 1), &tables(), place(1, 0)));
     assert_eq!(made.steps, [Step::Make]);
     assert_eq!(fits(&made.shape, &given, 2), Fit::Fits);
 }
@@ -118,7 +120,7 @@ fn another_key_waits_for_all_that_came_before_it() {
         ..schema(&[id(), text("name")])
     };
     let at =
-        |shape: &Shape, frontier: u64| fit(Some(shape), &new, place(1, 5), &layout(), place(1, frontier));
+        |shape: &Shape, frontier: u64| fit(Some(shape), &new, place(1, 5), &tables(), place(1, frontier));
     let Fit::Asks(asks) = at(&shape, 4) else {
         panic!("it was not asked");
     };
@@ -135,7 +137,7 @@ fn another_key_waits_for_all_that_came_before_it() {
 fn a_name_of_slacktides_own_is_never_stored() {
     let given = schema(&[id(), text(crate::table::EPOCH)]);
     assert!(matches!(
-        fit(None, &given, place(1, 1), &layout(), place(1, 0)),
+        fit(None, &given, place(1, 1), &tables(), place(1, 0)),
         Fit::Never(_)
     ));
 }

@@ -13,6 +13,14 @@ pub(super) fn line(page: &Value, now: Timestamp) -> Option<String> {
         Some(_) => bureau(told, &count, now),
         None => insurer(&count),
     };
+    if let Some((id, why)) = told
+        .get("refused")
+        .and_then(Value::as_object)
+        .and_then(|refused| refused.iter().next())
+    {
+        let why = why.as_str().unwrap_or_default();
+        what.push_str(&format!("; the store refuses the reply to {id}: {why}"));
+    }
     if let Some(error) = told.get("last_error").and_then(Value::as_str) {
         what.push_str(&format!("; trouble: {error}"));
     }
@@ -93,6 +101,12 @@ mod tests {
                 "7 wait for an outcome (3 in the queue, 1 being answered, 2 for officers: `slacktide approvals list`), \
                  the oldest for 5 min; trouble: the exchange is away"
             )
+        );
+        let refused = json!({ "requests": { "filed": 1, "replies": 0, "refused": { "20260131-x": "a table; name it" } } });
+        let told = line(refused).unwrap_or_default();
+        assert!(
+            told.ends_with("the store refuses the reply to 20260131-x: a table; name it"),
+            "{told}"
         );
         let asked = json!({ "requests": { "filed": 5, "replies": 4, "not_filed": 1, "unfit": 0 } });
         assert_eq!(

@@ -11,6 +11,17 @@ use crate::commands::status::facts::{Facts, LaneFacts, Side};
 /// A lane that somebody stopped, wherever.
 pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
     let own = own(facts, lane);
+    // The receipt is for the bureau's eyes: here stands more.
+    if facts.side == Side::Insurer
+        && let Some(why) = text(own, "refused")
+    {
+        let (why, to_do) = why.split_once("; ").unwrap_or((why, "act as it says"));
+        return Some((
+            State::Stopped,
+            format!("at the receiver: {why}"),
+            to_do.to_owned(),
+        ));
+    }
     if let Some(why) = lane
         .receipt
         .as_ref()

@@ -1,0 +1,509 @@
+//! Tables that are not the lane's: left as they are, whatever a feed or a column is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use schemas::column::{ColumnType, RowSchema};
+use schemas::name::{FeedName, Lane};
+use schemas::value::Value;
+
+use super::changes::lines;
+use super::{
+    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, ensure, link, row, same, texts,
+};
+use crate::error::ErrorKind;
+use crate::layout::{FeedOptions, Mode, Options};
+use crate::port::{Arrival, Changes, Outcome as Stored, Store, Unreadable};
+use crate::samples::{Chain, lane, schema};
+
+/// A table of the insurer's own, which would fit a feed in every way.
+const THEIRS: &str = "(id BIGINT PRIMARY KEY, name TEXT, paid DECIMAL, _slacktide_epoch INTEGER NOT NULL DEFAULT 0, \
+    _slacktide_number BIGINT NOT NULL DEFAULT 0)";
+
+fn feed(name: &str) -> Result<Lane, Failure> {
+    Ok(Lane {
+        feed: FeedName::new(name).map_err(|error| Failure(error.to_string()))?,
+        ..lane()
+    })
+}
+
+fn named(feed: &Lane, table: &str) -> Options {
+    let own = FeedOptions {
+        table: Some(table.to_owned()),
+        ..FeedOptions::default()
+    };
+    Options {
+        feeds: BTreeMap::from([(feed.feed.clone(), own)]),
+        ..Options::default()
+    }
+}
+
+async fn prepared(receiver: &dyn Receiver, options: Options) -> Result<Arc<dyn Changes>, Failure> {
+    let store = receiver.with(options);
+    store.prepare().await?;
+    Ok(store)
+}
+
+async fn execute(receiver: &dyn Receiver, sql: &str) -> Outcome {
+    receiver.execute(sql).await.map_err(Failure)
+}
+
+/// Nothing of the chunks is stored, and both sides see why: the words for this side.
+async fn refused(store: &dyn Store, lane: &Lane, arrivals: &[Arrival]) -> Result<String, Failure> {
+    match store.store(lane, arrivals).await {
+        Err(error) if error.kind == ErrorKind::Refused => {}
+        Err(error) => return Err(error.into()),
+        Ok(outcomes) => {
+            let all = outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Stored::Stopped { .. }));
+            ensure(all, format_args!("{}: {outcomes:?}", lane.feed))?;
+        }
+    }
+    let reports = store.reports().await?;
+    let report = reports.into_iter().find(|report| report.lane == *lane);
+    let report = report.ok_or_else(|| Failure(format!("{}: the lane has no report", lane.feed)))?;
+    let refusal = report
+        .refused
+        .ok_or_else(|| Failure(format!("{}: waits without any word", lane.feed)))?;
+    ensure(!refusal.remedy.is_empty() && !refusal.shared.is_empty(), &refusal)?;
+    same("the frontier", &report.to, &0)?;
+    Ok(refusal.to_string())
+}
+
+async fn is_lifted(store: &dyn Store, lane: &Lane) -> Outcome {
+    let reports = store.reports().await?;
+    let held = reports
+        .iter()
+        .find(|report| report.lane == *lane)
+        .map(|report| report.refused.clone());
+    same("what is refused", &held, &Some(None))
+}
+
+/// A table of the insurer's with a feed's name is adopted only where it is named.
+pub async fn of_the_insurer(receiver: &dyn Receiver) -> Outcome {
+    execute(
+        receiver,
+        &format!("CREATE TABLE setl {THEIRS}; INSERT INTO setl VALUES (1, 'theirs', 5, 0, 0)"),
+    )
+    .await?;
+    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let gone = vec![Value::Int(1), Value::Text("x"), Value::Null, Value::Bool(true)];
+    let kept = vec![Value::Int(2), Value::Text("y"), Value::Null, Value::Bool(false)];
+    let chunks = [chain.next(&[gone, kept])];
+    let rows = "SELECT CAST(id AS TEXT), name FROM setl ORDER BY id";
+    for mode in [Mode::Current, Mode::Both] {
+        let options = Options {
+            mode,
+            ..Options::default()
+        };
+        let store = prepared(receiver, options).await?;
+        let told = refused(store.as_ref(), &lane(), &chunks).await?;
+        for word in ["did not create", "table = \"setl\"", "[store.feed.setl]"] {
+            ensure(told.contains(word), &told)?;
+        }
+        same(
+            "their table",
+            &lines(receiver, rows).await?,
+            &texts(&["1|theirs"]),
+        )?;
+        ensure(
+            receiver.texts("SELECT gone FROM setl").await.is_err(),
+            "their table was altered",
+        )?;
+        ensure(
+            receiver.texts("SELECT name FROM setl_history").await.is_err(),
+            "a history was made",
+        )?;
+        // Another lane goes on.
+        let visit = feed("visit")?;
+        let mut other = Chain::new(visit.clone(), claims(), u64::from(mode == Mode::Both));
+        if mode == Mode::Current {
+            let outcomes = store.store(&visit, &[other.next(&[row(1, "a")])]).await?;
+            ensure(
+                matches!(outcomes[..], [Stored::Stored { .. }]),
+                format_args!("{outcomes:?}"),
+            )?;
+        }
+    }
+    execute(receiver, "ALTER TABLE setl ADD COLUMN gone BOOLEAN").await?;
+    let store = prepared(receiver, named(&lane(), "setl")).await?;
+    all_stored(store.as_ref(), &chunks).await?;
+    same(
+        "the adopted table",
+        &lines(receiver, rows).await?,
+        &texts(&["2|y"]),
+    )?;
+    is_lifted(store.as_ref(), &lane()).await?;
+    // The name is taken back from the configuration: what was taken over is let go.
+    let store = prepared(receiver, Options::default()).await?;
+    let next = chain.next(&[vec![
+        Value::Int(3),
+        Value::Text("z"),
+        Value::Null,
+        Value::Bool(false),
+    ]]);
+    match store.store(&lane(), std::slice::from_ref(&next)).await {
+        Err(error) => ensure(error.what.contains("it does not any more"), &error)?,
+        Ok(outcomes) => return Err(Failure(format!("it was stored: {outcomes:?}"))),
+    }
+    same(
+        "the table let go",
+        &lines(receiver, rows).await?,
+        &texts(&["2|y"]),
+    )
+}
+
+/// The same for a history, which has a key of its own in the configuration.
+pub async fn history_of_the_insurer(receiver: &dyn Receiver) -> Outcome {
+    execute(receiver, &format!("CREATE TABLE setl_history {THEIRS}")).await?;
+    let options = Options {
+        mode: Mode::Both,
+        ..named(&lane(), "setl")
+    };
+    let store = prepared(receiver, options).await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    let told = refused(store.as_ref(), &lane(), &[chain.next(&[row(1, "a")])]).await?;
+    ensure(
+        told.contains("setl_history") && told.contains("history = "),
+        &told,
+    )?;
+    let count = lines(receiver, "SELECT CAST(count(*) AS TEXT) FROM setl_history").await?;
+    same("their table", &count, &texts(&["0"]))
+}
+
+/// A table that takes the place of the lane's own, between two chunks, is not written.
+pub async fn replaced(receiver: &dyn Receiver) -> Outcome {
+    for mode in [Mode::Current, Mode::History, Mode::Both] {
+        let options = Options {
+            mode,
+            ..Options::default()
+        };
+        let store = prepared(receiver, options).await?;
+        let mut chain = Chain::new(lane(), claims(), 0);
+        let first = chain.next(&[row(1, "a")]);
+        let continues = link(&first);
+        all_stored(store.as_ref(), &[first]).await?;
+        let table = if mode == Mode::Current {
+            "setl"
+        } else {
+            "setl_history"
+        };
+        let columns = match mode {
+            Mode::Current => THEIRS.to_owned(),
+            _ => THEIRS.replace(
+                "_slacktide_epoch",
+                "_slacktide_ordinal BIGINT, _slacktide_deleted BOOLEAN, _slacktide_stored_at TIMESTAMP DEFAULT \
+                 CURRENT_TIMESTAMP, _slacktide_superseded BOOLEAN DEFAULT false, _slacktide_epoch",
+            ),
+        };
+        execute(
+            receiver,
+            &format!(
+                "ALTER TABLE {table} RENAME TO ours_before; CREATE TABLE {table} {columns}; \
+                 INSERT INTO {table} (id, name, _slacktide_epoch, _slacktide_number) VALUES (1, 'theirs', 1, 1)"
+            ),
+        )
+        .await?;
+        let second = chain.next(&[row(1, "b"), row(2, "c")]);
+        // Also by a store that has not seen the lane before, by an opening, and with another column.
+        let mut wider = claims();
+        wider
+            .columns
+            .push(crate::samples::column("more", ColumnType::Int8));
+        let mut with_more = Chain::new(lane(), wider, 0);
+        with_more.rewound(continues, 0);
+        let mut values = row(3, "d");
+        values.push(Value::Int(1));
+        let more = with_more.next(&[values]);
+        let opening = Chain::new(lane(), claims(), 0).open(Some(continues));
+        let again = receiver.with(Options {
+            mode,
+            ..Options::default()
+        });
+        for one in [&store, &again] {
+            for chunk in [&second, &more, &opening] {
+                let stored = one.store(&lane(), std::slice::from_ref(chunk)).await;
+                let is_opening = chunk.chunk.manifest.totals.rows == 0;
+                // An opening has no rows; it marks versions in a history.
+                if is_opening && mode == Mode::Current {
+                    continue;
+                }
+                match stored {
+                    Err(error) => ensure(error.kind == ErrorKind::Refused, &error)?,
+                    Ok(outcomes) => return Err(Failure(format!("{mode:?}: it was stored: {outcomes:?}"))),
+                }
+                let rows = format!("SELECT CAST(id AS TEXT), name FROM {table}");
+                same(
+                    &format!("{mode:?}: their table"),
+                    &lines(receiver, &rows).await?,
+                    &texts(&["1|theirs"]),
+                )?;
+                ensure(
+                    receiver
+                        .texts(&format!("SELECT more FROM {table}"))
+                        .await
+                        .is_err(),
+                    "their table was altered",
+                )?;
+            }
+            if mode == Mode::Current {
+                break;
+            }
+        }
+        let forget = ["ledger", "lanes", "tables", "tombstones"]
+            .map(|own| format!("DELETE FROM {};", receiver.own(own)))
+            .concat();
+        execute(
+            receiver,
+            &format!("{forget} DROP TABLE IF EXISTS setl; DROP TABLE IF EXISTS setl_history; DROP TABLE ours_before"),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// A table has one owner, whatever two lanes are configured or called.
+pub async fn one_owner(receiver: &dyn Receiver) -> Outcome {
+    let (first, second) = (feed("a")?, feed("a_history")?);
+    let both = Options {
+        mode: Mode::Both,
+        ..Options::default()
+    };
+    let store = prepared(receiver, both).await?;
+    let mut chain = Chain::new(first.clone(), claims(), 0);
+    let outcomes = store.store(&first, &[chain.next(&[row(1, "a")])]).await?;
+    ensure(
+        matches!(outcomes[..], [Stored::Stored { .. }]),
+        format_args!("{outcomes:?}"),
+    )?;
+    let other = [Chain::new(second.clone(), claims(), 1).next(&[row(7, "b")])];
+    let told = refused(store.as_ref(), &second, &other).await?;
+    for word in ["feed a of", "feed a_history of"] {
+        ensure(told.contains(word), &told)?;
+    }
+    // Not even where the configuration names it, or for another recipient.
+    let third = feed("third")?;
+    let elsewhere = Lane {
+        recipient: "insurer-b".parse().map_err(|_| Failure("a bad name".into()))?,
+        ..first.clone()
+    };
+    for (lane, options) in [
+        (third.clone(), named(&third, "a")),
+        (third.clone(), named(&third, "a_history")),
+        (elsewhere, Options::default()),
+    ] {
+        let store = prepared(receiver, options).await?;
+        let chunk = [Chain::new(lane.clone(), claims(), 2).next(&[row(7, "b")])];
+        let told = refused(store.as_ref(), &lane, &chunk).await?;
+        ensure(told.contains("feed a of insurer-a"), &told)?;
+    }
+    let rows = lines(
+        receiver,
+        "SELECT CAST(id AS TEXT) FROM a UNION ALL SELECT CAST(id AS TEXT) FROM a_history",
+    )
+    .await?;
+    same("the tables", &rows, &texts(&["1", "1"]))
+}
+
+/// Names of the bookkeeping and of the system: refused before anything is made, while other lanes go on.
+pub async fn reserved(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver, Options::default()).await?;
+    let columns: &[(&str, ColumnType)] = &[
+        ("number", ColumnType::Int8),
+        ("idempotency", ColumnType::Text { max: None }),
+        ("kind", ColumnType::Text { max: None }),
+    ];
+    let shaped: RowSchema = schema(&["number"], columns);
+    for name in [
+        "slacktide_outbox",
+        "slacktide_requests",
+        "slacktide_lanes",
+        "sqlite_x",
+        "pg_x",
+        "slacktide",
+    ] {
+        for table in [
+            None,
+            Some("slacktide_outbox"),
+            Some("Slacktide_Requests"),
+            Some("main.slacktide_outbox"),
+        ] {
+            let lane = feed(name)?;
+            let options = table.map_or_else(Options::default, |table| named(&lane, table));
+            let store = prepared(receiver, options).await?;
+            let chunk = Chain::new(lane.clone(), shaped.clone(), 0).next(&[vec![
+                Value::Int(1),
+                Value::Text("forged"),
+                Value::Text("setl.by_person"),
+            ]]);
+            let told = refused(store.as_ref(), &lane, &[chunk]).await?;
+            ensure(told.contains(&format!("[store.feed.{name}]")), &told)?;
+            let told = lines(
+                receiver,
+                &format!("SELECT CAST(count(*) AS TEXT) FROM {}", receiver.own("outbox")),
+            )
+            .await?;
+            same("the outbox", &told, &texts(&["0"]))?;
+        }
+        // Some of these are the bookkeeping's own names on SQLite.
+        if !name.starts_with("slacktide_") {
+            let made = receiver
+                .texts(&format!("SELECT idempotency FROM \"{name}\""))
+                .await;
+            ensure(made.is_err(), format_args!("{name} was made"))?;
+        }
+    }
+    let mut chain = Chain::new(lane(), claims(), 0);
+    all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await
+}
+
+/// Columns of Slacktide's or of the system, and columns that would become one.
+pub async fn reserved_columns(receiver: &dyn Receiver) -> Outcome {
+    let long = "c".repeat(70);
+    for name in [
+        "_slacktide_epoch",
+        "_SLACKTIDE_x",
+        "xmin",
+        "ctid",
+        "tableoid",
+        "rowid",
+        &long,
+    ] {
+        let store = prepared(receiver, Options::default()).await?;
+        let given = schema(&["id"], &[("id", ColumnType::Int8), (name, ColumnType::Int8)]);
+        let chunk = [Chain::new(lane(), given.clone(), 0).next(&[vec![Value::Int(1), Value::Int(2)]])];
+        let told = refused(store.as_ref(), &lane(), &chunk).await?;
+        ensure(told.contains(name) && told.contains("columns = {"), &told)?;
+        ensure(
+            receiver.texts("SELECT id FROM setl").await.is_err(),
+            "a table was made",
+        )?;
+    }
+    let own = FeedOptions {
+        columns: BTreeMap::from([("_slacktide_epoch".to_owned(), "their_epoch".to_owned())]),
+        ..FeedOptions::default()
+    };
+    let options = Options {
+        feeds: BTreeMap::from([(lane().feed, own)]),
+        ..Options::default()
+    };
+    let store = prepared(receiver, options).await?;
+    let given = schema(
+        &["id"],
+        &[("id", ColumnType::Int8), ("_slacktide_epoch", ColumnType::Int8)],
+    );
+    let chunk = [Chain::new(lane(), given, 0).next(&[vec![Value::Int(1), Value::Int(2)]])];
+    all_stored(store.as_ref(), &chunk).await?;
+    is_lifted(store.as_ref(), &lane()).await
+}
+
+/// A column that comes new does not take a column that the table's owner has added.
+pub async fn column_of_the_insurer(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver, Options::default()).await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await?;
+    execute(
+        receiver,
+        "ALTER TABLE setl ADD COLUMN remark TEXT; UPDATE setl SET remark = 'theirs'",
+    )
+    .await?;
+    let mut wider = claims();
+    wider
+        .columns
+        .push(crate::samples::column("remark", ColumnType::Text { max: None }));
+    chain.columns(wider);
+    let mut values = row(1, "b");
+    values.push(Value::Text("of the bureau"));
+    let next = chain.next(&[values]);
+    match store.store(&lane(), std::slice::from_ref(&next)).await {
+        Err(error) => ensure(error.remedy.contains("\"remark\" = \"remark\""), &error)?,
+        Ok(outcomes) => return Err(Failure(format!("it was stored: {outcomes:?}"))),
+    }
+    let rows = "SELECT name, remark FROM setl";
+    same(
+        "their column",
+        &lines(receiver, rows).await?,
+        &texts(&["a|theirs"]),
+    )?;
+    let own = FeedOptions {
+        columns: BTreeMap::from([("remark".to_owned(), "remark".to_owned())]),
+        ..FeedOptions::default()
+    };
+    let options = Options {
+        feeds: BTreeMap::from([(lane().feed, own)]),
+        ..Options::default()
+    };
+    let store = prepared(receiver, options).await?;
+    all_stored(store.as_ref(), &[next]).await?;
+    same(
+        "the named column",
+        &lines(receiver, rows).await?,
+        &texts(&["b|of the bureau"]),
+    )
+}
+
+/// Views, indexes and other objects are no tables, named or not.
+pub async fn no_table(receiver: &dyn Receiver) -> Outcome {
+    execute(
+        receiver,
+        "CREATE TABLE base (id BIGINT PRIMARY KEY, name TEXT, paid DECIMAL); \
+         CREATE VIEW setl AS SELECT * FROM base; CREATE INDEX visit ON base (name)",
+    )
+    .await?;
+    for (name, kind) in [("setl", "view"), ("visit", "index")] {
+        let lane = feed(name)?;
+        for options in [Options::default(), named(&lane, name)] {
+            let store = prepared(receiver, options).await?;
+            let chunk = [Chain::new(lane.clone(), claims(), 0).next(&[row(1, "a")])];
+            let told = refused(store.as_ref(), &lane, &chunk).await?;
+            ensure(told.contains(kind), &told)?;
+        }
+    }
+    let count = lines(receiver, "SELECT CAST(count(*) AS TEXT) FROM base").await?;
+    same("their table", &count, &texts(&["0"]))
+}
+
+/// Feeds outside of the configuration's list: nothing of them is stored, not even what holds no rows.
+pub async fn unlisted(receiver: &dyn Receiver) -> Outcome {
+    let only = |name: &str| -> Result<Options, Failure> {
+        Ok(Options {
+            only: Some(BTreeSet::from([feed(name)?.feed])),
+            ..Options::default()
+        })
+    };
+    let visit = feed("visit")?;
+    let store = prepared(receiver, only("setl")?).await?;
+    let mut chain = Chain::new(visit.clone(), claims(), 0);
+    let chunks = [chain.next(&[row(1, "a")]), chain.next(&[])];
+    let told = refused(store.as_ref(), &visit, &chunks).await?;
+    ensure(told.contains("[commercial]") && told.contains("visit"), &told)?;
+    let unreadable = Unreadable {
+        lane: visit.clone(),
+        claims: None,
+        sequence: 3,
+        exchanged_at: jiff::Timestamp::UNIX_EPOCH,
+        reason: "the body was altered".to_owned(),
+        bytes: bytes::Bytes::from_static(b"altered"),
+    };
+    match store.quarantine(&unreadable).await {
+        Err(error) => ensure(error.kind == ErrorKind::Refused, &error)?,
+        Ok(()) => return Err(Failure("a message of it was kept".into())),
+    }
+    for own in ["ledger", "quarantine", "tables"] {
+        same(own, &super::count(receiver, own).await?, &"0".to_owned())?;
+    }
+    ensure(
+        receiver.texts("SELECT id FROM visit").await.is_err(),
+        "a table was made",
+    )?;
+    let mut listed = Chain::new(lane(), claims(), 0);
+    all_stored(store.as_ref(), &[listed.next(&[row(1, "a")])]).await?;
+    let store = prepared(receiver, only("visit")?).await?;
+    let outcomes = store.store(&visit, &chunks).await?;
+    let all = outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, Stored::Stored { .. }));
+    ensure(all, format_args!("{outcomes:?}"))?;
+    is_lifted(store.as_ref(), &visit).await
+}
