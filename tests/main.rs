@@ -8,6 +8,7 @@
 //! | `gates` | the gate of the tests that are about something else |
 //! | `law` | which crate may depend on which |
 //! | `messages` | what a database's notices and errors leave behind |
+//! | `naming` | names that the bureau chooses, and what they do not reach at the receiver |
 //! | `operate` | status, holds, health pages, metrics, and what ships beside them |
 //! | `path` | the main path as real processes, and what is done to it |
 //! | `quarantine` | what is kept aside, and its way out |
@@ -32,6 +33,7 @@ mod gates;
 mod law;
 mod messages;
 mod model;
+mod naming;
 mod operate;
 mod path;
 mod quarantine;

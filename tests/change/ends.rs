@@ -9,18 +9,18 @@ use serde_json::Value;
 use crate::path::site::{PATIENCE, Site};
 
 /// The gate of these tests.
-pub(super) const OPEN: &str = "mode = \"open\"";
+pub(crate) const OPEN: &str = "mode = \"open\"";
 
 /// Which database the receiver has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Postgres,
     Sqlite,
 }
 
 impl Kind {
     /// Lines of one text column. An error is told as a line, so that a wait can go on.
-    pub(super) async fn lines(self, site: &Site, sql: &str) -> Vec<String> {
+    pub(crate) async fn lines(self, site: &Site, sql: &str) -> Vec<String> {
         match self {
             Self::Postgres => match site.store.connect().await.query(sql, &[]).await {
                 Ok(rows) => rows
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    pub(super) async fn execute(self, site: &Site, sql: &str) {
+    pub(crate) async fn execute(self, site: &Site, sql: &str) {
         match self {
             Self::Postgres => site.store.execute(sql).await,
             Self::Sqlite => {
@@ -45,7 +45,7 @@ impl Kind {
     }
 
     /// Waits until the store's lines are these.
-    pub(super) async fn reaches(self, site: &Site, what: &str, sql: &str, wanted: &[&str]) {
+    pub(crate) async fn reaches(self, site: &Site, what: &str, sql: &str, wanted: &[&str]) {
         until(what, PATIENCE, async || {
             let now = self.lines(site, sql).await;
             if now == wanted {
@@ -67,7 +67,7 @@ fn sqlite(site: &Site, sql: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 /// A feed over a table with `id` and `updated_at`.
-pub(super) fn feed(name: &str, sql: &str, key: &str, tombstone: bool) -> String {
+pub(crate) fn feed(name: &str, sql: &str, key: &str, tombstone: bool) -> String {
     let mut text = format!(
         "[[feed]]\nname = \"{name}\"\nsql = \"{sql}\"\ncursor = [\"updated_at\", \"id\"]\n\
          cursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"{key}\"]\nrecipients = [\"insurer-a\"]\n"
@@ -79,7 +79,7 @@ pub(super) fn feed(name: &str, sql: &str, key: &str, tombstone: bool) -> String 
 }
 
 /// The site's reader may read the tables that were made since.
-pub(super) async fn may_read(site: &Site) {
+pub(crate) async fn may_read(site: &Site) {
     let grant = format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"{}\"",
         site.reader
@@ -88,7 +88,7 @@ pub(super) async fn may_read(site: &Site) {
 }
 
 /// A lane in `slacktide status --json`.
-pub(super) async fn lane(site: &Site, config: &str, feed: &str) -> Value {
+pub(crate) async fn lane(site: &Site, config: &str, feed: &str) -> Value {
     let (_, told) = site.asked(&["status", "--json", "--config", config]).await;
     let status: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
     let lanes = status["lanes"].as_array().cloned().unwrap_or_default();
@@ -99,7 +99,7 @@ pub(super) async fn lane(site: &Site, config: &str, feed: &str) -> Value {
 }
 
 /// Waits until status says that a lane is stopped, with all these words.
-pub(super) async fn stopped(site: &Site, config: &str, feed: &str, words: &[&str]) {
+pub(crate) async fn stopped(site: &Site, config: &str, feed: &str, words: &[&str]) {
     until(&format!("{feed} to be stopped"), PATIENCE, async || {
         let lane = lane(site, config, feed).await;
         let told = format!("{}\n{}", lane["why"], lane["to_do"]).replace('\\', "");

@@ -5,5 +5,5 @@
 //! - `ends` both databases of such a site, and what is read there
 
 mod asks;
-mod ends;
+pub(crate) mod ends;
 mod follows;

@@ -59,6 +59,8 @@ pub(crate) struct Links {
     pub(crate) source: Option<String>,
     /// The whole `[store]`, for the insurer's.
     pub(crate) store: Option<String>,
+    /// The insurer's `feeds = […]`: those that it stores.
+    pub(crate) only: Option<String>,
     /// The bureau's feeds.
     pub(crate) feeds: Option<String>,
     /// What agents are started with.
@@ -268,8 +270,13 @@ impl Site {
             self.links.store.clone().unwrap_or_else(|| {
                 format!("kind = \"postgres\"\nurl = {{ value = \"{}\" }}", self.store.url)
             });
+        let only = self
+            .links
+            .only
+            .as_deref()
+            .map_or_else(String::new, |only| format!("feeds = {only}\n"));
         let text = format!(
-            "[commercial]\nrecipient = \"insurer-a\"\n{}[trust]\nchunks = [\"{}\"]\n\
+            "[commercial]\nrecipient = \"insurer-a\"\n{only}{}[trust]\nchunks = [\"{}\"]\n\
              [store]\n{store}\n[poll]\ninterval = \"200ms\"\nmax_messages = 4\n\
              [health]\nlisten = \"127.0.0.1:{port}\"\n",
             self.party("insurer-a"),

@@ -1,0 +1,57 @@
+//! Names that the bureau chooses, at a receiver of either kind: none of them reaches a table of the insurer's or the
+//! store's bookkeeping, and both sides see which lane waits and why.
+//!
+//! - `tables` a feed that is called like a table of the insurer's
+//! - `reserved` feeds that are called like the bookkeeping, and a column
+//! - `listed` the insurer's list of feeds
+
+mod listed;
+mod reserved;
+mod tables;
+
+use std::fmt::Write as _;
+
+use crate::change::ends::{Kind, OPEN, feed, may_read};
+use crate::path::site::Site;
+
+/// What a store of each kind is written as.
+fn store(kind: Kind, site: &Site) -> String {
+    match kind {
+        Kind::Postgres => format!("kind = \"postgres\"\nurl = {{ value = \"{}\" }}", site.store.url),
+        Kind::Sqlite => "kind = \"sqlite\"\npath = \"store.db\"".to_owned(),
+    }
+}
+
+/// A table of the bookkeeping.
+fn own(kind: Kind, table: &str) -> String {
+    match kind {
+        Kind::Postgres => format!("slacktide.{table}"),
+        Kind::Sqlite => format!("slacktide_{table}"),
+    }
+}
+
+/// A site with feeds of these names, and columns behind `id` and `updated_at`, beside the feed `claim`.
+async fn site(kind: Kind, name: &str, feeds: &[(&str, &str)]) -> Site {
+    let mut site = Site::start(name, 3, OPEN).await;
+    let mut text = feed(
+        "claim",
+        "SELECT id, updated_at, deleted, name FROM claim",
+        "id",
+        true,
+    );
+    for (name, columns) in feeds {
+        let sql = format!("SELECT id, updated_at, {columns} FROM claim");
+        write!(text, "{}", feed(name, &sql, "id", false)).unwrap();
+    }
+    may_read(&site).await;
+    site.links.feeds = Some(text);
+    site.links.store = Some(store(kind, &site));
+    site
+}
+
+/// The feed `claim` goes on, whatever waits beside it.
+async fn claim_goes_on(kind: Kind, site: &Site) {
+    let rows = "SELECT name FROM claim ORDER BY id";
+    let wanted = ["person 1", "person 2", "person 3"];
+    kind.reaches(site, "another feed to go on", rows, &wanted).await;
+}

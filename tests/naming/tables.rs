@@ -1,0 +1,78 @@
+//! A feed that is called like a table of the insurer's.
+
+use super::{claim_goes_on, site, store};
+use crate::change::ends::{Kind, lane, stopped};
+
+/// What the insurer's own program keeps: it would fit the feed in every way.
+const THEIRS: &str = "CREATE TABLE payments (id BIGINT PRIMARY KEY, updated_at TIMESTAMPTZ, name TEXT, deleted BOOLEAN, \
+     note TEXT); INSERT INTO payments (id, name, note) VALUES (1, 'theirs', 'kept'), (77, 'theirs', 'kept')";
+
+const ROWS: &str = "SELECT id || '|' || name || '|' || coalesce(note, '-') FROM payments ORDER BY id";
+
+async fn stays(kind: Kind, name: &str) {
+    let mut site = site(kind, name, &[("payments", "deleted, name")]).await;
+    kind.execute(&site, THEIRS).await;
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    claim_goes_on(kind, &site).await;
+    let words = [
+        "did not create",
+        "table = \"payments\" under [store.feed.payments]",
+    ];
+    stopped(&site, "poller.toml", "payments", &words).await;
+    // The bureau learns that its lane is stopped, and nothing of the insurer's database.
+    stopped(
+        &site,
+        "social.toml",
+        "payments",
+        &["at the receiver", "feed payments"],
+    )
+    .await;
+    let seen = lane(&site, "social.toml", "payments").await.to_string();
+    for hidden in ["did not create", "public", "store.feed"] {
+        assert!(!seen.contains(hidden), "{hidden}: {seen}");
+    }
+    assert_eq!(kind.lines(&site, ROWS).await, ["1|theirs|kept", "77|theirs|kept"]);
+    let altered = kind
+        .lines(&site, "SELECT CAST(_slacktide_epoch AS text) FROM payments")
+        .await;
+    assert!(
+        altered[0].contains("_slacktide_epoch"),
+        "their table was altered: {altered:?}"
+    );
+
+    // The insurer's operator decides that it is meant.
+    poller.stop().await;
+    let named = "\n[store.feed.payments]\ntable = \"payments\"";
+    site.links.store = Some(store(kind, &site) + named);
+    let poller = site.poller("poller");
+    let adopted = [
+        "1|person 1|kept",
+        "2|person 2|-",
+        "3|person 3|-",
+        "77|theirs|kept",
+    ];
+    kind.reaches(&site, "the adopted table", ROWS, &adopted).await;
+    for config in ["poller.toml", "social.toml"] {
+        harness::until("the lane to go on", crate::path::site::PATIENCE, async || {
+            let lane = lane(&site, config, "payments").await;
+            if lane["state"] == "stopped" {
+                Err(lane.to_string())
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+    }
+    social.stop().await;
+    poller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_postgres_table_of_the_insurer_is_left_as_it_is() {
+    stays(Kind::Postgres, "names_table_pg").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_sqlite_table_of_the_insurer_is_left_as_it_is() {
+    stays(Kind::Sqlite, "names_table_sqlite").await;
+}
