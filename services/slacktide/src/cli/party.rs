@@ -27,7 +27,7 @@ pub(crate) enum PartyCommand {
         #[arg(long, value_enum, default_value = "recipient")]
         role: PartyRole,
         /// The connection key (connect.pub, U…), or $NAME of a variable in the server's environment.
-        /// Left out: $SLACKTIDE_<NAME>_NKEY.
+        /// Left out: the variable $SLACKTIDE_NAME_NKEY, with the name of the party in capitals.
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
         #[command(flatten)]
