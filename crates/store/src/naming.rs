@@ -5,7 +5,7 @@
 //! any database: the rules are the same for PostgreSQL and SQLite. What a name is called in the database is
 //! what is judged, after every mapping.
 //!
-//! - [`table`], [`schema`], [`column`] one name
+//! - [`table`], [`schema`], [`column()`] one name
 //! - [`verdict`] everything that a lane's configuration decides; [`columns`] what its columns add
 
 use std::collections::BTreeMap;
