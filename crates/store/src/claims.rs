@@ -53,12 +53,13 @@ pub(crate) fn claim(tables: &LaneTables, role: Role, table: &str, found: &Found)
     }
 }
 
-/// Checks that a table is there and may be written.
-pub(crate) fn writable(tables: &LaneTables, role: Role, table: &str, found: &Found) -> Result<()> {
+/// Checks that a table is there and may be written; `false` where the configuration names it and it has to be
+/// adopted first.
+pub(crate) fn writable(tables: &LaneTables, role: Role, table: &str, found: &Found) -> Result<bool> {
     match claim(tables, role, table, found)? {
-        Claim::Keep => Ok(()),
-        // It was known before: another one has taken its place, or none.
-        Claim::Make | Claim::Adopt => Err(Error::of_lane(
+        Claim::Keep => Ok(true),
+        Claim::Adopt => Ok(false),
+        Claim::Make => Err(Error::of_lane(
             &tables.lane,
             format!(
                 "its {} {} is not there any more",
@@ -161,12 +162,13 @@ mod tests {
                 let tables = tables(is_named);
                 let got = claim(&tables, Role::Current, "setl", &found);
                 assert_eq!(got.as_ref().ok(), wanted.as_ref(), "{found:?}, named: {is_named}");
-                let writable = writable(&tables, Role::Current, "setl", &found).is_ok();
-                assert_eq!(
-                    writable,
-                    wanted == Some(Claim::Keep),
-                    "{found:?}, named: {is_named}"
-                );
+                let writable = writable(&tables, Role::Current, "setl", &found).ok();
+                let may_be = match wanted {
+                    Some(Claim::Keep) => Some(true),
+                    Some(Claim::Adopt) => Some(false),
+                    _ => None,
+                };
+                assert_eq!(writable, may_be, "{found:?}, named: {is_named}");
                 if let Err(error) = got {
                     assert!(error.remedy.contains("under [store.feed.setl]"), "{error}");
                 }

@@ -62,6 +62,21 @@ impl Error {
         })
     }
 
+    /// A statement that makes or changes a lane's tables failed: what the database answers to it stays the same.
+    pub(crate) fn of_tables(self, tables: &LaneTables) -> Self {
+        if self.kind != ErrorKind::Database {
+            return self;
+        }
+        Self::of_lane(
+            &tables.lane,
+            format!("its tables cannot be made or changed: {}", self.what),
+            format!(
+                "make them fit, or name another table: table = \"…\" under [store.feed.{}]",
+                tables.key
+            ),
+        )
+    }
+
     /// A column that comes new has the name of one that its table has for something else.
     pub(crate) fn of_column(tables: &LaneTables, table: &str, column: &str) -> Self {
         let (key, name) = (&tables.key, column);

@@ -366,3 +366,22 @@ async fn postgres_table_with_a_copied_mark_is_left_as_it_is() {
     assert!(error.what.contains("did not create"), "{error}");
     assert_eq!(db.number("SELECT count(*) FROM setl").await, 0);
 }
+
+/// What a database answers to a statement that makes tables stays the same: the lane is shown, and waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_table_that_cannot_be_made_is_shown() {
+    let db = Postgres::shared().await.database("unmade").await;
+    let store = PostgresStore::new(&db.url, "public").unwrap();
+    store.prepare().await.unwrap();
+    let names: Vec<String> = (0..1_700).map(|at| format!("c{at}")).collect();
+    let columns: Vec<(&str, ColumnType)> = names
+        .iter()
+        .map(|name| (name.as_str(), ColumnType::Int8))
+        .collect();
+    let mut chain = Chain::new(lane(), schema(&["c0"], &columns), 0);
+    let chunk = chain.next(&[vec![Value::Int(1); columns.len()]]);
+    let error = store.store(&lane(), &[chunk]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    let reports = store.reports().await.unwrap();
+    assert!(reports[0].refused.is_some(), "{reports:?}");
+}

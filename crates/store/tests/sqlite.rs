@@ -1,12 +1,16 @@
 //! SQLite passes the suite.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use schemas::column::ColumnType;
+use schemas::name::Lane;
+use schemas::value::Value;
 use store::conformance::{self, Receiver};
-use store::{SqliteStore, Store};
+use store::{ErrorKind, FeedOptions, Options, SqliteStore, Store, samples};
 
 pub(crate) struct File {
     pub(crate) dir: tempfile::TempDir,
@@ -89,4 +93,63 @@ async fn processes_that_open_a_new_file_together_all_succeed() {
             task.await.unwrap().unwrap();
         }
     }
+}
+
+/// A virtual table and the tables behind it are no tables for a feed, named or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_shadow_and_virtual_tables_are_left_as_they_are() {
+    let file = File {
+        dir: tempfile::tempdir().unwrap(),
+    };
+    file.execute("CREATE VIRTUAL TABLE docs USING fts5 (body)")
+        .await
+        .unwrap();
+    for name in ["docs", "docs_data", "docs_content", "docs_config"] {
+        let lane = Lane {
+            feed: name.parse().unwrap(),
+            ..samples::lane()
+        };
+        let named = FeedOptions {
+            table: Some(name.to_owned()),
+            ..FeedOptions::default()
+        };
+        let columns = samples::schema(&["id"], &[("id", ColumnType::Int8), ("block", ColumnType::Int8)]);
+        for feeds in [BTreeMap::new(), BTreeMap::from([(lane.feed.clone(), named)])] {
+            let store = file.with(Options {
+                feeds,
+                ..Options::default()
+            });
+            store.prepare().await.unwrap();
+            let mut chain = samples::Chain::new(lane.clone(), columns.clone(), 0);
+            let chunk = chain.next(&[vec![Value::Int(1), Value::Int(7)]]);
+            let error = store.store(&lane, &[chunk]).await.unwrap_err();
+            assert!(error.what.contains("table has that name"), "{name}: {error}");
+        }
+    }
+    let rows = file
+        .texts("SELECT CAST(count(*) AS TEXT) FROM docs")
+        .await
+        .unwrap();
+    assert_eq!(rows, [[Some("0".to_owned())]]);
+}
+
+/// What a database answers to a statement that makes tables stays the same: the lane is shown, and waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_table_that_cannot_be_made_is_shown() {
+    let file = File {
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let store = file.store();
+    store.prepare().await.unwrap();
+    let names: Vec<String> = (0..2_100).map(|at| format!("c{at}")).collect();
+    let columns: Vec<(&str, ColumnType)> = names
+        .iter()
+        .map(|name| (name.as_str(), ColumnType::Int8))
+        .collect();
+    let mut chain = samples::Chain::new(samples::lane(), samples::schema(&["c0"], &columns), 0);
+    let chunk = chain.next(&[vec![Value::Int(1); columns.len()]]);
+    let error = store.store(&samples::lane(), &[chunk]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    let reports = store.reports().await.unwrap();
+    assert!(reports[0].refused.is_some(), "{reports:?}");
 }

@@ -223,12 +223,11 @@ pub async fn replaced(receiver: &dyn Receiver) -> Outcome {
         });
         for one in [&store, &again] {
             for chunk in [&second, &more, &opening] {
-                let stored = one.store(&lane(), std::slice::from_ref(chunk)).await;
-                let is_opening = chunk.chunk.manifest.totals.rows == 0;
                 // An opening has no rows; it marks versions in a history.
-                if is_opening && mode == Mode::Current {
+                if chunk.chunk.manifest.totals.rows == 0 && mode == Mode::Current {
                     continue;
                 }
+                let stored = one.store(&lane(), std::slice::from_ref(chunk)).await;
                 match stored {
                     Err(error) => ensure(error.kind == ErrorKind::Refused, &error)?,
                     Ok(outcomes) => return Err(Failure(format!("{mode:?}: it was stored: {outcomes:?}"))),
@@ -250,6 +249,14 @@ pub async fn replaced(receiver: &dyn Receiver) -> Outcome {
             if mode == Mode::Current {
                 break;
             }
+        }
+        if mode == Mode::Current {
+            // Named, it is adopted in its place.
+            let store = prepared(receiver, named(&lane(), "setl")).await?;
+            all_stored(store.as_ref(), std::slice::from_ref(&second)).await?;
+            let rows = lines(receiver, "SELECT CAST(id AS TEXT), name FROM setl ORDER BY id").await?;
+            same("the adopted table", &rows, &texts(&["1|b", "2|c"]))?;
+            is_lifted(store.as_ref(), &lane()).await?;
         }
         let forget = ["ledger", "lanes", "tables", "tombstones"]
             .map(|own| format!("DELETE FROM {};", receiver.own(own)))

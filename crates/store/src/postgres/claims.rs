@@ -113,8 +113,9 @@ async fn lock(session: &Session, tables: &str) -> Result<()> {
         .await
 }
 
-/// Checks that the tables of these roles may be written, and keeps them in their places until the transaction ends.
-pub(super) async fn hold(session: &Session, tables: &LaneTables, roles: &[Role]) -> Result<()> {
+/// Checks that the tables of these roles may be written, and keeps them in their places until the transaction ends;
+/// `false` where one of them has to be adopted first.
+pub(super) async fn hold(session: &Session, tables: &LaneTables, roles: &[Role]) -> Result<bool> {
     let held: Vec<(Role, &str)> = tables.roles().filter(|(role, _)| roles.contains(role)).collect();
     let names: Vec<String> = held.iter().map(|(_, table)| tables.layout.sql(table)).collect();
     lock(session, &names.join(", "))
@@ -127,23 +128,35 @@ pub(super) async fn hold(session: &Session, tables: &LaneTables, roles: &[Role])
             ),
             _ => error,
         })?;
-    check(session, &tables.clone(), &held).await
+    check(session, tables, &held).await
 }
 
-async fn check(session: &Session, tables: &LaneTables, held: &[(Role, &str)]) -> Result<()> {
+async fn check(session: &Session, tables: &LaneTables, held: &[(Role, &str)]) -> Result<bool> {
+    let mut all = true;
     for (role, table) in held {
-        writable(tables, *role, table, &look(session, tables, *role, table).await?)?;
+        let found = look(session, tables, *role, table).await?;
+        all &= writable(tables, *role, table, &found)?;
     }
-    Ok(())
+    Ok(all)
 }
 
-/// Returns the error that explains why a statement about the tables failed, where their places explain it.
-pub(super) async fn explain(session: &Session, tables: &LaneTables, error: Error) -> Error {
-    if error.kind != ErrorKind::Refused {
-        return error;
-    }
+/// Whether a table that is known under another identity has to be adopted, because the configuration names it.
+pub(super) async fn is_adoption_due(session: &Session, tables: &LaneTables) -> Result<bool> {
     let held: Vec<(Role, &str)> = tables.roles().collect();
-    check(session, tables, &held).await.err().unwrap_or(error)
+    Ok(!check(session, tables, &held).await?)
+}
+
+/// Returns the error that explains why a statement about the tables failed, where their places explain it;
+/// `None` where one of them has to be adopted first.
+pub(super) async fn explain(session: &Session, tables: &LaneTables, error: Error) -> Option<Error> {
+    if error.kind != ErrorKind::Refused {
+        return Some(error);
+    }
+    match is_adoption_due(session, tables).await {
+        Ok(true) => None,
+        Ok(false) => Some(error),
+        Err(why) => Some(why),
+    }
 }
 
 /// Records that a table is its owner's. One that was created carries its mark itself, too.

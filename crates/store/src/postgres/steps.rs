@@ -7,6 +7,7 @@ mod moved;
 mod retype;
 mod there;
 
+use super::claims;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::layout::LaneTables;
@@ -17,6 +18,14 @@ use moved::{moved, set_aside};
 use retype::retype;
 use there::{add, has, own_columns};
 
+/// Adopts tables that the configuration names since, where the lane's own ones were replaced.
+pub(super) async fn adopt(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    if claims::is_adoption_due(session, tables).await? {
+        make(session, tables, shape).await?;
+    }
+    Ok(())
+}
+
 /// Takes the steps of a change; `before` is what was known.
 pub(super) async fn apply(
     session: &Session,
@@ -24,6 +33,12 @@ pub(super) async fn apply(
     before: Option<&Shape>,
     change: &Change,
 ) -> Result<()> {
+    take(session, tables, before, change)
+        .await
+        .map_err(|error| error.of_tables(tables))
+}
+
+async fn take(session: &Session, tables: &LaneTables, before: Option<&Shape>, change: &Change) -> Result<()> {
     let layout = &tables.layout;
     for step in &change.steps {
         match step {

@@ -12,7 +12,7 @@ use crate::naming::Refusal;
 use crate::port::Arrival;
 use crate::table::intake::{Incoming, Refused, intake, refusal};
 use crate::table::quoted;
-use crate::table::shape::Shape;
+use crate::table::shape::{Fit, Shape, fit};
 
 /// Number of the advisory lock, `slacktid` in ASCII.
 pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
@@ -173,6 +173,15 @@ async fn ensure_within(
             record.refused = refused;
         }
         break;
+    }
+    if let Some(shape) = &record.shape {
+        let fits = |one: &Incoming<'_>| {
+            let place = one.links.place;
+            one.rows > 0 && fit(Some(shape), one.schema, place, tables, place) == Fit::Fits
+        };
+        if incoming.iter().any(fits) {
+            steps::adopt(session, tables, shape).await?;
+        }
     }
     records::save_columns(session, lane, &record).await?;
     session.commit().await?;

@@ -61,7 +61,10 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     if let Some(shape) = &job.known.shape
         && let Err(error) = stage_all(session, tables, shape, &sorted).await
     {
-        return Err(claims::explain(session, tables, error).await);
+        return match claims::explain(session, tables, error).await {
+            Some(error) => Err(error),
+            None => Ok(Step::Widen),
+        };
     }
     let hold = if job.alone { Hold::Alone } else { Hold::Shared };
     session.begin(IMMEDIATE).await?;
@@ -91,7 +94,10 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
             .iter()
             .any(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
     {
-        claims::hold(session, tables, &[Role::Current, Role::History]).await?;
+        let is_held = claims::hold(session, tables, &[Role::Current, Role::History]).await?;
+        if !is_held {
+            return Ok(Step::Widen);
+        }
     }
     let (refused, conflict) = match &before.shape {
         Some(shape) => store_rows(session, job, shape, &new).await?,
@@ -180,7 +186,10 @@ async fn after(
     let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
         return Ok(after);
     };
-    claims::hold(session, &tables.with_layout(layout), &[Role::History]).await?;
+    if !claims::hold(session, &tables.with_layout(layout), &[Role::History]).await? {
+        // What replaced the lane's own history holds no version of a chunk yet.
+        return Ok(after);
+    }
     let (epoch, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
     session
         .client

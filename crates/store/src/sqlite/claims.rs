@@ -91,12 +91,13 @@ pub(super) fn decide(tx: &Transaction<'_>, tables: &LaneTables, role: Role, tabl
     claim(tables, role, table, &look(tx, tables, role, table)?)
 }
 
-/// Checks that the tables of these roles may be written.
-pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, roles: &[Role]) -> Result<()> {
+/// Checks that the tables of these roles may be written; `false` where one of them has to be adopted first.
+pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, roles: &[Role]) -> Result<bool> {
+    let mut all = true;
     for (role, table) in tables.roles().filter(|(role, _)| roles.contains(role)) {
-        writable(tables, role, table, &look(tx, tables, role, table)?)?;
+        all &= writable(tables, role, table, &look(tx, tables, role, table)?)?;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Records that a table is its owner's.

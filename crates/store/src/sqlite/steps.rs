@@ -14,14 +14,24 @@ mod there;
 
 use rusqlite::Transaction;
 
+use super::claims;
 use crate::error::{Error, Result};
-use crate::layout::LaneTables;
+use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 use crate::table::shape::{Change, Shape, Step};
 use make::make;
 use moved::{moved, set_aside};
 use retype::retype;
 use there::{add, find, own_columns, run};
+
+/// Checks that the tables may be written, and adopts those that the configuration names since, where the lane's own
+/// ones were replaced.
+pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    if !claims::hold(tx, tables, &[Role::Current, Role::History])? {
+        make(tx, tables, shape)?;
+    }
+    Ok(())
+}
 
 /// Takes the steps of a change; `before` is what was known.
 pub(super) fn apply(

@@ -75,12 +75,11 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
         open(&tx, tables, &mut record)?;
     }
     let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
-    if arrivals
-        .iter()
-        .zip(&intake.verdicts)
-        .any(|(arrival, verdict)| verdict.stores() && has_rows(arrival))
+    let mut pairs = arrivals.iter().zip(&intake.verdicts);
+    if let Some(shape) = &record.shape
+        && pairs.any(|(arrival, verdict)| verdict.stores() && has_rows(arrival))
     {
-        claims::hold(&tx, tables, &[Role::Current, Role::History])?;
+        steps::hold(&tx, tables, shape)?;
     }
     let mut outcomes = Vec::with_capacity(arrivals.len());
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
@@ -131,7 +130,10 @@ fn open(tx: &Transaction<'_>, tables: &LaneTables, record: &mut LaneRecord) -> R
     let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
         return Ok(());
     };
-    claims::hold(tx, &tables.with_layout(layout), &[Role::History])?;
+    if !claims::hold(tx, &tables.with_layout(layout), &[Role::History])? {
+        // What replaced the lane's own history holds no version of a chunk yet.
+        return Ok(());
+    }
     let (from, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
     tx.execute(
         &format!(

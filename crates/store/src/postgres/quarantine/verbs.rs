@@ -148,7 +148,11 @@ async fn retry_row(
             reason: NO_PLACE.to_owned(),
         });
     };
-    claims::hold(session, tables, &[Role::Current, Role::History]).await?;
+    if !claims::hold(session, tables, &[Role::Current, Role::History]).await? {
+        return Ok(Became::Waits {
+            reason: "its table is taken over with the next chunk: repeat then".to_owned(),
+        });
+    }
     let routes = shape.routes(columns, place, layout);
     let target =
         Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));

@@ -68,7 +68,10 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             let routes = shape.routes(&schema, place(i64::MAX.unsigned_abs()), &target.layout);
             let staged = stage(session, &target.layout, &target.lane, &shape, &schema, &routes).await;
             if let Err(error) = staged {
-                return Err(claims::explain(session, &target, error).await);
+                return match claims::explain(session, &target, error).await {
+                    Some(error) => Err(error),
+                    None => Ok(None),
+                };
             }
             Some(Destination {
                 kind,
@@ -167,10 +170,15 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
         let shape = known.map(|(shape, _)| shape);
         let next = change(shape.as_ref(), schema, place(number + 1), target)?;
         match (next, shape) {
-            (None, Some(shape)) => {
-                if !hold.is_empty() {
-                    session.rollback().await;
+            (None, Some(shape)) if hold.is_empty() => {
+                if !claims::is_adoption_due(session, target).await? {
+                    return Ok(shape);
                 }
+                session.begin(&tables::locked()).await?;
+            }
+            (None, Some(shape)) => {
+                steps::adopt(session, target, &shape).await?;
+                session.commit().await?;
                 return Ok(shape);
             }
             (Some(change), before) if !hold.is_empty() => {
@@ -244,7 +252,9 @@ async fn store_rows(session: &Session, answered: &Answered, into: &Destination) 
             &[&recipient, kind, &int(number)],
         )
         .await)?;
-    claims::hold(session, target, &[Role::Current]).await?;
+    if !claims::hold(session, target, &[Role::Current]).await? {
+        return Ok(None);
+    }
     let (mut before, mut refused) = (0, 0);
     for part in &answered.parts {
         let chunk =

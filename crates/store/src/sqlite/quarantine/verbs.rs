@@ -8,10 +8,10 @@ use schemas::name::Lane;
 use super::super::records::{self, int};
 use super::super::rows::Tables;
 use super::super::tables::{begin, commit};
-use super::super::{claims, failure, rows};
+use super::super::{failure, rows, steps};
 use super::found;
 use crate::error::Result;
-use crate::layout::{LaneTables, Role};
+use crate::layout::LaneTables;
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
@@ -97,7 +97,7 @@ fn retry_row(
             reason: NO_PLACE.to_owned(),
         });
     };
-    claims::hold(tx, tables, &[Role::Current, Role::History])?;
+    steps::hold(tx, tables, shape)?;
     let into = Tables {
         layout,
         shape,

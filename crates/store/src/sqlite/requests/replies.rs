@@ -6,11 +6,11 @@ use schemas::digest::Digest;
 
 use super::super::records::int;
 use super::super::rows::{self, Tables};
+use super::super::steps;
 use super::super::tables::{begin, commit};
-use super::super::{claims, steps};
 use super::{sql, unsigned, utc};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{Database, Options, Role};
+use crate::layout::{Database, Options};
 use crate::merge::Place;
 use crate::record::{broken, text};
 use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
@@ -108,7 +108,7 @@ fn store_rows(
         "INSERT OR REPLACE INTO slacktide_answers VALUES (?1, ?2, ?3, ?4)",
         params![recipient.as_str(), kind, text(&shape)?, int(number)],
     ))?;
-    claims::hold(tx, &target, &[Role::Current])?;
+    steps::hold(tx, &target, &shape)?;
     let tables = Tables {
         layout: &target.layout,
         shape: &shape,

@@ -1,18 +1,29 @@
 //! What is there: a table's columns, read and added to.
 
-use rusqlite::Transaction;
+use rusqlite::{ErrorCode, Transaction};
 use schemas::column::Column;
 
 use super::super::native::declared;
 use super::super::{claims, failure};
 use crate::claims::Claim;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
-/// Runs statements.
+/// Runs statements that make or change tables: what is wrong with one of them stays the same.
 pub(super) fn run(tx: &Transaction<'_>, sql: &str) -> Result<()> {
-    tx.execute_batch(sql).map_err(|error| failure::of(&error))
+    tx.execute_batch(sql).map_err(|error| {
+        let is_lasting = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+        let error = failure::of(&error);
+        match is_lasting {
+            true => Error::new(
+                ErrorKind::Refused,
+                format!("the tables cannot be made or changed: {}", error.what),
+                "make them fit, or name another table under [store.feed]",
+            ),
+            false => error,
+        }
+    })
 }
 
 /// A column of a table that is there.
