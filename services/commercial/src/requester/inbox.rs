@@ -102,11 +102,7 @@ async fn keep(
         // Names, tables or columns: only an operator here can help, and the next look is soon after a correction.
         Err(error) if error.kind == store::ErrorKind::Refused => {
             let why = error.to_string();
-            parts.board.requests(|status| {
-                if status.refused.len() < MOST_REFUSED {
-                    status.refused.insert(id, why.clone());
-                }
-            });
+            show_refused(parts, &id, &why);
             return Ok(put_off(parts, delivery, &why, REFUSED));
         }
         Err(error) => return Err(error.to_string()),
@@ -126,8 +122,20 @@ async fn keep(
         }
         Became::Already => Settlement::Done,
         Became::Unknown => put_off(parts, delivery, "the store forgot the request", WAITS),
-        Became::Contradicts { reason } => put_off(parts, delivery, &reason, UNFIT),
+        Became::Contradicts { reason } => {
+            show_refused(parts, &id, &reason);
+            put_off(parts, delivery, &reason, UNFIT)
+        }
     })
+}
+
+/// Shows that a reply waits until somebody acts, until it is stored.
+fn show_refused(parts: &RequesterParts, id: &str, why: &str) {
+    parts.board.requests(|status| {
+        if status.refused.len() < MOST_REFUSED || status.refused.contains_key(id) {
+            status.refused.insert(id.to_owned(), why.to_owned());
+        }
+    });
 }
 
 /// Keeps the request as the exchange has it.

@@ -25,7 +25,7 @@ pub struct RequestsStatus {
     pub confirmed: u64,
     /// Why the last reply that could not be stored was put off; it comes again.
     pub put_off: Option<String>,
-    /// Requests whose replies the store refuses until somebody acts here, with the reason and what to do.
+    /// Requests whose replies are not stored until somebody acts, with the reason and what to do.
     pub refused: BTreeMap<String, String>,
     /// The error while it lasts.
     pub last_error: Option<String>,

@@ -144,6 +144,27 @@ mod tests {
         for word in ["visit.schema", "visit.history", "two columns"] {
             assert!(told.iter().any(|line| line.contains(word)), "{word}: {told:?}");
         }
+        for name in [
+            "slacktide",
+            "slacktide_outbox",
+            "Sqlite_x",
+            "pg_x",
+            "main.slacktide_outbox",
+            "public.t",
+        ] {
+            for key in ["table", "history", "schema"] {
+                let wrong = feeds(&format!("[claim]\n{key} = \"{name}\"\n"));
+                let told = format!("{:?}", broken(DatabaseKind::Postgres, &wrong));
+                assert!(
+                    told.contains(&format!("store.feed.claim.{key}")),
+                    "{key} = {name}: {told}"
+                );
+            }
+        }
+        for name in ["xmin", "_slacktide_epoch", "rowid"] {
+            let wrong = feeds(&format!("[claim]\n[claim.columns]\na = \"{name}\"\n"));
+            assert_eq!(broken(DatabaseKind::Sqlite, &wrong).len(), 1, "{name}");
+        }
         let good =
             feeds("[claim]\ntable = \"Claims\"\nmode = \"both\"\n[claim.columns]\nid = \"claim_id\"\n");
         assert!(broken(DatabaseKind::Postgres, &good).is_empty());
