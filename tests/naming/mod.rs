@@ -1,10 +1,12 @@
 //! Names that the bureau chooses, at a receiver of either kind: none of them reaches a table of the insurer's or the
 //! store's bookkeeping, and both sides see which lane waits and why.
 //!
+//! - `answers` a kind of request whose table is the insurer's own
 //! - `tables` a feed that is called like a table of the insurer's
 //! - `reserved` feeds that are called like the bookkeeping, and a column
 //! - `listed` the insurer's list of feeds
 
+mod answers;
 mod listed;
 mod reserved;
 mod tables;

@@ -30,6 +30,25 @@ async fn makes_nothing(kind: Kind, name: &str) {
     let requests = poller.status().await.unwrap_or_default()["requests"]["taken"].clone();
     assert_eq!(requests.as_u64().unwrap_or(0), 0, "a forged request was filed");
 
+    // Nor does the configuration reach there.
+    let good = std::fs::read_to_string(site.file("poller.toml")).unwrap();
+    for (key, name) in [
+        ("schema", "slacktide"),
+        ("table", "slacktide_outbox"),
+        ("history", "main.slacktide_requests"),
+    ] {
+        let text = good.replace(
+            "[poll]",
+            &format!("[store.feed.claim]\n{key} = \"{name}\"\n[poll]"),
+        );
+        std::fs::write(site.file("wrong.toml"), text).unwrap();
+        let (well, told) = site.command(&["config", "check", "--config", "wrong.toml"]).await;
+        assert!(
+            !well && told.contains(&format!("store.feed.claim.{key}")),
+            "{key}: {told}"
+        );
+    }
+
     // Under a table of its own it is a feed like others.
     poller.stop().await;
     let named = "\n[store.feed.slacktide_outbox]\ntable = \"from_the_bureau\"";

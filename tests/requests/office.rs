@@ -49,6 +49,8 @@ pub(crate) struct Office {
     pub(crate) kinds: String,
     /// More of the bureau's file, before the feeds.
     pub(crate) more: String,
+    /// More of an insurer's `[store]`.
+    pub(crate) store_more: String,
 }
 
 impl Office {
@@ -101,6 +103,7 @@ impl Office {
             gate: gate.to_owned(),
             kinds: KINDS.to_owned(),
             more: String::new(),
+            store_more: String::new(),
         };
         let admin = office.party("admin");
         fs::write(office.file("admin.toml"), admin).unwrap();
@@ -242,8 +245,9 @@ impl Office {
         } else {
             "kind = \"sqlite\"\npath = \"insurer-b.db\"".to_owned()
         };
+        let more = &self.store_more;
         let text = format!(
-            "[commercial]\nrecipient = \"{insurer}\"\n{}[trust]\nchunks = [\"{}\"]\n[store]\n{store}\n\
+            "[commercial]\nrecipient = \"{insurer}\"\n{}[trust]\nchunks = [\"{}\"]\n[store]\n{store}\n{more}\n\
              [poll]\ninterval = \"200ms\"\nmax_messages = 8\n[health]\nlisten = \"127.0.0.1:{port}\"\n",
             self.party(insurer),
             self.sign_pub("bureau"),
