@@ -67,8 +67,8 @@ impl Right {
     }
 }
 
-/// The streams that the auditor reads, each with its subjects.
-const AUDITED: [(&str, &str); 10] = [
+/// The streams of feeds and requests with their subjects. The bureau and the auditor read all of them.
+const EXCHANGED: [(&str, &str); 9] = [
     (DATA, "data.*.*"),
     (RECEIPTS, "receipt.*.*"),
     (REQUESTS, "request.*.*"),
@@ -78,7 +78,6 @@ const AUDITED: [(&str, &str); 10] = [
     (PARTS, "part.*.*.*.*"),
     (REPLIES, "reply.*.*"),
     (CONFIRMS, "confirm.*.*"),
-    (AUDIT, "audit.*.*"),
 ];
 
 /// What a party may do. The administrator is a user of [`HUB`] itself and has no entry here.
@@ -105,18 +104,7 @@ fn bureau(name: &PartyName, table: &mut Table) {
         format!("audit.{name}.*"),
         format!("control.{name}"),
     ]);
-    for (stream, subject) in [
-        (DATA, "data.*.*"),
-        (RECEIPTS, "receipt.*.*"),
-        (REQUESTS, "request.*.*"),
-        (CANCELS, "cancel.*.*"),
-        (APPROVALS, "approval.*.*.*"),
-        (PROGRESS, "progress.*.*"),
-        (PARTS, "part.*.*.*.*"),
-        (REPLIES, "reply.*.*"),
-        (CONFIRMS, "confirm.*.*"),
-        (LEASES, "lease.*"),
-    ] {
+    for (stream, subject) in EXCHANGED.into_iter().chain([(LEASES, "lease.*")]) {
         table.last(stream, subject);
     }
     table.last(AUDIT, &format!("audit.{name}.*"));
@@ -164,7 +152,7 @@ fn recipient<'a>(name: &PartyName, bureaus: impl Iterator<Item = &'a PartyName>,
 }
 
 fn auditor(table: &mut Table) {
-    for (stream, subject) in AUDITED {
+    for (stream, subject) in EXCHANGED.into_iter().chain([(AUDIT, "audit.*.*")]) {
         table.state(stream);
         table.scan(stream);
         table.last(stream, subject);
