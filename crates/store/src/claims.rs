@@ -31,6 +31,29 @@ pub(crate) enum Found {
     NoTable(String),
 }
 
+/// A row of the bookkeeping that names a table.
+pub(crate) struct Recorded {
+    pub(crate) recipient: String,
+    pub(crate) owner: String,
+    pub(crate) role: String,
+    pub(crate) origin: String,
+}
+
+impl Recorded {
+    /// Whose table it is, seen from a lane and the role of the table there.
+    pub(crate) fn found(&self, tables: &LaneTables, role: Role) -> Found {
+        let owner = &tables.owner;
+        let is_own = self.recipient == owner.recipient().as_str()
+            && self.owner == owner.key()
+            && self.role == role.word();
+        match (is_own, self.origin.as_str()) {
+            (true, "made") => Found::Made,
+            (true, _) => Found::Adopted,
+            (false, _) => Found::Others(owner_in_words(&self.recipient, &self.owner, &self.role)),
+        }
+    }
+}
+
 /// What is done to have a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {

@@ -5,7 +5,7 @@
 
 use super::failure;
 use super::session::Session;
-use crate::claims::{Claim, Found, claim, mark, owner_in_words, writable};
+use crate::claims::{Claim, Found, Recorded, claim, mark, writable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::EPOCH;
@@ -88,13 +88,13 @@ pub(super) async fn look(session: &Session, tables: &LaneTables, role: Role, tab
     else {
         return Ok(Found::Foreign);
     };
-    let is_own =
-        recipient == tables.owner.recipient().as_str() && owner == tables.owner.key() && of == role.word();
-    Ok(match (is_own, origin.as_str()) {
-        (true, "made") => Found::Made,
-        (true, _) => Found::Adopted,
-        (false, _) => Found::Others(owner_in_words(&recipient, &owner, &of)),
-    })
+    let recorded = Recorded {
+        recipient,
+        owner,
+        role: of,
+        origin,
+    };
+    Ok(recorded.found(tables, role))
 }
 
 /// Decides how a lane gets a table, which stays in its place from here on until the transaction ends.

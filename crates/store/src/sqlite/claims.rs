@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::failure;
-use crate::claims::{Claim, Found, claim, owner_in_words, writable};
+use crate::claims::{Claim, Found, Recorded, claim, writable};
 use crate::error::Result;
 use crate::layout::{LaneTables, Role};
 
@@ -63,13 +63,13 @@ pub(super) fn look(tx: &Transaction<'_>, tables: &LaneTables, role: Role, table:
     let Some((recipient, owner, of, origin)) = owner else {
         return Ok(Found::Foreign);
     };
-    let is_own =
-        recipient == tables.owner.recipient().as_str() && owner == tables.owner.key() && of == role.word();
-    Ok(match (is_own, origin.as_str()) {
-        (true, "made") => Found::Made,
-        (true, _) => Found::Adopted,
-        (false, _) => Found::Others(owner_in_words(&recipient, &owner, &of)),
-    })
+    let recorded = Recorded {
+        recipient,
+        owner,
+        role: of,
+        origin,
+    };
+    Ok(recorded.found(tables, role))
 }
 
 /// An index shares the names of tables.
