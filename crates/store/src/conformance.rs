@@ -6,7 +6,7 @@
 //! - [`chunks`] storing: once, in any order, newest wins, deletes
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
 //! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
-//! - [`claims`] tables and columns that are not the lane's, and names that are reserved
+//! - [`claims`] tables and columns that belong to others; [`names`] reserved names, feeds that are not listed
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 //! - [`requests`] a suite of its own: what is asked for, and the answers
@@ -17,6 +17,7 @@ pub mod chunks;
 pub mod claims;
 pub mod columns;
 pub mod layouts;
+pub mod names;
 pub mod quarantine;
 pub mod requests;
 
@@ -165,9 +166,9 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(claims::replaced(r))
     }),
     ("a table has one owner", |r| Box::pin(claims::one_owner(r))),
-    ("reserved names make nothing", |r| Box::pin(claims::reserved(r))),
+    ("reserved names make nothing", |r| Box::pin(names::reserved(r))),
     ("reserved columns make nothing", |r| {
-        Box::pin(claims::reserved_columns(r))
+        Box::pin(names::reserved_columns(r))
     }),
     ("a new column takes none of the insurer's", |r| {
         Box::pin(claims::column_of_the_insurer(r))
@@ -175,9 +176,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("what is no table is left as it is", |r| {
         Box::pin(claims::no_table(r))
     }),
-    ("an unlisted feed is not stored", |r| {
-        Box::pin(claims::unlisted(r))
-    }),
+    ("an unlisted feed is not stored", |r| Box::pin(names::unlisted(r))),
 ];
 
 /// Runs all checks, each on what `make` gives, and tells every failure by its name.

@@ -1,9 +1,9 @@
 //! Tables that are not the lane's: left as they are, whatever a feed or a column is called.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schemas::column::{ColumnType, RowSchema};
+use schemas::column::ColumnType;
 use schemas::name::{FeedName, Lane};
 use schemas::value::Value;
 
@@ -13,21 +13,21 @@ use super::{
 };
 use crate::error::ErrorKind;
 use crate::layout::{FeedOptions, Mode, Options};
-use crate::port::{Arrival, Changes, Outcome as Stored, Store, Unreadable};
-use crate::samples::{Chain, lane, schema};
+use crate::port::{Arrival, Changes, Outcome as Stored, Store};
+use crate::samples::{Chain, lane};
 
 /// A table of the insurer's own, which would fit a feed in every way.
 const THEIRS: &str = "(id BIGINT PRIMARY KEY, name TEXT, paid DECIMAL, _slacktide_epoch INTEGER NOT NULL DEFAULT 0, \
     _slacktide_number BIGINT NOT NULL DEFAULT 0)";
 
-fn feed(name: &str) -> Result<Lane, Failure> {
+pub(super) fn feed(name: &str) -> Result<Lane, Failure> {
     Ok(Lane {
         feed: FeedName::new(name).map_err(|error| Failure(error.to_string()))?,
         ..lane()
     })
 }
 
-fn named(feed: &Lane, table: &str) -> Options {
+pub(super) fn named(feed: &Lane, table: &str) -> Options {
     let own = FeedOptions {
         table: Some(table.to_owned()),
         ..FeedOptions::default()
@@ -38,7 +38,7 @@ fn named(feed: &Lane, table: &str) -> Options {
     }
 }
 
-async fn prepared(receiver: &dyn Receiver, options: Options) -> Result<Arc<dyn Changes>, Failure> {
+pub(super) async fn prepared(receiver: &dyn Receiver, options: Options) -> Result<Arc<dyn Changes>, Failure> {
     let store = receiver.with(options);
     store.prepare().await?;
     Ok(store)
@@ -49,7 +49,7 @@ async fn execute(receiver: &dyn Receiver, sql: &str) -> Outcome {
 }
 
 /// Nothing of the chunks is stored, and both sides see why: the words for this side.
-async fn refused(store: &dyn Store, lane: &Lane, arrivals: &[Arrival]) -> Result<String, Failure> {
+pub(super) async fn refused(store: &dyn Store, lane: &Lane, arrivals: &[Arrival]) -> Result<String, Failure> {
     match store.store(lane, arrivals).await {
         Err(error) if error.kind == ErrorKind::Refused => {}
         Err(error) => return Err(error.into()),
@@ -71,7 +71,7 @@ async fn refused(store: &dyn Store, lane: &Lane, arrivals: &[Arrival]) -> Result
     Ok(refusal.to_string())
 }
 
-async fn is_lifted(store: &dyn Store, lane: &Lane) -> Outcome {
+pub(super) async fn is_lifted(store: &dyn Store, lane: &Lane) -> Outcome {
     let reports = store.reports().await?;
     let held = reports
         .iter()
@@ -313,98 +313,6 @@ pub async fn one_owner(receiver: &dyn Receiver) -> Outcome {
     same("the tables", &rows, &texts(&["1", "1"]))
 }
 
-/// Names of the bookkeeping and of the system: refused before anything is made, while other lanes go on.
-pub async fn reserved(receiver: &dyn Receiver) -> Outcome {
-    let store = prepared(receiver, Options::default()).await?;
-    let columns: &[(&str, ColumnType)] = &[
-        ("number", ColumnType::Int8),
-        ("idempotency", ColumnType::Text { max: None }),
-        ("kind", ColumnType::Text { max: None }),
-    ];
-    let shaped: RowSchema = schema(&["number"], columns);
-    for name in [
-        "slacktide_outbox",
-        "slacktide_requests",
-        "slacktide_lanes",
-        "sqlite_x",
-        "pg_x",
-        "slacktide",
-    ] {
-        for table in [
-            None,
-            Some("slacktide_outbox"),
-            Some("Slacktide_Requests"),
-            Some("main.slacktide_outbox"),
-        ] {
-            let lane = feed(name)?;
-            let options = table.map_or_else(Options::default, |table| named(&lane, table));
-            let store = prepared(receiver, options).await?;
-            let chunk = Chain::new(lane.clone(), shaped.clone(), 0).next(&[vec![
-                Value::Int(1),
-                Value::Text("forged"),
-                Value::Text("setl.by_person"),
-            ]]);
-            let told = refused(store.as_ref(), &lane, &[chunk]).await?;
-            ensure(told.contains(&format!("[store.feed.{name}]")), &told)?;
-            let told = lines(
-                receiver,
-                &format!("SELECT CAST(count(*) AS TEXT) FROM {}", receiver.own("outbox")),
-            )
-            .await?;
-            same("the outbox", &told, &texts(&["0"]))?;
-        }
-        // Some of these are the bookkeeping's own names on SQLite.
-        if !name.starts_with("slacktide_") {
-            let made = receiver
-                .texts(&format!("SELECT idempotency FROM \"{name}\""))
-                .await;
-            ensure(made.is_err(), format_args!("{name} was made"))?;
-        }
-    }
-    let mut chain = Chain::new(lane(), claims(), 0);
-    all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await
-}
-
-/// Columns of Slacktide's or of the system, and columns that would become one.
-pub async fn reserved_columns(receiver: &dyn Receiver) -> Outcome {
-    let long = "c".repeat(70);
-    for name in [
-        "_slacktide_epoch",
-        "_SLACKTIDE_x",
-        "xmin",
-        "ctid",
-        "tableoid",
-        "rowid",
-        &long,
-    ] {
-        let store = prepared(receiver, Options::default()).await?;
-        let given = schema(&["id"], &[("id", ColumnType::Int8), (name, ColumnType::Int8)]);
-        let chunk = [Chain::new(lane(), given.clone(), 0).next(&[vec![Value::Int(1), Value::Int(2)]])];
-        let told = refused(store.as_ref(), &lane(), &chunk).await?;
-        ensure(told.contains(name) && told.contains("columns = {"), &told)?;
-        ensure(
-            receiver.texts("SELECT id FROM setl").await.is_err(),
-            "a table was made",
-        )?;
-    }
-    let own = FeedOptions {
-        columns: BTreeMap::from([("_slacktide_epoch".to_owned(), "their_epoch".to_owned())]),
-        ..FeedOptions::default()
-    };
-    let options = Options {
-        feeds: BTreeMap::from([(lane().feed, own)]),
-        ..Options::default()
-    };
-    let store = prepared(receiver, options).await?;
-    let given = schema(
-        &["id"],
-        &[("id", ColumnType::Int8), ("_slacktide_epoch", ColumnType::Int8)],
-    );
-    let chunk = [Chain::new(lane(), given, 0).next(&[vec![Value::Int(1), Value::Int(2)]])];
-    all_stored(store.as_ref(), &chunk).await?;
-    is_lifted(store.as_ref(), &lane()).await
-}
-
 /// A column that comes new does not take a column that the table's owner has added.
 pub async fn column_of_the_insurer(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver, Options::default()).await?;
@@ -469,48 +377,4 @@ pub async fn no_table(receiver: &dyn Receiver) -> Outcome {
     }
     let count = lines(receiver, "SELECT CAST(count(*) AS TEXT) FROM base").await?;
     same("their table", &count, &texts(&["0"]))
-}
-
-/// Feeds outside of the configuration's list: nothing of them is stored, not even what holds no rows.
-pub async fn unlisted(receiver: &dyn Receiver) -> Outcome {
-    let only = |name: &str| -> Result<Options, Failure> {
-        Ok(Options {
-            only: Some(BTreeSet::from([feed(name)?.feed])),
-            ..Options::default()
-        })
-    };
-    let visit = feed("visit")?;
-    let store = prepared(receiver, only("setl")?).await?;
-    let mut chain = Chain::new(visit.clone(), claims(), 0);
-    let chunks = [chain.next(&[row(1, "a")]), chain.next(&[])];
-    let told = refused(store.as_ref(), &visit, &chunks).await?;
-    ensure(told.contains("[commercial]") && told.contains("visit"), &told)?;
-    let unreadable = Unreadable {
-        lane: visit.clone(),
-        claims: None,
-        sequence: 3,
-        exchanged_at: jiff::Timestamp::UNIX_EPOCH,
-        reason: "the body was altered".to_owned(),
-        bytes: bytes::Bytes::from_static(b"altered"),
-    };
-    match store.quarantine(&unreadable).await {
-        Err(error) => ensure(error.kind == ErrorKind::Refused, &error)?,
-        Ok(()) => return Err(Failure("a message of it was kept".into())),
-    }
-    for own in ["ledger", "quarantine", "tables"] {
-        same(own, &super::count(receiver, own).await?, &"0".to_owned())?;
-    }
-    ensure(
-        receiver.texts("SELECT id FROM visit").await.is_err(),
-        "a table was made",
-    )?;
-    let mut listed = Chain::new(lane(), claims(), 0);
-    all_stored(store.as_ref(), &[listed.next(&[row(1, "a")])]).await?;
-    let store = prepared(receiver, only("visit")?).await?;
-    let outcomes = store.store(&visit, &chunks).await?;
-    let all = outcomes
-        .iter()
-        .all(|outcome| matches!(outcome, Stored::Stored { .. }));
-    ensure(all, format_args!("{outcomes:?}"))?;
-    is_lifted(store.as_ref(), &visit).await
 }
