@@ -44,15 +44,7 @@ async fn headers_make_the_server_do_nothing_for_a_party() {
     let mut harm = Vec::new();
     for party in scene.attackers() {
         let name = party.name.as_str();
-        let mut listeners = Vec::new();
-        for other in scene
-            .parties
-            .all()
-            .iter()
-            .filter(|other| other.name != party.name)
-        {
-            listeners.push(Listener::start(&scene, other.name.as_str()).await);
-        }
+        let mut listeners = Listener::start_others(&scene, party).await;
         let client = scene.exchange.raw(name).await;
         let rights = scene.rights(party);
         let owned: Vec<Right> = rights.iter().map(|(right, _)| right.clone()).collect();

@@ -2,12 +2,13 @@
 
 use async_nats::{Client, Message};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
-use nats::topology::rights::{Right, rights};
+use futures_util::StreamExt;
+use nats::topology::rights::{Purpose, Right, rights};
 use nats::topology::{Parties, Party, Role, accounts};
 
 use crate::exchange_server::{ExchangeServer, recipients, soon};
 
+use super::deputy::concrete;
 use super::snapshot::Snapshot;
 
 /// The messages that are there before anything is tried, by who publishes them.
@@ -151,37 +152,70 @@ pub(super) struct Listener {
     name: String,
     client: Client,
     inbox: async_nats::Subscriber,
+    /// A question that the party may ask, and where the answer goes: it ends what was sent before it.
+    question: String,
+    end: String,
 }
 
 impl Listener {
-    pub(super) async fn start(scene: &Scene, name: &str) -> Self {
-        let client = scene.exchange.raw(name).await;
-        // The administrator's other inboxes have the answers that the snapshots are made of.
-        let inbox = match name {
-            "admin" => format!("_INBOX_{name}.stolen"),
-            _ => format!("_INBOX_{name}.>"),
+    /// Starts one for each other party.
+    pub(super) async fn start_others(scene: &Scene, attacker: &Party) -> Vec<Self> {
+        let mut listeners = Vec::new();
+        for other in scene.parties.all() {
+            if other.name != attacker.name {
+                listeners.push(Self::start(scene, other).await);
+            }
+        }
+        listeners
+    }
+
+    async fn start(scene: &Scene, party: &Party) -> Self {
+        let name = party.name.to_string();
+        let client = scene.exchange.raw(&name).await;
+        let last = |(right, _): &(Right, String)| right.purpose == Purpose::Last;
+        let (inbox, question) = match scene.rights(party).into_iter().find(last) {
+            Some((_, subject)) => (format!("_INBOX_{name}.>"), concrete(&subject)),
+            // The administrator's other inboxes have the answers that the snapshots are made of.
+            None => (format!("_INBOX_{name}.stolen"), "$JS.API.INFO".to_owned()),
         };
+        let end = inbox.replace('>', "end");
         let inbox = client.subscribe(inbox).await.unwrap();
         client.flush().await.unwrap();
         Self {
-            name: name.to_owned(),
+            name,
             client,
             inbox,
+            question,
+            end,
         }
     }
 
-    /// What came that the party did not ask for.
+    /// What came that the party did not ask for, up to the answer to a question that is asked now: the server sends both
+    /// on one connection, in their order.
     pub(super) async fn heard(&mut self) -> Vec<String> {
-        // A message of its own to mark the end; whoever may not publish there is told so by the flush.
-        let _ = self.client.flush().await;
+        let (question, end) = (self.question.clone(), self.end.clone());
+        self.client
+            .publish_with_reply(question, end, Bytes::new())
+            .await
+            .unwrap();
+        self.client.flush().await.unwrap();
         let mut heard = Vec::new();
-        while let Some(Some(message)) = self.inbox.next().now_or_never() {
+        loop {
+            let message = soon("the end of what was heard", self.inbox.next())
+                .await
+                .unwrap();
+            let is_info = message
+                .payload
+                .windows(21)
+                .any(|part| part == b"account_info_response");
+            if message.subject.ends_with(".end") || is_info {
+                return heard;
+            }
             heard.push(format!(
                 "{} heard {}: {:?}",
                 self.name, message.subject, message.payload
             ));
         }
-        heard
     }
 }
 
