@@ -1,6 +1,6 @@
 //! The insurer's list of feeds: lanes outside of it wait at the exchange, and are shown.
 
-use super::{claim_goes_on, own, site};
+use super::{claim_goes_on, metric_is_refused, own, site};
 use crate::change::ends::{Kind, stopped};
 
 async fn waits(kind: Kind, name: &str) {
@@ -24,15 +24,7 @@ async fn waits(kind: Kind, name: &str) {
     );
     let page = poller.answers("/healthz", 503).await;
     assert!(page.contains("unwanted"), "{page}");
-    let metrics = poller
-        .page("/metrics")
-        .await
-        .map(|page| page.body)
-        .unwrap_or_default();
-    assert!(
-        metrics.contains("slacktide_lane_refused{lane=\"insurer-a.unwanted\"} 1"),
-        "{metrics}"
-    );
+    metric_is_refused(&poller, "unwanted", 1).await;
     let stored = format!(
         "SELECT CAST(count(*) AS text) FROM {} WHERE feed = 'unwanted'",
         own(kind, "ledger")

@@ -13,8 +13,10 @@ mod tables;
 
 use std::fmt::Write as _;
 
-use crate::change::ends::{Kind, OPEN, feed, may_read};
-use crate::path::site::Site;
+use harness::until;
+
+use crate::change::ends::{Kind, OPEN, feed, lane, may_read};
+use crate::path::site::{Agent, PATIENCE, Site};
 
 /// What a store of each kind is written as.
 fn store(kind: Kind, site: &Site) -> String {
@@ -56,4 +58,25 @@ async fn claim_goes_on(kind: Kind, site: &Site) {
     let rows = "SELECT name FROM claim ORDER BY id";
     let wanted = ["person 1", "person 2", "person 3"];
     kind.reaches(site, "another feed to go on", rows, &wanted).await;
+}
+
+/// Waits until a lane that was stopped is not any more, as the agent of this configuration shows it.
+async fn until_not_stopped(site: &Site, config: &str, feed: &str) {
+    until("the lane to go on", PATIENCE, async || {
+        let lane = lane(site, config, feed).await;
+        if lane["state"] == "stopped" {
+            Err(lane.to_string())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+/// Compares the metric that counts a lane as refused.
+async fn metric_is_refused(poller: &Agent, feed: &str, wanted: u8) {
+    let page = poller.page("/metrics").await;
+    let metrics = page.map(|page| page.body).unwrap_or_default();
+    let line = format!("slacktide_lane_refused{{lane=\"insurer-a.{feed}\"}} {wanted}");
+    assert!(metrics.contains(&line), "{metrics}");
 }

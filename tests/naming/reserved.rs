@@ -1,8 +1,7 @@
 //! Feeds and columns that are called like what the store or the database keeps for itself.
 
-use super::{claim_goes_on, own, site, store};
-use crate::change::ends::{Kind, lane, stopped};
-use crate::path::site::PATIENCE;
+use super::{claim_goes_on, metric_is_refused, own, site, store, until_not_stopped};
+use crate::change::ends::{Kind, stopped};
 
 /// The columns of the outbox, as the insurer's programs fill them: a request that nobody there asked for.
 const OUTBOX: &str = "'forged ' || id AS idempotency, 'setl.by_person' AS kind, '{}' AS arguments, '01' AS purpose, \
@@ -98,19 +97,8 @@ async fn is_shown(kind: Kind, name: &str) {
             |why| why.as_str().is_some_and(|why| why.contains("_slacktide_epoch")),
         )
         .await;
-    let metrics = poller
-        .page("/metrics")
-        .await
-        .map(|page| page.body)
-        .unwrap_or_default();
-    assert!(
-        metrics.contains("slacktide_lane_refused{lane=\"insurer-a.epochs\"} 1"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("slacktide_lane_refused{lane=\"insurer-a.claim\"} 0"),
-        "{metrics}"
-    );
+    metric_is_refused(&poller, "epochs", 1).await;
+    metric_is_refused(&poller, "claim", 0).await;
     let (_, told) = site.command(&["doctor", "--config", "poller.toml"]).await;
     assert!(
         told.contains("_slacktide_epoch") && told.contains("[store.feed.epochs]"),
@@ -129,15 +117,7 @@ async fn is_shown(kind: Kind, name: &str) {
     let rows = "SELECT CAST(their_epoch AS text) FROM epochs";
     kind.reaches(&site, "the column under another name", rows, &["7", "7", "7"])
         .await;
-    harness::until("the lane to go on", PATIENCE, async || {
-        let lane = lane(&site, "social.toml", "epochs").await;
-        if lane["state"] == "stopped" {
-            Err(lane.to_string())
-        } else {
-            Ok(())
-        }
-    })
-    .await;
+    until_not_stopped(&site, "social.toml", "epochs").await;
     social.stop().await;
     poller.stop().await;
 }

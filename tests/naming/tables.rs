@@ -1,6 +1,6 @@
 //! A feed that is called like a table of the insurer's.
 
-use super::{claim_goes_on, site, store};
+use super::{claim_goes_on, site, store, until_not_stopped};
 use crate::change::ends::{Kind, lane, stopped};
 
 /// What the insurer's own program keeps: it would fit the feed in every way.
@@ -53,15 +53,7 @@ async fn stays(kind: Kind, name: &str) {
     ];
     kind.reaches(&site, "the adopted table", ROWS, &adopted).await;
     for config in ["poller.toml", "social.toml"] {
-        harness::until("the lane to go on", crate::path::site::PATIENCE, async || {
-            let lane = lane(&site, config, "payments").await;
-            if lane["state"] == "stopped" {
-                Err(lane.to_string())
-            } else {
-                Ok(())
-            }
-        })
-        .await;
+        until_not_stopped(&site, config, "payments").await;
     }
     social.stop().await;
     poller.stop().await;
