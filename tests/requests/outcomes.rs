@@ -171,11 +171,17 @@ async fn while_the_gate_is_shut_deadlines_pass_cancels_count_and_kinds_may_go() 
         .ask("insurer-a", "claim.day", &["day=2026-01-05"], &[])
         .await;
     for id in [&unwanted, &orphan, &kept] {
-        let shown = office.stands("insurer-a", id, "taken").await;
-        assert!(
-            shown["place"].as_u64() >= Some(1),
-            "no place in the queue: {shown}"
-        );
+        office.stands("insurer-a", id, "taken").await;
+        // It is reported when the request is taken, and again with its place as soon as that is known.
+        until("a place in the queue", PATIENCE, async || {
+            let shown = office.shown("insurer-a", id).await;
+            if shown["place"].as_u64() >= Some(1) {
+                Ok(())
+            } else {
+                Err(shown.to_string())
+            }
+        })
+        .await;
     }
     office.stands("insurer-a", &late, "expired").await;
     office.cancel("insurer-a", &unwanted).await;

@@ -53,8 +53,12 @@ async fn rows_nothing_and_a_part_of_it_are_each_said() {
     assert_eq!(part.load.verdicts[0].state, GateState::Open);
     assert_eq!(part.totals.money["amount"], "2552.50");
     assert!(part.read_from <= part.read_to && replies[0].read_from.is_some());
-    let status = agent.view.status().requests.unwrap();
-    assert_eq!(status.outcomes["partial"], 2);
+    // The page is written after the reply.
+    until(|| {
+        let requests = agent.view.status().requests;
+        requests.is_some_and(|requests| requests.outcomes.get("partial") == Some(&2))
+    })
+    .await;
     agent.end().await;
 }
 

@@ -82,7 +82,12 @@ async fn rows_of_blocked_and_held_persons_are_kept_back_and_counted() {
         parts.iter().map(|part| part.part.totals.withheld).sum::<u64>(),
         20
     );
-    assert_eq!(agent.view.status().requests.unwrap().withheld, 20);
+    // The page is written after the reply.
+    until(|| {
+        let requests = agent.view.status().requests;
+        requests.is_some_and(|requests| requests.withheld == 20)
+    })
+    .await;
     assert!(KeptBack::Blocked < KeptBack::Held("h1"));
     agent.end().await;
 }
