@@ -163,10 +163,11 @@ impl Client {
     /// # Errors
     /// [`Error::Unknown`], [`Error::Exchange`].
     pub async fn status(&self, id: &RequestId) -> Result<Status, Error> {
+        // The last step first: whatever is there by then, the steps before it are read too.
+        let confirm = self.exchange.confirmation(&self.recipient, id).await?;
+        let progress = self.exchange.progress(&self.recipient, id).await?;
         let (request, reply) = self.exchange.request_status(&self.recipient, id).await?;
         let cancel = self.exchange.cancellation(&self.recipient, id).await?;
-        let progress = self.exchange.progress(&self.recipient, id).await?;
-        let confirm = self.exchange.confirmation(&self.recipient, id).await?;
         let own = [self.key.public().clone()];
         let request = read::<Request>(request.as_ref(), None)?;
         let cancel = read::<Cancel>(cancel.as_ref(), Some(&own))?;

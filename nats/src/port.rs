@@ -170,10 +170,9 @@ impl Exchange for JetStream {
     ) -> Result<(Option<Stored>, Option<Stored>)> {
         let request = Subject::Request(recipient.clone(), id.clone()).to_string();
         let reply = Subject::Reply(recipient.clone(), id.clone()).to_string();
-        Ok((
-            self.wire.last(REQUESTS, &request).await?,
-            self.wire.last(REPLIES, &reply).await?,
-        ))
+        // A reply that is there by now has its request, and not the other way round.
+        let reply = self.wire.last(REPLIES, &reply).await?;
+        Ok((self.wire.last(REQUESTS, &request).await?, reply))
     }
 
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
