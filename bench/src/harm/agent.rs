@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Gate, GateConfig, OwnPids, Regime};
+use gate::{Gate, GateConfig, Orders, OwnPids, Regime};
 use priority::cgroup::{Group, Hierarchy};
 use schemas::name::{FeedName, RecipientName, SourceName};
 use schemas::sign::SigningKey;
@@ -25,7 +25,7 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
     };
     let (stop, sampling_stop) = (CancellationToken::new(), CancellationToken::new());
     let own = OwnPids::new();
-    let (gate, sampling) = Gate::start(&config, &own, Vec::new(), &sampling_stop)?;
+    let (gate, sampling) = Gate::start(&config, &own, Vec::new(), Orders::default(), &sampling_stop)?;
     let source: Arc<dyn Source> = Arc::new(PostgresSource::new(
         PostgresConfig::new(&child.url),
         gate.shut_flag(),

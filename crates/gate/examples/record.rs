@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::record::{Keeper, record};
-use gate::{Gate, GateConfig, OwnPids};
+use gate::{Gate, GateConfig, Orders, OwnPids};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -16,7 +16,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = arguments.next().ok_or("which folder?")?;
     let seconds: u64 = arguments.next().ok_or("how many seconds?")?.parse()?;
     let stop = CancellationToken::new();
-    let (gate, sampling) = Gate::start(&GateConfig::default(), &OwnPids::new(), Vec::new(), &stop)?;
+    let (gate, sampling) = Gate::start(
+        &GateConfig::default(),
+        &OwnPids::new(),
+        Vec::new(),
+        Orders::default(),
+        &stop,
+    )?;
     let keeper = Keeper::new(Path::new(&folder), Duration::from_secs(86_400));
     let recording = record(&gate, keeper, Arc::new(|| 0), stop.clone());
     tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -18,6 +18,7 @@ use crate::config::{ConfigError, GateConfig, Mode};
 use crate::foreground::Strain;
 use crate::law::{self, LawState, Tick};
 use crate::limits::Limits;
+use crate::orders::Orders;
 use crate::own::OwnPids;
 use crate::permit::Gate;
 use crate::plan::{Pace, Plan};
@@ -46,7 +47,7 @@ impl Sampling {
 impl Gate {
     /// The gate of a configuration, with its tasks running until the token is cancelled; after
     /// that the gate is shut. `own_pids` is where the source tells which backends serve us,
-    /// `more` are the signals that are not the host's.
+    /// `more` are the signals that are not the host's. `orders` are in force from its first verdict on.
     ///
     /// # Errors
     /// When the configuration contradicts itself.
@@ -54,6 +55,7 @@ impl Gate {
         config: &GateConfig,
         own_pids: &OwnPids,
         more: Vec<Box<dyn Signal>>,
+        orders: Orders,
         stop: &CancellationToken,
     ) -> Result<(Self, Sampling), ConfigError> {
         config.validate()?;
@@ -61,7 +63,7 @@ impl Gate {
             tracing::warn!("gate fixed open by configuration: nothing is measured, only orders bind it");
         }
         let plan = Plan::of(config, own_pids, more);
-        Ok(Self::sampled(plan, Clock::system(), stop))
+        Ok(Self::sampled(plan, Clock::system(), orders, stop))
     }
 
     /// Puts another policy in force from the next sample on. A signal that needs two readings
@@ -98,11 +100,12 @@ impl Gate {
             pace,
             foreground: None,
         };
-        Self::sampled(plan, clock, stop)
+        Self::sampled(plan, clock, Orders::default(), stop)
     }
 
-    fn sampled(plan: Plan, clock: Clock, stop: &CancellationToken) -> (Self, Sampling) {
+    fn sampled(plan: Plan, clock: Clock, orders: Orders, stop: &CancellationToken) -> (Self, Sampling) {
         let gate = Self::shut(clock, Some(&plan.limits));
+        gate.give(orders);
         let sampler = Sampler {
             plan,
             turnstile: Arc::clone(&gate.turnstile),

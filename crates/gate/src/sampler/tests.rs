@@ -185,7 +185,7 @@ async fn the_configured_gate_measures_this_host() {
         ..GateConfig::default()
     };
     let stop = CancellationToken::new();
-    let started = Gate::start(&config, &OwnPids::new(), Vec::new(), &stop);
+    let started = Gate::start(&config, &OwnPids::new(), Vec::new(), Orders::default(), &stop);
     let Ok((gate, sampling)) = started else {
         return assert!(started.is_ok());
     };
@@ -209,7 +209,16 @@ async fn a_contradiction_starts_nothing() {
         good_samples: 0,
         ..GateConfig::default()
     };
-    assert!(Gate::start(&config, &OwnPids::new(), Vec::new(), &CancellationToken::new()).is_err());
+    assert!(
+        Gate::start(
+            &config,
+            &OwnPids::new(),
+            Vec::new(),
+            Orders::default(),
+            &CancellationToken::new()
+        )
+        .is_err()
+    );
 }
 
 #[tokio::test]
@@ -219,7 +228,7 @@ async fn a_gate_fixed_open_measures_nothing_obeys_a_pause_and_may_be_made_to_mea
         ..GateConfig::default()
     };
     let stop = CancellationToken::new();
-    let started = Gate::start(&fixed, &OwnPids::new(), Vec::new(), &stop);
+    let started = Gate::start(&fixed, &OwnPids::new(), Vec::new(), Orders::default(), &stop);
     let Ok((gate, sampling)) = started else {
         return assert!(started.is_ok());
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use gate::{Gate, OwnPids};
+use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
@@ -167,7 +167,7 @@ async fn rows(
 ) -> Result<Chunker, Failure> {
     let own = OwnPids::new();
     let more = crate::probes::signals(loaded)?;
-    let (gate, sampling) = Gate::start(&compose::gate(loaded), &own, more, stop)
+    let (gate, sampling) = Gate::start(&compose::gate(loaded), &own, more, Orders::default(), stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let source = compose::source(loaded, gate.shut_flag())?;
     let telling = compose::tell_backends(Arc::clone(&source), own, stop.clone());

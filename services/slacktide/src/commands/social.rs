@@ -57,10 +57,10 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let sampling_stop = tokio_util::sync::CancellationToken::new();
     let started = Timestamp::now();
     let more = crate::probes::signals(&loaded)?;
-    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, more, &sampling_stop)
-        .map_err(|error| Failure::usage(error.to_string()))?;
     // It might be paused.
-    gate.give(Orders::unread("the exchange was not reached yet"));
+    let unread = Orders::unread("the exchange was not reached yet");
+    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, more, unread, &sampling_stop)
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let alarm_after: AlarmAfter = Arc::new(RwLock::new(file.gate.never_idle.alarm_after.get()));
     let reloading = reload::watch(
         loaded.clone(),

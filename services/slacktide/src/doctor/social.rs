@@ -1,6 +1,6 @@
 //! The bureau's file: keys, streams, clock, gate, source and its privileges.
 
-use gate::{Gate, OwnPids};
+use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
@@ -88,7 +88,13 @@ async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
         Ok(more) => more,
         Err(error) => return findings.fail("gate", &error),
     };
-    match Gate::start(&compose::gate(loaded), &OwnPids::new(), more, &stop) {
+    match Gate::start(
+        &compose::gate(loaded),
+        &OwnPids::new(),
+        more,
+        Orders::default(),
+        &stop,
+    ) {
         Ok((gate, sampling)) => {
             let mut verdicts = gate.subscribe();
             // CPU is measured between two readings.
