@@ -14,7 +14,7 @@ SLACKTIDE_PG_BIN ?= $(TOOLS)/pg/bin
 export SLACKTIDE_NATS_SERVER SLACKTIDE_PG_BIN
 
 # Tests of real processes wait most of their time: on a small machine more of them run at once than it has cores.
-RUST_TEST_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || echo 4); [ $$cores -gt 4 ] && echo $$cores || echo 4)
+RUST_TEST_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || echo 4); [ $$cores -gt 8 ] && echo $$cores || echo 8)
 export RUST_TEST_THREADS
 
 help: ## list the targets

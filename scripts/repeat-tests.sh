@@ -69,7 +69,7 @@ seed=$(sed -n 's/^PROPTEST_RNG_SEED = "\(.*\)"/\1/p' .cargo/config.toml)
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}
 # As the Makefile sets it; taskset has its say in nproc.
 threads=$("${pinned[@]}" nproc)
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((threads > 4 ? threads : 4))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((threads > 8 ? threads : 8))}
 
 as_user=()
 if [ -n "$user" ]; then
