@@ -28,5 +28,6 @@ pub(crate) fn name(stream: Stream) -> &'static str {
         Stream::Replies => REPLIES,
         Stream::Confirms => CONFIRMS,
         Stream::Audit => AUDIT,
+        Stream::Control => CONTROL,
     }
 }

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::envelope::Payload;
 use crate::name::PartyName;
 use crate::sign::PublicKey;
+use crate::unreadable::Unreadable;
 
 /// One act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,8 +21,11 @@ pub struct AuditEntry {
     pub writer: PartyName,
     /// Its place in that chain: 1, 2, 3, …
     pub number: u64,
-    /// The digest of the entry before.
+    /// The digest of the entry before; none where `skips` names the message before.
     pub previous: Option<Digest>,
+    /// The message before, where the writer could not read or did not trust it. The number is then above its sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skips: Option<Unreadable>,
     /// When, by the writer's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,

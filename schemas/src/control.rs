@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::envelope::Payload;
+use crate::heads::Mark;
 use crate::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
 use crate::person::PersonMark;
 use crate::sign::PublicKey;
+use crate::unreadable::Unreadable;
 
 /// Orders in force at once, at most: a record stays far below the largest message.
 pub const MOST_ORDERS: usize = 256;
@@ -40,6 +42,8 @@ pub enum Action {
     Hold(Hold),
     /// The hold of the same scope is taken back.
     Release,
+    /// The orders of a record are those that count, although a later record may be lost.
+    Confirm(Confirmation),
 }
 
 /// What a hold keeps back. All of its fields are always written, so that an order of another version
@@ -65,6 +69,21 @@ impl Hold {
     }
 }
 
+/// What an operator confirms after the exchange was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The record whose pauses and holds are confirmed; none: there is none, and nothing is ordered.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub record: Option<Mark>,
+    /// The newest record that something signed names and that is lost; none: nothing names one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub lost: Option<Mark>,
+}
+
+/// The scope of confirmations.
+pub const SCOPE_OF_CONFIRMATION: &str = "orders";
+
 /// An action of this version, or of a later one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -85,6 +104,7 @@ impl AnyAction {
             Self::Known(Action::Limit { .. }) => "limit",
             Self::Known(Action::Hold(_)) => "hold",
             Self::Known(Action::Release) => "release",
+            Self::Known(Action::Confirm(_)) => "confirm",
             Self::Other(fields) => fields
                 .get("kind")
                 .and_then(serde_json::Value::as_str)
@@ -129,8 +149,11 @@ pub struct Control {
     pub party: PartyName,
     /// Its place in the chain: 1, 2, 3, …
     pub number: u64,
-    /// The digest of the record before.
+    /// The digest of the last record before that its writer could read.
     pub previous: Option<Digest>,
+    /// The message before, where it is not that record: the writer could not read or did not trust it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skips: Option<Unreadable>,
     /// What was ordered by this record.
     pub newest: Order,
     /// All that were in force when it was written, the newest included unless it only ends others.
@@ -179,6 +202,8 @@ pub fn fold(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
 /// [`TooMany`].
 pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooMany> {
     let is_end = matches!(newest.action, AnyAction::Known(Action::Resume | Action::Release));
+    // It changes nothing, and stands in its own record alone.
+    let is_confirmation = matches!(newest.action, AnyAction::Known(Action::Confirm(_)));
     let ends = |order: &Order| {
         let same_kind = order.action.kind() == newest.action.kind();
         let taken_back = is_end && matches!(order.action, AnyAction::Known(_));
@@ -189,7 +214,7 @@ pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Ord
         .filter(|order| order.holds(now) && !ends(order))
         .cloned()
         .collect();
-    if !is_end {
+    if !is_end && !is_confirmation {
         kept.push(newest.clone());
     }
     if kept.len() > MOST_ORDERS {

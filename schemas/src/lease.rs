@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Payload;
+use crate::heads::Mark;
 use crate::name::SourceName;
 use crate::sign::PublicKey;
 
@@ -23,6 +24,9 @@ pub struct Lease {
     pub renewal: u64,
     /// How long it holds after it was last written, in milliseconds.
     pub ttl_ms: u64,
+    /// The newest control record that its holder knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Mark>,
     /// Given back: the next may take it at once.
     pub released: bool,
     /// When it was written, by the holder's clock; for people.

@@ -9,7 +9,8 @@
 //! - what is asked: [`request`], its [`reply`] with [`refusal`] codes and each [`part`] of the answer;
 //!   meanwhile [`progress`] and [`approval`], in the end [`confirm`]
 //! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
-//!   whom, without their name: [`person`]
+//!   whom, without their name: [`person`]; how both go on behind a message that cannot be read: [`unreadable`]
+//! - what a message names of other chains: [`heads`]
 //! - what only its reader can open: [`seal`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
@@ -27,6 +28,7 @@ pub mod control;
 pub mod cursor;
 pub mod digest;
 pub mod envelope;
+pub mod heads;
 pub mod lease;
 pub mod load;
 pub mod manifest;
@@ -44,5 +46,6 @@ pub mod sign;
 pub mod subject;
 pub mod total;
 pub mod unique;
+pub mod unreadable;
 pub mod value;
 pub mod visible;

@@ -11,6 +11,7 @@ use crate::column::RowSchema;
 use crate::cursor::{Cursor, Scalar};
 use crate::digest::Digest;
 use crate::envelope::Payload;
+use crate::heads::Heads;
 use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
 use crate::sign::PublicKey;
@@ -33,6 +34,9 @@ pub struct Manifest {
     pub opening: Option<Opening>,
     /// Who published it.
     pub publisher: Publisher,
+    /// The heads of control and audit chains when it was signed.
+    #[serde(default, skip_serializing_if = "Heads::is_empty")]
+    pub heads: Heads,
     /// The position before its first row; none at the beginning of the feed.
     pub cursor_before: Option<Cursor>,
     /// The position after its last row; none only in an opening at the beginning.

@@ -78,6 +78,7 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
         number,
         previous: None,
         opening: None,
+        heads: schemas::heads::Heads::default(),
         publisher: Publisher {
             instance: "a".into(),
             key: parties.sign.public().clone(),

@@ -7,21 +7,29 @@
 //! - `shut` a gate that shuts
 //! - `told` what the gate's commands tell, and what was recorded
 //! - `kernel` the agent's backend in the idle class
+//! - `lost_orders` pauses and holds that an older copy of the exchange does not hold
+//! - `anchored` audit chains that were cut off, restored or rewritten
 //! - `restore` an exchange restored from an older copy
+//! - `orders_at` orders as an operator gives them, for the tests here
+//! - `unreadable` messages that nobody can read, at the heads of orders and of audit chains
 //! - `orders` an operator's orders, and a policy changed while the agent runs
 //! - `hidden` what masks and the block list hide is nowhere
 //! - `poison` something else than a chunk on a lane
 //! - `pollers` one, two and four on one durable
 
+mod anchored;
 mod commits;
 mod faults;
 mod hidden;
 mod kernel;
 mod lease;
+mod lost_orders;
 mod orders;
+mod orders_at;
 mod poison;
 mod pollers;
 mod restore;
 mod shut;
 pub(crate) mod site;
 mod told;
+mod unreadable;

@@ -130,6 +130,7 @@ async fn forge(site: &Site) {
         party: party.clone(),
         number: 99,
         previous: None,
+        skips: None,
         newest,
         orders: Vec::new(),
         at: Timestamp::now(),

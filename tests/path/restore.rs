@@ -50,7 +50,44 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
     let newer = "SELECT count(*) FROM claim WHERE id > 200000";
     assert_eq!(site.store.number(newer).await, 0, "a stopped feed went on");
 
-    // The receipt that tells the frontier is signed again from the ledger.
+    // The receipt that tells the frontier is signed again from the ledger. A hold may be lost with the copy, so an
+    // operator confirms what is ordered first.
+    let rewind = [
+        "feed",
+        "rewind",
+        "claim",
+        "--recipient",
+        "insurer-a",
+        "--from",
+        "receipt",
+    ];
+    let who = [
+        "--actor",
+        "li.na",
+        "--reason",
+        "restored",
+        "--config",
+        "social-again.toml",
+    ];
+    until(
+        "the rewind to ask for a confirmation",
+        super::site::PATIENCE,
+        async || {
+            let (is_open, output) = site.command(&[&rewind[..], &who].concat()).await;
+            assert!(
+                !is_open,
+                "an epoch was opened under orders that nobody confirmed: {output}"
+            );
+            if output.contains("orders confirm --record none") {
+                Ok(())
+            } else {
+                Err(output)
+            }
+        },
+    )
+    .await;
+    site.confirm_orders("social-again.toml", "nothing was ordered")
+        .await;
     site.rewind("social-again.toml", "restored from the night's copy")
         .await;
     site.agree().await;

@@ -320,6 +320,24 @@ impl Site {
         .await;
     }
 
+    /// Confirms the orders as they stand at the exchange, as an operator does after a restore.
+    pub(crate) async fn confirm_orders(&self, config: &str, reason: &str) {
+        let (_, shown) = self
+            .asked(&["orders", "show", "--json", "--config", config])
+            .await;
+        let shown: Value = serde_json::from_str(&shown).unwrap_or_else(|_| panic!("no JSON: {shown}"));
+        let record = |mark: &Value| {
+            let digest = mark["digest"].as_str()?;
+            Some(format!("{}:{digest}", mark["number"]))
+        };
+        let named = record(&shown["record"]).unwrap_or_else(|| "none".to_owned());
+        let words = [
+            "orders", "confirm", "--record", &named, "--actor", "li.na", "--reason", reason,
+        ];
+        let (is_done, output) = self.command(&[&words[..], &["--config", config]].concat()).await;
+        assert!(is_done, "{output}");
+    }
+
     /// Every chunk, receipt and link at the exchange holds.
     pub(crate) async fn evidence_holds(&self) {
         let (sound, told) = self

@@ -47,6 +47,8 @@ pub enum Stream {
     Confirms,
     /// Acts of people and agents.
     Audit,
+    /// Orders of operators.
+    Control,
 }
 
 impl Stream {
@@ -64,6 +66,7 @@ impl Stream {
             Self::Replies => "reply",
             Self::Confirms => "confirm",
             Self::Audit => "audit",
+            Self::Control => "control",
         }
     }
 }
@@ -223,7 +226,7 @@ pub trait Exchange: Send + Sync {
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
     /// (a subject, `*` and `>` allowed); for the auditor, and for the bureau the requests and what
-    /// was said about them: cancels, approvals, confirmations. No consumer is made. The next place
+    /// was said about them (cancels, approvals, confirmations) and its operators' orders. No consumer is made. The next place
     /// is the last sequence read plus one; an empty answer is the end for now.
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
 

@@ -6,6 +6,7 @@
 //! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
 //! - [`stop`] a clean stop; [`stall`] a report when tasks do not run any more
 //! - [`secrecy`] no image of this process's memory on a disk
+//! - [`mod@replace`] a file that is replaced in one step
 //! - [`exit`] how the process ended, as a code
 //! - [`backoff`] PURE: how long to wait before the next attempt
 
@@ -15,6 +16,7 @@ pub mod exit;
 pub mod health;
 pub mod metrics;
 pub mod notify;
+pub mod replace;
 pub mod said;
 pub mod secrecy;
 pub mod span;

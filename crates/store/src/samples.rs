@@ -141,6 +141,7 @@ impl Chain {
             number: self.number,
             previous: self.previous,
             opening,
+            heads: schemas::heads::Heads::default(),
             publisher: Publisher {
                 instance: "0123456789abcdef".to_owned(),
                 key: self.key.clone(),

@@ -110,8 +110,9 @@ fn bureau(name: &PartyName, table: &mut Table) {
     table.last(AUDIT, &format!("audit.{name}.*"));
     table.last(CONTROL, &format!("control.{name}"));
     // The queue: requests in order, and which of them have a reply. Every request is for the bureau, and
-    // replies are its own words, so it may read these whole streams.
-    for stream in [REQUESTS, CANCELS, APPROVALS, REPLIES, CONFIRMS] {
+    // replies are its own words, so it may read these whole streams. So may it its operators' orders: what is in
+    // force is found behind a message that cannot be read.
+    for stream in [REQUESTS, CANCELS, APPROVALS, REPLIES, CONFIRMS, CONTROL] {
         table.scan(stream);
     }
     table.state(REPLIES);

@@ -228,6 +228,19 @@ impl Chain {
         })
     }
 
+    /// The last chunk; none: there is none.
+    #[must_use]
+    pub fn last(&self) -> Option<Link> {
+        self.last.as_ref().map(|last| last.link)
+    }
+
+    /// Returns whether a chunk stands in the chain, or stood before its beginning, where the stream no longer keeps it.
+    #[must_use]
+    pub fn reaches(&self, link: Link) -> bool {
+        let is_before = |begin: Link| (begin.epoch, begin.number) > (link.epoch, link.number);
+        self.links.contains(&link) || self.report.begins_at.is_some_and(is_before)
+    }
+
     /// The sum so far.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -270,4 +283,4 @@ fn follow(last: &Last, manifest: &Manifest) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,34 +1,250 @@
 //! PURE: the rules of the chains of acts, one chain for each writer.
+//!
+//! A message that does not hold is a fault of its own. The entry behind it goes on: it names that message as one its
+//! writer could not read, or, where the writer trusted it and the auditor does not, as the entry before.
 
+use std::collections::BTreeSet;
+
+use exchange::Stored;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
+use schemas::envelope::Envelope;
+use schemas::heads::Mark;
+use schemas::subject::Subject;
+use schemas::unreadable::Unreadable;
 
-/// One writer's chain, as far as it holds.
+/// One writer's chain, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Entries {
+    /// The last entry that holds.
     last: Option<(u64, Digest)>,
+    /// The message before the next one.
+    before: Option<Before>,
+    /// Every entry with a signature that holds.
+    signed: BTreeSet<Mark>,
     /// How many hold.
     pub count: u64,
 }
 
+#[derive(Debug)]
+struct Before {
+    message: Unreadable,
+    /// What an entry that trusts it names.
+    digest: Option<Digest>,
+}
+
 impl Entries {
-    /// Takes the writer's next entry, its signature checked before.
+    /// Takes the writer's next message, with its entry where the signature holds.
     ///
     /// # Errors
     /// The rule it breaks, in words.
-    pub fn push(&mut self, entry: &AuditEntry, digest: Digest) -> Result<(), String> {
-        let expected = self
-            .last
-            .map_or((1, None), |(number, digest)| (number + 1, Some(digest)));
-        if (entry.number, entry.previous) != expected {
-            return Err(format!(
-                "entry {} does not follow entry {}",
-                entry.number,
-                expected.0 - 1
-            ));
+    pub fn push(
+        &mut self,
+        message: &Stored,
+        entry: Result<(AuditEntry, Digest), String>,
+    ) -> Result<(), String> {
+        let before = self.before.replace(Before {
+            message: Unreadable::of(message.sequence, &message.bytes),
+            digest: Envelope::decode(&message.bytes)
+                .ok()
+                .map(|envelope| envelope.digest()),
+        });
+        let (entry, digest) = entry?;
+        let subject = Subject::Audit(entry.party.clone(), entry.writer.clone()).to_string();
+        if subject != message.subject {
+            return Err(format!("an entry of {subject} stands here"));
         }
-        self.last = Some((entry.number, digest));
+        self.signed.insert(Mark {
+            number: entry.number,
+            digest,
+        });
+        let held = follows(self.last, before.as_ref(), &entry);
+        // What comes behind it is judged by itself, or one fault would make a fault of each. A number that no writer gives
+        // counts for nobody.
+        if held.is_ok() || entry.number <= message.sequence {
+            self.last = Some((entry.number, digest));
+        }
+        held?;
         self.count += 1;
         Ok(())
+    }
+}
+
+impl Entries {
+    /// Returns whether an entry stands in the chain.
+    #[must_use]
+    pub fn holds(&self, mark: Mark) -> bool {
+        self.signed.contains(&mark)
+    }
+
+    /// The last entry that is signed.
+    #[must_use]
+    pub fn last(&self) -> Option<Mark> {
+        self.last.map(|(number, digest)| Mark { number, digest })
+    }
+}
+
+/// Checks that an entry follows what stands before it.
+fn follows(last: Option<(u64, Digest)>, before: Option<&Before>, entry: &AuditEntry) -> Result<(), String> {
+    let (number, head) = last.map_or((0, None), |(number, digest)| (number, Some(digest)));
+    if let Some(skipped) = entry.skips {
+        let is_before = before.is_some_and(|before| before.message == skipped);
+        return if is_before && entry.number > number && entry.previous.is_none() {
+            Ok(())
+        } else {
+            Err(format!(
+                "entry {} goes on behind message {} with digest {}, which is not the message before it",
+                entry.number, skipped.sequence, skipped.digest
+            ))
+        };
+    }
+    let is_next = (entry.number, entry.previous) == (number.saturating_add(1), head);
+    // A message that its writer trusted and the auditor does not: that message is the fault.
+    let is_behind_untrusted = entry.number > number
+        && entry.previous.is_some()
+        && before.is_some_and(|before| before.digest == entry.previous && before.digest != head);
+    if is_next || is_behind_untrusted {
+        return Ok(());
+    }
+    Err(format!("entry {} does not follow entry {number}", entry.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use schemas::sign::SigningKey;
+
+    use super::*;
+
+    struct Chain {
+        key: SigningKey,
+        stranger: SigningKey,
+        entries: Entries,
+        sequence: u64,
+    }
+
+    impl Chain {
+        fn new() -> Self {
+            Self {
+                key: SigningKey::generate(),
+                stranger: SigningKey::generate(),
+                entries: Entries::default(),
+                sequence: 0,
+            }
+        }
+
+        fn bytes(&mut self, bytes: &[u8]) -> (Result<(), String>, Unreadable) {
+            self.sequence += 1;
+            let message = Stored {
+                subject: "audit.bureau.operator".into(),
+                sequence: self.sequence,
+                stored_at: Timestamp::UNIX_EPOCH,
+                bytes: Bytes::copy_from_slice(bytes),
+            };
+            let entry = Envelope::decode(bytes)
+                .and_then(|envelope| Ok((envelope.verify(&[self.key.public().clone()])?, envelope.digest())))
+                .map_err(|error| error.to_string());
+            let held = self.entries.push(&message, entry);
+            (held, Unreadable::of(self.sequence, bytes))
+        }
+
+        fn entry(
+            &mut self,
+            number: u64,
+            previous: Option<Digest>,
+            skips: Option<Unreadable>,
+            is_stranger: bool,
+        ) -> (Result<(), String>, Digest) {
+            let key = if is_stranger { &self.stranger } else { &self.key };
+            let envelope = Self::sealed(number, previous, skips, key);
+            let (held, _) = self.bytes(&envelope.encode().unwrap());
+            (held, envelope.digest())
+        }
+
+        fn entry_bytes(&self, number: u64, previous: Option<Digest>) -> Vec<u8> {
+            Self::sealed(number, previous, None, &self.key).encode().unwrap()
+        }
+
+        fn sealed(
+            number: u64,
+            previous: Option<Digest>,
+            skips: Option<Unreadable>,
+            key: &SigningKey,
+        ) -> Envelope {
+            let entry = AuditEntry {
+                party: "bureau".parse().unwrap(),
+                writer: "operator".parse().unwrap(),
+                number,
+                previous,
+                skips,
+                at: Timestamp::UNIX_EPOCH,
+                actor: "li.na".into(),
+                action: "gate.pause".into(),
+                reason: "year end".into(),
+                detail: std::collections::BTreeMap::new(),
+                key: key.public().clone(),
+            };
+            Envelope::seal(&entry, Vec::new(), key).unwrap()
+        }
+    }
+
+    #[test]
+    fn entries_chain_goes_on_behind_an_unreadable_message() {
+        let mut chain = Chain::new();
+        assert!(chain.entry(1, None, None, false).0.is_ok());
+        let (held, garbage) = chain.bytes(b"garbage");
+        assert!(held.is_err());
+        let (held, third) = chain.entry(3, None, Some(garbage), false);
+        assert_eq!(held, Ok(()));
+        assert!(chain.entry(4, Some(third), None, false).0.is_ok());
+        assert_eq!(chain.entries.count, 3);
+    }
+
+    #[test]
+    fn entries_skip_of_another_message_is_a_fault() {
+        let mut chain = Chain::new();
+        let (_, first) = chain.bytes(b"first");
+        let (_, second) = chain.bytes(b"second");
+        let forged = Unreadable {
+            digest: first.digest,
+            ..second
+        };
+        for (number, wrong) in [(9, first), (11, forged)] {
+            let (held, digest) = chain.entry(number, None, Some(wrong), false);
+            assert!(held.unwrap_err().contains("not the message before it"));
+            assert!(
+                chain.entry(number + 1, Some(digest), None, false).0.is_ok(),
+                "the rest is judged by itself"
+            );
+        }
+    }
+
+    #[test]
+    fn entries_stranger_is_one_fault_however_its_writer_saw_it() {
+        let mut chain = Chain::new();
+        let (_, first) = chain.entry(1, None, None, false);
+        let (held, stranger) = chain.entry(2, Some(first), None, true);
+        assert!(held.unwrap_err().contains("trusted"));
+        assert!(chain.entry(3, Some(stranger), None, false).0.is_ok());
+    }
+
+    #[test]
+    fn entries_number_that_leaves_no_room_is_one_fault() {
+        let mut chain = Chain::new();
+        let (_, first) = chain.entry(1, None, None, false);
+        let last = chain.entry_bytes(u64::MAX, Some(first));
+        let (held, message) = chain.bytes(&last);
+        assert!(held.is_err());
+        assert_eq!(chain.entry(3, None, Some(message), false).0, Ok(()));
+    }
+
+    #[test]
+    fn entries_gap_is_a_fault() {
+        let mut chain = Chain::new();
+        let (_, first) = chain.entry(1, None, None, false);
+        let (held, _) = chain.entry(3, Some(first), None, false);
+        assert_eq!(held, Err("entry 3 does not follow entry 1".to_owned()));
+        assert!(chain.entry(4, Some(first), None, false).0.is_err());
     }
 }

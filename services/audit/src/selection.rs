@@ -46,6 +46,9 @@ impl Selection {
             _ => "",
         };
         let token = |name: Option<&str>| name.unwrap_or("*").to_owned();
+        if self.stream == Stream::Control {
+            return format!("{first}.*");
+        }
         format!(
             "{first}.{}.{}{behind}",
             token(self.recipient.as_ref().map(RecipientName::as_str)),
@@ -79,6 +82,7 @@ mod tests {
             (Stream::Replies, "reply.insurer-a.20260131-abcdefgh"),
             (Stream::Confirms, "confirm.insurer-a.20260131-abcdefgh"),
             (Stream::Audit, "audit.bureau.social"),
+            (Stream::Control, "control.bureau"),
         ] {
             assert!(subject.parse::<schemas::subject::Subject>().is_ok(), "{subject}");
             let filter = Selection::all(stream).filter();

@@ -19,9 +19,11 @@ use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use serde::Serialize;
 
+use crate::anchors::Anchors;
 use crate::chain::{self, Chain};
 use crate::entries::Entries;
 use crate::error::AuditError;
+use crate::heads::KeptHeads;
 use crate::receipts::Receipts;
 use crate::selection::Selection;
 use crate::walk::walk;
@@ -78,6 +80,10 @@ pub struct Findings {
     pub receipts_verified: u64,
     /// Audit entries that hold.
     pub entries_verified: u64,
+    /// Chunks that were published under an older control record than an earlier chunk names.
+    pub chunks_unanchored: u64,
+    /// What the auditor keeps for `--since`: the heads of every chain that was read whole.
+    pub heads: KeptHeads,
     /// The first fault of each lane or chain.
     pub faults: Vec<Fault>,
 }
@@ -90,7 +96,11 @@ impl Findings {
     }
 }
 
-/// Checks the live streams, one recipient's and feed's only where `scope` says so.
+/// Chunks under an older control record that are listed, at most; all are counted.
+const MOST_UNANCHORED: u64 = 100;
+
+/// Checks the live streams, one recipient's and feed's only where `scope` says so. Heads that the auditor kept have to stand
+/// in the streams still.
 ///
 /// # Errors
 /// [`AuditError`] when a stream cannot be read; what does not hold is a finding.
@@ -98,12 +108,18 @@ pub async fn verify(
     exchange: &dyn Exchange,
     trust: &Trust,
     scope: &Selection,
+    since: Option<&KeptHeads>,
 ) -> Result<Findings, AuditError> {
     let mut findings = Findings::default();
-    let lanes = chunks(exchange, trust, scope, &mut findings).await?;
-    receipts(exchange, trust, scope, &lanes, &mut findings).await?;
+    let (lanes, anchors) = chunks(exchange, trust, scope, &mut findings).await?;
+    let receipts = receipts(exchange, trust, scope, &lanes, &mut findings).await?;
+    let mut chains = BTreeMap::new();
     if scope.recipient.is_none() && scope.feed.is_none() {
-        entries(exchange, trust, &mut findings).await?;
+        chains = entries(exchange, trust, &anchors, &mut findings).await?;
+    }
+    findings.heads = KeptHeads::of(&lanes, &receipts, &chains);
+    if let Some(since) = since {
+        findings.faults.extend(since.missing(&lanes, &receipts, &chains));
     }
     for (lane, chain) in &lanes {
         findings.lanes.insert(lane.to_string(), chain.report());
@@ -116,8 +132,9 @@ async fn chunks(
     trust: &Trust,
     scope: &Selection,
     findings: &mut Findings,
-) -> Result<BTreeMap<Lane, Chain>, AuditError> {
+) -> Result<(BTreeMap<Lane, Chain>, Anchors), AuditError> {
     let mut lanes: BTreeMap<Lane, Chain> = BTreeMap::new();
+    let (mut anchors, mut unanchored) = (Anchors::default(), Vec::new());
     let selection = Selection {
         stream: Stream::Data,
         ..scope.clone()
@@ -141,6 +158,7 @@ async fn chunks(
         {
             return Ok(ControlFlow::Continue(()));
         }
+        let mut older = None;
         let held = chunk::examine(&message.bytes, &trust.chunks, &trust.seals)
             .map_err(|error| error.to_string())
             .and_then(|chunk| {
@@ -155,6 +173,9 @@ async fn chunks(
                     opened,
                     message.stored_at,
                 )?;
+                if let Err(what) = anchors.push(&lane, manifest, message.stored_at) {
+                    older = Some(what);
+                }
                 Ok(opened)
             });
         match held {
@@ -164,10 +185,18 @@ async fn chunks(
             }
             Err(what) => findings.faults.push(fault(&message, what)),
         }
+        // The chain of the lane holds all the same, so it is read on.
+        if let Some(what) = older {
+            findings.chunks_unanchored += 1;
+            if findings.chunks_unanchored <= MOST_UNANCHORED {
+                unanchored.push(fault(&message, what));
+            }
+        }
         Ok(ControlFlow::Continue(()))
     })
     .await?;
-    Ok(lanes)
+    findings.faults.append(&mut unanchored);
+    Ok((lanes, anchors))
 }
 
 async fn receipts(
@@ -176,7 +205,7 @@ async fn receipts(
     scope: &Selection,
     lanes: &BTreeMap<Lane, Chain>,
     findings: &mut Findings,
-) -> Result<(), AuditError> {
+) -> Result<BTreeMap<Lane, Receipts>, AuditError> {
     let selection = Selection {
         stream: Stream::Receipts,
         from: exchange::port::From::Sequence(1),
@@ -222,23 +251,46 @@ async fn receipts(
             });
         }
     }
-    Ok(())
+    let receipts = receipts.into_iter().map(|(lane, (_, receipts))| (lane, receipts));
+    Ok(receipts.collect())
 }
 
-async fn entries(exchange: &dyn Exchange, trust: &Trust, findings: &mut Findings) -> Result<(), AuditError> {
+async fn entries(
+    exchange: &dyn Exchange,
+    trust: &Trust,
+    anchors: &Anchors,
+    findings: &mut Findings,
+) -> Result<BTreeMap<String, Entries>, AuditError> {
     let mut chains: BTreeMap<String, Entries> = BTreeMap::new();
     walk(exchange, &Selection::all(Stream::Audit), |message| {
         let chain = chains.entry(message.subject.clone()).or_default();
-        let held = open::<AuditEntry>(&message, &trust.entries)
-            .and_then(|(entry, digest)| chain.push(&entry, digest));
-        match held {
+        let entry = open::<AuditEntry>(&message, &trust.entries);
+        match chain.push(&message, entry) {
             Ok(()) => findings.entries_verified += 1,
             Err(what) => findings.faults.push(fault(&message, what)),
         }
         Ok(ControlFlow::Continue(()))
     })
     .await?;
-    Ok(())
+    for (subject, anchor) in anchors.audit() {
+        let chain = chains.get(subject);
+        if !chain.is_some_and(|chain| chain.holds(anchor.mark)) {
+            let ends = chain
+                .and_then(Entries::last)
+                .map_or("is empty".to_owned(), |last| format!("ends with {last}"));
+            findings.faults.push(Fault {
+                subject: subject.clone(),
+                sequence: 0,
+                chunk: None,
+                what: format!(
+                    "{} names entry {} of this chain, which does not hold it ({}): it was cut off, restored from an older copy or \
+                     rewritten",
+                    anchor.by, anchor.mark, ends
+                ),
+            });
+        }
+    }
+    Ok(chains)
 }
 
 fn open<P: Payload>(message: &Stored, trusted: &[PublicKey]) -> Result<(P, schemas::digest::Digest), String> {

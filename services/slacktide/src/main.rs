@@ -4,6 +4,7 @@
 //! - `settings` the configuration files, checked before anything is touched
 //! - `compose` the parts of the agents, made from settings
 //! - `commands` one module for each command
+//! - `audit_heads` the file of heads that an auditor keeps
 //! - `doctor` what is wrong, before anything is touched
 //! - `kernel` the kernel's help, kept up while the agent runs
 //! - `probes` what the gate asks of the core's database and of other systems
@@ -12,6 +13,7 @@
 //! - `output` the only way to the terminal
 //! - `failure` how a command fails: what, where, what to do, and the exit code
 
+mod audit_heads;
 mod cli;
 mod commands;
 mod compose;

@@ -146,6 +146,7 @@ mod tests {
     async fn a_shut_gate_and_an_undrained_feed_keep_counting_from_the_start() {
         let (gate, _script) = Gate::scripted();
         let mut status = SocialStatus {
+            orders: social::witness::Witness::default().status(),
             instance: "a".into(),
             gate: gate.status(),
             lease: social::status::LeaseStatus::default(),

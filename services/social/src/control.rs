@@ -3,26 +3,34 @@
 //! The gate stays shut until they were read once, for it might be paused. Afterwards the orders
 //! last known stay in force while the exchange cannot be reached or holds something that no
 //! operator signed; a time that is over ends an order by our own clock.
+//!
+//! Orders that are behind what something signed names ([`crate::witness`]) shut the gate and hold every lane: a pause or a
+//! hold may be lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Exchange, Stored};
+use exchange::Exchange;
 use gate::{Gate, Orders, ReasonKind, Standing};
 use jiff::Timestamp;
 use schemas::control::{self, Action, AnyAction, Control, Order};
-use schemas::name::{PartyName, SourceName};
+use schemas::heads::Mark;
+use schemas::name::{Lane, PartyName, SourceName};
 use schemas::sign::{PublicKey, SigningKey};
-use tokio::sync::watch;
+use schemas::unreadable::Unreadable;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::act::{Act, append};
+use crate::act::{self, Act, append};
+use crate::control_head::{self, Head};
 use crate::epoch::Signatory;
+use crate::high_water::HighWater;
 use crate::hold::Holds;
-use crate::order::{act_of, verified};
+use crate::notice;
+use crate::order::act_of;
+use crate::witness::{Named, Witness, named_by_lane, named_by_lease};
 
 /// How often orders are looked for.
 const EACH: Duration = Duration::from_secs(1);
@@ -37,8 +45,14 @@ pub struct ControlParts {
     pub exchange: Arc<dyn Exchange>,
     /// What obeys.
     pub gate: Gate,
-    /// Where lanes learn of holds; see [`Holds`].
-    pub holds: watch::Sender<Holds>,
+    /// Where lanes learn of holds, and which control records are named.
+    pub witness: Witness,
+    /// All lanes: their last chunks name control records.
+    pub lanes: Vec<Lane>,
+    /// Keys of other publishers of these lanes; our own is always trusted.
+    pub publishers: Vec<PublicKey>,
+    /// The local file that keeps the newest control record; none: none is kept.
+    pub high_water: Option<HighWater>,
     /// Whose orders count.
     pub party: PartyName,
     /// The source that the gate stands before.
@@ -51,71 +65,81 @@ pub struct ControlParts {
     pub instance: String,
 }
 
+/// Why the orders at the exchange are not put in force.
+#[derive(Debug)]
+enum Trouble {
+    /// They could not be read: all stays as it is.
+    Unread(String),
+    /// The last message is no order: those before stay in force.
+    Refused(String),
+    /// A record is lost: nothing may be done.
+    Behind(String),
+}
+
 /// What is known of the orders.
 #[derive(Debug, Default)]
 struct Known {
-    /// The last record that verified, and its place at the exchange.
-    last: Option<(u64, Control)>,
+    /// The head that was put in force.
+    last: Option<Head>,
     /// They were read once, perhaps as none.
     is_read: bool,
-    /// The place of the last record that was refused, so that it is said once.
-    refused: Option<u64>,
+    /// The last message that was read with them: a sequence alone comes again after a restore.
+    message: Option<Unreadable>,
+    /// What was refused last, so that it is said once.
+    refused: Option<String>,
     /// Those in force, by id, as they were noted.
     in_force: BTreeMap<String, Order>,
 }
 
 impl Known {
-    /// Takes what the exchange holds; why it is refused, if so.
-    fn take(
-        &mut self,
-        stored: Option<&Stored>,
-        party: &PartyName,
-        trusted: &[PublicKey],
-    ) -> Result<(), String> {
-        let Some(stored) = stored else {
-            if self.last.is_some() {
-                return Err("the exchange lost the orders; those before stay in force".to_owned());
+    /// Puts a head in force.
+    fn take(&mut self, head: Head, witness: &Witness, now: Timestamp) -> Result<(), Trouble> {
+        // Who has read none yet believes nothing behind a message that might have been an order.
+        if let (false, Some(why)) = (self.is_read, head.trouble()) {
+            return Err(Trouble::Refused(why));
+        }
+        let named = witness.all();
+        if let Some(lost) = named.iter().rev().find(|named| !head.follows(named.mark)) {
+            return Err(Trouble::Behind(head.behind(lost)));
+        }
+        for order in head.record.iter().flat_map(|(control, _)| &control.orders) {
+            if matches!(order.action, AnyAction::Other(_)) && !self.knows(&order.id) {
+                let (kind, scope) = (order.action.kind(), order.scope.as_str());
+                tracing::warn!(
+                    kind,
+                    scope,
+                    "an order that this version does not know; it is not obeyed here"
+                );
             }
-            self.is_read = true;
-            return Ok(());
-        };
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|(sequence, _)| *sequence == stored.sequence)
-        {
-            return Ok(());
         }
-        let (control, _) = verified(stored, party, trusted)?;
-        if let Some((_, before)) = &self.last
-            && control.number <= before.number
-        {
-            return Err(format!(
-                "record {} came after record {}: the exchange was restored, or an old record sent again",
-                control.number, before.number
-            ));
-        }
-        for order in control
-            .orders
-            .iter()
-            .filter(|order| matches!(order.action, AnyAction::Other(_)))
-        {
-            let (kind, scope) = (order.action.kind(), order.scope.as_str());
-            tracing::warn!(
-                kind,
-                scope,
-                "an order that this version does not know; it is not obeyed here"
-            );
-        }
-        self.last = Some((stored.sequence, control));
+        let holds = holds_of(&head, now);
+        witness
+            .accept(&head, holds)
+            .map_err(|lost| Trouble::Behind(head.behind(&lost)))?;
+        let trouble = head.trouble();
+        self.last = Some(head);
         self.is_read = true;
-        Ok(())
+        match trouble {
+            Some(why) => Err(Trouble::Refused(why)),
+            None => Ok(()),
+        }
+    }
+
+    fn knows(&self, id: &str) -> bool {
+        self.record()
+            .is_some_and(|control| control.orders.iter().any(|order| order.id == id))
+    }
+
+    fn record(&self) -> Option<&Control> {
+        let (control, _) = self.last.as_ref()?.record.as_ref()?;
+        Some(control)
     }
 
     /// The holds now.
     fn holds(&self, now: Timestamp) -> Holds {
-        let record = self.last.as_ref().map(|(_, control)| control);
-        Holds::of(record.into_iter().flat_map(|control| control::fold(control, now)))
+        self.last
+            .as_ref()
+            .map_or_else(|| Holds::Known(Vec::new()), |head| holds_of(head, now))
     }
 
     /// The orders about this scope now, and what changed since the last call in them and in the holds.
@@ -123,7 +147,8 @@ impl Known {
         let mut orders = Orders::default();
         let mut in_force = BTreeMap::new();
         let mut acts = Vec::new();
-        let record = self.last.as_ref().map(|(_, control)| control);
+        let record = self.last.as_ref().and_then(|head| head.record.as_ref());
+        let record = record.map(|(control, _)| control);
         for order in record
             .into_iter()
             .flat_map(|control| control::fold(control, now))
@@ -135,7 +160,10 @@ impl Known {
                     orders.most = Some((f64::from(duty_milli.clamp(1, 1_000)) / 1e3, standing(order)));
                 }
                 AnyAction::Known(Action::Hold(_)) => {}
-                AnyAction::Known(Action::Resume | Action::Release) | AnyAction::Other(_) => continue,
+                AnyAction::Known(Action::Resume | Action::Release | Action::Confirm(_))
+                | AnyAction::Other(_) => {
+                    continue;
+                }
             }
             in_force.insert(order.id.clone(), order.clone());
         }
@@ -170,6 +198,11 @@ impl Known {
     }
 }
 
+fn holds_of(head: &Head, now: Timestamp) -> Holds {
+    let record = head.record.iter();
+    Holds::of(record.flat_map(|(control, _)| control::fold(control, now)))
+}
+
 fn is_hold(order: &Order) -> bool {
     matches!(order.action, AnyAction::Known(Action::Hold(_)))
 }
@@ -187,6 +220,7 @@ fn standing(order: &Order) -> Standing {
 pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut keeper = Keeper::new(parts);
+        keeper.chains = keeper.all_chains();
         let mut tick = tokio::time::interval(EACH);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -205,57 +239,89 @@ pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
 struct Keeper {
     parts: ControlParts,
     trusted: Vec<PublicKey>,
+    publishers: Vec<PublicKey>,
     scope: String,
     known: Known,
+    /// A record is lost, as far as was read.
+    is_behind: bool,
+    /// What names control records and was not read yet.
+    unread: Vec<Place>,
+    /// Audit chains whose last entries were not read yet.
+    chains: Vec<PartyName>,
     waiting: VecDeque<Act>,
     relief: Option<String>,
 }
 
+/// A place that names a control record.
+#[derive(Debug, Clone)]
+enum Place {
+    Lane(Lane),
+    Lease,
+    File,
+}
+
 impl Keeper {
     fn new(parts: ControlParts) -> Self {
-        let mut trusted = parts.operators.clone();
-        trusted.push(parts.key.public().clone());
+        let own = parts.key.public().clone();
+        let trusted = [parts.operators.clone(), vec![own.clone()]].concat();
+        let publishers = [parts.publishers.clone(), vec![own]].concat();
         let scope = control::gate_of(&parts.source);
+        let lanes = parts.lanes.iter().cloned().map(Place::Lane);
         Self {
-            parts,
+            unread: lanes.chain([Place::Lease, Place::File]).collect(),
+            chains: Vec::new(),
             trusted,
+            publishers,
             scope,
             known: Known::default(),
+            is_behind: false,
             waiting: VecDeque::new(),
             relief: None,
+            parts,
         }
     }
 
+    /// The audit chains of agents that chunks of these lanes name.
+    fn all_chains(&self) -> Vec<PartyName> {
+        let recipients: BTreeSet<_> = self.parts.lanes.iter().map(|lane| &lane.recipient).collect();
+        let chains = recipients.into_iter().filter_map(notice::writer);
+        chains.chain(PartyName::new("gate").ok()).collect()
+    }
+
     async fn look(&mut self) {
-        let reading = self.parts.exchange.last_control(&self.parts.party);
-        let trouble = match tokio::time::timeout(BOUND, reading).await {
-            Err(_) => Some("the exchange does not answer".to_owned()),
-            Ok(Err(error)) => Some(error.to_string()),
-            Ok(Ok(stored)) => {
-                let place = stored.as_ref().map_or(0, |stored| stored.sequence);
-                match self.known.take(stored.as_ref(), &self.parts.party, &self.trusted) {
-                    Ok(()) => {
-                        self.known.refused = None;
-                        None
-                    }
-                    Err(why) => {
-                        if self.known.refused.replace(place) != Some(place) {
-                            tracing::warn!(%why, sequence = place, "orders refused; those before stay in force");
-                        }
-                        Some(format!("refused: {why}"))
-                    }
-                }
-            }
+        let trouble = match self.read_places().await {
+            Ok(()) => self.read_orders().await,
+            Err(why) => Some(Trouble::Unread(why)),
         };
-        if !self.known.is_read {
-            let why = trouble.unwrap_or_default();
-            self.tell(Holds::Unread(why.clone()));
-            self.parts.gate.give(Orders::unread(&why));
-            return;
+        let refused = match &trouble {
+            Some(Trouble::Unread(why) | Trouble::Refused(why) | Trouble::Behind(why)) => Some(why.clone()),
+            None => None,
+        };
+        if let Some(why) = refused.as_ref().filter(|_| refused != self.known.refused) {
+            tracing::warn!(%why, "the operators' orders are not taken as the exchange holds them");
+        }
+        self.known.refused = refused;
+        match trouble {
+            Some(Trouble::Behind(why)) => {
+                self.is_behind = true;
+                self.parts.witness.behind(&why);
+                // Its audit chains were restored with it, perhaps.
+                self.chains = self.all_chains();
+                self.parts.gate.give(Orders::unread(&why));
+                return;
+            }
+            Some(Trouble::Unread(_)) if self.is_behind => return,
+            Some(Trouble::Unread(why) | Trouble::Refused(why)) if !self.known.is_read => {
+                self.parts.witness.unread(&why);
+                self.parts.gate.give(Orders::unread(&why));
+                return;
+            }
+            Some(Trouble::Unread(_)) => {}
+            Some(Trouble::Refused(_)) | None => self.is_behind = false,
         }
         let now = Timestamp::now();
         // First, so that a lane is held before the gate opens.
-        self.tell(self.known.holds(now));
+        self.parts.witness.renew(self.known.holds(now));
         let (orders, acts) = self.known.fold(&self.scope, now);
         self.parts.gate.give(orders);
         for act in acts {
@@ -269,14 +335,107 @@ impl Keeper {
         }
         self.relief();
         self.write().await;
+        self.read_audit().await;
     }
 
-    fn tell(&self, holds: Holds) {
-        self.parts.holds.send_if_modified(|before| {
-            let is_new = *before != holds;
-            *before = holds;
-            is_new
-        });
+    /// Reads what names control records, once: later the lanes and the lease see it themselves.
+    async fn read_places(&mut self) -> Result<(), String> {
+        while let Some(place) = self.unread.last() {
+            let (exchange, keys) = (&*self.parts.exchange, &self.publishers);
+            let reading = async {
+                match place {
+                    Place::Lane(lane) => named_by_lane(exchange, lane, keys).await,
+                    Place::Lease => named_by_lease(exchange, &self.parts.source, keys).await,
+                    Place::File => Ok(None),
+                }
+            };
+            let mut named = tokio::time::timeout(BOUND, reading)
+                .await
+                .map_err(|_| "the exchange does not answer".to_owned())?
+                .map_err(|error| error.to_string())?;
+            if let (Place::File, Some(file)) = (place, &self.parts.high_water) {
+                named = file.read()?.map(|mark| Named {
+                    mark,
+                    by: format!("the file {}", file.path().display()),
+                });
+            }
+            if let Some(named) = named {
+                self.parts.witness.see(named.mark, || named.by);
+            }
+            self.unread.pop();
+        }
+        Ok(())
+    }
+
+    /// Reads the orders, unless they are as they were; why they are not put in force.
+    async fn read_orders(&mut self) -> Option<Trouble> {
+        let exchange = &*self.parts.exchange;
+        let reading = async {
+            let last = exchange.last_control(&self.parts.party).await?;
+            let message = last.map(|last| Unreadable::of(last.sequence, &last.bytes));
+            let is_read = self.known.last.is_some() && self.known.message == message;
+            if is_read && !self.parts.witness.is_in_doubt() {
+                return Ok((message, None));
+            }
+            let head = control_head::read(exchange, &self.parts.party, &self.trusted).await?;
+            Ok::<_, exchange::Error>((message, Some(head)))
+        };
+        let (message, head) = match tokio::time::timeout(BOUND, reading).await {
+            Err(_) => return Some(Trouble::Unread("the exchange does not answer".to_owned())),
+            Ok(Err(error)) => return Some(Trouble::Unread(error.to_string())),
+            Ok(Ok((_, None))) => {
+                let head = self.known.last.as_ref();
+                return head.and_then(Head::trouble).map(Trouble::Refused);
+            }
+            Ok(Ok((message, Some(head)))) => (message, head),
+        };
+        let mark = head.mark();
+        let taken = self.known.take(head, &self.parts.witness, Timestamp::now());
+        if !matches!(taken, Err(Trouble::Behind(_))) && self.known.is_read {
+            self.known.message = message;
+            self.note_high_water(mark);
+        }
+        taken.err()
+    }
+
+    /// Notes the record in force in the local file. Where that fails, orders bind all the same.
+    fn note_high_water(&self, mark: Option<Mark>) {
+        let (Some(file), Some(mark)) = (&self.parts.high_water, mark) else {
+            return;
+        };
+        let follows = |noted| self.known.last.as_ref().is_some_and(|head| head.follows(noted));
+        let trouble = file.note(mark, follows).err();
+        if let Some(why) = &trouble {
+            tracing::warn!(%why, "the control record in force is not noted in the local file");
+        }
+        self.parts.witness.file_trouble(trouble);
+    }
+
+    /// Reads the last entries of the audit chains that chunks name: the operators' each time, those of the agents once, for
+    /// they note their own. What cannot be read is not named.
+    async fn read_audit(&mut self) {
+        let mut chains = std::mem::take(&mut self.chains);
+        chains.extend(PartyName::new("operator"));
+        for writer in chains {
+            let own = if writer.as_str() == "operator" {
+                &self.trusted
+            } else {
+                &self.publishers
+            };
+            let who = Signatory {
+                key: &self.parts.key,
+                trusted: own,
+                instance: &self.parts.instance,
+                party: &self.parts.party,
+                writer: &writer,
+            };
+            match tokio::time::timeout(BOUND, act::last(&*self.parts.exchange, &who)).await {
+                Ok(Ok(Some(mark))) => self.parts.witness.audited(&self.parts.party, &writer, mark),
+                Ok(Ok(None)) => {}
+                _ if writer.as_str() == "operator" => {}
+                _ => self.chains.push(writer),
+            }
+        }
     }
 
     /// A trickle or a deadline window that begins or ends is an act with a name, too.
@@ -317,6 +476,7 @@ impl Keeper {
         };
         let who = Signatory {
             key: &self.parts.key,
+            trusted: &self.trusted,
             instance: &self.parts.instance,
             party: &self.parts.party,
             writer: &writer,
@@ -324,7 +484,8 @@ impl Keeper {
         while let Some(act) = self.waiting.front() {
             let writing = append(&*self.parts.exchange, &who, act);
             match tokio::time::timeout(BOUND, writing).await {
-                Ok(Ok(())) => {
+                Ok(Ok(mark)) => {
+                    self.parts.witness.audited(&self.parts.party, &writer, mark);
                     self.waiting.pop_front();
                 }
                 Ok(Err(error)) => {

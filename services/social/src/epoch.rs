@@ -14,16 +14,20 @@ use schemas::chunk;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
+use schemas::heads::{Heads, Mark};
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Publisher, Totals};
 use schemas::name::{Lane, PartyName};
-use schemas::sign::SigningKey;
+use schemas::receipt::Receipt;
+use schemas::sign::{PublicKey, SigningKey};
 
 mod error;
 mod plan;
 
 use crate::act::{Act, ActError, append};
+use crate::control_head::{self, Head};
 use crate::tail::{Trust, trusted_manifest, trusted_receipt};
+use crate::witness::Named;
 
 pub use error::EpochError;
 use plan::behind;
@@ -46,6 +50,8 @@ pub struct Order {
     pub schema: Option<RowSchema>,
     /// Where it goes on from.
     pub from: From,
+    /// Control records that something signed names: the orders at the exchange have to follow them.
+    pub named: Vec<Named>,
     /// The tail that the operator gives up, whoever signed it: SHA-256 of the message. The epoch
     /// is opened behind it.
     pub gives_up: Option<Digest>,
@@ -75,6 +81,8 @@ pub enum From {
 pub struct Signatory<'a> {
     /// Signs opening and audit entry.
     pub key: &'a SigningKey,
+    /// Keys of others who write to the same audit chain.
+    pub trusted: &'a [PublicKey],
     /// One life of one process.
     pub instance: &'a str,
     /// The party.
@@ -116,25 +124,41 @@ pub async fn open_epoch(
         what,
     };
     for race in 0..RACES {
-        let receipt = match exchange.last_receipt(lane).await? {
-            Some(stored) => Some(trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?),
-            None => None,
+        let (receipt, receipted_at) = match exchange.last_receipt(lane).await? {
+            Some(stored) => {
+                let receipt = trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?;
+                (Some(receipt), Some(stored.stored_at))
+            }
+            None => (None, None),
         };
         let mut passed_over = 0;
+        let mut is_tail_given_up = false;
         let (expected, tail) = match exchange.last_chunk(lane).await? {
             Some(stored) if order.gives_up == Some(Digest::of(&[&stored.bytes])) => {
                 passed_over = claimed_epoch(&stored.bytes);
+                is_tail_given_up = true;
                 (stored.sequence, None)
             }
             // Nothing that could be a chunk: it has no place in any epoch, so there is nothing
             // of it to go on from. What reads as a chunk must be trusted, for its epoch counts.
-            Some(stored) if chunk::place(&stored.bytes).is_none() => (stored.sequence, None),
+            Some(stored) if chunk::place(&stored.bytes).is_none() => {
+                is_tail_given_up = true;
+                (stored.sequence, None)
+            }
             Some(stored) => {
                 let tail = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
                 (stored.sequence, Some(tail))
             }
             None => (0, None),
         };
+        let operators = [who.trusted, std::slice::from_ref(who.key.public())].concat();
+        let head = control_head::read(exchange, who.party, &operators).await?;
+        let restored_at = receipted_at.filter(|_| {
+            let link = tail.as_ref().map(|(_, link)| *link);
+            !is_tail_given_up && receipt.as_ref().is_some_and(|receipt| is_ahead(receipt, link))
+        });
+        let named = tail.as_ref().and_then(|(manifest, _)| manifest.heads.control);
+        are_orders_certain(order, &head, named, restored_at)?;
         let signed = receipt.as_ref().map(|receipt| Basis {
             epoch: receipt.epoch,
             to: receipt.to,
@@ -183,6 +207,10 @@ pub async fn open_epoch(
                 held_back,
                 ..Totals::default()
             },
+            heads: Heads {
+                control: head.mark(),
+                ..Heads::default()
+            },
             ..opening(order, who, epoch, continues, cursor.clone(), schema)
         };
         let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
@@ -202,6 +230,45 @@ pub async fn open_epoch(
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
+}
+
+/// PURE: whether the receiver signed for more than the exchange holds, which was restored then or rewritten.
+fn is_ahead(receipt: &Receipt, tail: Option<Link>) -> bool {
+    let at = tail.map_or((0, 0), |link| (link.epoch, link.number));
+    let signed_for = (receipt.epoch, receipt.to);
+    let is_other = at == signed_for && receipt.head.is_some() && tail.map(|link| link.digest) != receipt.head;
+    receipt.to > 0 && (at < signed_for || is_other)
+}
+
+/// PURE: an epoch is opened only under orders that are certain. After a restore they are so when an operator confirmed them
+/// since: the receipt that shows the restore is younger than the copy, so a confirmation that is younger than the receipt
+/// did not come out of the copy.
+fn are_orders_certain(
+    order: &Order,
+    head: &Head,
+    named_by_tail: Option<Mark>,
+    restored_at: Option<Timestamp>,
+) -> Result<(), EpochError> {
+    let tail = named_by_tail.map(|mark| Named {
+        mark,
+        by: format!("the last chunk of lane {}", order.lane),
+    });
+    let lost = order
+        .named
+        .iter()
+        .chain(&tail)
+        .find(|named| !head.follows(named.mark));
+    if let Some(lost) = lost {
+        return Err(EpochError::OrdersBehind(head.behind(lost)));
+    }
+    let is_confirmed = |at| head.confirmed.is_some_and(|confirmed| confirmed.stored_at > at);
+    match restored_at {
+        Some(at) if !is_confirmed(at) => Err(EpochError::Unconfirmed {
+            lane: order.lane.clone(),
+            record: head.mark().map_or("none".to_owned(), |mark| mark.to_string()),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// PURE: what is still kept back when an epoch goes on from a chunk: what began after it is read again.
@@ -243,6 +310,7 @@ fn opening(
         number: 1,
         previous: continues.map(|link| link.digest),
         opening: None,
+        heads: schemas::heads::Heads::default(),
         publisher: Publisher {
             instance: who.instance.to_owned(),
             key: who.key.public().clone(),
@@ -295,13 +363,16 @@ async fn note(
         reason: order.reason.clone(),
         detail,
     };
-    append(exchange, who, &act).await.map_err(|error| match error {
-        ActError::Exchange(error) => EpochError::Exchange(error),
-        ActError::Seal(why) => EpochError::Seal(why),
-        ActError::Busy => EpochError::Busy {
-            lane: order.lane.clone(),
-        },
-    })
+    append(exchange, who, &act)
+        .await
+        .map(|_| ())
+        .map_err(|error| match error {
+            ActError::Exchange(error) => EpochError::Exchange(error),
+            ActError::Seal(why) => EpochError::Seal(why),
+            ActError::Busy => EpochError::Busy {
+                lane: order.lane.clone(),
+            },
+        })
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct InForce {
 pub enum Holds {
     /// They were never read: there might be one, so nothing is published.
     Unread(String),
+    /// A later record than the exchange's is lost: there might have been one in it, so nothing is published.
+    Behind(String),
     /// Those in force.
     Known(Vec<InForce>),
 }
@@ -152,6 +154,7 @@ pub fn judge(holds: &Holds, lane: &Lane, column: Option<&str>, key: Option<&Arc<
         Holds::Unread(why) => {
             return LaneHold::Held(format!("the operators' orders could not be read yet: {why}"));
         }
+        Holds::Behind(why) => return LaneHold::Held(why.clone()),
         Holds::Known(known) => known,
     };
     let mut marks = BTreeMap::new();
@@ -293,6 +296,7 @@ mod tests {
             (hold(&[], &[], None), [true, true, true]),
             (Holds::Known(Vec::new()), [false, false, false]),
             (Holds::Unread("away".into()), [true, true, true]),
+            (Holds::Behind("lost".into()), [true, true, true]),
         ];
         for (holds, wanted) in table {
             let found = [lane("a", "f"), lane("a", "g"), lane("b", "f")].map(|lane| is_held(&holds, &lane));

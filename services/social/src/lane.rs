@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::hold::LaneHold;
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
-use crate::seal::SealedChunk;
+use crate::seal::{Behind, SealedChunk};
 use crate::step::{self, Action, Event, step};
 use crate::tail::{self, Beside};
 
@@ -179,6 +179,12 @@ impl LaneWorker {
             self.decide(Event::Begin);
             return;
         }
+        // The record first, then what it holds: a chunk that names a record obeys it.
+        let heads = self.parts.witness.heads(&self.parts.lane.recipient);
+        if self.judging().judge(&self.parts.holds) != self.hold {
+            // Read under other holds; `run` begins again.
+            return;
+        }
         self.follows.clone_from(&parcel.packed.block.cursor_after);
         let since = parcel.packed.block.read_from;
         self.parts.board.lane(&self.parts.lane, |status| {
@@ -186,11 +192,15 @@ impl LaneWorker {
         });
         let (lane, key) = (self.parts.lane.clone(), Arc::clone(&self.parts.key));
         let (instance, seal) = (self.parts.instance.clone(), self.parts.seal.clone());
-        let held_back = self.held_back.clone();
+        let behind = Behind {
+            place,
+            held_back: self.held_back.clone(),
+            heads,
+        };
         self.sealing = Some(tokio::task::spawn_blocking(move || {
             parcel
                 .packed
-                .seal_to(&lane, place, &instance, &key, seal.as_ref(), &held_back)
+                .seal_to(&lane, &behind, &instance, &key, seal.as_ref())
                 .map_err(|error| error.to_string())
         }));
     }

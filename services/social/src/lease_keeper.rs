@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::lease::Lease;
 use schemas::name::SourceName;
-use schemas::sign::SigningKey;
+use schemas::sign::{PublicKey, SigningKey};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::{Decision, Record, Timing, View, decide, valid_until};
+use crate::witness::{Witness, lease_mark};
 
 /// What the process knows of its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,6 +93,8 @@ pub struct LeaseKeeper {
     renewal: u64,
     born: Instant,
     standing: watch::Sender<Standing>,
+    witness: Witness,
+    publishers: Vec<PublicKey>,
 }
 
 impl LeaseKeeper {
@@ -124,9 +127,19 @@ impl LeaseKeeper {
                 renewal: 0,
                 born,
                 standing,
+                witness: Witness::default(),
+                publishers: Vec::new(),
             },
             LeaseWatch(watch),
         )
+    }
+
+    /// The same naming the newest control record that this process knows of, and looking at which one the leases of these
+    /// publishers name.
+    #[must_use]
+    pub fn witnessing(mut self, witness: Witness, publishers: Vec<PublicKey>) -> Self {
+        (self.witness, self.publishers) = (witness, publishers);
+        self
     }
 
     /// Runs until `stop`, then gives the lease back.
@@ -196,6 +209,10 @@ impl LeaseKeeper {
             }
         };
         let record = stored.map(|stored| {
+            if let Some(mark) = lease_mark(&stored.bytes, &self.source, &self.publishers) {
+                let source = &self.source;
+                self.witness.see(mark, || format!("the lease of {source}"));
+            }
             let lease = Envelope::decode(&stored.bytes)
                 .and_then(|envelope| envelope.read::<Lease>())
                 .ok();
@@ -295,6 +312,7 @@ impl LeaseKeeper {
             holder: self.holder.clone(),
             renewal: self.renewal,
             ttl_ms: u64::try_from(self.timing.ttl.as_millis()).unwrap_or(u64::MAX),
+            control: self.witness.newest(),
             released,
             at: Timestamp::now(),
             key: self.key.public().clone(),

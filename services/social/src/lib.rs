@@ -12,7 +12,8 @@
 //! - what recipients see of rows: [`mask`] PURE; persons about whom nothing is sent: [`blocklist`] keeps the list as its file says
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
-//!   [`notice`] tells each recipient why its lanes stand still
+//!   [`control_head`] finds the record that a new one follows; [`witness`] and [`high_water`] detect orders that were
+//!   restored from an older copy; [`notice`] tells each recipient why its lanes stand still
 //! - all of it: [`mod@run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
 //!   wait before trying again
 
@@ -21,8 +22,10 @@ pub mod blocklist;
 pub mod changed;
 pub mod chunker;
 pub mod control;
+pub mod control_head;
 pub mod epoch;
 pub mod group;
+pub mod high_water;
 pub mod hold;
 pub mod lane;
 pub mod lane_end;
@@ -43,6 +46,7 @@ pub mod step;
 pub mod stop;
 pub mod tail;
 pub mod turn;
+pub mod witness;
 
 pub use options::{PublisherOptions, SocialOptions};
 pub use responder::{AnswerOptions, Answering};

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use exchange::Exchange;
 use schemas::name::{Lane, PartyName, RecipientName};
-use schemas::sign::SigningKey;
+use schemas::sign::{PublicKey, SigningKey};
 use tokio::time::MissedTickBehavior;
 
 use crate::act::{Act, append};
 use crate::epoch::Signatory;
 use crate::lease_keeper::LeaseWatch;
 use crate::status::{Board, LaneStatus};
+use crate::witness::Witness;
 
 /// The action of these entries.
 pub const ACTION: &str = "lanes.state";
@@ -38,10 +39,14 @@ pub struct NoticeParts {
     pub party: PartyName,
     /// Signs entries.
     pub key: Arc<SigningKey>,
+    /// Keys of the agents that wrote before.
+    pub trusted: Vec<PublicKey>,
     /// One life of one process.
     pub instance: String,
     /// Only its holder knows.
     pub lease: LeaseWatch,
+    /// What chunks name of this chain.
+    pub witness: Witness,
     /// What lanes say of themselves.
     pub board: Board,
     /// All lanes.
@@ -151,11 +156,16 @@ async fn note(
     };
     let who = Signatory {
         key: &parts.key,
+        trusted: &parts.trusted,
         instance: &parts.instance,
         party: &parts.party,
         writer: &writer,
     };
-    append(&*parts.exchange, &who, &act).await.is_ok()
+    let noted = append(&*parts.exchange, &who, &act).await;
+    if let Ok(mark) = &noted {
+        parts.witness.audited(&parts.party, &writer, *mark);
+    }
+    noted.is_ok()
 }
 
 #[cfg(test)]

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Exchange, Published, Stored};
+use exchange::{Exchange, Published};
 use jiff::Timestamp;
-use schemas::control::{self, Action, AnyAction, Control, MOST_ACTOR, MOST_REASON, Order, TooMany};
-use schemas::digest::Digest;
+use schemas::control::{
+    self, Action, AnyAction, Confirmation, Control, Hold, MOST_ACTOR, MOST_REASON, Order, TooMany,
+};
 use schemas::envelope::Envelope;
+use schemas::heads::Mark;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use schemas::visible;
 
 use crate::act::{Act, ActError, append};
+use crate::control_head::{self, Head};
 use crate::epoch::Signatory;
 
 /// What the operator wants.
@@ -44,9 +47,10 @@ pub enum OrderError {
     /// Something said is missing or out of bounds.
     #[error("{0}")]
     Wrong(String),
-    /// The record at the exchange does not verify, and only a pause can take its place.
+    /// The orders before the last message are not known, and only a pause or a hold can be given then.
     #[error(
-        "the orders at the exchange cannot be verified ({0}), so nobody knows what this would be added to: `slacktide gate pause` first, give holds and limits again, then resume"
+        "the orders in force are not known ({0}), so this cannot be added to them: give `slacktide gate pause` or `slacktide hold \
+         add` first, which holds everything, then holds and limits again"
     )]
     Unverifiable(String),
     /// Too many at once.
@@ -60,27 +64,26 @@ pub enum OrderError {
     Seal(String),
 }
 
-/// PURE: the record in stored bytes, if a trusted key signed it for this party.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn verified(
-    stored: &Stored,
-    party: &PartyName,
-    trusted: &[PublicKey],
-) -> Result<(Control, Digest), String> {
-    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
-    let control: Control = envelope.verify(trusted).map_err(|error| error.to_string())?;
-    if control.party != *party {
-        return Err(format!("it is for {}, not for {party}", control.party));
-    }
-    Ok((control, envelope.digest()))
+/// An order that was given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The record that holds it.
+    pub record: Control,
+    /// Its number and digest.
+    pub mark: Mark,
+    /// The records that it follows.
+    pub before: Head,
+    /// Why the audit chain does not hold it: a pause and a hold do not wait for that.
+    pub not_noted: Option<ActError>,
+    /// The orders before could not be read, so everything is held until they were given again.
+    pub holds_all: bool,
 }
 
 /// How often a lost race is run again.
 const RACES: usize = 16;
 
-/// Gives an order; the record that holds it. Its audit entry is written before.
+/// Gives an order. Its audit entry is written before; a pause and a hold, which only keep back, are given even where
+/// that fails, and where the orders before cannot be read.
 ///
 /// # Errors
 /// [`OrderError`], each with what to do.
@@ -90,53 +93,107 @@ pub async fn give(
     trusted: &[PublicKey],
     wish: &Wish,
     now: Timestamp,
-) -> Result<Control, OrderError> {
+) -> Result<Given, OrderError> {
     let newest = order(wish, now)?;
+    let keeps_back = matches!(wish.action, Action::Pause | Action::Hold(_));
+    let mut not_noted = None;
     for race in 0..RACES {
-        let last = exchange.last_control(who.party).await?;
-        let expected = last.as_ref().map_or(0, |last| last.sequence);
-        let (number, previous, orders) = match &last {
-            None => (1, None, Vec::new()),
-            Some(stored) => match verified(stored, who.party, trusted) {
-                Ok((control, digest)) => (control.number + 1, Some(digest), control.orders),
-                // Whatever else is ordered would silently drop a pause or a hold.
-                Err(why) if wish.action != Action::Pause => {
-                    return Err(OrderError::Unverifiable(why));
-                }
-                Err(why) => {
-                    tracing::warn!(%why, "the orders at the exchange cannot be verified; this one takes the place of all: give holds and limits again before `gate resume`");
-                    (after_unknown(stored), None, Vec::new())
-                }
-            },
+        let head = control_head::read(exchange, who.party, trusted).await?;
+        if let Some(trouble) = head.trouble() {
+            tracing::warn!(
+                trouble,
+                "the control record goes on behind a message that is no order"
+            );
+        }
+        if let (false, false, Some(error)) = (keeps_back, head.is_known(), &head.unknown) {
+            return Err(OrderError::Unverifiable(error.to_string()));
+        }
+        if let Action::Confirm(confirmation) = &wish.action
+            && confirmation.record != head.mark()
+        {
+            let here = head.mark().map_or("none".to_owned(), |mark| mark.to_string());
+            return Err(OrderError::Wrong(format!(
+                "the record in force is {here}, not the one that was named: look at it with `slacktide orders show`, then confirm it"
+            )));
+        }
+        let holds_all = !head.is_known();
+        let record = follow(&head, &newest, who, now)?;
+        let seal = |error: schemas::envelope::EnvelopeError| OrderError::Seal(error.to_string());
+        let envelope = Envelope::seal(&record, Vec::new(), who.key).map_err(seal)?;
+        let mark = Mark {
+            number: record.number,
+            digest: envelope.digest(),
         };
-        let record = Control {
-            party: who.party.clone(),
-            number,
-            previous,
-            orders: control::after(&orders, &newest, now)?,
-            newest: newest.clone(),
-            at: now,
-            key: who.key.public().clone(),
-        };
-        let bytes = Envelope::seal(&record, Vec::new(), who.key)
-            .and_then(|envelope| envelope.encode())
-            .map_err(|error| OrderError::Seal(error.to_string()))?;
+        let bytes = envelope.encode().map_err(seal)?;
         if race == 0 {
             let action = format!("{}.order", newest.action.kind());
-            append(exchange, who, &act_of(&newest, &action)).await?;
+            match append(exchange, who, &act_of(&newest, &action)).await {
+                Err(error) if keeps_back => not_noted = Some(error),
+                noted => {
+                    noted?;
+                }
+            }
         }
-        let published = exchange.publish_control(who.party, Bytes::from(bytes), expected);
+        let published = exchange.publish_control(who.party, Bytes::from(bytes), head.expected);
         if let Published::Done { .. } = published.await? {
-            return Ok(record);
+            return Ok(Given {
+                record,
+                mark,
+                before: head,
+                not_noted,
+                holds_all,
+            });
         }
     }
     Err(OrderError::Busy(who.party.clone()))
 }
 
-/// A number above whatever a record that nobody trusts says, so that agents do not take the new
-/// one for an older one. They have seen no trusted one that high, or they would not doubt it.
-fn after_unknown(stored: &Stored) -> u64 {
-    stored.sequence.saturating_add(1)
+/// PURE: the record that adds an order to the head. Where what was in force is not known, everything is held with it:
+/// a hold that was lost must not end because another order was given.
+fn follow(head: &Head, newest: &Order, who: &Signatory<'_>, now: Timestamp) -> Result<Control, TooMany> {
+    let skips = head.unreadable.as_ref().map(|(message, _)| *message);
+    let lost = match &newest.action {
+        AnyAction::Known(Action::Confirm(Confirmation { lost: Some(lost), .. })) => lost.number,
+        _ => 0,
+    };
+    let (number, previous, before) = match &head.record {
+        Some((control, digest)) => (control.number + 1, Some(*digest), control.orders.clone()),
+        None if head.is_known() => (head.expected.saturating_add(1), None, Vec::new()),
+        None => (
+            head.expected.saturating_add(1),
+            None,
+            vec![hold_all(newest, head.expected)],
+        ),
+    };
+    Ok(Control {
+        party: who.party.clone(),
+        // Above the lost one, so that no agent takes it for an older one.
+        number: number.max(lost.saturating_add(1)),
+        previous,
+        skips,
+        orders: control::after(&before, newest, now)?,
+        newest: newest.clone(),
+        at: now,
+        key: who.key.public().clone(),
+    })
+}
+
+fn hold_all(newest: &Order, sequence: u64) -> Order {
+    let id = format!("{:016x}", rand::random::<u64>());
+    Order {
+        scope: control::hold_of(&id),
+        id,
+        action: AnyAction::Known(Action::Hold(Hold {
+            recipients: Vec::new(),
+            feeds: Vec::new(),
+            person: None,
+        })),
+        reason: format!(
+            "the orders before message {sequence} could not be read: give pauses and holds again, then release this one"
+        ),
+        expires: None,
+        ..newest.clone()
+    }
 }
 
 fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
@@ -190,6 +247,11 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
     if let AnyAction::Known(Action::Limit { duty_milli }) = order.action {
         detail.insert("duty_milli".to_owned(), duty_milli.to_string());
     }
+    if let AnyAction::Known(Action::Confirm(confirmation)) = &order.action {
+        let named = |mark: Option<Mark>| mark.map_or("none".to_owned(), |mark| mark.to_string());
+        detail.insert("record".to_owned(), named(confirmation.record));
+        detail.insert("lost".to_owned(), named(confirmation.lost));
+    }
     if let AnyAction::Known(Action::Hold(hold)) = &order.action {
         let names = |names: Vec<&str>| match names.as_slice() {
             [] => "all".to_owned(),
@@ -206,6 +268,7 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
     let action = match &order.action {
         AnyAction::Known(Action::Hold(_)) => action.to_owned(),
         AnyAction::Known(Action::Release) => format!("hold.{action}"),
+        AnyAction::Known(Action::Confirm(_)) => format!("orders.{action}"),
         _ => format!("gate.{action}"),
     };
     Act {
@@ -213,5 +276,49 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
         action,
         reason: order.reason.clone(),
         detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{Error, ErrorKind};
+    use schemas::sign::SigningKey;
+
+    use super::*;
+
+    #[test]
+    fn order_over_unknown_orders_holds_everything() {
+        let (key, now) = (SigningKey::generate(), Timestamp::UNIX_EPOCH);
+        let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
+        let who = Signatory {
+            key: &key,
+            trusted: &[],
+            instance: "i",
+            party: &party,
+            writer: &writer,
+        };
+        let wish = Wish {
+            scope: "gate.core".into(),
+            action: Action::Pause,
+            actor: "li.na".into(),
+            reason: "year end".into(),
+            lasts: None,
+        };
+        let newest = order(&wish, now).unwrap();
+        let known = Head {
+            expected: 7,
+            ..Head::default()
+        };
+        let kinds = |head: &Head| {
+            let record = follow(head, &newest, &who, now).unwrap();
+            let kinds: Vec<&str> = record.orders.iter().map(|order| order.action.kind()).collect();
+            (record.number, kinds.join(" "))
+        };
+        assert_eq!(kinds(&known), (8, "pause".to_owned()));
+        let unknown = Head {
+            unknown: Some(Error::new(ErrorKind::Denied, "denied")),
+            ..known
+        };
+        assert_eq!(kinds(&unknown), (8, "hold pause".to_owned()));
     }
 }

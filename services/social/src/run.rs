@@ -28,6 +28,7 @@ use crate::responder::{Answering, Responder};
 use crate::seal::SealingKeys;
 use crate::status::Board;
 use crate::turn::Turns;
+use crate::witness::Witness;
 
 pub use view::SocialView;
 
@@ -77,6 +78,7 @@ pub struct Social {
     parts: SocialParts,
     sealing: SealingKeys,
     holding: Holding,
+    witness: Witness,
     party: Option<PartyName>,
     answering: Option<Answering>,
     blocklist: Option<blocklist::Keeper>,
@@ -145,6 +147,7 @@ impl Social {
                 holds: hold::none(),
                 persons: BTreeMap::new(),
             },
+            witness: Witness::default(),
             party: None,
             answering: None,
             blocklist: None,
@@ -166,6 +169,13 @@ impl Social {
     #[must_use]
     pub fn holding(mut self, holding: Holding) -> Self {
         self.holding = holding;
+        self
+    }
+
+    /// The same naming in each chunk and lease which control record is in force; see [`crate::control`].
+    #[must_use]
+    pub fn witnessing(mut self, witness: Witness) -> Self {
+        self.witness = witness;
         self
     }
 
@@ -208,6 +218,7 @@ impl Social {
             lease: self.lease.clone(),
             blocklist: self.blocklist.as_ref().map(blocklist::Keeper::status),
             board: self.board.clone(),
+            witness: self.witness.clone(),
         }
     }
 
@@ -221,6 +232,7 @@ impl Social {
             parts,
             sealing,
             holding,
+            witness,
             party,
             answering,
             blocklist,
@@ -232,6 +244,9 @@ impl Social {
         let person_key = PersonKey::of(&parts.key).ok().map(Arc::new);
         let release = CancellationToken::new();
         let mut keepers = JoinSet::new();
+        let mut publishers = parts.trusted_publishers.clone();
+        publishers.push(parts.key.public().clone());
+        let keeper = keeper.witnessing(witness.clone(), publishers);
         keepers.spawn(keeper.run(release.clone()));
         let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
         let reading = stop.child_token();
@@ -253,6 +268,7 @@ impl Social {
                 let masks = masks.get(&lane);
                 let (worker, outbox, position) = LaneWorker::new(LaneParts {
                     listed: listed.clone(),
+                    witness: witness.clone(),
                     person_key: person_key.clone(),
                     ..made_of::lane(&parts, plan, recipient, &sealing, &holding, masks, &lease, &board)
                 });
@@ -284,6 +300,8 @@ impl Social {
         }
         let telling = party.map(|party| {
             tokio::spawn(notice::keep(notice::NoticeParts {
+                trusted: parts.trusted_publishers.clone(),
+                witness: witness.clone(),
                 exchange: Arc::clone(&parts.exchange),
                 party,
                 key: Arc::clone(&parts.key),

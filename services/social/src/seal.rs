@@ -15,6 +15,7 @@ use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
+use schemas::heads::Heads;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, HeldBack, Link, Manifest, Publisher};
 use schemas::name::{Lane, RecipientName};
@@ -39,6 +40,17 @@ pub struct Packed {
     /// When the last quantum ended.
     pub read_to: Timestamp,
     body: OnceLock<Result<(BodyForm, Vec<u8>), BodyError>>,
+}
+
+/// What a chunk goes on from.
+#[derive(Debug, Clone)]
+pub struct Behind {
+    /// Its place in the chain.
+    pub place: Place,
+    /// Where holds began to keep rows back, as the chunk before it says.
+    pub held_back: BTreeMap<String, HeldBack>,
+    /// The heads of control and audit chains now.
+    pub heads: Heads,
 }
 
 /// A chunk ready to be published.
@@ -120,23 +132,27 @@ impl Packed {
         instance: &str,
         key: &SigningKey,
     ) -> Result<SealedChunk, ChunkError> {
-        self.seal_to(lane, place, instance, key, None, &BTreeMap::new())
+        let behind = Behind {
+            place,
+            held_back: BTreeMap::new(),
+            heads: Heads::default(),
+        };
+        self.seal_to(lane, &behind, instance, key, None)
     }
 
-    /// Makes it a chunk of a lane, its body and position sealed where that is given. `held_back` is
-    /// where holds began to keep rows back, as the chunk before it says.
+    /// Makes it a chunk of a lane, its body and position sealed where that is given.
     ///
     /// # Errors
     /// [`ChunkError`] when it is too large, or cannot be sealed or signed.
     pub fn seal_to(
         &self,
         lane: &Lane,
-        place: Place,
+        behind: &Behind,
         instance: &str,
         key: &SigningKey,
         seal: Option<&LaneSeal>,
-        held_back: &BTreeMap<String, HeldBack>,
     ) -> Result<SealedChunk, ChunkError> {
+        let place = behind.place;
         let (form, mut body) = self.body.get_or_init(|| body::close(&self.block.plain)).clone()?;
         let shown = |cursor: &Option<Cursor>| match (cursor, seal) {
             (Some(cursor), Some(seal)) => position::seal(cursor, lane, &seal.own).map(Some),
@@ -153,6 +169,7 @@ impl Packed {
                 instance: instance.to_owned(),
                 key: key.public().clone(),
             },
+            heads: behind.heads.clone(),
             cursor_before: shown(&self.block.cursor_before)?,
             cursor_after: shown(&self.block.cursor_after)?,
             schema: (*self.schema).clone(),
@@ -167,7 +184,7 @@ impl Packed {
         };
         // With the position as it is published: it may be nobody else's to read.
         manifest.totals.held_back = hold::carry(
-            held_back,
+            &behind.held_back,
             &self.block.withheld,
             place,
             manifest.cursor_before.as_ref(),

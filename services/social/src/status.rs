@@ -15,6 +15,7 @@ use source::port::DriverCount;
 
 use crate::blocklist::BlockListStatus;
 use crate::responder::RequestsStatus;
+use crate::witness::OrdersStatus;
 
 /// The agent at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +26,8 @@ pub struct SocialStatus {
     pub gate: GateStatus,
     /// Who may read the source.
     pub lease: LeaseStatus,
+    /// The operators' orders: whether they are in force, or why nothing is published.
+    pub orders: OrdersStatus,
     /// By feed.
     pub feeds: BTreeMap<String, FeedStatus>,
     /// By lane, `recipient.feed`.

@@ -6,6 +6,7 @@ use exchange::{Exchange, Stored};
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
+use schemas::heads::Mark;
 use schemas::manifest::{HeldBack, Link, Manifest};
 use schemas::name::Lane;
 use schemas::receipt::Receipt;
@@ -30,6 +31,8 @@ pub struct Beside {
     pub schema: Option<RowSchema>,
     /// The digest of the definition that it was read by.
     pub definition: Option<Digest>,
+    /// The control record that was in force for the last chunk.
+    pub control: Option<Mark>,
     /// Where holds began to keep rows back, by the hold's id.
     pub held_back: BTreeMap<String, HeldBack>,
     /// Why the receiver has stopped the lane.
@@ -72,6 +75,7 @@ fn tail(
     beside: &mut Beside,
 ) -> Result<Tail, String> {
     let (manifest, link) = trusted_manifest(stored, lane, &trust.chunks)?;
+    beside.control = manifest.heads.control;
     beside.held_back = manifest.totals.held_back;
     beside.definition = Some(manifest.definition);
     beside.schema = Some(manifest.schema);

@@ -7,7 +7,7 @@ use schemas::name::{Lane, PartyName};
 use super::{Failure, Outcome, Parties, ensure, same, source, there};
 use crate::error::ErrorKind;
 use crate::outcome::Published;
-use crate::port::Sequence;
+use crate::port::{From, Sequence, Stream};
 
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");
@@ -176,7 +176,13 @@ pub(super) async fn control(parties: &Parties) -> Outcome {
     let second = done("the second", bureau.publish_control(party, B, first).await?)?;
     let held = there("the orders", bureau.last_control(party).await?)?;
     same("the last", &(held.sequence, held.bytes), &(second, B))?;
-    same("its subject", &held.subject, &format!("control.{party}"))
+    let subject = format!("control.{party}");
+    same("its subject", &held.subject, &subject)?;
+    let read = bureau
+        .read(Stream::Control, From::Sequence(first), &subject, 10)
+        .await?;
+    let read: Vec<Sequence> = read.iter().map(|message| message.sequence).collect();
+    same("the orders in order", &read, &vec![first, second])
 }
 
 pub(super) async fn sizes(parties: &Parties) -> Outcome {

@@ -244,6 +244,7 @@ pub fn arrival(
         number,
         previous: None,
         opening: None,
+        heads: schemas::heads::Heads::default(),
         publisher: Publisher {
             instance: part_of.instance.clone(),
             key: part_of.key.clone(),

@@ -24,7 +24,7 @@ fn at() -> Timestamp {
 }
 
 /// Chunks 1 to `count` of epoch 1, each with one row of 1.50.
-fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
+pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
     let column = |name: &str, kind| Column {
         name: name.into(),
         kind,
@@ -39,6 +39,7 @@ fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
             number,
             previous: None,
             opening: None,
+            heads: schemas::heads::Heads::default(),
             publisher: Publisher {
                 instance: "a".into(),
                 key: key.public().clone(),

@@ -1,5 +1,8 @@
 //! What an auditor reads, and which part of it.
 
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -30,6 +33,23 @@ pub(crate) enum StreamName {
     Audit,
 }
 
+/// Since when, or since which heads.
+#[derive(Debug, Clone)]
+pub(crate) enum Since {
+    /// A time.
+    Time(Timestamp),
+    /// The heads that a file keeps.
+    File(PathBuf),
+}
+
+impl FromStr for Since {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.parse().map_or_else(|_| Self::File(text.into()), Self::Time))
+    }
+}
+
 /// A part of a stream.
 #[derive(Debug, Args)]
 pub(crate) struct Part {
@@ -39,9 +59,10 @@ pub(crate) struct Part {
     /// Up to this sequence, itself included.
     #[arg(long, value_name = "SEQUENCE")]
     pub(crate) to: Option<u64>,
-    /// From this time on, for example 2026-01-31T08:00:00+08:00.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<Timestamp>,
+    /// From this time on, for example 2026-01-31T08:00:00+08:00. With `verify` also a file that keeps the heads of all
+    /// chains: they must stand in the streams still, and the file is advanced when everything holds. Made where it is missing.
+    #[arg(long, value_name = "TIME or FILE")]
+    pub(crate) since: Option<Since>,
     /// Before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
@@ -72,7 +93,9 @@ pub(crate) enum AuditCommand {
         rows: bool,
     },
     /// Checks signatures, links, numbers and totals, and names the first fault of each feed.
-    #[command(after_help = "Example:\n  slacktide audit verify --config config/auditor.toml")]
+    #[command(
+        after_help = "Example:\n  slacktide audit verify --config config/auditor.toml --since heads.json"
+    )]
     Verify {
         #[command(flatten)]
         config: Config,

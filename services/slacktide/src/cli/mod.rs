@@ -19,7 +19,7 @@ mod program;
 mod words;
 
 pub(crate) use agent::{AgentCommand, HelperCommand};
-pub(crate) use audit::{AuditCommand, Part, StreamName};
+pub(crate) use audit::{AuditCommand, Part, Since, StreamName};
 pub(crate) use config::{Config, ConfigCommand};
 pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;

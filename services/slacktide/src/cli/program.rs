@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Keeps a recipient's, a feed's or a person's rows back, until it is released. Signed and audited.
     #[command(subcommand)]
     Hold(crate::commands::hold::HoldCommand),
+    /// Show and confirm the control record that agents obey.
+    #[command(subcommand)]
+    Orders(crate::commands::orders::OrdersCommand),
     /// What could not be opened, stored or carried: looks at it, retries it, gives it up.
     #[command(subcommand)]
     Quarantine(crate::commands::quarantine::QuarantineCommand),

@@ -13,7 +13,8 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, RecipientName};
 
-use crate::cli::{AuditCommand, Part, StreamName};
+use crate::audit_heads::HeadsFile;
+use crate::cli::{AuditCommand, Part, Since, StreamName};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
@@ -27,6 +28,9 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             part,
             rows,
         } => {
+            if let Some(Since::File(path)) = &part.since {
+                return Err(no_time(path));
+            }
             let (loaded, exchange) = connect(&config.config).await?;
             let ring = loaded.value.sealing.ring(loaded.folder())?;
             let selection = selection(stream, &part)?;
@@ -54,15 +58,20 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
                 entries: trust.entries,
                 seals,
             };
-            let findings = verify(&exchange, &trust, &selection(StreamName::Data, &part)?)
+            let heads = HeadsFile::of(&part)?;
+            let selection = selection(StreamName::Data, &part)?;
+            let kept = heads.as_ref().and_then(HeadsFile::kept);
+            let findings = verify(&exchange, &trust, &selection, kept)
                 .await
                 .map_err(failed)?;
             tell(&findings, json)?;
-            Ok(if findings.sound() {
-                Exit::Done
-            } else {
-                Exit::Evidence
-            })
+            if !findings.sound() {
+                return Ok(Exit::Evidence);
+            }
+            if let Some(heads) = heads {
+                output::note(&heads.advance(&findings.heads)?);
+            }
+            Ok(Exit::Done)
         }
     }
 }
@@ -126,9 +135,10 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
     };
     let bad = |error: schemas::name::BadName| Failure::usage(error.to_string());
     Ok(Selection {
-        from: part
-            .since
-            .map_or(From::Sequence(part.from.unwrap_or(1)), From::Time),
+        from: match &part.since {
+            Some(Since::Time(time)) => From::Time(*time),
+            _ => From::Sequence(part.from.unwrap_or(1)),
+        },
         to_sequence: part.to,
         to_time: part.until,
         recipient: part
@@ -140,6 +150,13 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
         feed: part.feed.as_ref().map(FeedName::new).transpose().map_err(bad)?,
         ..Selection::all(stream)
     })
+}
+
+fn no_time(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "--since {}: that is no time; give one like 2026-01-31T08:00:00+08:00",
+        path.display()
+    ))
 }
 
 fn failed(error: AuditError) -> Failure {

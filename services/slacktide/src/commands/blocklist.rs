@@ -165,7 +165,7 @@ async fn sign(
     let file = &loaded.value;
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &file.social.name);
+    let who = operator.signs(key, &file.trust.operators, &file.social.name);
     let act = Act {
         actor,
         action: "blocklist.import".to_owned(),
@@ -178,7 +178,7 @@ async fn sign(
     };
     let signed = append(&exchange, &who, &act).await;
     exchange.close().await;
-    signed.map_err(|error| {
+    signed.map(|_| ()).map_err(|error| {
         let (exit, why) = match error {
             ActError::Exchange(error) => {
                 let failure = Failure::from(error);

@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::span::Span;
@@ -22,10 +21,10 @@ use schemas::value::Value;
 use serde_json::{Map, json};
 use social::chunker::{Block, Chunker};
 use social::hold::{self, Holds, LaneHold};
-use social::order::verified;
 use source::Source;
 use tokio_util::sync::CancellationToken;
 
+use super::operator::orders_in_force;
 use crate::cli::Config;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
@@ -83,7 +82,7 @@ pub(crate) async fn run(command: MaskingCommand) -> Outcome {
         feed: args.feed.clone(),
     };
     let key = loaded.value.signing.key(loaded.folder())?;
-    let orders = orders(&loaded, &key).await?;
+    let orders = orders_in_force(&loaded, &key).await?;
     let now = Timestamp::now();
     if let Some(why) = orders
         .as_ref()
@@ -111,20 +110,6 @@ pub(crate) async fn run(command: MaskingCommand) -> Outcome {
         output::note(&format!("note: nothing is sent now: {why}"));
     }
     tell(feed, &args, chunker)
-}
-
-/// The orders of the bureau's operators. Where they cannot be read nobody can tell whether they paused the gate.
-async fn orders(loaded: &Loaded<SocialFile>, key: &SigningKey) -> Result<Option<Control>, Failure> {
-    let file = &loaded.value;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let last = exchange::Exchange::last_control(&exchange, &file.social.name).await;
-    exchange::Exchange::close(&exchange).await;
-    let Some(stored) = last? else { return Ok(None) };
-    let mut trusted = file.trust.operators.clone();
-    trusted.push(key.public().clone());
-    let read = verified(&stored, &file.social.name, &trusted);
-    read.map(|(record, _)| Some(record))
-        .map_err(|why| Failure::new(Exit::Evidence, format!("the orders cannot be verified: {why}")))
 }
 
 /// PURE: by whom the gate is paused, if it is.

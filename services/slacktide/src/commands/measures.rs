@@ -36,6 +36,12 @@ fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
     reason = "metrics are floats; counts below 2^53 are exact"
 )]
 pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsText) {
+    let help = "1 while the orders at the exchange are behind what something signed names; nothing is published then.";
+    let is_behind = status.orders.state == "behind";
+    text.gauge("slacktide_orders_behind", help, &[], flag(is_behind));
+    let help = "The number of the control record in force; 0 where there is none.";
+    let number = status.orders.record.map_or(0, |record| record.number);
+    text.gauge("slacktide_orders_record", help, &[], number as f64);
     type Of = fn(&social::status::LaneStatus) -> f64;
     let counters: [(&str, &str, Of); 6] = [
         ("slacktide_lane_rows_total", "Rows published.", |lane| {

@@ -18,6 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod masking;
 mod measures;
 mod operator;
+pub(crate) mod orders;
 mod party;
 pub(crate) mod quarantine;
 mod reopen;
@@ -86,6 +87,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Status(args) => block_on(status::run(args)),
         Command::Feed(command) => block_on(feed::run(command)),
         Command::Hold(command) => block_on(hold::run(command)),
+        Command::Orders(command) => block_on(orders::run(command)),
         Command::Health(at) => block_on(health::run(at.config)),
         Command::Quarantine(command) => block_on(quarantine::run(command)),
         Command::Request(command) => block_on(request::run(command)),

@@ -16,6 +16,7 @@ use social::epoch::{EpochError, From, Opened, Order, open_epoch};
 use social::tail::Trust;
 
 use super::operator::Operator;
+use super::orders::named;
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
@@ -41,7 +42,8 @@ pub(crate) async fn reopen(
     let (file, operator) = (&loaded.value, Operator::new()?);
     let recipient = order.lane.recipient.clone();
     let trust = trust(file, key, &recipient);
-    let who = operator.signs(key, &file.social.name);
+    let who = operator.signs(key, &file.trust.operators, &file.social.name);
+    order.named = named(loaded, exchange, key).await?;
     let mut opened = open_epoch(exchange, order, &trust, &who).await;
     let tells_none = matches!(opened, Err(EpochError::NoSchema { .. }));
     if tells_none && matches!(order.from, From::Receipt | From::Beginning) {
@@ -72,7 +74,9 @@ async fn columns(loaded: &Loaded<SocialFile>, feed: &FeedTable) -> Result<RowSch
 fn failed(error: EpochError) -> Failure {
     match error {
         EpochError::Exchange(error) => error.into(),
-        EpochError::Untrusted { .. } => Failure::new(Exit::Evidence, error.to_string()),
+        EpochError::Untrusted { .. } | EpochError::OrdersBehind(_) | EpochError::Unconfirmed { .. } => {
+            Failure::new(Exit::Evidence, error.to_string())
+        }
         other => Failure::new(Exit::Unfinished, other.to_string()),
     }
 }

@@ -13,9 +13,10 @@ use runtime::health::Report;
 use runtime::metrics::MetricsText;
 use social::control::ControlParts;
 use social::hold::{HoldWatch, Holds};
+use social::witness::Witness;
 use social::{Holding, Social, SocialParts, SocialView};
 
-use super::{agent, measures};
+use super::{agent, measures, orders};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::never_idle::{self, AlarmAfter};
@@ -84,13 +85,16 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let connection = exchange.connection();
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
-    let (holds_sender, holds) =
-        tokio::sync::watch::channel(Holds::Unread("the exchange was not reached yet".to_owned()));
+    let witness = Witness::default();
+    let holds = witness.holds();
     let obeying = social::control::keep(
         ControlParts {
             exchange: Arc::clone(&exchange),
             gate: gate.clone(),
-            holds: holds_sender,
+            witness: witness.clone(),
+            lanes: orders::lanes(file),
+            publishers: file.trust.chunks.clone(),
+            high_water: orders::high_water(&loaded),
             party: file.social.name.clone(),
             source: file.social.source.clone(),
             operators: file.trust.operators.clone(),
@@ -119,6 +123,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         holds,
         persons: compose::persons(file),
     })
+    .witnessing(witness)
     .masking(masks)
     .telling(file.social.name.clone());
     if let Some(answering) = answering {
@@ -271,6 +276,7 @@ impl Report for Page {
         agent::connected(&self.connection)?;
         match &*self.holds.borrow() {
             Holds::Unread(why) => return Err(format!("the operators' orders could not be read yet: {why}")),
+            Holds::Behind(why) => return Err(why.clone()),
             Holds::Known(_) => {}
         }
         let feeds = self.view.status().feeds;
@@ -289,6 +295,9 @@ impl Report for Page {
     fn healthy(&self) -> Result<(), String> {
         agent::let_in(&self.connection)?;
         let status = self.view.status();
+        if let ("behind", Some(why)) = (status.orders.state, &status.orders.reason) {
+            return Err(why.clone());
+        }
         if let Some((name, lane)) = status.lanes.iter().find(|(_, lane)| lane.stopped) {
             return Err(format!("lane {name}: {}", lane.state));
         }

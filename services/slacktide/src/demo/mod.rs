@@ -198,7 +198,7 @@ async fn audit(workshop: &Workshop) -> Result<Findings, Failure> {
         entries: trust.entries,
         ..Trust::default()
     };
-    verify(&exchange, &trust, &Selection::all(Stream::Data))
+    verify(&exchange, &trust, &Selection::all(Stream::Data), None)
         .await
         .map_err(|error| Failure::new(Exit::Exchange, error.to_string()))
 }

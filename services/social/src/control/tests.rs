@@ -1,9 +1,17 @@
 //! What is believed of the exchange, and what follows from it.
 
 use bytes::Bytes;
+use exchange::Stored;
+use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 
 use super::*;
+
+/// Takes the head of these messages.
+fn take(known: &mut Known, witness: &Witness, messages: &[Stored], key: &SigningKey) -> Result<(), Trouble> {
+    let head = control_head::fold(messages, &"bureau".parse().unwrap(), &[key.public().clone()]);
+    known.take(head, witness, at(0))
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or_default()
@@ -26,6 +34,7 @@ fn stored(sequence: u64, number: u64, orders: Vec<Order>, newest: Order, key: &S
         party: "bureau".parse().unwrap(),
         number,
         previous: None,
+        skips: None,
         newest,
         orders,
         at: at(0),
@@ -42,13 +51,12 @@ fn stored(sequence: u64, number: u64, orders: Vec<Order>, newest: Order, key: &S
 
 #[test]
 fn a_pause_is_obeyed_ends_by_itself_and_each_change_is_an_act() {
-    let (key, bureau) = (SigningKey::generate(), "bureau".parse().unwrap());
-    let trusted = [key.public().clone()];
+    let (key, witness) = (SigningKey::generate(), Witness::default());
     let mut known = Known::default();
     assert!(!known.is_read, "orders that nobody read are not none");
     let pause = order("p", Action::Pause, Some(60));
     let record = stored(7, 1, vec![pause.clone()], pause, &key);
-    known.take(Some(&record), &bureau, &trusted).unwrap();
+    take(&mut known, &witness, &[record], &key).unwrap();
     let (orders, acts) = known.fold("gate.core", at(1));
     assert!(orders.paused(at(1)).is_some());
     assert_eq!(acts[0].action, "gate.pause.begins");
@@ -65,24 +73,28 @@ fn a_pause_is_obeyed_ends_by_itself_and_each_change_is_an_act() {
 }
 
 #[test]
-fn a_forged_an_older_and_a_lost_record_leave_the_orders_as_they_were() {
-    let (key, other) = (SigningKey::generate(), SigningKey::generate());
-    let (bureau, trusted) = ("bureau".parse().unwrap(), [key.public().clone()]);
+fn control_forged_or_older_message_leaves_the_orders_as_they_were() {
+    let (key, other, witness) = (SigningKey::generate(), SigningKey::generate(), Witness::default());
     let mut known = Known::default();
     let (pause, resume) = (order("p", Action::Pause, None), order("r", Action::Resume, None));
-    let forged = stored(1, 1, Vec::new(), resume.clone(), &other);
-    assert!(known.take(Some(&forged), &bureau, &trusted).is_err());
+    let mut messages = vec![stored(1, 1, Vec::new(), resume.clone(), &other)];
+    let refused = take(&mut known, &witness, &messages, &key);
+    assert!(matches!(refused, Err(Trouble::Refused(_))), "{refused:?}");
     assert!(!known.is_read, "a forged record must not open the gate");
-    let record = stored(2, 5, vec![pause.clone()], pause, &key);
-    known.take(Some(&record), &bureau, &trusted).unwrap();
-    let forged = stored(3, 6, Vec::new(), resume.clone(), &other);
-    assert!(known.take(Some(&forged), &bureau, &trusted).is_err());
-    let old = stored(4, 4, Vec::new(), resume.clone(), &key);
-    assert!(known.take(Some(&old), &bureau, &trusted).is_err());
-    assert!(known.take(None, &bureau, &trusted).is_err());
+    messages.push(stored(6, 5, vec![pause.clone()], pause, &key));
+    take(&mut known, &witness, &messages, &key).unwrap();
+    for message in [
+        stored(7, 6, Vec::new(), resume.clone(), &other),
+        stored(8, 4, Vec::new(), resume.clone(), &key),
+    ] {
+        messages.push(message);
+        let refused = take(&mut known, &witness, &messages, &key);
+        assert!(matches!(refused, Err(Trouble::Refused(_))), "{refused:?}");
+        assert_eq!(witness.status().state, "in force");
+    }
     assert!(known.fold("gate.core", at(9)).0.pause.is_some());
-    let resumed = stored(5, 6, Vec::new(), resume, &key);
-    known.take(Some(&resumed), &bureau, &trusted).unwrap();
+    messages.push(stored(9, 6, Vec::new(), resume, &key));
+    take(&mut known, &witness, &messages, &key).unwrap();
     let (orders, acts) = known.fold("gate.core", at(9));
     assert_eq!(
         (orders, acts[0].detail["cause"].as_str()),
@@ -90,9 +102,62 @@ fn a_forged_an_older_and_a_lost_record_leave_the_orders_as_they_were() {
     );
 }
 
+/// Restored, cut off, rewritten, or not the record that something names.
+#[test]
+fn control_lost_record_is_behind_however_it_was_lost() {
+    let key = SigningKey::generate();
+    let pause = || order("p", Action::Pause, None);
+    let record = |sequence, number, reason: &str| {
+        let mut newest = pause();
+        newest.reason = reason.into();
+        stored(sequence, number, vec![newest.clone()], newest, &key)
+    };
+    let (first, second) = (record(1, 1, "first"), record(2, 2, "second"));
+    let both = [first.clone(), second.clone()];
+    let lost: [&[Stored]; 4] = [
+        &[],
+        std::slice::from_ref(&first),
+        &[first.clone(), record(2, 2, "rewritten")],
+        &[
+            first.clone(),
+            record(2, 2, "rewritten"),
+            record(3, 3, "and overtaken"),
+        ],
+    ];
+    for (case, left) in lost.into_iter().enumerate() {
+        // By an agent that saw it, and by one that was started afterwards and finds it named.
+        for saw_it in [true, false] {
+            let (mut known, witness) = (Known::default(), Witness::default());
+            if saw_it {
+                take(&mut known, &witness, &both, &key).unwrap();
+            } else {
+                let digest = Envelope::decode(&second.bytes).unwrap().digest();
+                witness.see(Mark { number: 2, digest }, || "a lease".into());
+            }
+            let behind = take(&mut known, &witness, left, &key);
+            assert!(
+                matches!(behind, Err(Trouble::Behind(_))),
+                "case {case}: {behind:?}"
+            );
+            take(&mut known, &witness, &both, &key).unwrap();
+            assert_eq!(witness.status().state, "in force", "case {case}");
+        }
+    }
+    let never = Mark {
+        number: 1,
+        digest: Digest::of(&[b"another record 1"]),
+    };
+    let (mut known, witness) = (Known::default(), Witness::default());
+    witness.see(never, || "the file".into());
+    assert!(matches!(
+        take(&mut known, &witness, &both, &key),
+        Err(Trouble::Behind(_))
+    ));
+}
+
 #[test]
 fn another_gates_order_and_a_later_kind_bind_nobody_here() {
-    let (key, bureau) = (SigningKey::generate(), "bureau".parse().unwrap());
+    let (key, witness) = (SigningKey::generate(), Witness::default());
     let mut elsewhere = order("e", Action::Pause, None);
     elsewhere.scope = "gate.other".into();
     let mut later = order("l", Action::Pause, None);
@@ -100,9 +165,7 @@ fn another_gates_order_and_a_later_kind_bind_nobody_here() {
     let mut known = Known::default();
     let limit = order("m", Action::Limit { duty_milli: 200 }, None);
     let record = stored(1, 1, vec![elsewhere, later, limit.clone()], limit, &key);
-    known
-        .take(Some(&record), &bureau, &[key.public().clone()])
-        .unwrap();
+    take(&mut known, &witness, &[record], &key).unwrap();
     let (orders, acts) = known.fold("gate.core", at(1));
     assert!(orders.pause.is_none() && orders.most.is_some_and(|(most, _)| (most - 0.2).abs() < 1e-9));
     assert_eq!(acts.len(), 1);

@@ -38,6 +38,21 @@ pub enum EpochError {
         /// The lane.
         lane: Lane,
     },
+    /// A control record is lost.
+    #[error("{0}")]
+    OrdersBehind(String),
+    /// The exchange was restored, and nobody confirmed what is ordered since.
+    #[error(
+        "lane {lane}: the receiver signed for a chunk that the exchange does not hold, so the exchange was restored or rewritten, \
+         and a pause or a hold may be lost with it. See what is in force with `slacktide orders show`, give what is missing \
+         again, then confirm: slacktide orders confirm --record {record} --reason TEXT"
+    )]
+    Unconfirmed {
+        /// The lane.
+        lane: Lane,
+        /// The control record in force, or `none`.
+        record: String,
+    },
     /// The exchange holds less than the receiver signed for.
     #[error(
         "lane {lane}: the exchange's last chunk is behind the last receipt: it was restored or rewritten; find out what happened, then use --from receipt"

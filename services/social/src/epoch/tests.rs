@@ -27,6 +27,7 @@ fn order(from: From, definition: &[u8]) -> Order {
         definition: Digest::of(&[definition]),
         schema: None,
         from,
+        named: Vec::new(),
         gives_up: None,
     }
 }
@@ -37,6 +38,7 @@ fn tail() -> Manifest {
     let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
     let who = Signatory {
         key: &key,
+        trusted: &[],
         instance: "i",
         party: &party,
         writer: &writer,

@@ -18,6 +18,7 @@ use crate::mask::Masks;
 use crate::seal::{LaneSeal, Packed};
 use crate::status::Board;
 use crate::tail::Trust;
+use crate::witness::Witness;
 
 /// A block for a lane, read for this generation of it.
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct LaneParts {
     pub lease: LeaseWatch,
     /// What operators hold.
     pub holds: HoldWatch,
+    /// Which control record chunks name, and which ones lanes see named.
+    pub witness: Witness,
     /// The block list; none: nobody is on any.
     pub listed: Option<ListWatch>,
     /// The column that names a person, where the feed says so.

@@ -44,6 +44,12 @@ impl LaneWorker {
     }
 
     pub(super) fn beside(&mut self, beside: Beside) {
+        if let Some(mark) = beside.control {
+            let lane = &self.parts.lane;
+            self.parts
+                .witness
+                .see(mark, || format!("the last chunk of lane {lane}"));
+        }
         match &beside.receipt_trouble {
             Some(error) if self.receipts_said.is_news(error) => {
                 tracing::warn!(lane = %self.parts.lane, error, "the lane's last receipt is not used");

@@ -15,6 +15,7 @@ use crate::seal::SealingKeys;
 use crate::status::Board;
 use crate::tail::Trust;
 use crate::turn::Turns;
+use crate::witness::Witness;
 
 /// A lane's executor.
 #[expect(
@@ -52,6 +53,7 @@ pub(super) fn lane(
         lease: lease.clone(),
         holds: holding.holds.clone(),
         person: holding.persons.get(&plan.definition.name).cloned(),
+        witness: Witness::default(),
         listed: None,
         person_key: None,
         now: changed::Now::of(&plan.definition),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::blocklist::BlockListStatus;
 use crate::lease_keeper::LeaseWatch;
 use crate::status::{Board, LeaseStatus, SocialStatus};
+use crate::witness::Witness;
 
 /// The agent as others may look at it while it runs.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub struct SocialView {
     pub(super) lease: LeaseWatch,
     pub(super) blocklist: Option<watch::Receiver<BlockListStatus>>,
     pub(super) board: Board,
+    pub(super) witness: Witness,
 }
 
 impl SocialView {
@@ -35,6 +37,7 @@ impl SocialView {
                 term: standing.term,
                 trouble: standing.trouble,
             },
+            orders: self.witness.status(),
             feeds: self.board.feeds(),
             lanes: self.board.lanes(),
             requests: self.board.of_requests(),

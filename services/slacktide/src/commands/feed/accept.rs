@@ -102,7 +102,7 @@ async fn sign(
     let party = PartyName::new(file.commercial.recipient.as_str());
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;
-    let who = operator.signs(&key, &party);
+    let who = operator.signs(&key, &[], &party);
     let what: Vec<String> = question.changes.iter().map(Asked::what).collect();
     let act = Act {
         actor: answer.actor.clone(),
@@ -119,7 +119,7 @@ async fn sign(
     };
     let signed = append(&exchange, &who, &act).await;
     exchange.close().await;
-    signed.map_err(|error| match error {
+    signed.map(|_| ()).map_err(|error| match error {
         ActError::Exchange(error) => {
             let failure = Failure::from(error);
             let what =

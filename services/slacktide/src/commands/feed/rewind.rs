@@ -125,6 +125,7 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
         definition: feed.digest_for(&recipient),
         schema: None,
         from,
+        named: Vec::new(),
         gives_up: None,
     };
     let opened = reopen(&loaded, &exchange, (feed, &key), &mut order).await?;

@@ -5,10 +5,11 @@ use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::{self, Action, AnyAction, Control, Order};
-use social::order::{OrderError, Wish, give};
+use social::order::{Given, OrderError, Wish, give};
 
 use crate::cli::OrderArgs;
 use crate::commands::operator::{Operator, actor};
+use crate::commands::orders::note_high_water;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -67,11 +68,14 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     trusted.push(key.public().clone());
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(&key, &file.social.name);
+    let who = operator.signs(&key, &file.trust.operators, &file.social.name);
     let now = Timestamp::now();
     let given = give(&exchange, &who, &trusted, &wish, now).await;
     exchange::Exchange::close(&exchange).await;
-    let record = given.map_err(failed)?;
+    let given = given.map_err(failed)?;
+    warn(&given);
+    note_high_water(&loaded, Some(given.mark), &given.before);
+    let record = given.record;
     tell(&record, &wish.scope, now, args.json)?;
     Ok(Exit::Done)
 }
@@ -106,12 +110,28 @@ pub(in crate::commands) fn sentence(order: &Order) -> String {
         }
         AnyAction::Known(Action::Hold(_)) => "held".to_owned(),
         AnyAction::Known(Action::Release) => "released".to_owned(),
+        AnyAction::Known(Action::Confirm(_)) => "confirmed".to_owned(),
         AnyAction::Other(_) => format!("{} (not known to this version)", order.action.kind()),
     };
     let until = order
         .expires
         .map_or("until `gate resume`".to_owned(), |end| format!("until {end:.0}"));
     format!("{what} {until}, by {}: {}", order.actor, order.reason)
+}
+
+/// Notes what an order could not wait for.
+pub(crate) fn warn(given: &Given) {
+    if let Some(error) = &given.not_noted {
+        output::note(&format!(
+            "warning: the order is in force, and the audit chain does not hold it ({error}); the record itself is signed"
+        ));
+    }
+    if given.holds_all {
+        output::note(
+            "warning: the orders before could not be read, so everything is held with this order: give pauses, holds and limits \
+             again, then release that hold (`slacktide hold list`)",
+        );
+    }
 }
 
 pub(crate) fn failed(error: OrderError) -> Failure {

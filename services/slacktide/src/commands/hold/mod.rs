@@ -19,10 +19,11 @@ use schemas::name::{FeedName, RecipientName};
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 use schemas::visible;
-use social::order::{Wish, give, verified};
+use social::order::{Wish, give};
 
-use super::gate::order::failed;
-use super::operator::{Operator, actor};
+use super::gate::order::{failed, warn};
+use super::operator::{Operator, actor, orders_in_force};
+use super::orders::note_high_water;
 use super::status::facts;
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
@@ -199,7 +200,7 @@ async fn release(id: &str, args: HoldOrder) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let before = record(&loaded, &key).await?;
+    let before = orders_in_force(&loaded, &key).await?;
     let holds: Vec<&Order> = before
         .iter()
         .flat_map(|record| control::fold(record, Timestamp::now()))
@@ -224,7 +225,7 @@ async fn release(id: &str, args: HoldOrder) -> Outcome {
 async fn list(config: &Config, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let key = loaded.value.signing.key(loaded.folder())?;
-    let record = record(&loaded, &key).await?;
+    let record = orders_in_force(&loaded, &key).await?;
     let facts = facts::of_social(&loaded).await;
     told::listed(record.as_ref(), &facts, &config.config, json)?;
     Ok(Exit::Done)
@@ -234,25 +235,6 @@ fn trusted(file: &SocialFile, key: &SigningKey) -> Vec<schemas::sign::PublicKey>
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
     trusted
-}
-
-/// The record of the party's orders; none: there never was one.
-async fn record(loaded: &Loaded<SocialFile>, key: &SigningKey) -> Result<Option<Control>, Failure> {
-    let file = &loaded.value;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let last = exchange::Exchange::last_control(&exchange, &file.social.name).await;
-    exchange::Exchange::close(&exchange).await;
-    let Some(stored) = last? else { return Ok(None) };
-    let read = verified(&stored, &file.social.name, &trusted(file, key));
-    read.map(|(record, _)| Some(record)).map_err(|why| {
-        Failure::new(
-            Exit::Evidence,
-            format!(
-                "the orders at the exchange cannot be verified ({why}); agents that start now publish nothing: `slacktide gate \
-                 pause` first, give holds and limits again, then resume"
-            ),
-        )
-    })
 }
 
 async fn order(
@@ -274,8 +256,11 @@ async fn order(
     };
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &file.social.name);
+    let who = operator.signs(key, &file.trust.operators, &file.social.name);
     let given = give(&exchange, &who, &trusted(file, key), &wish, Timestamp::now()).await;
     exchange::Exchange::close(&exchange).await;
-    given.map_err(failed)
+    let given = given.map_err(failed)?;
+    warn(&given);
+    note_high_water(loaded, Some(given.mark), &given.before);
+    Ok(given.record)
 }

@@ -42,14 +42,14 @@ pub(super) async fn sign(
 ) -> Result<(), Failure> {
     let party = PartyName::new(party).map_err(|error| Failure::usage(error.to_string()))?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &party);
+    let who = operator.signs(key, &[], &party);
     let act = Act {
         actor: by.actor.clone(),
         action: action.to_owned(),
         reason: by.reason.clone(),
         detail: detail(ids),
     };
-    append(exchange, &who, &act).await.map_err(failed)
+    append(exchange, &who, &act).await.map(|_| ()).map_err(failed)
 }
 
 fn detail(ids: &[&str]) -> BTreeMap<String, String> {

@@ -14,6 +14,7 @@ mod tests;
 mod trust;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use gate::GateConfig;
 use requests::kind::KindConfig;
@@ -95,6 +96,9 @@ pub(crate) struct SocialTable {
     pub(crate) name: PartyName,
     /// The system of record's name: the lease's.
     pub(crate) source: SourceName,
+    /// Where the newest control record that was in force is kept; none: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) high_water: Option<PathBuf>,
 }
 
 impl Checked for SocialFile {

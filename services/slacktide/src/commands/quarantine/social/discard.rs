@@ -41,6 +41,7 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
         definition: feed.digest_for(&found.lane.recipient),
         schema: None,
         from: social::epoch::From::Receipt,
+        named: Vec::new(),
         gives_up: Some(Digest::of(&[&stored.bytes])),
     };
     let opened = reopen(loaded, exchange, (feed, &key), &mut opening).await?;

@@ -19,14 +19,20 @@ use super::lane::{ChunkFacts, LaneFacts, ReceiptFacts};
 
 /// Orders in force of the own party.
 pub(super) async fn orders(exchange: &JetStream, party: &PartyName, keys: &Keys, facts: &mut Facts) {
-    let read = match exchange.last_control(party).await {
-        Ok(None) => return,
-        Ok(Some(stored)) => social::order::verified(&stored, party, &keys.orders).map(|(record, _)| record),
-        Err(error) => Err(error.to_string()),
-    };
-    match read {
-        Ok(record) => facts.orders = in_force(&record, facts.at),
-        Err(why) => facts.orders_trouble = Some(why),
+    match social::control_head::read(exchange, party, &keys.orders).await {
+        Ok(head) => {
+            facts.orders_trouble = head.trouble();
+            if let Some((record, _)) = &head.record {
+                facts.orders = in_force(record, facts.at);
+            }
+        }
+        Err(error) => facts.orders_trouble = Some(error.to_string()),
+    }
+    let page = facts.agent.page.as_ref();
+    let orders = page.and_then(|page| page.get("orders"));
+    if orders.and_then(|orders| orders.get("state")?.as_str()) == Some("behind") {
+        let reason = orders.and_then(|orders| orders.get("reason")?.as_str());
+        facts.orders_trouble = reason.map(str::to_owned).or(facts.orders_trouble.take());
     }
 }
 

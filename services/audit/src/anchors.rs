@@ -1,0 +1,163 @@
+//! PURE: what chunks name of other chains: the control record they were published under, and the last audit entries.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use schemas::heads::Mark;
+use schemas::manifest::Manifest;
+use schemas::name::Lane;
+
+/// How long after the first chunk that names a control record another lane may still publish under the one before: a chunk
+/// that was on its way when the record came. It is more than any publish takes.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the chunks of a stream name, as far as they were read.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    lanes: BTreeMap<Lane, Mark>,
+    /// The newest record that any lane names, where, and when the exchange stored the first chunk that does.
+    newest: Option<(Mark, String, Timestamp)>,
+    audit: BTreeMap<String, Anchor>,
+}
+
+/// An audit entry that a chunk names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// The entry.
+    pub mark: Mark,
+    /// The chunk that names it, for people.
+    pub by: String,
+}
+
+impl Anchors {
+    /// Takes the next chunk of the stream, its signature and chain checked before.
+    ///
+    /// # Errors
+    /// The rule it breaks, in words.
+    pub fn push(&mut self, lane: &Lane, manifest: &Manifest, stored_at: Timestamp) -> Result<(), String> {
+        let by = format!("{lane} chunk {}.{}", manifest.epoch, manifest.number);
+        for (subject, mark) in &manifest.heads.audit {
+            let is_newer = self
+                .audit
+                .get(subject)
+                .is_none_or(|known| known.mark.number < mark.number);
+            if is_newer {
+                let anchor = Anchor {
+                    mark: *mark,
+                    by: by.clone(),
+                };
+                self.audit.insert(subject.clone(), anchor);
+            }
+        }
+        let before = self.lanes.get(lane).copied();
+        let Some(mark) = manifest.heads.control else {
+            let newest = before.map(|mark| (mark, lane.to_string()));
+            return newest
+                .or_else(|| self.elsewhere(stored_at))
+                .map_or(Ok(()), |(mark, place)| {
+                    Err(format!("it names no control record, and {place} named {mark}"))
+                });
+        };
+        let older = before
+            .map(|before| (before, lane.to_string()))
+            .filter(|(before, _)| is_older(mark, *before))
+            .or_else(|| {
+                self.elsewhere(stored_at)
+                    .filter(|(newest, _)| is_older(mark, *newest))
+            });
+        // The newest one is kept, so that each chunk under an older one is judged by it.
+        if before.is_none_or(|before| before.number < mark.number) {
+            self.lanes.insert(lane.clone(), mark);
+        }
+        if self
+            .newest
+            .as_ref()
+            .is_none_or(|(newest, ..)| newest.number < mark.number)
+        {
+            self.newest = Some((mark, by, stored_at));
+        }
+        match older {
+            None => Ok(()),
+            Some((newest, place)) => Err(format!(
+                "it was published under control record {mark}, and {place} named record {newest} before: holds and pauses were \
+                 lost, or the orders were rewritten"
+            )),
+        }
+    }
+
+    fn elsewhere(&self, stored_at: Timestamp) -> Option<(Mark, String)> {
+        let (mark, by, since) = self.newest.as_ref()?;
+        (stored_at.duration_since(*since) > ON_ITS_WAY).then(|| (*mark, by.clone()))
+    }
+
+    /// The audit entries that chunks name, by subject; the newest of each.
+    #[must_use]
+    pub fn audit(&self) -> &BTreeMap<String, Anchor> {
+        &self.audit
+    }
+}
+
+/// Whether a record is older than another one, or a rewritten one of its number.
+fn is_older(mark: Mark, than: Mark) -> bool {
+    mark.number < than.number || (mark.number == than.number && mark.digest != than.digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::digest::Digest;
+    use schemas::heads::Heads;
+    use schemas::sign::SigningKey;
+
+    use super::*;
+
+    fn mark(number: u64, of: &str) -> Mark {
+        Mark {
+            number,
+            digest: Digest::of(&[of.as_bytes()]),
+        }
+    }
+
+    /// One chunk of a lane, under a record, stored so many seconds after the first.
+    fn push(anchors: &mut Anchors, feed: &str, control: Option<Mark>, second: i64) -> Result<(), String> {
+        let mut manifest = crate::chain::tests::chain(&SigningKey::generate(), 1).remove(0);
+        manifest.feed = feed.parse().unwrap();
+        manifest.heads = Heads {
+            control,
+            ..Heads::default()
+        };
+        anchors.push(
+            &manifest.lane(),
+            &manifest,
+            Timestamp::from_second(second).unwrap(),
+        )
+    }
+
+    #[test]
+    fn anchors_chunk_under_an_older_record_is_a_fault() {
+        let (one, two) = (mark(1, "one"), mark(2, "two"));
+        for older in [Some(one), Some(mark(2, "rewritten")), None] {
+            let mut anchors = Anchors::default();
+            assert_eq!(push(&mut anchors, "a", None, 0), Ok(()));
+            assert_eq!(push(&mut anchors, "a", Some(one), 1), Ok(()));
+            assert_eq!(push(&mut anchors, "a", Some(two), 2), Ok(()));
+            assert!(push(&mut anchors, "a", older, 3).is_err(), "{older:?}");
+            assert_eq!(
+                push(&mut anchors, "a", Some(two), 4),
+                Ok(()),
+                "the rest is judged by itself"
+            );
+        }
+    }
+
+    #[test]
+    fn anchors_other_lane_may_be_on_its_way_and_no_longer() {
+        let (one, two) = (mark(1, "one"), mark(2, "two"));
+        let mut anchors = Anchors::default();
+        assert_eq!(push(&mut anchors, "a", Some(one), 0), Ok(()));
+        assert_eq!(push(&mut anchors, "b", Some(two), 10), Ok(()));
+        assert_eq!(push(&mut anchors, "a", Some(one), 12), Ok(()));
+        assert!(push(&mut anchors, "a", Some(one), 71).is_err());
+        assert!(push(&mut anchors, "c", None, 72).is_err());
+        assert_eq!(push(&mut anchors, "a", Some(two), 73), Ok(()));
+    }
+}

@@ -1,0 +1,258 @@
+//! `slacktide orders show|confirm`: which control record is in force, and the operator's confirmation after a restore.
+//!
+//! Agents stop where the exchange's orders are behind what something signed names. What is missing cannot be found out by a
+//! program: an operator gives it again, and confirms by number and digest what is to be obeyed.
+
+use clap::{Args, Subcommand};
+use exchange::Exchange;
+use jiff::Timestamp;
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+use schemas::control::{self, Action, Confirmation, Order, SCOPE_OF_CONFIRMATION};
+use schemas::heads::Mark;
+use schemas::name::Lane;
+use schemas::sign::SigningKey;
+use social::control_head::{self, Head};
+use social::high_water::HighWater;
+use social::order::{Wish, give};
+use social::witness::{Named, named_by_lane, named_by_lease};
+
+use super::gate::order::{failed, sentence, warn};
+use super::operator::{Operator, actor};
+use crate::cli::Config;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{SocialFile, load};
+
+/// The commands about the record of orders.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrdersCommand {
+    /// Show the control record in force, its orders, and which records are lost.
+    #[command(after_help = "Example:\n  slacktide orders show --config config/social.toml")]
+    Show {
+        #[command(flatten)]
+        config: Config,
+        /// Prints it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Confirm the pauses and holds in force after the exchange was restored. Signed and audited.
+    #[command(
+        after_help = "Example:\n  slacktide orders confirm --record 3:9f86d0… --lost 5:60303a… --reason \"restored, hold 17 given again\" --config config/social.toml"
+    )]
+    Confirm(ConfirmArgs),
+}
+
+/// What is confirmed.
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmArgs {
+    #[command(flatten)]
+    config: Config,
+    /// The record in force, NUMBER:DIGEST, as `orders show` names it; `none` where there is none.
+    #[arg(long, value_name = "RECORD", value_parser = record)]
+    record: RecordName,
+    /// The newest record that is lost. Left out: the newest one that lanes, lease or the local file name.
+    #[arg(long, value_name = "RECORD")]
+    lost: Option<Mark>,
+    /// Why. It is signed and kept.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who decides. Left out: the login name.
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Prints what is in force as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A record, or none.
+#[derive(Debug, Clone, Copy)]
+struct RecordName(Option<Mark>);
+
+fn record(text: &str) -> Result<RecordName, String> {
+    if text == "none" {
+        return Ok(RecordName(None));
+    }
+    text.parse().map(|mark| RecordName(Some(mark)))
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: OrdersCommand) -> Outcome {
+    match command {
+        OrdersCommand::Show { config, json } => show(&config, json).await,
+        OrdersCommand::Confirm(args) => confirm(args).await,
+    }
+}
+
+/// The local file of the newest control record, where one is configured.
+pub(crate) fn high_water(loaded: &Loaded<SocialFile>) -> Option<HighWater> {
+    let social = &loaded.value.social;
+    let path = loaded.resolve(social.high_water.as_ref()?);
+    Some(HighWater::new(path, social.name.clone()))
+}
+
+/// Notes the record in force in the local file, where one is configured: the order binds also where that fails.
+pub(crate) fn note_high_water(loaded: &Loaded<SocialFile>, mark: Option<Mark>, before: &Head) {
+    if let (Some(file), Some(mark)) = (high_water(loaded), mark)
+        && let Err(why) = file.note(mark, |noted| before.follows(noted))
+    {
+        output::note(&format!(
+            "note: the record is not noted in the local file, the agent does it when it runs: {why}"
+        ));
+    }
+}
+
+/// All lanes of the file.
+pub(crate) fn lanes(file: &SocialFile) -> Vec<Lane> {
+    let lanes = file.feeds.iter().flat_map(|feed| {
+        feed.recipients.iter().map(|recipient| Lane {
+            recipient: recipient.clone(),
+            feed: feed.name.clone(),
+        })
+    });
+    lanes.collect()
+}
+
+/// Reads the control records that lanes, lease and the local file name.
+pub(crate) async fn named(
+    loaded: &Loaded<SocialFile>,
+    exchange: &dyn Exchange,
+    key: &SigningKey,
+) -> Result<Vec<Named>, Failure> {
+    let file = &loaded.value;
+    let mut publishers = file.trust.chunks.clone();
+    publishers.push(key.public().clone());
+    let mut all = Vec::new();
+    for lane in lanes(file) {
+        all.extend(named_by_lane(exchange, &lane, &publishers).await?);
+    }
+    all.extend(named_by_lease(exchange, &file.social.source, &publishers).await?);
+    if let Some(file) = high_water(loaded) {
+        let mark = file.read().map_err(|why| Failure::new(Exit::Evidence, why))?;
+        all.extend(mark.map(|mark| Named {
+            mark,
+            by: format!("the file {}", file.path().display()),
+        }));
+    }
+    all.sort_by_key(|named| named.mark);
+    Ok(all)
+}
+
+fn trusted(file: &SocialFile, key: &SigningKey) -> Vec<schemas::sign::PublicKey> {
+    let mut trusted = file.trust.operators.clone();
+    trusted.push(key.public().clone());
+    trusted
+}
+
+/// The newest record that the head does not follow.
+fn lost(head: &Head, named: &[Named]) -> Option<Named> {
+    named
+        .iter()
+        .rev()
+        .find(|named| !head.follows(named.mark))
+        .cloned()
+}
+
+async fn show(config: &Config, json: bool) -> Outcome {
+    let loaded: Loaded<SocialFile> = load(&config.config)?;
+    let key = loaded.value.signing.key(loaded.folder())?;
+    let exchange = JetStream::connect(loaded.value.exchange.command(loaded.folder())?).await?;
+    let trusted = trusted(&loaded.value, &key);
+    let head = control_head::read(&exchange, &loaded.value.social.name, &trusted).await;
+    let named = named(&loaded, &exchange, &key).await;
+    exchange.close().await;
+    let (head, named) = (head?, named?);
+    let lost = lost(&head, &named);
+    let trouble = lost
+        .as_ref()
+        .map(|lost| head.behind(lost))
+        .or_else(|| head.trouble());
+    tell(&head, lost.as_ref(), trouble.as_deref(), json)?;
+    Ok(if trouble.is_some() {
+        Exit::Evidence
+    } else {
+        Exit::Done
+    })
+}
+
+async fn confirm(args: ConfirmArgs) -> Outcome {
+    let loaded: Loaded<SocialFile> = load(&args.config.config)?;
+    let file = &loaded.value;
+    let key = file.signing.key(loaded.folder())?;
+    let actor = actor(args.actor, "decides")?;
+    let trusted = trusted(file, &key);
+    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let confirming = async {
+        let head = control_head::read(&exchange, &file.social.name, &trusted).await?;
+        let named = named(&loaded, &exchange, &key).await?;
+        let newest = lost(&head, &named).map(|named| named.mark);
+        let wish = Wish {
+            scope: SCOPE_OF_CONFIRMATION.to_owned(),
+            action: Action::Confirm(Confirmation {
+                record: args.record.0,
+                lost: args.lost.max(newest),
+            }),
+            actor,
+            reason: args.reason,
+            lasts: None,
+        };
+        let operator = Operator::new()?;
+        let who = operator.signs(&key, &file.trust.operators, &file.social.name);
+        let given = give(&exchange, &who, &trusted, &wish, Timestamp::now())
+            .await
+            .map_err(failed)?;
+        warn(&given);
+        let head = control_head::read(&exchange, &file.social.name, &trusted).await?;
+        Ok::<_, Failure>(head)
+    };
+    let head = confirming.await;
+    exchange.close().await;
+    let head = head?;
+    note_high_water(&loaded, head.mark(), &head);
+    tell(&head, None, None, args.json)?;
+    Ok(Exit::Done)
+}
+
+fn tell(head: &Head, lost: Option<&Named>, trouble: Option<&str>, json: bool) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let orders: Vec<&Order> = head
+        .record
+        .iter()
+        .flat_map(|(record, _)| control::fold(record, now))
+        .collect();
+    if json {
+        return output::json(&serde_json::json!({
+            "record": head.mark(), "in_force": orders, "lost": lost.map(|lost| lost.mark),
+            "lost_named_by": lost.map(|lost| &lost.by), "trouble": trouble,
+        }));
+    }
+    let record = head.mark().map_or("none".to_owned(), |mark| mark.to_string());
+    output::line(&format!("control record {record}"));
+    if orders.is_empty() {
+        output::line("  no order is in force");
+    }
+    for order in orders {
+        output::line(&format!("  {}: {}", order.scope, sentence(order)));
+    }
+    if let Some(trouble) = trouble {
+        output::line(trouble);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_record_is_a_number_with_its_digest_or_none() {
+        let digest = "ab".repeat(32);
+        let named = record(&format!("5:{digest}")).unwrap().0.unwrap();
+        assert_eq!(named.to_string(), format!("5:{digest}"));
+        assert!(record("none").unwrap().0.is_none());
+        for wrong in ["5", "5:ab", "x:00", ""] {
+            assert!(record(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The local file that keeps the newest control record this party's host ever saw in force.
+//!
+//! It detects what the exchange alone cannot tell: a whole exchange that was restored to a copy from before an order,
+//! where every message agrees with every other. It is evidence and no state: without it nothing stops.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use runtime::replace::replace;
+use schemas::heads::Mark;
+use schemas::name::PartyName;
+use serde::{Deserialize, Serialize};
+
+/// The file.
+#[derive(Debug, Clone)]
+pub struct HighWater {
+    path: PathBuf,
+    party: PartyName,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    party: PartyName,
+    record: Mark,
+}
+
+/// More than a file ever holds.
+const MOST_BYTES: u64 = 4_096;
+
+impl HighWater {
+    /// Names the file of a party.
+    #[must_use]
+    pub fn new(path: PathBuf, party: PartyName) -> Self {
+        Self { path, party }
+    }
+
+    /// The path, for people.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the record; none: there is no file yet.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and the remedy. A file that cannot be read is not taken for none.
+    pub fn read(&self) -> Result<Option<Mark>, String> {
+        let path = self.path.display();
+        let read = fs::metadata(&self.path).and_then(|metadata| {
+            if metadata.len() > MOST_BYTES {
+                return Err(io::Error::other("it is too large"));
+            }
+            fs::read_to_string(&self.path)
+        });
+        let text = match read {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{path}: {error}; make it readable for this process")),
+        };
+        let remedy = "check the orders with `slacktide hold list`, then remove the file";
+        let content: Content =
+            serde_json::from_str(&text).map_err(|error| format!("{path} is spoilt ({error}); {remedy}"))?;
+        if content.party != self.party {
+            return Err(format!(
+                "{path} is the file of party {}; give each party its own",
+                content.party
+            ));
+        }
+        Ok(Some(content.record))
+    }
+
+    /// Notes a record, unless the file holds a newer one, or one that it does not follow: that one is lost, whatever number
+    /// the records have reached since, and the file is what tells of it.
+    ///
+    /// # Errors
+    /// Why it could not be noted.
+    pub fn note(&self, record: Mark, follows: impl Fn(Mark) -> bool) -> Result<(), String> {
+        let is_kept = |noted: Mark| noted.number >= record.number || !follows(noted);
+        if self.read()?.is_some_and(is_kept) {
+            return Ok(());
+        }
+        let content = Content {
+            party: self.party.clone(),
+            record,
+        };
+        let text = serde_json::to_string(&content).map_err(|error| error.to_string())?;
+        replace(&self.path, &text).map_err(|error| {
+            format!(
+                "{}: {error}; make its folder writable for this process",
+                self.path.display()
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::digest::Digest;
+
+    use super::*;
+
+    fn mark(number: u64) -> Mark {
+        Mark {
+            number,
+            digest: Digest::of(&[b"x"]),
+        }
+    }
+
+    #[test]
+    fn high_water_only_rises_and_a_spoilt_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.high-water");
+        let file = HighWater::new(path.clone(), "bureau".parse().unwrap());
+        assert_eq!(file.read(), Ok(None));
+        for (noted, wanted) in [(3, 3), (2, 3), (4, 4)] {
+            file.note(mark(noted), |_| true).unwrap();
+            assert_eq!(file.read(), Ok(Some(mark(wanted))));
+        }
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
+        let other = HighWater::new(path.clone(), "other".parse().unwrap());
+        assert!(other.read().is_err() && other.note(mark(9), |_| true).is_err());
+        fs::write(&path, "{").unwrap();
+        assert!(file.read().unwrap_err().contains("spoilt"));
+        assert!(
+            file.note(mark(9), |_| true).is_err(),
+            "a spoilt file is not written over"
+        );
+    }
+}

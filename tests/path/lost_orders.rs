@@ -1,0 +1,235 @@
+//! A pause and a hold that were given after the copy was made from which the exchange is restored: nothing is delivered until
+//! an operator confirmed what is ordered.
+
+use harness::until;
+use serde_json::Value;
+
+use super::orders_at::{WHO, hold, hold_id, order, shows_gate, shows_hold};
+use super::site::{Agent, PATIENCE, Site, with_long_lease};
+
+const OPEN: &str = "mode = \"open\"";
+const CLAIMS: &str = "SELECT count(*) FROM claim";
+
+fn with_file(text: String) -> String {
+    with_long_lease(text).replacen(
+        "source = \"core\"\n",
+        "source = \"core\"\nhigh_water = \"orders.high-water\"\n",
+        1,
+    )
+}
+
+async fn shows_record(agent: &Agent, wanted: u64) {
+    agent
+        .shows("the record", "/orders/record/number", |number| *number == wanted)
+        .await;
+}
+
+async fn add_rows(site: &Site, from: i64) {
+    let sql = format!(
+        "INSERT INTO claim (id, name, amount) SELECT {from} + g, 'later ' || g, 1.00 FROM generate_series(1, 50) g"
+    );
+    site.core.execute(&sql).await;
+}
+
+/// The agent says on every surface that it is behind, and why.
+async fn shows_behind(site: &Site, agent: &Agent, named_by: &str) {
+    let reason = agent
+        .shows("the lost record", "/orders/reason", |why| {
+            why.as_str()
+                .is_some_and(|why| why.contains(named_by) && why.contains("orders confirm --record"))
+        })
+        .await;
+    assert_eq!(
+        agent.status().await.unwrap()["orders"]["state"],
+        "behind",
+        "{reason}"
+    );
+    agent
+        .shows("a shut gate", "/gate/state", |state| state == "shut")
+        .await;
+    let page = agent.answers("/health/ready", 503).await;
+    assert!(page.contains("orders confirm"), "{page}");
+    let metrics = agent.page("/metrics").await.unwrap().body;
+    assert!(metrics.contains("slacktide_orders_behind 1"), "{metrics}");
+    let (_, screen) = site.asked(&["status", "--config", "social.toml"]).await;
+    assert!(screen.contains("orders confirm"), "{screen}");
+}
+
+/// Lost, given again in part, confirmed, and on.
+async fn confirm_and_go_on(site: &Site, agent: &Agent) {
+    // More orders than were lost: their numbers pass the lost one's, and it is lost all the same.
+    hold(site, "court order, again").await;
+    for _ in 0..3 {
+        order(site, &["gate", "limit", "--duty", "100%"]).await;
+    }
+    let (code, shown) = site
+        .asked(&["orders", "show", "--json", "--config", "social.toml"])
+        .await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(code, Some(7), "{shown}");
+    let lost = shown["lost"]["number"].as_u64().unwrap();
+    let here = shown["record"]["number"].as_u64().unwrap();
+    assert!(here >= lost, "{shown}");
+    // Not before the agent has seen the newest of them.
+    agent
+        .shows("the newest record", "/orders/reason", |why| {
+            let here = format!("the exchange holds record {here}:");
+            why.as_str().is_some_and(|why| why.contains(&here))
+        })
+        .await;
+    let rewind = [
+        "feed",
+        "rewind",
+        "claim",
+        "--recipient",
+        "insurer-a",
+        "--from",
+        "receipt",
+    ];
+    let (is_open, output) = site.command(&[&rewind[..], &WHO].concat()).await;
+    assert!(!is_open && output.contains("orders confirm"), "{output}");
+    let wrong = format!("{here}:{}", "ab".repeat(32));
+    let confirm = ["orders", "confirm", "--record", &wrong];
+    let (is_done, output) = site.command(&[&confirm[..], &WHO].concat()).await;
+    assert!(
+        !is_done && output.contains("not the one that was named"),
+        "{output}"
+    );
+    site.confirm_orders(
+        "social.toml",
+        "the pause was taken back, the hold was given again",
+    )
+    .await;
+    agent
+        .shows("the confirmed orders", "/orders/state", |state| {
+            state == "in force"
+        })
+        .await;
+    shows_hold(agent, Some("court order, again")).await;
+    let (_, entries) = site
+        .command(&["audit", "replay", "--config", "auditor.toml", "--stream", "audit"])
+        .await;
+    let named = format!("\"lost\":\"{lost}:");
+    assert!(
+        entries.contains("orders.confirm.order") && entries.contains(&named),
+        "{entries}"
+    );
+    order(
+        site,
+        &["hold", "release", &hold_id(site, "court order, again").await],
+    )
+    .await;
+}
+
+/// Nothing in the copy is wrong: only the host's own file knows better.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_orders_of_a_whole_copy_are_found_by_the_local_file() {
+    let mut site = Site::start("lost_orders_file", 100, OPEN).await;
+    let (social, poller) = (site.social_with("social", with_file), site.poller("poller"));
+    site.agree().await;
+    order(&site, &["gate", "limit", "--duty", "100%"]).await;
+    shows_record(&social, 1).await;
+    social.stop().await;
+    site.nats.stop().await;
+    let copy = site.nats.copy_store();
+    site.nats.restart().await;
+    hold(&site, "court order").await;
+    order(&site, &["gate", "pause"]).await;
+    site.nats.restore_store(&copy).await;
+    add_rows(&site, 1_000).await;
+
+    let social = site.social_with("social", with_file);
+    shows_behind(&site, &social, "orders.high-water").await;
+    confirm_nothing_read(&social).await;
+    assert_eq!(site.store.number(CLAIMS).await, 100, "rows were delivered");
+    confirm_and_go_on(&site, &social).await;
+    site.agree().await;
+    site.evidence_holds().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+async fn confirm_nothing_read(agent: &Agent) {
+    let status = agent.status().await.unwrap();
+    assert_eq!(status["driver"]["rows"], 0, "the core was read: {status}");
+    assert_eq!(status["gate"]["openings"], 0, "the gate was open: {status}");
+}
+
+/// Without the file: the agent that runs remembers, and its lease tells the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_orders_are_found_by_the_agent_and_by_its_successor() {
+    let mut site = Site::start("lost_orders_agent", 100, OPEN).await;
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    order(&site, &["gate", "limit", "--duty", "100%"]).await;
+    shows_record(&social, 1).await;
+    site.nats.stop().await;
+    let copy = site.nats.copy_store();
+    site.nats.restart().await;
+    until("the exchange to take an order", PATIENCE, async || {
+        let words = [
+            "hold",
+            "add",
+            "--feed",
+            "claim",
+            "--config",
+            "social.toml",
+            "--actor",
+            "li.na",
+            "--reason",
+            "court order",
+        ];
+        let (is_done, output) = site.command(&words).await;
+        if is_done { Ok(()) } else { Err(output) }
+    })
+    .await;
+    shows_hold(&social, Some("court order")).await;
+    order(&site, &["gate", "pause"]).await;
+    shows_gate(&social, "paused").await;
+    site.nats.restore_store(&copy).await;
+    add_rows(&site, 1_000).await;
+    shows_behind(&site, &social, "this agent").await;
+    // The successor never saw them: the lease that the first one gives back names them.
+    social.stop().await;
+    let social = site.social("social");
+    shows_behind(&site, &social, "the lease of core").await;
+    confirm_nothing_read(&social).await;
+    assert_eq!(site.store.number(CLAIMS).await, 100, "rows were delivered");
+    confirm_and_go_on(&site, &social).await;
+    site.agree().await;
+    site.evidence_holds().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// The orders alone are from an older copy: the lane's last chunk names the record that is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_orders_are_found_by_the_last_chunk_of_a_lane() {
+    let site = Site::start("lost_orders_chunk", 100, OPEN).await;
+    let (social, poller) = (site.social_with("social", with_long_lease), site.poller("poller"));
+    site.agree().await;
+    order(&site, &["gate", "limit", "--duty", "100%"]).await;
+    shows_record(&social, 1).await;
+    let admin = nats::topology::Admin::new(super::orders_at::connect(&site, "admin").await);
+    // What the copy does not hold: chunks go on under it.
+    hold(&site, "court order").await;
+    order(&site, &["hold", "release", &hold_id(&site, "court order").await]).await;
+    shows_record(&social, 3).await;
+    add_rows(&site, 1_000).await;
+    site.agree().await;
+    social.stop().await;
+    // The lease is restored, too.
+    for stream in ["CONTROL", "LEASES"] {
+        let subject = format!("STREAM.PURGE.{stream}");
+        admin.api(&subject, &serde_json::json!({})).await.unwrap();
+    }
+    add_rows(&site, 2_000).await;
+    let social = site.social_with("social", with_long_lease);
+    shows_behind(&site, &social, "the last chunk of lane insurer-a.claim").await;
+    confirm_nothing_read(&social).await;
+    site.confirm_orders("social.toml", "nothing is ordered").await;
+    site.agree().await;
+    site.evidence_holds().await;
+    social.stop().await;
+    poller.stop().await;
+}
