@@ -7,14 +7,19 @@ use async_nats::Message;
 use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP};
 use bytes::Bytes;
 use exchange::{Error, ErrorKind, Result, Stored};
+use schemas::subject::Subject;
 
-use crate::streams::AUDIT;
+use crate::streams::{self, AUDIT, own};
 use crate::topology::rights::HUB_API;
 use crate::wire::Wire;
 
 impl Wire {
     /// The last message of a subject.
-    pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>> {
+    pub(crate) async fn last(&self, subject: &Subject) -> Result<Option<Stored>> {
+        self.last_of(&streams::of(subject), &subject.to_string()).await
+    }
+
+    async fn last_of(&self, stream: &str, subject: &str) -> Result<Option<Stored>> {
         let question = self.api(&format!("DIRECT.GET.{stream}.{subject}"));
         let answer = self.ask(&question, None, Bytes::new()).await?;
         match answer.status.map(|status| status.as_u16()) {
@@ -39,8 +44,10 @@ impl Wire {
             self.ask(&self.api("INFO"), None, Bytes::new()).await?;
             return Ok(());
         }
-        let subject = format!("audit.{}.ping", self.options.user);
-        self.last(AUDIT, &subject).await.map(|_| ())
+        // Nobody writes there.
+        let party = &self.options.user;
+        let subject = format!("audit.{party}.ping");
+        self.last_of(&own(AUDIT, party), &subject).await.map(|_| ())
     }
 }
 

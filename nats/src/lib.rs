@@ -7,6 +7,7 @@
 //! - asking it: `wire` one question and its answer, with a denial told as a denial; `refusal` what an
 //!   error answer means
 //! - the verbs: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
+//! - [`fullness`] how full the streams of a party are
 //! - [`topology`] streams, consumers and accounts as files; diff, apply, status
 //!
 //! The client is used for its connection alone: questions are asked by hand. Its own JetStream
@@ -14,6 +15,7 @@
 //! there is no connection, which then arrive after the caller has gone on.
 
 pub mod connection;
+pub mod fullness;
 pub mod options;
 pub mod topology;
 
@@ -31,4 +33,5 @@ mod wire;
 
 pub use connect::JetStream;
 pub use connection::Connection;
+pub use fullness::Fullness;
 pub use options::{Options, ReadSeed, Tls};

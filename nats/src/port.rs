@@ -12,10 +12,7 @@ use schemas::subject::Subject;
 use tokio::time::{Instant, timeout};
 
 use crate::connect::JetStream;
-use crate::streams::{
-    APPROVALS, AUDIT, CANCELS, CONFIRMS, CONTROL, DATA, LEASES, PARTS, PROGRESS, RECEIPTS, REPLIES, REQUESTS,
-    name,
-};
+use crate::streams::{self, APPROVALS, DATA, REPLIES};
 
 /// How long leaving may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -23,14 +20,12 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 #[async_trait]
 impl Exchange for JetStream {
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
-        self.wire
-            .last(DATA, &Subject::Data(lane.clone()).to_string())
-            .await
+        self.wire.last(&Subject::Data(lane.clone())).await
     }
 
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
-            .publish_at(DATA, &Subject::Data(lane.clone()), bytes, expected)
+            .publish_at(&Subject::Data(lane.clone()), bytes, expected)
             .await
     }
 
@@ -47,51 +42,52 @@ impl Exchange for JetStream {
     }
 
     async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>> {
-        self.wire
-            .last(RECEIPTS, &Subject::Receipt(lane.clone()).to_string())
-            .await
+        self.wire.last(&Subject::Receipt(lane.clone())).await
     }
 
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
-            .publish_at(RECEIPTS, &Subject::Receipt(lane.clone()), bytes, expected)
+            .publish_at(&Subject::Receipt(lane.clone()), bytes, expected)
             .await
     }
 
     async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
-        self.wire
-            .last(LEASES, &Subject::Lease(source.clone()).to_string())
-            .await
+        self.wire.last(&Subject::Lease(source.clone())).await
     }
 
     async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
-            .publish_at(LEASES, &Subject::Lease(source.clone()), bytes, expected)
+            .publish_at(&Subject::Lease(source.clone()), bytes, expected)
             .await
     }
 
     async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         let subject = Subject::Request(recipient.clone(), id.clone());
-        self.wire.publish_once(REQUESTS, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
     async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         let subject = Subject::Cancel(recipient.clone(), id.clone());
-        self.wire.publish_once(CANCELS, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
-    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
-        self.wire.open_requests(from, max).await
+    async fn fetch_requests(
+        &self,
+        recipient: &RecipientName,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
+        self.wire.open_requests(recipient, from, max).await
     }
 
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
         let subject = Subject::Cancel(recipient.clone(), id.clone());
-        self.wire.last(CANCELS, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn reply(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         let subject = Subject::Reply(recipient.clone(), id.clone());
-        self.wire.publish_once(REPLIES, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
@@ -107,7 +103,7 @@ impl Exchange for JetStream {
         bytes: Bytes,
     ) -> Result<Filed> {
         let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
-        self.wire.publish_once(PARTS, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
     async fn part(
@@ -118,7 +114,7 @@ impl Exchange for JetStream {
         number: u32,
     ) -> Result<Option<Stored>> {
         let subject = Subject::Part(recipient.clone(), id.clone(), attempt, number);
-        self.wire.last(PARTS, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn write_progress(
@@ -128,12 +124,12 @@ impl Exchange for JetStream {
         bytes: Bytes,
     ) -> Result<Sequence> {
         let subject = Subject::Progress(recipient.clone(), id.clone());
-        self.wire.publish_over(PROGRESS, &subject, bytes).await
+        self.wire.publish_over(&subject, bytes).await
     }
 
     async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
         let subject = Subject::Progress(recipient.clone(), id.clone());
-        self.wire.last(PROGRESS, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn approve(
@@ -144,7 +140,7 @@ impl Exchange for JetStream {
         bytes: Bytes,
     ) -> Result<Filed> {
         let subject = Subject::Approval(recipient.clone(), id.clone(), officer.clone());
-        self.wire.publish_once(APPROVALS, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
     async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>> {
@@ -155,12 +151,12 @@ impl Exchange for JetStream {
 
     async fn confirm(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         let subject = Subject::Confirm(recipient.clone(), id.clone());
-        self.wire.publish_once(CONFIRMS, &subject, bytes).await
+        self.wire.publish_once(&subject, bytes).await
     }
 
     async fn confirmation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
         let subject = Subject::Confirm(recipient.clone(), id.clone());
-        self.wire.last(CONFIRMS, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn request_status(
@@ -168,16 +164,16 @@ impl Exchange for JetStream {
         recipient: &RecipientName,
         id: &RequestId,
     ) -> Result<(Option<Stored>, Option<Stored>)> {
-        let request = Subject::Request(recipient.clone(), id.clone()).to_string();
-        let reply = Subject::Reply(recipient.clone(), id.clone()).to_string();
+        let request = Subject::Request(recipient.clone(), id.clone());
+        let reply = Subject::Reply(recipient.clone(), id.clone());
         // A reply that is there by now has its request, and not the other way round.
-        let reply = self.wire.last(REPLIES, &reply).await?;
-        Ok((self.wire.last(REQUESTS, &request).await?, reply))
+        let reply = self.wire.last(&reply).await?;
+        Ok((self.wire.last(&request).await?, reply))
     }
 
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
         let subject = Subject::Audit(party.clone(), writer.clone());
-        self.wire.last(AUDIT, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn publish_audit(
@@ -188,12 +184,12 @@ impl Exchange for JetStream {
         expected: Sequence,
     ) -> Result<Published> {
         let subject = Subject::Audit(party.clone(), writer.clone());
-        self.wire.publish_at(AUDIT, &subject, bytes, expected).await
+        self.wire.publish_at(&subject, bytes, expected).await
     }
 
     async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
         let subject = Subject::Control(party.clone());
-        self.wire.last(CONTROL, &subject.to_string()).await
+        self.wire.last(&subject).await
     }
 
     async fn publish_control(
@@ -203,11 +199,16 @@ impl Exchange for JetStream {
         expected: Sequence,
     ) -> Result<Published> {
         let subject = Subject::Control(party.clone());
-        self.wire.publish_at(CONTROL, &subject, bytes, expected).await
+        self.wire.publish_at(&subject, bytes, expected).await
+    }
+
+    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
+        self.wire.parties(stream).await
     }
 
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
-        self.wire.batch(name(stream), from, filter, max).await
+        let stream = streams::read(stream, filter)?;
+        self.wire.batch(&stream, from, filter, max).await
     }
 
     async fn ping(&self) -> Result<Duration> {

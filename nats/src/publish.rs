@@ -12,6 +12,7 @@ use schemas::subject::Subject;
 use serde::Deserialize;
 
 use crate::refusal::{Refusal, Refused};
+use crate::streams;
 use crate::wire::Wire;
 
 /// The acknowledgement of a publish: stored and fsynced, or refused.
@@ -38,13 +39,12 @@ impl Wire {
     /// Publishes if the subject's last sequence is still `expected`.
     pub(crate) async fn publish_at(
         &self,
-        stream: &str,
         subject: &Subject,
         bytes: Bytes,
         expected: Sequence,
     ) -> Result<Published> {
-        let subject = subject.to_string();
-        match self.publish(stream, &subject, bytes, Some(expected)).await? {
+        let (stream, subject) = (streams::of(subject), subject.to_string());
+        match self.publish(&stream, &subject, bytes, Some(expected)).await? {
             Said::Stored(sequence) => Ok(Published::Done { sequence }),
             Said::Conflict => Ok(Published::Conflict),
             Said::Taken => Err(Error::new(
@@ -55,21 +55,17 @@ impl Wire {
     }
 
     /// Publishes once: the stream itself refuses a second message on the subject.
-    pub(crate) async fn publish_once(&self, stream: &str, subject: &Subject, bytes: Bytes) -> Result<Filed> {
+    pub(crate) async fn publish_once(&self, subject: &Subject, bytes: Bytes) -> Result<Filed> {
         let text = subject.to_string();
-        match self.publish(stream, &text, bytes, None).await? {
+        match self.publish(&streams::of(subject), &text, bytes, None).await? {
             Said::Stored(sequence) => Ok(Filed::Done { sequence }),
-            Said::Taken => self
-                .last(stream, &text)
-                .await?
-                .map(Filed::Already)
-                .ok_or_else(|| {
-                    // A replica that lags, on a cluster: the next read finds it.
-                    Error::new(
-                        ErrorKind::Unknown,
-                        format!("{text} is taken, but what took it was not found"),
-                    )
-                }),
+            Said::Taken => self.last(subject).await?.map(Filed::Already).ok_or_else(|| {
+                // A replica that lags, on a cluster: the next read finds it.
+                Error::new(
+                    ErrorKind::Unknown,
+                    format!("{text} is taken, but what took it was not found"),
+                )
+            }),
             Said::Conflict => Err(Error::new(
                 ErrorKind::Protocol,
                 format!("{text} was refused for an expected sequence, and none was given"),
@@ -78,14 +74,9 @@ impl Wire {
     }
 
     /// Publishes over the last message of the subject, whatever it was.
-    pub(crate) async fn publish_over(
-        &self,
-        stream: &str,
-        subject: &Subject,
-        bytes: Bytes,
-    ) -> Result<Sequence> {
-        let subject = subject.to_string();
-        match self.publish(stream, &subject, bytes, None).await? {
+    pub(crate) async fn publish_over(&self, subject: &Subject, bytes: Bytes) -> Result<Sequence> {
+        let (stream, subject) = (streams::of(subject), subject.to_string());
+        match self.publish(&stream, &subject, bytes, None).await? {
             Said::Stored(sequence) => Ok(sequence),
             Said::Taken | Said::Conflict => Err(Error::new(
                 ErrorKind::Topology,

@@ -3,12 +3,16 @@
 //! One question, many answers (a batch direct get). Messages come in the stream's order; a gap,
 //! left by retention, is passed over.
 
-use exchange::port::From;
+use exchange::port::{From, Stream};
 use exchange::{Result, Stored};
+use schemas::name::PartyName;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::get::stored;
-use crate::wire::Wire;
+use crate::refusal::Refusal;
+use crate::streams::{self, own};
+use crate::wire::{Wire, read};
 
 /// The most bytes one batch may bring, so that memory stays flat whatever the messages' size.
 /// The server ends the batch early, and the next one goes on; one message always comes.
@@ -17,7 +21,42 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// The most messages one batch may bring: the server's own limit is 1024.
 const MOST_MESSAGES: usize = 1000;
 
+/// The names of streams, as the server lists them.
+#[derive(Debug, Deserialize)]
+struct Names {
+    #[serde(default)]
+    total: usize,
+    streams: Option<Vec<String>>,
+    error: Option<Refusal>,
+}
+
 impl Wire {
+    /// The parties that have a stream of this kind for themselves, sorted.
+    pub(crate) async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
+        if !stream.is_per_party() {
+            return Ok(Vec::new());
+        }
+        let question = self.api("STREAM.NAMES");
+        let (subject, kind) = (format!("{}.>", stream.token()), own(streams::kind(stream), &""));
+        let (mut parties, mut seen) = (Vec::new(), 0);
+        loop {
+            let body = json!({"offset": seen, "subject": subject}).to_string();
+            let names: Names = read(&question, &self.ask(&question, None, body.into()).await?)?;
+            if let Some(refusal) = names.error {
+                return Err(refusal.error(&question));
+            }
+            let page = names.streams.unwrap_or_default();
+            seen += page.len();
+            let of_kind = page.iter().filter_map(|name| name.strip_prefix(&kind));
+            parties.extend(of_kind.filter_map(|party| PartyName::new(party).ok()));
+            if page.is_empty() || seen >= names.total {
+                break;
+            }
+        }
+        parties.sort();
+        Ok(parties)
+    }
+
     /// All messages whose subjects match `filter`, oldest first; for filters that match few.
     pub(crate) async fn all(&self, stream: &str, filter: &str) -> Result<Vec<Stored>> {
         let (mut all, mut next) = (Vec::new(), 0);

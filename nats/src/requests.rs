@@ -3,12 +3,13 @@
 use exchange::port::{From, Sequence};
 use exchange::{Error, Result, Stored};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use schemas::name::RecipientName;
 use schemas::subject::Subject;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::refusal::Refusal;
-use crate::streams::{REPLIES, REQUESTS};
+use crate::streams::{REPLIES, REQUESTS, own};
 use crate::wire::{Wire, read};
 
 /// How many requests are looked at in one go.
@@ -30,14 +31,18 @@ struct StreamState {
 }
 
 impl Wire {
-    /// Up to `max` requests from `from` on that have no reply, oldest first.
-    pub(crate) async fn open_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
+    /// Up to `max` requests of a recipient from `from` on that have no reply, oldest first.
+    pub(crate) async fn open_requests(
+        &self,
+        recipient: &RecipientName,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
+        let (stream, filter) = (own(REQUESTS, recipient), format!("request.{recipient}.*"));
         let mut open = Vec::new();
         let mut next = from;
         while open.len() < max {
-            let page = self
-                .batch(REQUESTS, From::Sequence(next), "request.*.*", PAGE)
-                .await?;
+            let page = self.batch(&stream, From::Sequence(next), &filter, PAGE).await?;
             let Some(last) = page.last() else { break };
             next = last.sequence + 1;
             let looked_up = stream::iter(page)

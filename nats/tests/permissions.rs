@@ -87,7 +87,10 @@ async fn the_bureau_does_its_part_and_no_more() {
         .await
         .unwrap();
     bureau.last_receipt(&lane("insurer-a")).await.unwrap();
-    bureau.fetch_requests(0, 10).await.unwrap();
+    bureau
+        .fetch_requests(&recipient("insurer-a"), 0, 10)
+        .await
+        .unwrap();
     bureau.cancellation(&recipient("insurer-a"), &id()).await.unwrap();
 
     let a = recipient("insurer-a");
@@ -158,7 +161,7 @@ async fn a_recipient_does_its_part_and_no_more() {
         .unwrap();
     for writer in ["to-insurer-b", "operator"] {
         denied(
-            &format!("JS.hub.API.DIRECT.GET.AUDIT.audit.bureau.{writer}"),
+            &format!("JS.hub.API.DIRECT.GET.AUDIT_bureau.audit.bureau.{writer}"),
             insurer.last_audit(&party("bureau"), &party(writer)),
         )
         .await;
@@ -211,7 +214,7 @@ async fn a_recipient_does_its_part_and_no_more() {
     )
     .await;
     denied(
-        "JS.hub.API.DIRECT.GET.REQUESTS.request.insurer-b",
+        "JS.hub.API.DIRECT.GET.REQUESTS_insurer-b.request.insurer-b",
         insurer.request_status(&other, &id()),
     )
     .await;
@@ -279,7 +282,11 @@ async fn the_auditor_reads_and_does_nothing_else() {
         Stream::Confirms,
         Stream::Audit,
     ] {
-        let read = auditor.read(stream, From::Sequence(0), ">", 10).await.unwrap();
+        let filter = format!("{}.insurer-a.>", stream.token());
+        let read = auditor
+            .read(stream, From::Sequence(0), &filter, 10)
+            .await
+            .unwrap();
         assert_eq!(read.len(), usize::from(stream == Stream::Data), "{stream:?}");
     }
     let a = recipient("insurer-a");

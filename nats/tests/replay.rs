@@ -138,7 +138,7 @@ async fn the_queue_is_found_behind_many_answered_requests() {
     let found = |from, max| {
         let bureau = bureau.clone();
         async move {
-            let some = bureau.fetch_requests(from, max).await.unwrap();
+            let some = bureau.fetch_requests(&insurer(), from, max).await.unwrap();
             some.into_iter()
                 .map(|request| request.sequence)
                 .collect::<Vec<_>>()

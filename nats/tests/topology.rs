@@ -33,7 +33,7 @@ async fn applying_twice_changes_nothing() {
     let admin = exchange.admin().await;
     let shipped = topology::embedded(&recipients()).unwrap();
     let plan = topology::plan(&admin, &shipped).await.unwrap();
-    assert_eq!(plan.changes.len(), 16);
+    assert_eq!(plan.changes.len(), 25);
     assert!(
         plan.changes.iter().all(|change| change.kind == Kind::Create),
         "{plan}"
@@ -55,13 +55,13 @@ async fn a_change_is_shown_and_made() {
     changed
         .streams
         .iter_mut()
-        .filter(|s| s.name == "AUDIT")
+        .filter(|s| s.name == "AUDIT_bureau")
         .for_each(|s| s.max_bytes *= 2);
     changed.consumers[0].ack_wait_seconds = 45;
     let plan = topology::plan(&admin, &changed).await.unwrap();
     let text = plan.to_string();
     assert!(
-        text.contains("~ stream AUDIT\n    max_bytes = 1073741824 -> 2147483648\n"),
+        text.contains("~ stream AUDIT_bureau\n    max_bytes = 268435456 -> 536870912\n"),
         "{text}"
     );
     assert!(text.contains("ack_wait = 30000000000 -> 45000000000"), "{text}");
@@ -86,7 +86,7 @@ async fn a_destructive_change_is_refused_whole_without_force() {
     for stream in &mut changed.streams {
         match stream.name.as_str() {
             "DATA" => stream.max_bytes = 10_000,
-            "AUDIT" => stream.max_bytes *= 2,
+            "AUDIT_bureau" => stream.max_bytes *= 2,
             _ => {}
         }
     }

@@ -365,15 +365,26 @@ impl Office {
     /// Everything that a stream holds, as its auditor reads it.
     pub(crate) async fn stream(&self, stream: Stream) -> Vec<Stored> {
         let auditor = self.exchange("auditor").await;
-        let (mut all, mut from) = (Vec::new(), 1);
-        loop {
-            let read = auditor
-                .read(stream, From::Sequence(from), ">", 500)
-                .await
-                .unwrap();
-            let Some(last) = read.last() else { break };
-            from = last.sequence + 1;
-            all.extend(read);
+        let mut filters = vec![format!("{}.>", stream.token())];
+        if stream.is_per_party() {
+            let parties = auditor.parties(stream).await.unwrap();
+            filters = parties
+                .iter()
+                .map(|party| format!("{}.{party}.>", stream.token()))
+                .collect();
+        }
+        let mut all = Vec::new();
+        for filter in filters {
+            let mut from = 1;
+            loop {
+                let read = auditor
+                    .read(stream, From::Sequence(from), &filter, 500)
+                    .await
+                    .unwrap();
+                let Some(last) = read.last() else { break };
+                from = last.sequence + 1;
+                all.extend(read);
+            }
         }
         auditor.close().await;
         all

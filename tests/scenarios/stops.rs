@@ -36,6 +36,12 @@ async fn agents_wait_for_the_exchange_ride_out_a_cut_and_end_in_order() {
 
 /// The shipped topology with another size of the stream of chunks.
 fn topology(site: &Site, max_bytes: &str) {
+    fs::create_dir_all(site.path("nats")).unwrap();
+    fs::copy(
+        workspace().join("nats/parties.toml"),
+        site.path("nats/parties.toml"),
+    )
+    .unwrap();
     for part in ["streams", "consumers"] {
         fs::create_dir_all(site.path("nats").join(part)).unwrap();
         for file in fs::read_dir(workspace().join("nats").join(part)).unwrap() {

@@ -97,7 +97,11 @@ impl Exchange for Acknowledging {
         not_here()
     }
 
-    async fn fetch_requests(&self, _: Sequence, _: usize) -> Result<Vec<Stored>> {
+    async fn fetch_requests(&self, _: &RecipientName, _: Sequence, _: usize) -> Result<Vec<Stored>> {
+        not_here()
+    }
+
+    async fn parties(&self, _: Stream) -> Result<Vec<PartyName>> {
         not_here()
     }
 

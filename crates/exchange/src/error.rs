@@ -60,7 +60,9 @@ impl ErrorKind {
                 "grant this subject to the credential in the exchange's account file, or use the right credential"
             }
             Self::Full => "raise max_bytes of the stream or retire settled chunks; nothing is lost meanwhile",
-            Self::TooLarge => "raise the exchange's max_payload to the shipped value",
+            Self::TooLarge => {
+                "shorten it; max_msg_size of the stream and max_payload of the exchange are the limits"
+            }
             Self::Topology => "run `slacktide exchange apply` with the administrator's credential",
             Self::Protocol => "compare the versions of agent and exchange; report it with the text above",
         }

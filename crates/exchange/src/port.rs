@@ -69,6 +69,33 @@ impl Stream {
             Self::Control => "control",
         }
     }
+
+    /// Whether each party that publishes in it has one of its own: what one party stores there takes no room
+    /// from another one. Its messages are read for one party at a time, and have sequences of their own.
+    #[must_use]
+    pub fn is_per_party(self) -> bool {
+        match self {
+            Self::Receipts
+            | Self::Requests
+            | Self::Cancels
+            | Self::Confirms
+            | Self::Audit
+            | Self::Control => true,
+            Self::Data | Self::Approvals | Self::Progress | Self::Parts | Self::Replies => false,
+        }
+    }
+}
+
+/// The party that a filter of subjects names, by its second token.
+#[must_use]
+pub fn party_of(filter: &str) -> Option<PartyName> {
+    filter.split('.').nth(1)?.parse().ok()
+}
+
+/// What is wrong with a filter that names no party.
+#[must_use]
+pub fn no_party(stream: Stream, filter: &str) -> String {
+    format!("{filter} names no party, and each party has a stream {stream:?} of its own")
 }
 
 fn not_offered(party: &PartyName) -> Error {
@@ -126,10 +153,15 @@ pub trait Exchange: Send + Sync {
     /// Files the wish to cancel a request: once for each id.
     async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
 
-    /// Up to `max` requests of all recipients that have no reply yet, stored at `from` or
+    /// Up to `max` requests of a recipient that have no reply yet, stored at `from` or
     /// later, oldest first; for the bureau. Nothing is held un-acknowledged: the queue is
     /// requests without replies, as the streams have them now.
-    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>>;
+    async fn fetch_requests(
+        &self,
+        recipient: &RecipientName,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Stored>>;
 
     /// The cancel wish of a request.
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
@@ -224,9 +256,14 @@ pub trait Exchange: Send + Sync {
         Err(not_offered(party))
     }
 
+    /// The parties that have a stream of their own of this kind, sorted by name; none of a kind that all share.
+    /// For the auditor, and for the bureau the recipients that may file requests.
+    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
+
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
-    /// (a subject, `*` and `>` allowed); for the auditor, and for the bureau the requests and what
-    /// was said about them (cancels, approvals, confirmations) and its operators' orders. No consumer is made. The next place
+    /// (a subject, `*` and `>` allowed; where each party has a stream of its own, the second token names the
+    /// party); for the auditor, and for the bureau the requests and what was said about them (cancels, approvals,
+    /// confirmations) and its operators' orders. No consumer is made. The next place
     /// is the last sequence read plus one; an empty answer is the end for now.
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
 

@@ -138,7 +138,6 @@ fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
 }
 
 fn stream_change(spec: &StreamSpec, live: Option<&LiveStream>) -> Option<Change> {
-    let empty = Map::new();
     let used = live
         .and_then(|live| live.state.get("bytes"))
         .and_then(Value::as_i64)
@@ -147,13 +146,8 @@ fn stream_change(spec: &StreamSpec, live: Option<&LiveStream>) -> Option<Change>
     let object = Object::Stream {
         stream: spec.name.clone(),
     };
-    change(
-        object,
-        spec.config(),
-        live.map(|live| &live.config),
-        &empty,
-        danger,
-    )
+    let live = live.map(|live| &live.config);
+    change(object, spec.config(), live, danger)
 }
 
 fn consumer_change(spec: &ConsumerSpec, live: Option<&Map<String, Value>>) -> Option<Change> {
@@ -163,20 +157,39 @@ fn consumer_change(spec: &ConsumerSpec, live: Option<&Map<String, Value>>) -> Op
         stream: spec.stream.clone(),
         consumer: spec.name.clone(),
     };
-    change(object, spec.config(), config, &empty, of_consumer)
+    change(object, spec.config(), config, of_consumer)
+}
+
+/// Whether it is what the server writes into a configuration where nobody decided it.
+fn is_default(name: &str, value: &Value) -> bool {
+    match name {
+        "max_consumers" => value.as_i64() == Some(-1),
+        "duplicate_window" => value.as_i64() == Some(120_000_000_000),
+        "max_waiting" => value.as_i64() == Some(512),
+        "compression" => value.as_str() == Some("none"),
+        _ => plain(value).is_none(),
+    }
+}
+
+/// What the files leave to the operator: labels, where a stream is placed, and a pause.
+const KEPT: [&str; 3] = ["metadata", "placement", "pause_until"];
+
+/// A setting of the server that no file has, and that is not as the server would set it.
+fn is_foreign(name: &str, value: &Value, desired: &Map<String, Value>) -> bool {
+    !desired.contains_key(name) && !KEPT.contains(&name) && !is_default(name, value)
 }
 
 fn change(
     object: Object,
     desired: Map<String, Value>,
     live: Option<&Map<String, Value>>,
-    empty: &Map<String, Value>,
     danger: impl Fn(&str, &Value, &Value) -> Option<String>,
 ) -> Option<Change> {
-    let fields: Vec<Field> = desired
+    let empty = Map::new();
+    let mut fields: Vec<Field> = desired
         .iter()
         .filter_map(|(name, to)| {
-            let from = live.unwrap_or(empty).get(name).cloned().unwrap_or(Value::Null);
+            let from = live.unwrap_or(&empty).get(name).cloned().unwrap_or(Value::Null);
             let same = live.is_some() && plain(&from) == plain(to);
             let danger = live.and_then(|_| danger(name, &from, to));
             (!same).then(|| Field {
@@ -187,14 +200,23 @@ fn change(
             })
         })
         .collect();
+    // What no file decides goes back to what the server does by itself.
+    let foreign = live.into_iter().flatten();
+    let foreign = foreign.filter(|(name, value)| is_foreign(name, value, &desired));
+    fields.extend(foreign.map(|(name, from)| Field {
+        name: name.clone(),
+        from: from.clone(),
+        to: Value::Null,
+        danger: None,
+    }));
     let kind = match live {
         None => Kind::Create,
         Some(_) if fields.is_empty() => return None,
         Some(_) if fields.iter().any(|field| field.danger.is_some()) => Kind::Destructive,
         Some(_) => Kind::Update,
     };
-    // What the files do not decide stays as it is.
     let mut config = live.cloned().unwrap_or_default();
+    config.retain(|name, value| !is_foreign(name, value, &desired));
     config.extend(desired);
     Some(Change {
         kind,
@@ -211,6 +233,7 @@ pub(super) fn plain(value: &Value) -> Option<&Value> {
         Value::Number(number) => number.as_i64() == Some(0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
         _ => false,
     };
     (!nothing).then_some(value)
@@ -256,7 +279,8 @@ mod tests {
     #[test]
     fn an_empty_exchange_gets_everything_and_an_applied_one_nothing() {
         let all = diff(&shipped(), &Live::default());
-        assert_eq!(all.changes.len(), 14);
+        // Six streams of the bureau; an audit stream for each of three parties, orders of two; four of a recipient.
+        assert_eq!(all.changes.len(), 6 + 3 + 2 + 4 + 2);
         assert!(all.changes.iter().all(|change| change.kind == Kind::Create));
         let none = diff(&shipped(), &applied(&shipped()));
         assert!(none.is_empty() && none.unlisted.is_empty(), "{none}");
@@ -273,6 +297,65 @@ mod tests {
         assert_eq!(plan.changes.len(), 1);
         assert_eq!(plan.changes[0].kind, Kind::Update);
         assert_eq!(plan.changes[0].config["metadata"]["owner"], "ops");
+    }
+
+    /// Whatever was changed at the exchange by hand is shown and taken back, limits above all.
+    #[test]
+    fn every_setting_that_differs_is_shown() {
+        for (name, value) in [
+            ("max_bytes", json!(5000)),
+            ("max_msg_size", json!(5000)),
+            ("max_msgs", json!(7)),
+            ("max_msgs_per_subject", json!(7)),
+            ("max_age", json!(7)),
+            ("max_consumers", json!(7)),
+            ("duplicate_window", json!(7)),
+            ("compression", json!("s2")),
+            ("discard", json!("old")),
+            ("discard_new_per_subject", json!(true)),
+            ("republish", json!({"src": "data.>", "dest": "stolen.>"})),
+            ("mirror", json!({"name": "OTHER"})),
+            ("sources", json!([{"name": "OTHER"}])),
+            ("subject_transform", json!({"src": "data.>", "dest": "stolen.>"})),
+            ("allow_rollup_hdrs", json!(true)),
+            ("allow_msg_ttl", json!(true)),
+            ("allow_msg_schedules", json!(true)),
+            ("persist_mode", json!("async")),
+            ("sealed", json!(true)),
+            ("no_ack", json!(true)),
+            ("consumer_limits", json!({"max_ack_pending": 1})),
+            ("of_a_later_server", json!(1)),
+        ] {
+            let mut live = applied(&shipped());
+            let stream = live
+                .streams
+                .iter_mut()
+                .find(|stream| stream.config["name"] == "DATA")
+                .unwrap();
+            stream.config.insert(name.into(), value);
+            let plan = diff(&shipped(), &live);
+            assert_eq!(plan.changes.len(), 1, "{name}");
+            assert_eq!(plan.changes[0].fields[0].name, name);
+        }
+        for (name, value) in [
+            ("max_ack_pending", json!(7)),
+            ("max_waiting", json!(7)),
+            ("max_batch", json!(7)),
+            ("max_expires", json!(7)),
+            ("deliver_subject", json!("_INBOX_other")),
+            ("headers_only", json!(true)),
+            ("inactive_threshold", json!(7)),
+        ] {
+            let mut live = applied(&shipped());
+            let consumer = live
+                .streams
+                .iter_mut()
+                .find_map(|stream| stream.consumers.first_mut());
+            let consumer = consumer.unwrap()["config"].as_object_mut().unwrap();
+            consumer.insert(name.into(), value);
+            let plan = diff(&shipped(), &live);
+            assert_eq!(plan.changes.len(), 1, "{name}");
+        }
     }
 
     /// Trap: somebody set an age limit by hand; it goes.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemas::name::RecipientName;
 
+use super::parties::{FILE, Parties, PartiesError};
 use super::spec::{ConsumerFile, ConsumerSpec, StreamSpec, Topology};
 
 /// The recipient whose files ship, and are the pattern for every other one.
@@ -46,7 +47,7 @@ const CONSUMERS: &str = include_str!("../../consumers/insurer-a.toml");
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file or directory cannot be read.
-    #[error("{path}: {source}; give the directory that holds streams/ and consumers/")]
+    #[error("{path}: {source}; give the directory that holds parties.toml, streams/ and consumers/")]
     Read {
         /// Which.
         path: PathBuf,
@@ -63,7 +64,7 @@ pub enum FilesError {
     },
 }
 
-/// Reads `streams/*.toml` and `consumers/*.toml` under a directory.
+/// Reads `parties.toml`, `streams/*.toml` and `consumers/*.toml` under a directory.
 ///
 /// # Errors
 /// [`FilesError`] with the file and the line: unreadable, unknown key, doubled name, a consumer
@@ -79,14 +80,27 @@ pub fn load(dir: &Path) -> Result<Topology, FilesError> {
             texts.push((part, path, text));
         }
     }
-    parse(texts)
+    let path = dir.join(FILE);
+    let parties = match std::fs::read_to_string(&path) {
+        Ok(text) => parsed(&path, Parties::parse(&text))?,
+        Err(source) => return Err(FilesError::Read { path, source }),
+    };
+    parse(texts, &parties)
+}
+
+fn parsed(path: &Path, parties: Result<Parties, PartiesError>) -> Result<Parties, FilesError> {
+    parties.map_err(|error| FilesError::Parse {
+        path: path.to_owned(),
+        what: error.to_string(),
+    })
 }
 
 /// The shipped topology, for these recipients.
 ///
 /// # Errors
-/// [`FilesError`] should a shipped file be wrong, which a test excludes.
+/// [`FilesError`] when two recipients cannot be told apart; or should a shipped file be wrong, which a test excludes.
 pub fn embedded(recipients: &[RecipientName]) -> Result<Topology, FilesError> {
+    let parties = parsed(Path::new(FILE), Parties::shipped(recipients))?;
     let mut texts: Vec<(&str, PathBuf, String)> = STREAMS
         .iter()
         .map(|(path, text)| ("streams", PathBuf::from(path), (*text).to_owned()))
@@ -95,7 +109,7 @@ pub fn embedded(recipients: &[RecipientName]) -> Result<Topology, FilesError> {
         let (path, text) = consumer_file(recipient.as_str());
         texts.push(("consumers", PathBuf::from(path), text));
     }
-    parse(texts)
+    parse(texts, &parties)
 }
 
 /// The file of a recipient's consumers, as path below the folder and text.
@@ -120,7 +134,7 @@ fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, FilesError> {
     Ok(paths)
 }
 
-fn parse(texts: Vec<(&str, PathBuf, String)>) -> Result<Topology, FilesError> {
+fn parse(texts: Vec<(&str, PathBuf, String)>, parties: &Parties) -> Result<Topology, FilesError> {
     let mut topology = Topology::default();
     let mut seen = BTreeSet::new();
     for (part, path, text) in texts {
@@ -130,13 +144,21 @@ fn parse(texts: Vec<(&str, PathBuf, String)>) -> Result<Topology, FilesError> {
         };
         if part == "streams" {
             let stream: StreamSpec = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-            if !seen.insert((stream.name.clone(), None)) {
+            if stream.each.is_some() != stream.name.contains("{party}") {
                 return Err(wrong(format!(
-                    "stream {} is in another file already",
+                    "stream {}: write each and {{party}} together, or neither",
                     stream.name
                 )));
             }
-            topology.streams.push(stream);
+            for stream in stream.expanded(parties) {
+                if !seen.insert((stream.name.clone(), None)) {
+                    return Err(wrong(format!(
+                        "stream {} is in another file already",
+                        stream.name
+                    )));
+                }
+                topology.streams.push(stream);
+            }
         } else {
             let file: ConsumerFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
             for consumer in file.consumer {
@@ -181,7 +203,8 @@ mod tests {
     }
 
     fn one(part: &'static str, text: &str) -> Result<Topology, FilesError> {
-        parse(vec![(part, PathBuf::from("x.toml"), text.to_owned())])
+        let parties = Parties::shipped(&recipients()).unwrap();
+        parse(vec![(part, PathBuf::from("x.toml"), text.to_owned())], &parties)
     }
 
     #[test]
@@ -205,11 +228,54 @@ mod tests {
                 stream.name
             );
             assert!(stream.deny_delete, "{}", stream.name);
-            let once = ["REQUESTS", "CANCELS", "APPROVALS", "PARTS", "REPLIES", "CONFIRMS"]
-                .contains(&stream.name.as_str());
+            let kind = stream.name.split('_').next().unwrap();
+            let once = ["REQUESTS", "CANCELS", "APPROVALS", "PARTS", "REPLIES", "CONFIRMS"].contains(&kind);
             assert_eq!(stream.discard_new_per_subject, once, "{}", stream.name);
             let one = stream.max_msgs_per_subject == 1;
             assert_eq!(one, once || stream.discard == "old", "{}", stream.name);
+        }
+    }
+
+    /// What a party stores takes no room from another one: the subjects of two parties are in two streams.
+    #[test]
+    fn stream_with_subjects_of_one_party_holds_no_other() {
+        let topology = embedded(&recipients()).unwrap();
+        let parties = Parties::shipped(&recipients()).unwrap();
+        let publishers = |stream: &StreamSpec| -> Vec<String> {
+            let publishes = |party: &&super::super::parties::Party| {
+                let rights = super::super::rights::rights(party, &parties);
+                let publish = rights
+                    .iter()
+                    .filter(|right| right.purpose == super::super::rights::Purpose::Publish);
+                publish.into_iter().any(|right| {
+                    stream.subjects.iter().any(|subject| {
+                        let (a, b): (Vec<&str>, Vec<&str>) =
+                            (right.hub.split('.').collect(), subject.split('.').collect());
+                        a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a == b || *a == "*" || *b == "*")
+                    })
+                })
+            };
+            parties
+                .all()
+                .iter()
+                .filter(publishes)
+                .map(|party| party.name.to_string())
+                .collect()
+        };
+        for stream in &topology.streams {
+            let publishers = publishers(stream);
+            assert!(
+                publishers.len() <= 1,
+                "{} is filled by {publishers:?}",
+                stream.name
+            );
+            let is_small = !["DATA", "REPLIES", "PARTS", "APPROVALS", "PROGRESS", "LEASES"]
+                .contains(&stream.name.as_str());
+            assert!(
+                !is_small || (1..=262_144).contains(&stream.max_msg_size),
+                "{}",
+                stream.name
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub const FILE: &str = "parties.toml";
 
 /// The name of the administrator, whose JetStream API has no prefix.
-pub(crate) const ADMINISTRATOR: &str = "admin";
+pub const ADMINISTRATOR: &str = "admin";
 
 /// Names that a file of the accounts has, or an account of the server.
 const RESERVED: [&str; 3] = ["all", "hub", "sys"];
@@ -229,6 +229,12 @@ impl Parties {
     /// All that have an account of their own.
     pub fn with_account(&self) -> impl Iterator<Item = &Party> {
         self.0.iter().filter(|party| party.role != Role::Administrator)
+    }
+
+    /// The names of the recipients.
+    pub fn recipients(&self) -> impl Iterator<Item = &PartyName> {
+        let recipients = self.0.iter().filter(|party| party.role == Role::Recipient);
+        recipients.map(|party| &party.name)
     }
 
     /// The bureau's name; there is one.

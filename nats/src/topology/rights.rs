@@ -8,6 +8,7 @@ use schemas::name::PartyName;
 use super::parties::{Parties, Party, Role};
 use crate::streams::{
     APPROVALS, AUDIT, CANCELS, CONFIRMS, CONTROL, DATA, LEASES, PARTS, PROGRESS, RECEIPTS, REPLIES, REQUESTS,
+    own,
 };
 
 /// The account that owns the streams.
@@ -67,18 +68,43 @@ impl Right {
     }
 }
 
-/// The streams of feeds and requests with their subjects. The bureau and the auditor read all of them.
-const EXCHANGED: [(&str, &str); 9] = [
+/// The streams that the bureau alone publishes in, each with its subjects.
+const SHARED: [(&str, &str); 5] = [
     (DATA, "data.*.*"),
-    (RECEIPTS, "receipt.*.*"),
-    (REQUESTS, "request.*.*"),
-    (CANCELS, "cancel.*.*"),
     (APPROVALS, "approval.*.*.*"),
     (PROGRESS, "progress.*.*"),
     (PARTS, "part.*.*.*.*"),
     (REPLIES, "reply.*.*"),
-    (CONFIRMS, "confirm.*.*"),
 ];
+
+/// The streams that a recipient has for itself, each with the first token of its subjects and what follows the name.
+const RECIPIENTS: [(&str, &str); 4] = [
+    (RECEIPTS, "receipt"),
+    (REQUESTS, "request"),
+    (CANCELS, "cancel"),
+    (CONFIRMS, "confirm"),
+];
+
+/// The streams that a party of this role and name publishes in.
+#[must_use]
+pub(crate) fn published_streams(role: Role, name: &str) -> Vec<String> {
+    let operators = [AUDIT, CONTROL].map(|kind| own(kind, &name));
+    match role {
+        Role::Administrator | Role::Auditor => Vec::new(),
+        Role::Bureau => {
+            let shared = SHARED.map(|(stream, _)| stream.to_owned());
+            shared
+                .into_iter()
+                .chain([LEASES.to_owned()])
+                .chain(operators)
+                .collect()
+        }
+        Role::Recipient => {
+            let recipients = RECIPIENTS.map(|(kind, _)| own(kind, &name));
+            recipients.into_iter().chain(operators).collect()
+        }
+    }
+}
 
 /// What a party may do. The administrator is a user of [`HUB`] itself and has no entry here.
 #[must_use]
@@ -86,78 +112,93 @@ pub fn rights(party: &Party, parties: &Parties) -> Vec<Right> {
     let mut table = Table::default();
     match party.role {
         Role::Administrator => {}
-        Role::Bureau => bureau(&party.name, &mut table),
+        Role::Bureau => bureau(&party.name, parties, &mut table),
         Role::Recipient => recipient(&party.name, parties.bureaus(), &mut table),
-        Role::Auditor => auditor(&mut table),
+        Role::Auditor => auditor(&party.name, parties, &mut table),
+    }
+    // How full its streams are; of replies also, which requests have one.
+    for stream in published_streams(party.role, party.name.as_str()) {
+        table.state(&stream);
     }
     table.0
 }
 
-fn bureau(name: &PartyName, table: &mut Table) {
-    table.publish([
-        "data.*.*".to_owned(),
-        "approval.*.*.*".to_owned(),
-        "progress.*.*".to_owned(),
-        "part.*.*.*.*".to_owned(),
-        "reply.*.*".to_owned(),
-        "lease.*".to_owned(),
-        format!("audit.{name}.*"),
-        format!("control.{name}"),
-    ]);
-    for (stream, subject) in EXCHANGED.into_iter().chain([(LEASES, "lease.*")]) {
+fn bureau(name: &PartyName, parties: &Parties, table: &mut Table) {
+    table.publish(SHARED.map(|(_, subject)| subject.to_owned()));
+    table.publish(["lease.*".to_owned()]);
+    for (stream, subject) in SHARED {
         table.last(stream, subject);
     }
-    table.last(AUDIT, &format!("audit.{name}.*"));
-    table.last(CONTROL, &format!("control.{name}"));
-    // The queue: requests in order, and which of them have a reply. Every request is for the bureau, and
-    // replies are its own words, so it may read these whole streams. So may it its operators' orders: what is in
-    // force is found behind a message that cannot be read.
-    for stream in [REQUESTS, CANCELS, APPROVALS, REPLIES, CONFIRMS, CONTROL] {
+    table.last(LEASES, "lease.*");
+    for recipient in parties.recipients() {
+        for (kind, first) in RECIPIENTS {
+            table.last(&own(kind, recipient), &format!("{first}.{recipient}.*"));
+        }
+        // The queue: requests in order, and what became of them.
+        for kind in [REQUESTS, CANCELS, CONFIRMS] {
+            table.scan(&own(kind, recipient));
+        }
+    }
+    for stream in [APPROVALS, REPLIES] {
         table.scan(stream);
     }
-    table.state(REPLIES);
+    // What is in force is found behind a message that cannot be read.
+    table.scan(&own(CONTROL, name));
+    table.names();
+    operator(name, table);
+}
+
+/// The audit entries and the orders of a party, each in a stream of its own.
+fn operator(name: &PartyName, table: &mut Table) {
+    table.publish([format!("audit.{name}.*"), format!("control.{name}")]);
+    table.last(&own(AUDIT, name), &format!("audit.{name}.*"));
+    table.last(&own(CONTROL, name), &format!("control.{name}"));
 }
 
 /// The right to read a whole stream is missing on purpose: it would read every recipient's messages. So is
 /// the right to create a consumer: it could deliver any subject to anywhere.
 fn recipient<'a>(name: &PartyName, bureaus: impl Iterator<Item = &'a PartyName>, table: &mut Table) {
-    table.publish([
-        format!("receipt.{name}.*"),
-        format!("request.{name}.*"),
-        format!("cancel.{name}.*"),
-        format!("confirm.{name}.*"),
-        format!("audit.{name}.*"),
-        format!("control.{name}"),
-    ]);
+    table.publish(RECIPIENTS.map(|(_, first)| format!("{first}.{name}.*")));
+    operator(name, table);
     for stream in [DATA, REPLIES] {
         table.consume(stream, name.as_str());
     }
+    for (kind, first) in RECIPIENTS {
+        table.last(&own(kind, name), &format!("{first}.{name}.*"));
+    }
     for (stream, subject) in [
         (DATA, format!("data.{name}.*")),
-        (RECEIPTS, format!("receipt.{name}.*")),
-        (REQUESTS, format!("request.{name}.*")),
-        (CANCELS, format!("cancel.{name}.*")),
         (PROGRESS, format!("progress.{name}.*")),
         (PARTS, format!("part.{name}.*.*.*")),
         (REPLIES, format!("reply.{name}.*")),
-        (CONFIRMS, format!("confirm.{name}.*")),
-        (AUDIT, format!("audit.{name}.*")),
-        (CONTROL, format!("control.{name}")),
     ] {
         table.last(stream, &subject);
     }
     // What the bureau tells this recipient of lanes that are stopped or held.
     for bureau in bureaus {
-        table.last(AUDIT, &format!("audit.{bureau}.to-{name}"));
+        table.last(&own(AUDIT, bureau), &format!("audit.{bureau}.to-{name}"));
     }
 }
 
-fn auditor(table: &mut Table) {
-    for (stream, subject) in EXCHANGED.into_iter().chain([(AUDIT, "audit.*.*")]) {
-        table.state(stream);
-        table.scan(stream);
-        table.last(stream, subject);
+fn auditor(name: &PartyName, parties: &Parties, table: &mut Table) {
+    for (stream, subject) in SHARED {
+        table.audit(stream, subject);
     }
+    for recipient in parties.recipients() {
+        for (kind, first) in RECIPIENTS {
+            table.audit(&own(kind, recipient), &format!("{first}.{recipient}.*"));
+        }
+    }
+    for party in parties.with_account() {
+        let writers = format!("audit.{}.*", party.name);
+        // Its own is empty, and answers a round trip.
+        if party.name == *name {
+            table.last(&own(AUDIT, name), &writers);
+        } else {
+            table.audit(&own(AUDIT, &party.name), &writers);
+        }
+    }
+    table.names();
 }
 
 #[derive(Default)]
@@ -196,6 +237,19 @@ impl Table {
     fn scan(&mut self, stream: &str) {
         let hub = format!("{HUB_API}.DIRECT.GET.{stream}");
         self.add(Purpose::Scan, hub, Answers::Many);
+    }
+
+    /// Everything of a stream.
+    fn audit(&mut self, stream: &str, subject: &str) {
+        self.state(stream);
+        self.scan(stream);
+        self.last(stream, subject);
+    }
+
+    /// Which streams there are.
+    fn names(&mut self) {
+        let hub = format!("{HUB_API}.STREAM.NAMES");
+        self.add(Purpose::Scan, hub, Answers::One);
     }
 
     fn state(&mut self, stream: &str) {
@@ -306,7 +360,13 @@ mod tests {
         let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
         assert_eq!(
             verbs,
-            ["CONSUMER.INFO", "CONSUMER.MSG", "DIRECT.GET", "STREAM.INFO"]
+            [
+                "CONSUMER.INFO",
+                "CONSUMER.MSG",
+                "DIRECT.GET",
+                "STREAM.INFO",
+                "STREAM.NAMES"
+            ]
         );
     }
 }

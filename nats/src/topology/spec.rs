@@ -4,8 +4,11 @@
 //! subject, and a publisher that expects an empty subject would fork the chain. There is no
 //! `persist_mode`: `async` silently switches fsync off for the stream.
 
+use schemas::name::PartyName;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use super::parties::{Parties, Role};
 
 /// The streams and consumers that an exchange is to have.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,9 @@ pub struct Topology {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
+    /// For each of these parties there is one such stream: `{party}` stands for the name.
+    #[serde(default)]
+    pub each: Option<Each>,
     /// Its name.
     pub name: String,
     /// What it is for.
@@ -38,6 +44,9 @@ pub struct StreamSpec {
     pub discard: String,
     /// Its size in bytes at most.
     pub max_bytes: i64,
+    /// The size of one message at most, headers included; -1: what the server takes.
+    #[serde(default = "unlimited")]
+    pub max_msg_size: i64,
     /// The messages kept for each subject; -1: all.
     #[serde(default = "unlimited")]
     pub max_msgs_per_subject: i64,
@@ -56,6 +65,28 @@ pub struct StreamSpec {
     /// Messages may be read by subject.
     #[serde(default = "yes")]
     pub allow_direct: bool,
+}
+
+/// Which parties have such a stream for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Each {
+    /// Every party with an account of its own.
+    Party,
+    /// Those that publish: the bureau and the recipients.
+    Publisher,
+    /// The recipients.
+    Recipient,
+}
+
+impl Each {
+    fn has(self, role: Role) -> bool {
+        match self {
+            Self::Party => role != Role::Administrator,
+            Self::Publisher => matches!(role, Role::Bureau | Role::Recipient),
+            Self::Recipient => role == Role::Recipient,
+        }
+    }
 }
 
 /// One durable pull consumer: a `[[consumer]]` in a file under `consumers/`.
@@ -106,6 +137,25 @@ fn yes() -> bool {
 }
 
 impl StreamSpec {
+    /// The streams that it describes, for these parties.
+    pub(crate) fn expanded(self, parties: &Parties) -> Vec<Self> {
+        let Some(each) = self.each else {
+            return vec![self];
+        };
+        let having = parties.all().iter().filter(|party| each.has(party.role));
+        having.map(|party| self.of(&party.name)).collect()
+    }
+
+    fn of(&self, party: &PartyName) -> Self {
+        let named = |text: &String| text.replace("{party}", party.as_str());
+        Self {
+            each: None,
+            name: named(&self.name),
+            subjects: self.subjects.iter().map(named).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The part of the server's configuration that the file decides.
     pub(crate) fn config(&self) -> Map<String, Value> {
         object(json!({
@@ -116,6 +166,7 @@ impl StreamSpec {
             "retention": self.retention,
             "discard": self.discard,
             "max_bytes": self.max_bytes,
+            "max_msg_size": self.max_msg_size,
             "max_msgs": -1,
             "max_age": 0,
             "max_msgs_per_subject": self.max_msgs_per_subject,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::admin::{Admin, LiveStream};
+use crate::fullness::Fullness;
 
 /// The streams with what they hold.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +35,18 @@ pub struct StreamStatus {
     pub last_stored_at: Option<jiff::Timestamp>,
     /// By name.
     pub consumers: Vec<ConsumerStatus>,
+}
+
+impl StreamStatus {
+    /// How much of the limit is used; `None` without a limit.
+    #[must_use]
+    pub fn fullness(&self) -> Option<Fullness> {
+        Some(Fullness {
+            stream: self.name.clone(),
+            bytes: self.bytes,
+            max_bytes: self.max_bytes?,
+        })
+    }
 }
 
 /// One consumer.

@@ -81,11 +81,11 @@ async fn attack(scene: &Scene, client: &Client, party: &str, right: &Right, subj
                 .unwrap();
             continue;
         }
-        if right.hub.contains("DIRECT.GET.AUDIT") && party != "auditor" {
+        if right.hub.contains("DIRECT.GET.AUDIT_") && party != "auditor" {
             // The bytes that the target wants, as the last message of a subject of its own.
             let stored = client.request(plant(party), body(&target.body)).await.unwrap();
             assert!(!stored.payload.is_empty());
-            let question = scene.api(&format!("DIRECT.GET.AUDIT.{}", plant(party)));
+            let question = scene.api(&format!("DIRECT.GET.AUDIT_{party}.{}", plant(party)));
             send(client, &question, &target.subject, "").await;
         }
         for question in questions(right, Some("audit.insurer-a.planted")) {

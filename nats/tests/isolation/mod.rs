@@ -9,10 +9,12 @@
 //! | `targets` | subjects that no party may reach, and what it would send there |
 //! | `deputy` | requests whose answer the server is to write, or to execute, somewhere else |
 //! | `headers` | headers by which a message asks the server for something |
+//! | `filling` | streams filled until they refuse, and what the others can do then |
 //! | `acknowledgement` | acknowledgements of what another consumer delivered |
 
 mod acknowledgement;
 mod deputy;
+mod filling;
 mod headers;
 mod scene;
 mod snapshot;

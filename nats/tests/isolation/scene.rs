@@ -51,6 +51,15 @@ impl Scene {
         Self::with(ExchangeServer::bare().await, true).await
     }
 
+    /// With the generated accounts, and nothing else yet.
+    pub(super) async fn bare() -> Self {
+        Self {
+            exchange: ExchangeServer::bare().await,
+            parties: Self::parties(),
+            separate: true,
+        }
+    }
+
     /// With the same rights as permissions of users in one account, to see that the attacks work there.
     pub(super) async fn in_one_account() -> Self {
         let flat = in_one_account(&Self::parties());

@@ -54,13 +54,13 @@ pub(super) fn targets(attacker: &str) -> Vec<Target> {
     for prefix in ["$JS.API", "JS.hub.API"] {
         for (verb, body) in [
             ("STREAM.PURGE.DATA", ""),
-            ("STREAM.PURGE.CONTROL", ""),
-            ("STREAM.PURGE.AUDIT", "{}"),
-            ("STREAM.DELETE.RECEIPTS", ""),
+            ("STREAM.PURGE.CONTROL_bureau", ""),
+            ("STREAM.PURGE.AUDIT_bureau", "{}"),
+            ("STREAM.DELETE.RECEIPTS_insurer-b", ""),
             ("STREAM.DELETE.LEASES", ""),
             ("STREAM.CREATE.STOLEN", stream),
             ("STREAM.UPDATE.DATA", update),
-            ("STREAM.MSG.DELETE.AUDIT", r#"{"seq":1}"#),
+            ("STREAM.MSG.DELETE.AUDIT_insurer-b", r#"{"seq":1}"#),
             ("CONSUMER.CREATE.DATA", consumer),
             ("CONSUMER.CREATE.DATA.stolen.data.>", consumer),
             ("CONSUMER.DURABLE.CREATE.DATA.stolen", consumer),

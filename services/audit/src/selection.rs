@@ -2,7 +2,7 @@
 
 use exchange::port::{From, Stream};
 use jiff::Timestamp;
-use schemas::name::{FeedName, RecipientName};
+use schemas::name::{FeedName, PartyName, RecipientName};
 
 /// A part of a stream. Nothing set means all of it.
 #[derive(Debug, Clone)]
@@ -35,9 +35,9 @@ impl Selection {
         }
     }
 
-    /// The subjects it takes, for the exchange to filter by.
+    /// The subjects it takes, for the exchange to filter by; of this party where it names none itself.
     #[must_use]
-    pub fn filter(&self) -> String {
+    pub fn filter(&self, party: Option<&PartyName>) -> String {
         let first = self.stream.token();
         // What follows the request's id: the officer; attempt and number.
         let behind = match self.stream {
@@ -51,7 +51,12 @@ impl Selection {
         }
         format!(
             "{first}.{}.{}{behind}",
-            token(self.recipient.as_ref().map(RecipientName::as_str)),
+            token(
+                self.recipient
+                    .as_ref()
+                    .map(RecipientName::as_str)
+                    .or_else(|| party.map(PartyName::as_str))
+            ),
             token(self.feed.as_ref().map(FeedName::as_str)),
         )
     }
@@ -85,7 +90,7 @@ mod tests {
             (Stream::Control, "control.bureau"),
         ] {
             assert!(subject.parse::<schemas::subject::Subject>().is_ok(), "{subject}");
-            let filter = Selection::all(stream).filter();
+            let filter = Selection::all(stream).filter(None);
             let (filter, subject): (Vec<_>, Vec<_>) =
                 (filter.split('.').collect(), subject.split('.').collect());
             assert_eq!(

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use exchange::port::From;
 use exchange::{Exchange, Stored};
+use schemas::name::PartyName;
 
 use crate::error::AuditError;
 use crate::selection::Selection;
@@ -13,7 +14,8 @@ use crate::selection::Selection;
 const PAGE: usize = 256;
 
 /// Gives every message of the selection to `visit`, in the exchange's order, until it breaks
-/// off or there is nothing more now. Returns how many were visited.
+/// off or there is nothing more now. Where each party has a stream of its own, one comes after the other, by
+/// name. Returns how many were visited.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or from `visit`.
@@ -22,28 +24,40 @@ pub async fn walk(
     selection: &Selection,
     mut visit: impl FnMut(Stored) -> Result<ControlFlow<()>, AuditError>,
 ) -> Result<u64, AuditError> {
-    let filter = selection.filter();
-    let (mut from, mut visited) = (selection.from, 0);
-    loop {
-        let page = exchange
-            .read(selection.stream, from, &filter, PAGE)
-            .await
-            .map_err(|source| AuditError::Exchange {
-                stream: selection.stream,
-                source,
-            })?;
-        let Some(last) = page.last().map(|message| message.sequence) else {
-            return Ok(visited);
-        };
-        from = From::Sequence(last + 1);
-        for message in page {
-            if selection.ends_before(message.sequence, message.stored_at) {
-                return Ok(visited);
-            }
-            visited += 1;
-            if visit(message)?.is_break() {
-                return Ok(visited);
+    let failed = |source| AuditError::Exchange {
+        stream: selection.stream,
+        source,
+    };
+    let parties: Vec<Option<PartyName>> = if selection.stream.is_per_party() && selection.recipient.is_none()
+    {
+        let parties = exchange.parties(selection.stream).await.map_err(failed)?;
+        parties.into_iter().map(Some).collect()
+    } else {
+        vec![None]
+    };
+    let mut visited = 0;
+    'streams: for party in parties {
+        let filter = selection.filter(party.as_ref());
+        let mut from = selection.from;
+        loop {
+            let page = exchange
+                .read(selection.stream, from, &filter, PAGE)
+                .await
+                .map_err(failed)?;
+            let Some(last) = page.last().map(|message| message.sequence) else {
+                continue 'streams;
+            };
+            from = From::Sequence(last + 1);
+            for message in page {
+                if selection.ends_before(message.sequence, message.stored_at) {
+                    continue 'streams;
+                }
+                visited += 1;
+                if visit(message)?.is_break() {
+                    return Ok(visited);
+                }
             }
         }
     }
+    Ok(visited)
 }

@@ -8,7 +8,7 @@
 //! - `doctor` what is wrong, before anything is touched
 //! - `kernel` the kernel's help, kept up while the agent runs
 //! - `probes` what the gate asks of the core's database and of other systems
-//! - `reload` a changed policy, put in force; `never_idle` the alarm
+//! - `reload` a changed policy, put in force; `never_idle` the alarm; `fullness` the room at the exchange
 //! - `demo` all of it on one machine
 //! - `output` the only way to the terminal
 //! - `failure` how a command fails: what, where, what to do, and the exit code
@@ -20,6 +20,7 @@ mod compose;
 mod demo;
 mod doctor;
 mod failure;
+mod fullness;
 mod kernel;
 mod never_idle;
 mod output;

@@ -162,7 +162,8 @@ pub(super) async fn read_by_the_bureau(parties: &Parties) -> Outcome {
         (Stream::Confirms, confirms),
     ] {
         for (from, wanted) in [(filed[0], &filed[..]), (filed[0] + 1, &filed[1..])] {
-            let read = bureau.read(stream, From::Sequence(from), ">", 10).await?;
+            let filter = format!("{}.{name}.>", stream.token());
+            let read = bureau.read(stream, From::Sequence(from), &filter, 10).await?;
             same(
                 &format!("{stream:?} from {from}"),
                 &sequences(&read),

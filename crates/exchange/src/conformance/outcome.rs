@@ -93,7 +93,7 @@ pub(super) async fn queue(parties: &Parties) -> Outcome {
     }
     filed("a reply", &bureau.reply(name, &ids[1], A).await?)?;
     let open = |from, max| async move {
-        let some = bureau.fetch_requests(from, max).await?;
+        let some = bureau.fetch_requests(name, from, max).await?;
         Ok::<Vec<Sequence>, Failure>(some.into_iter().map(|request| request.sequence).collect())
     };
     same(

@@ -113,7 +113,7 @@ pub(super) async fn gaps(parties: &Parties) -> Outcome {
             Filed::Already(_) => return Err(Failure(format!("{token} was filed already"))),
         }
     }
-    let filter = format!("request.*.{}", id("gapscccc")?);
+    let filter = format!("request.{}.{}", parties.name, id("gapscccc")?);
     let read = parties
         .auditor
         .read(Stream::Requests, From::Sequence(filed[0]), &filter, 10)
@@ -123,4 +123,26 @@ pub(super) async fn gaps(parties: &Parties) -> Outcome {
         &sequences(&read),
         &filed[2..].to_vec(),
     )
+}
+
+/// Where each party has a stream of its own, the party is listed and a filter has to name it.
+pub(super) async fn parties(parties: &Parties) -> Outcome {
+    let request = parties
+        .recipient
+        .file_request(&parties.name, &id("listed00")?, Bytes::from_static(b"l"))
+        .await?;
+    ensure(matches!(request, Filed::Done { .. }), "it was filed already")?;
+    for reader in [&parties.bureau, &parties.auditor] {
+        let listed = reader.parties(Stream::Requests).await?;
+        ensure(
+            listed.iter().any(|party| party.as_str() == parties.name.as_str()),
+            "the recipient is not listed",
+        )?;
+        same("shared streams", &reader.parties(Stream::Replies).await?, &vec![])?;
+        let everybody = reader
+            .read(Stream::Requests, From::Sequence(0), "request.*.*", 1)
+            .await;
+        ensure(everybody.is_err(), "a filter without a party was taken")?;
+    }
+    Ok(())
 }

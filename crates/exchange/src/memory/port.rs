@@ -14,7 +14,7 @@ use super::{Memory, Rule, no_durable};
 use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
-use crate::port::{Exchange, From, Sequence, Stream};
+use crate::port::{Exchange, From, Sequence, Stream, no_party, party_of};
 
 #[async_trait]
 impl Exchange for Memory {
@@ -77,7 +77,13 @@ impl Exchange for Memory {
         self.publish_once(&Subject::Cancel(recipient.clone(), id.clone()), &bytes)
     }
 
-    async fn fetch_requests(&self, from: Sequence, max: usize) -> Result<Vec<Stored>> {
+    async fn fetch_requests(
+        &self,
+        recipient: &RecipientName,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
+        let own = format!("request.{recipient}.*");
         let state = self.state();
         let Some(requests) = state.logs.get("request") else {
             return Ok(Vec::new());
@@ -89,6 +95,7 @@ impl Exchange for Memory {
         };
         let open = requests
             .messages()
+            .filter(|request| matches(&own, &request.subject))
             .filter(|request| request.sequence >= from && !answered(request));
         Ok(open.take(max).cloned().collect())
     }
@@ -207,7 +214,25 @@ impl Exchange for Memory {
         self.publish_at(&Subject::Control(party.clone()), &bytes, expected)
     }
 
+    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
+        if !stream.is_per_party() {
+            return Ok(Vec::new());
+        }
+        let state = self.state();
+        let log = state.logs.get(stream.token());
+        let names = log.into_iter().flat_map(Log::messages);
+        let mut names: Vec<PartyName> = names
+            .filter_map(|stored| stored.subject.split('.').nth(1)?.parse().ok())
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
+        if stream.is_per_party() && party_of(filter).is_none() {
+            return Err(Error::new(ErrorKind::Protocol, no_party(stream, filter)));
+        }
         let state = self.state();
         let begun = |stored: &&Stored| match from {
             From::Sequence(sequence) => stored.sequence >= sequence,

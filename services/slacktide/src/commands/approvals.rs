@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use exchange::{Exchange, Filed};
+use exchange::port::Stream;
+use exchange::{Exchange, Filed, Stored};
 use jiff::Timestamp;
 use nats::JetStream;
 use requests::approval::Standing;
@@ -100,39 +101,33 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
     let kinds = Kinds::new(file.kinds.clone()).map_err(|error| Failure::usage(error.to_string()))?;
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
     let mut told = Vec::new();
-    let mut from = 1;
-    loop {
-        let page = exchange.fetch_requests(from, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        from = last.sequence + 1;
-        for stored in &page {
-            let Some((request, digest)) = read(&stored.bytes) else {
-                continue;
-            };
-            let Some(rule) = kinds
-                .get(&request.kind)
-                .and_then(|kind| kind.config().approval.clone())
-            else {
-                continue;
-            };
-            let said: Vec<Approval> = exchange
-                .approvals(&request.recipient, &request.id)
-                .await?
-                .iter()
-                .filter_map(|stored| approval(file, &stored.bytes))
-                .filter(|said| said.request == digest)
-                .collect();
-            // What an officer says is weighed here as the agent weighs it.
-            let standing = rule.judge(&request, digest, stored.stored_at, &said, Timestamp::now());
-            if let Standing::Waits { granted, needed } = standing {
-                told.push(line(
-                    &request,
-                    stored.stored_at,
-                    &said,
-                    (granted, needed),
-                    personal,
-                ));
-            }
+    for stored in &open_requests(&exchange).await? {
+        let Some((request, digest)) = read(&stored.bytes) else {
+            continue;
+        };
+        let Some(rule) = kinds
+            .get(&request.kind)
+            .and_then(|kind| kind.config().approval.clone())
+        else {
+            continue;
+        };
+        let said: Vec<Approval> = exchange
+            .approvals(&request.recipient, &request.id)
+            .await?
+            .iter()
+            .filter_map(|stored| approval(file, &stored.bytes))
+            .filter(|said| said.request == digest)
+            .collect();
+        // What an officer says is weighed here as the agent weighs it.
+        let standing = rule.judge(&request, digest, stored.stored_at, &said, Timestamp::now());
+        if let Standing::Waits { granted, needed } = standing {
+            told.push(line(
+                &request,
+                stored.stored_at,
+                &said,
+                (granted, needed),
+                personal,
+            ));
         }
     }
     exchange.close().await;
@@ -146,6 +141,24 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The requests of all recipients that have no outcome.
+async fn open_requests(exchange: &JetStream) -> Result<Vec<Stored>, Failure> {
+    let mut open = Vec::new();
+    for party in exchange.parties(Stream::Requests).await? {
+        let recipient =
+            RecipientName::new(party.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
+        let mut from = 1;
+        loop {
+            let page = exchange.fetch_requests(&recipient, from, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            from = last.sequence + 1;
+            open.extend(page);
+        }
+    }
+    open.sort_by_key(|request| request.stored_at);
+    Ok(open)
 }
 
 fn read(bytes: &[u8]) -> Option<(Request, Digest)> {

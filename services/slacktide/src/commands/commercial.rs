@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::commercial::{Board, CommercialError, CommercialParts, PollOptions, RequesterParts};
 use nats::JetStream;
+use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::Report;
@@ -14,6 +15,7 @@ use super::quarantine::watch;
 use super::{agent, measures};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
+use crate::fullness::FullnessWatch;
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
@@ -41,7 +43,12 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     agent::serve(
         &loaded,
         file.health.as_ref(),
-        Arc::new(Page(board.clone(), exchange.connection(), jiff::Timestamp::now())),
+        Arc::new(Page(
+            board.clone(),
+            exchange.connection(),
+            jiff::Timestamp::now(),
+            FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
+        )),
         &stop,
     )
     .await?;
@@ -105,6 +112,7 @@ struct Page(
     Board,
     tokio::sync::watch::Receiver<nats::Connection>,
     jiff::Timestamp,
+    FullnessWatch,
 );
 
 impl Report for Page {
@@ -144,6 +152,7 @@ impl Report for Page {
         );
         measures::commercial(&status, jiff::Timestamp::now(), &mut text);
         measures::connection(&agent::exchange(&self.1), &mut text);
+        self.3.metrics(&mut text);
         watch::metrics(&status, &mut text);
         text.finish()
     }

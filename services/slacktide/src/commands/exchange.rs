@@ -10,7 +10,7 @@ use runtime::exit::Exit;
 use schemas::name::RecipientName;
 
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
 
 /// How an apply is wanted.
@@ -92,15 +92,24 @@ pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
         output::json(&status)?;
         return Ok(Exit::Done);
     }
-    output::line("STREAM        MESSAGES         BYTES  SUBJECTS  LAST STORED");
+    output::line("STREAM                         MESSAGES         BYTES  FULL  SUBJECTS  LAST STORED");
     for stream in &status.streams {
+        let fullness = stream.fullness();
+        let full = fullness
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |fullness| format!("{} %", fullness.percent()));
         let last = stream
             .last_stored_at
             .map_or_else(|| "-".to_owned(), |at| at.to_string());
         output::line(&format!(
-            "{:<10} {:>11} {:>13} {:>9}  {last}",
+            "{:<27} {:>11} {:>13} {full:>5} {:>9}  {last}",
             stream.name, stream.messages, stream.bytes, stream.subjects
         ));
+        if fullness.is_some_and(|fullness| fullness.is_alarming()) {
+            output::lines([Line::styled(Style::Alarm, "  ALMOST FULL").and(
+                ": raise max_bytes in the file of the stream and run `slacktide exchange apply`; a full stream refuses",
+            )]);
+        }
         for one in &stream.consumers {
             let paused = if one.paused { ", paused" } else { "" };
             output::line(&format!(

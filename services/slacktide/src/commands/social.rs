@@ -7,6 +7,7 @@ use exchange::Exchange;
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use nats::JetStream;
+use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::Report;
@@ -19,6 +20,7 @@ use social::{Holding, Social, SocialParts, SocialView};
 use super::{agent, measures, orders};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
+use crate::fullness::FullnessWatch;
 use crate::never_idle::{self, AlarmAfter};
 use crate::output;
 use crate::reload;
@@ -83,6 +85,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         }
     };
     let connection = exchange.connection();
+    let fullness = FullnessWatch::start(exchange.clone(), Role::Bureau, stop.token().clone());
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
     let witness = Witness::default();
@@ -151,6 +154,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             started,
             connection,
             holds: told,
+            fullness,
         }),
         &stop,
     )
@@ -197,6 +201,7 @@ struct Page {
     started: Timestamp,
     connection: tokio::sync::watch::Receiver<nats::Connection>,
     holds: HoldWatch,
+    fullness: FullnessWatch,
 }
 
 impl Report for Page {
@@ -269,6 +274,7 @@ impl Report for Page {
         );
         measures::social(&status, Timestamp::now(), &mut text);
         measures::connection(&agent::exchange(&self.connection), &mut text);
+        self.fullness.metrics(&mut text);
         text.finish()
     }
 

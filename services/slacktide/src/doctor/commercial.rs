@@ -3,6 +3,7 @@
 use ::exchange::Exchange;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use nats::topology::Role;
 use runtime::config::Loaded;
 use schemas::request::RequestId;
 
@@ -67,6 +68,7 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
         let id = RequestId::of_key(today, recipient, "slacktide doctor");
         let looked = exchange.request_status(recipient, &id).await;
         exchange::stream("streams of requests", looked, findings);
+        exchange::fullness(&exchange, Role::Recipient, findings).await;
     }
     if offline {
         return;

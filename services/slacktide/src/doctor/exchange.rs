@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use ::exchange::Exchange;
-use nats::JetStream;
+use nats::topology::status::StreamStatus;
+use nats::topology::{Admin, Role};
+use nats::{Fullness, JetStream};
 
 use super::certificates;
 use super::finding::Findings;
@@ -65,5 +67,45 @@ pub(crate) fn stream<T>(about: &str, answer: ::exchange::Result<T>, findings: &m
             findings.fail(about, &Failure::from(error));
             None
         }
+    }
+}
+
+/// Notes each stream of the exchange that is almost full; for the administrator.
+pub(crate) async fn fullness_of_all(exchange: &JetStream, findings: &mut Findings) {
+    match nats::topology::status(&Admin::new(exchange.clone())).await {
+        Ok(status) => {
+            let all: Vec<Fullness> = status.streams.iter().filter_map(StreamStatus::fullness).collect();
+            note_fullness(&all, findings);
+        }
+        Err(error) => findings.fail("streams", &Failure::from(error)),
+    }
+}
+
+/// Notes each stream that a party publishes in and that is almost full.
+pub(crate) async fn fullness(exchange: &JetStream, role: Role, findings: &mut Findings) {
+    match exchange.fullness(role).await {
+        Ok(all) => note_fullness(&all, findings),
+        Err(error) => findings.fail("streams", &Failure::from(error)),
+    }
+}
+
+fn note_fullness(all: &[Fullness], findings: &mut Findings) {
+    let alarming: Vec<&Fullness> = all.iter().filter(|fullness| fullness.is_alarming()).collect();
+    if alarming.is_empty() {
+        let most = all.iter().map(Fullness::percent).max().unwrap_or(0);
+        findings.ok(
+            "room in the streams",
+            format!("at most {most} % of a limit is used"),
+        );
+    }
+    for fullness in alarming {
+        findings.warn(
+            &format!("stream {}", fullness.stream),
+            format!(
+                "{} % of its {} bytes are used; raise max_bytes at the exchange, or retire old messages: a full stream refuses",
+                fullness.percent(),
+                fullness.max_bytes
+            ),
+        );
     }
 }

@@ -34,7 +34,12 @@ pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
         Kind::Social(loaded) => social::examine(&loaded, offline, &mut findings).await,
         Kind::Commercial(loaded) => commercial::examine(&loaded, offline, &mut findings).await,
         Kind::Party(loaded) => {
-            exchange::examine(&loaded.value.exchange, loaded.folder(), offline, &mut findings).await;
+            let table = &loaded.value.exchange;
+            let exchange = exchange::examine(table, loaded.folder(), offline, &mut findings).await;
+            if let Some(exchange) = exchange.filter(|_| table.user == nats::topology::parties::ADMINISTRATOR)
+            {
+                exchange::fullness_of_all(&exchange, &mut findings).await;
+            }
         }
     }
     if json {

@@ -3,8 +3,9 @@
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use nats::JetStream;
+use nats::topology::Role;
 use runtime::config::Loaded;
-use schemas::name::Lane;
+use schemas::name::{Lane, RecipientName};
 use source::Source;
 
 use super::exchange;
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 use crate::settings::SocialFile;
 use crate::settings::database::DatabaseKind;
 use ::exchange::Exchange;
+use ::exchange::port::Stream;
 
 /// A clock that is off by more makes freshness and evidence hard to read.
 const SKEW_MS: i64 = 2_000;
@@ -30,6 +32,7 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     hidden::lists(loaded, findings);
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
+        exchange::fullness(&exchange, Role::Bureau, findings).await;
     }
     gate(loaded, findings).await;
     priority::examine(loaded, offline, findings).await;
@@ -74,7 +77,21 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
         exchange::stream("stream RECEIPTS", exchange.last_receipt(&lane).await, findings);
     }
     if !file.kinds.is_empty() {
-        exchange::stream("stream REQUESTS", exchange.fetch_requests(1, 1).await, findings);
+        requests(exchange, findings).await;
+    }
+}
+
+/// Whether the streams of requests are there: one for each recipient.
+async fn requests(exchange: &JetStream, findings: &mut Findings) {
+    let listed = exchange.parties(Stream::Requests).await;
+    let Some(parties) = exchange::stream("streams of requests", listed, findings) else {
+        return;
+    };
+    for party in parties {
+        if let Ok(recipient) = RecipientName::new(party.as_str()) {
+            let name = format!("stream REQUESTS_{party}");
+            exchange::stream(&name, exchange.fetch_requests(&recipient, 1, 1).await, findings);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use exchange::port::{From, Stream};
 use exchange::{Exchange, Result};
 use jiff::Timestamp;
+use schemas::name::PartyName;
 
 use super::book::Book;
 
@@ -16,16 +17,19 @@ const PAGE: usize = 500;
 
 /// In this order: an outcome before its request, so that a request that has one is never taken for open.
 const STREAMS: [(Stream, &str); 4] = [
-    (Stream::Replies, "reply.*.*"),
-    (Stream::Requests, "request.*.*"),
-    (Stream::Cancels, "cancel.*.*"),
-    (Stream::Approvals, "approval.*.*.*"),
+    (Stream::Replies, ".*"),
+    (Stream::Requests, ".*"),
+    (Stream::Cancels, ".*"),
+    (Stream::Approvals, ".*.*"),
 ];
+
+/// A stream, of one party where each has its own.
+type Place = (Stream, Option<PartyName>);
 
 /// How far each stream was read.
 #[derive(Debug, Default)]
 pub struct Follow {
-    last: BTreeMap<Stream, (u64, Timestamp)>,
+    last: BTreeMap<Place, (u64, Timestamp)>,
 }
 
 /// What a round came to.
@@ -43,41 +47,68 @@ impl Follow {
     /// # Errors
     /// Those of the exchange; what was read up to there is in the book.
     pub async fn round(&mut self, exchange: &dyn Exchange, book: &mut Book) -> Result<Round> {
-        for (stream, filter) in STREAMS {
-            let mut known = self.last.get(&stream).copied();
-            loop {
-                let last = self.last.get(&stream).copied();
-                // The first page begins at the message that was read last.
-                let from = known.map_or_else(
-                    || last.map_or(0, |(sequence, _)| sequence + 1),
-                    |(sequence, _)| sequence,
-                );
-                let page = exchange.read(stream, From::Sequence(from), filter, PAGE).await?;
-                let mut page = page.iter();
-                if let Some((sequence, stored_at)) = known.take() {
-                    let same = page
-                        .next()
-                        .is_some_and(|first| first.sequence == sequence && first.stored_at == stored_at);
-                    if !same {
-                        return Ok(Round::Rewritten);
-                    }
-                }
-                let mut count = 0;
-                for stored in page {
-                    count += 1;
-                    match stream {
-                        Stream::Replies => book.reply(stored),
-                        Stream::Requests => book.request(stored),
-                        Stream::Cancels => book.cancel(stored),
-                        _ => book.approval(stored),
-                    }
-                    self.last.insert(stream, (stored.sequence, stored.stored_at));
-                }
-                if count == 0 {
-                    break;
+        for (stream, behind) in STREAMS {
+            let parties: Vec<Option<PartyName>> = if stream.is_per_party() {
+                exchange.parties(stream).await?.into_iter().map(Some).collect()
+            } else {
+                vec![None]
+            };
+            let is_listed = |place: &Place| place.0 != stream || parties.contains(&place.1);
+            if !self.last.keys().all(is_listed) {
+                return Ok(Round::Rewritten);
+            }
+            for party in parties {
+                let token = party.as_ref().map_or("*", PartyName::as_str);
+                let filter = format!("{}.{token}{behind}", stream.token());
+                if self.read((stream, party), &filter, exchange, book).await? == Round::Rewritten {
+                    return Ok(Round::Rewritten);
                 }
             }
         }
         Ok(Round::Read)
+    }
+
+    async fn read(
+        &mut self,
+        place: Place,
+        filter: &str,
+        exchange: &dyn Exchange,
+        book: &mut Book,
+    ) -> Result<Round> {
+        let stream = place.0;
+        let mut known = self.last.get(&place).copied();
+        loop {
+            let last = self.last.get(&place).copied();
+            // The first page begins at the message that was read last.
+            let from = known.map_or_else(
+                || last.map_or(0, |(sequence, _)| sequence + 1),
+                |(sequence, _)| sequence,
+            );
+            let page = exchange.read(stream, From::Sequence(from), filter, PAGE).await?;
+            let mut page = page.iter();
+            if let Some((sequence, stored_at)) = known.take() {
+                let same = page
+                    .next()
+                    .is_some_and(|first| first.sequence == sequence && first.stored_at == stored_at);
+                if !same {
+                    return Ok(Round::Rewritten);
+                }
+            }
+            let mut count = 0;
+            for stored in page {
+                count += 1;
+                match stream {
+                    Stream::Replies => book.reply(stored),
+                    Stream::Requests => book.request(stored),
+                    Stream::Cancels => book.cancel(stored),
+                    _ => book.approval(stored),
+                }
+                self.last
+                    .insert(place.clone(), (stored.sequence, stored.stored_at));
+            }
+            if count == 0 {
+                return Ok(Round::Read);
+            }
+        }
     }
 }

@@ -122,7 +122,10 @@ impl Exchange for Memory {
     async fn cancel_request(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
         unused()
     }
-    async fn fetch_requests(&self, _: Sequence, _: usize) -> Result<Vec<Stored>> {
+    async fn fetch_requests(&self, _: &RecipientName, _: Sequence, _: usize) -> Result<Vec<Stored>> {
+        unused()
+    }
+    async fn parties(&self, _: Stream) -> Result<Vec<PartyName>> {
         unused()
     }
     async fn cancellation(&self, _: &RecipientName, _: &RequestId) -> Result<Option<Stored>> {
