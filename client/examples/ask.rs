@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use slacktide_client::{Ask, Client, Identity, Options, PublicKey};
+use slacktide_client::{Ask, Client, Identity, Options, Origin, PublicKey};
 
 #[expect(
     clippy::disallowed_methods,
@@ -23,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Options::command(url, user, seed(connect)?),
         Identity {
             recipient: user.parse()?,
+            origin: Origin::default(),
             signing_seed: seed(sign)?,
             trusted: vec![PublicKey::new(bureau)?],
             sealing_seeds: vec![],

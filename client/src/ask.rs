@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemas::cursor::Scalar;
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::request::{MOST_IDEMPOTENCY, Request, RequestId};
 use schemas::sign::PublicKey;
 
@@ -80,6 +81,7 @@ impl Ask {
         &self,
         recipient: &RecipientName,
         key: &PublicKey,
+        here: &Origin,
         now: Timestamp,
     ) -> Result<Request, Error> {
         if !(1..=MOST_IDEMPOTENCY).contains(&self.key.len()) {
@@ -89,6 +91,7 @@ impl Ask {
         Ok(Request {
             id: RequestId::of_key(today, recipient, &self.key),
             recipient: recipient.clone(),
+            origin: Some(here.clone()),
             kind: self.kind.clone(),
             arguments: self.arguments.clone(),
             purpose: self.purpose.clone(),
@@ -123,18 +126,18 @@ mod tests {
     #[test]
     fn the_same_key_is_the_same_request_and_another_question_is_told() -> Result<(), Error> {
         let key = schemas::sign::SigningKey::generate();
-        let recipient: RecipientName = "insurer-a".parse()?;
+        let (recipient, here): (RecipientName, _) = ("insurer-a".parse()?, Origin::default());
         let ask = Ask::new("setl.by_person", "01", "01", "claim 7", "desk").argument("psn_no", "p1");
         let at = |second| Timestamp::from_second(second).unwrap_or_default();
-        let one = ask.request(&recipient, key.public(), at(1_769_817_600))?;
-        let other = ask.request(&recipient, key.public(), at(1_769_817_700))?;
+        let one = ask.request(&recipient, key.public(), &here, at(1_769_817_600))?;
+        let other = ask.request(&recipient, key.public(), &here, at(1_769_817_700))?;
         assert_eq!(one.id, other.id);
         assert!(one.keeps_its_key() && ask.is(&one) && ask.is(&other));
         assert!(!ask.clone().argument("psn_no", "p2").is(&one));
         assert!(!ask.clone().integer("psn_no", 1).is(&one));
         let nameless = Ask::new("k", "01", "01", "", "desk");
         assert!(matches!(
-            nameless.request(&recipient, key.public(), at(0)),
+            nameless.request(&recipient, key.public(), &here, at(0)),
             Err(Error::Idempotency(0))
         ));
         Ok(())

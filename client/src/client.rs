@@ -12,6 +12,7 @@ use schemas::confirm::Confirm;
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::part;
 use schemas::progress::Progress;
 use schemas::reply::Reply;
@@ -28,6 +29,8 @@ use crate::error::Error;
 pub struct Identity {
     /// The recipient, as its credential names it.
     pub recipient: RecipientName,
+    /// The site, as the insurer's file names it under `[exchange]`, with bureau and source where they are known.
+    pub origin: Origin,
     /// The seed (`SA…`) that signs requests.
     pub signing_seed: String,
     /// The bureau's signing keys, `A…`.
@@ -49,6 +52,7 @@ impl std::fmt::Debug for Identity {
 pub struct Client {
     exchange: Arc<dyn Exchange>,
     recipient: RecipientName,
+    origin: Origin,
     key: Arc<SigningKey>,
     trusted: Vec<PublicKey>,
     seals: SealRing,
@@ -76,7 +80,15 @@ impl Client {
             .collect::<Result<_, _>>()?;
         let key = Arc::new(SigningKey::from_seed(&identity.signing_seed)?);
         let (recipient, trusted) = (identity.recipient.clone(), identity.trusted.clone());
-        Ok(Self::of(exchange, recipient, key, trusted, SealRing::new(seals)))
+        let origin = identity.origin.clone();
+        Ok(Self::of(
+            exchange,
+            recipient,
+            origin,
+            key,
+            trusted,
+            SealRing::new(seals),
+        ))
     }
 
     /// Of its parts, where keys were read already.
@@ -84,6 +96,7 @@ impl Client {
     pub fn of(
         exchange: Arc<dyn Exchange>,
         recipient: RecipientName,
+        origin: Origin,
         key: Arc<SigningKey>,
         trusted: Vec<PublicKey>,
         seals: SealRing,
@@ -91,6 +104,7 @@ impl Client {
         Self {
             exchange,
             recipient,
+            origin,
             key,
             trusted,
             seals,
@@ -103,7 +117,7 @@ impl Client {
     /// [`Error::Text`] when a text holds what cannot be seen; [`Error::KeyTaken`] when something else was asked under
     /// the key. After [`Error::Exchange`] it may have been filed: file it again.
     pub async fn file(&self, ask: &Ask) -> Result<RequestId, Error> {
-        let request = ask.request(&self.recipient, self.key.public(), Timestamp::now())?;
+        let request = ask.request(&self.recipient, self.key.public(), &self.origin, Timestamp::now())?;
         request.check_texts()?;
         let id = request.id.clone();
         if let Some(day) = id.day().and_then(|day| day.yesterday().ok()) {

@@ -5,12 +5,13 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use slacktide_client::{Ask, Client, Identity, Options, PublicKey};
+//! use slacktide_client::{Ask, Client, Identity, Options, Origin, PublicKey};
 //!
 //! # async fn example() -> Result<(), slacktide_client::Error> {
 //! let options = Options::agent("nats://127.0.0.1:4222", "insurer-a", "SU…");
 //! let identity = Identity {
 //!     recipient: "insurer-a".parse()?,
+//!     origin: Origin::default(),
 //!     signing_seed: "SA…".to_owned(),
 //!     trusted: vec![PublicKey::new("A… of the bureau")?],
 //!     sealing_seeds: vec![],
@@ -47,6 +48,7 @@ pub use error::Error;
 pub use nats::{Options, Tls};
 pub use requests::status;
 pub use schemas::cursor::Scalar;
+pub use schemas::origin::Origin;
 pub use schemas::reply::Outcome;
 pub use schemas::request::RequestId;
 pub use schemas::sign::PublicKey;

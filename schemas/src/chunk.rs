@@ -5,6 +5,7 @@ use crate::column::RowSchema;
 use crate::digest::Digest;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::manifest::{Link, Manifest, Totals};
+use crate::origin::Elsewhere;
 use crate::rows::{RowError, RowReader};
 use crate::seal::{SealError, SealPublicKey, SealRing, parcel};
 use crate::sign::{PublicKey, SigningKey};
@@ -42,6 +43,9 @@ pub enum ChunkError {
         /// `key`, `tombstone` or `money`.
         what: &'static str,
     },
+    /// The message belongs to another site, bureau or source.
+    #[error(transparent)]
+    Elsewhere(#[from] Elsewhere),
     /// The message stands on another subject than its own.
     #[error("a chunk of {given} stands on the subject of {expected}")]
     Misplaced {

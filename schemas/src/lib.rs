@@ -10,7 +10,7 @@
 //!   meanwhile [`progress`] and [`approval`], in the end [`confirm`]
 //! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
 //!   whom, without their name: [`person`]; how both go on behind a message that cannot be read: [`unreadable`]
-//! - what a message names of other chains: [`heads`]
+//! - what a message names of other chains: [`heads`]; where it belongs: [`origin`]
 //! - what only its reader can open: [`seal`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
@@ -33,6 +33,7 @@ pub mod lease;
 pub mod load;
 pub mod manifest;
 pub mod name;
+pub mod origin;
 pub mod part;
 pub mod person;
 pub mod progress;

@@ -14,6 +14,7 @@ use crate::envelope::Payload;
 use crate::heads::Heads;
 use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
+use crate::origin::Origin;
 use crate::sign::PublicKey;
 
 /// Everything about a chunk but its rows.
@@ -23,6 +24,9 @@ pub struct Manifest {
     pub recipient: RecipientName,
     /// The feed its rows belong to.
     pub feed: FeedName,
+    /// Where it belongs; none in messages of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Which life of the feed's numbering; counted from 1.
     pub epoch: u32,
     /// Its place in the epoch: 1, 2, 3, …

@@ -112,6 +112,19 @@ name!(
     "officer"
 );
 
+name!(
+    /// One exchange with its parties, live or for tests.
+    SiteName,
+    "site"
+);
+
+impl Default for SiteName {
+    /// Where no name is configured.
+    fn default() -> Self {
+        Self("main".to_owned())
+    }
+}
+
 /// One feed for one recipient: what has a subject, a chain of chunks and a ledger of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

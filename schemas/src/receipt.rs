@@ -8,6 +8,7 @@ use crate::cursor::Cursor;
 use crate::digest::Digest;
 use crate::envelope::Payload;
 use crate::name::{FeedName, Lane, RecipientName};
+use crate::origin::Origin;
 use crate::sign::PublicKey;
 
 /// Derived from the store's ledger alone, so that a crash loses none. Cumulative: the last one
@@ -18,6 +19,9 @@ pub struct Receipt {
     pub recipient: RecipientName,
     /// The feed.
     pub feed: FeedName,
+    /// Where the covered chunks belong; none in receipts of versions before, and for such chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The epoch that `from` and `to` count in.
     pub epoch: u32,
     /// First number covered; 1 unless the receiver joined later.

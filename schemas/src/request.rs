@@ -12,6 +12,7 @@ use crate::cursor::Scalar;
 use crate::digest::Digest;
 use crate::envelope::Payload;
 use crate::name::RecipientName;
+use crate::origin::Origin;
 use crate::sign::PublicKey;
 use crate::visible::{self, Invisible};
 
@@ -112,6 +113,9 @@ pub struct Request {
     pub id: RequestId,
     /// The party that asks and will receive.
     pub recipient: RecipientName,
+    /// Where it is to be answered; none in requests of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The kind of request, as the bureau configures them, for example `setl.by_person`.
     pub kind: String,
     /// Arguments by name, bound and never spliced.
@@ -262,6 +266,7 @@ mod tests {
         let mut request = Request {
             id: RequestId::of_key(day, &recipient, "k"),
             recipient,
+            origin: None,
             kind: "setl.by_person".into(),
             arguments: BTreeMap::new(),
             purpose: "01".into(),

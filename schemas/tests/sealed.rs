@@ -74,6 +74,7 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
     Manifest {
         recipient: lane().recipient,
         feed: lane().feed,
+        origin: None,
         epoch: 1,
         number,
         previous: None,

@@ -9,6 +9,7 @@
 //! - `kernel` the agent's backend in the idle class
 //! - `lost_orders` pauses and holds that an older copy of the exchange does not hold
 //! - `anchored` audit chains that were cut off, restored or rewritten
+//! - `origin` messages of another site, bureau or source
 //! - `restore` an exchange restored from an older copy
 //! - `orders_at` orders as an operator gives them, for the tests here
 //! - `unreadable` messages that nobody can read, at the heads of orders and of audit chains
@@ -26,6 +27,7 @@ mod lease;
 mod lost_orders;
 mod orders;
 mod orders_at;
+mod origin;
 mod poison;
 mod pollers;
 mod restore;

@@ -52,6 +52,7 @@ fn request(office: &Office, token: &str) -> Request {
     Request {
         id: RequestId::new(today, token).unwrap(),
         recipient: "insurer-a".parse().unwrap(),
+        origin: None,
         kind: "claim.signed".to_owned(),
         arguments: [("id".to_owned(), Scalar::Int(7))].into(),
         purpose: "01".to_owned(),

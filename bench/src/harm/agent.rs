@@ -7,6 +7,7 @@ use std::time::Duration;
 use gate::{Gate, GateConfig, Orders, OwnPids, Regime};
 use priority::cgroup::{Group, Hierarchy};
 use schemas::name::{FeedName, RecipientName, SourceName};
+use schemas::origin::Origin;
 use schemas::sign::SigningKey;
 use social::{FeedPlan, Social, SocialOptions, SocialParts};
 use source::{CursorSetBy, FeedDefinition, PostgresConfig, PostgresSource, Source};
@@ -46,6 +47,7 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
         exchange: Arc::new(Acknowledging::default()),
         source,
         source_name: SourceName::new("core")?,
+        origin: Origin::default(),
         gate,
         feeds: (1..=child.feeds)
             .map(|at| feed(&format!("setl-{at}")))

@@ -14,6 +14,7 @@ use schemas::envelope::Envelope;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Totals};
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::part::{self, Part};
 use schemas::reply::{Outcome, Reply};
 use schemas::request::{Request, RequestId};
@@ -35,6 +36,7 @@ fn ask() -> Ask {
 fn client(exchange: &Arc<Memory>, bureau: &SigningKey) -> Client {
     let identity = Identity {
         recipient: recipient(),
+        origin: Origin::default(),
         signing_seed: SigningKey::generate().seed().unwrap(),
         trusted: vec![bureau.public().clone()],
         sealing_seeds: vec![],

@@ -29,6 +29,7 @@ pub(crate) fn request() -> Request {
     Request {
         id: "20260131-abcdefgh".parse().unwrap(),
         recipient: "insurer-a".parse().unwrap(),
+        origin: None,
         kind: "setl.by_person".to_owned(),
         arguments: [("psn_no", PERSON), ("from", "2026-01-01"), ("to", "2026-01-31")]
             .map(|(name, text)| (name.to_owned(), Scalar::Text(text.to_owned())))

@@ -137,6 +137,7 @@ impl Chain {
         let manifest = Manifest {
             recipient: self.lane.recipient.clone(),
             feed: self.lane.feed.clone(),
+            origin: None,
             epoch: self.epoch,
             number: self.number,
             previous: self.previous,

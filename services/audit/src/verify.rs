@@ -13,6 +13,7 @@ use schemas::audit::AuditEntry;
 use schemas::chunk::{self, Examined};
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::Lane;
+use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
@@ -37,6 +38,8 @@ pub struct Trust {
     pub receipts: Vec<PublicKey>,
     /// Writers of audit entries.
     pub entries: Vec<PublicKey>,
+    /// Where chunks and receipts have to belong.
+    pub here: Origin,
     /// What sealed bodies are opened with; of the others signature, chain and body are checked,
     /// and rows and sums are not.
     pub seals: SealRing,
@@ -166,6 +169,8 @@ async fn chunks(
                     Examined::Opened(chunk) => (&chunk.manifest, chunk.digest, true),
                     Examined::Closed { manifest, digest } => (manifest.as_ref(), *digest, false),
                 };
+                let admitted = trust.here.admit(manifest.origin.as_ref());
+                admitted.map_err(|error| error.to_string())?;
                 lanes.entry(lane.clone()).or_default().push(
                     &lane,
                     manifest,
@@ -222,8 +227,11 @@ async fn receipts(
         };
         let entry = receipts.entry(lane.clone()).or_default();
         entry.0 = message.sequence;
-        let held =
-            open::<Receipt>(&message, &trust.receipts).and_then(|(receipt, _)| entry.1.push(&lane, receipt));
+        let held = open::<Receipt>(&message, &trust.receipts).and_then(|(receipt, _)| {
+            let admitted = trust.here.admit(receipt.origin.as_ref());
+            admitted.map_err(|error| error.to_string())?;
+            entry.1.push(&lane, receipt)
+        });
         match held {
             Ok(()) => findings.receipts_verified += 1,
             Err(what) => findings.faults.push(fault(&message, what)),

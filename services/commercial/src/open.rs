@@ -4,6 +4,7 @@
 use exchange::Delivery;
 use schemas::chunk::{self, ChunkError};
 use schemas::name::Lane;
+use schemas::origin::Origin;
 use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
@@ -24,9 +25,9 @@ pub enum Opened {
     Foreign(String),
 }
 
-/// Opens a delivery, with one of these keys where it is sealed.
+/// Opens a delivery that belongs here, with one of these keys where it is sealed.
 #[must_use]
-pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Opened {
+pub fn open(delivery: &Delivery, trusted: &[PublicKey], here: &Origin, seals: &SealRing) -> Opened {
     let lane = match delivery.subject.parse::<Subject>() {
         Ok(Subject::Data(lane)) => lane,
         Ok(_) => return Opened::Foreign(format!("{} holds no chunks", delivery.subject)),
@@ -34,16 +35,16 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Ope
     };
     let opened = chunk::open_with(&delivery.bytes, trusted, seals).and_then(|chunk| {
         let given = chunk.manifest.lane();
-        if given == lane {
-            Ok(chunk)
-        } else {
-            Err(ChunkError::Misplaced {
+        if given != lane {
+            return Err(ChunkError::Misplaced {
                 given: given.to_string(),
                 expected: lane.to_string(),
-            })
+            });
         }
+        here.admit(chunk.manifest.origin.as_ref())?;
+        Ok(chunk)
     });
-    match opened.map_err(|error| closed_elsewhere(error, &delivery.bytes, &lane)) {
+    match opened.map_err(|error| closed_elsewhere(error, &delivery.bytes, &lane, here)) {
         Ok(chunk) => {
             let arrival = Arrival {
                 chunk,
@@ -66,18 +67,24 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], seals: &SealRing) -> Ope
     }
 }
 
-/// A chunk that cannot be opened for want of a key may be another recipient's: whoever put it here
-/// must not have us wait for that recipient's key.
-fn closed_elsewhere(error: ChunkError, bytes: &[u8], lane: &Lane) -> ChunkError {
+/// A chunk that cannot be opened for want of a key may be another recipient's or another site's: it must not have
+/// this one wait for that key.
+fn closed_elsewhere(error: ChunkError, bytes: &[u8], lane: &Lane, here: &Origin) -> ChunkError {
     if error.waits_for_key().is_none() {
         return error;
     }
-    let given = chunk::place(bytes).map(|(manifest, _)| manifest.lane());
-    match given.filter(|given| given != lane) {
-        Some(given) => ChunkError::Misplaced {
+    let Some((manifest, _)) = chunk::place(bytes) else {
+        return error;
+    };
+    let given = manifest.lane();
+    if given != *lane {
+        return ChunkError::Misplaced {
             given: given.to_string(),
             expected: lane.to_string(),
-        },
-        None => error,
+        };
+    }
+    match here.admit(manifest.origin.as_ref()) {
+        Err(elsewhere) => elsewhere.into(),
+        Ok(()) => error,
     }
 }

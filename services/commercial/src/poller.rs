@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use runtime::backoff::Backoff;
 use runtime::said::Said;
 use schemas::name::{Lane, RecipientName};
+use schemas::origin::Origin;
 use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
@@ -63,6 +64,8 @@ pub struct CommercialParts {
     pub recipient: RecipientName,
     /// Keys whose chunks are stored.
     pub trusted: Vec<PublicKey>,
+    /// Where chunks have to belong, and receipts do.
+    pub here: Origin,
     /// What opens sealed chunks.
     pub seals: SealRing,
     /// Signs receipts.
@@ -237,7 +240,7 @@ impl Poller {
     fn fetch(&self) -> Fetched {
         let exchange = Arc::clone(&self.parts.exchange);
         let (recipient, trusted) = (self.parts.recipient.clone(), self.parts.trusted.clone());
-        let seals = self.parts.seals.clone();
+        let (here, seals) = (self.parts.here.clone(), self.parts.seals.clone());
         let (max, board) = (self.parts.options.max_messages, self.parts.board.clone());
         tokio::spawn(async move {
             let deliveries = exchange.fetch_chunks(&recipient, max).await?;
@@ -247,7 +250,7 @@ impl Poller {
             }
             let opening = tokio::task::spawn_blocking(move || {
                 let open_one = |delivery: Delivery| {
-                    let opened = open(&delivery, &trusted, &seals);
+                    let opened = open(&delivery, &trusted, &here, &seals);
                     (delivery, opened)
                 };
                 deliveries.into_iter().map(open_one).collect::<Vec<_>>()
@@ -396,7 +399,7 @@ impl Poller {
         let exchange = Arc::clone(&self.parts.exchange);
         for (lane, result) in self
             .receipts
-            .publish(exchange.as_ref(), &self.parts.key, &reports)
+            .publish(exchange.as_ref(), &self.parts.key, &self.parts.here, &reports)
             .await
         {
             match result {

@@ -8,6 +8,7 @@ use exchange::{Exchange, Published, Stored};
 use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::name::Lane;
+use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::sign::SigningKey;
 use store::LaneReport;
@@ -31,6 +32,7 @@ impl Receipts {
         &mut self,
         exchange: &dyn Exchange,
         key: &SigningKey,
+        here: &Origin,
         reports: &[LaneReport],
     ) -> Vec<(Lane, Result<u64, String>)> {
         if self.rounds.is_multiple_of(TRUST_MEMORY) {
@@ -39,7 +41,7 @@ impl Receipts {
         self.rounds += 1;
         let mut results = Vec::new();
         for report in reports {
-            let result = self.one(exchange, key, report).await;
+            let result = self.one(exchange, key, here, report).await;
             if result.is_err() {
                 self.known.remove(&report.lane);
             }
@@ -52,6 +54,7 @@ impl Receipts {
         &mut self,
         exchange: &dyn Exchange,
         key: &SigningKey,
+        here: &Origin,
         report: &LaneReport,
     ) -> Result<u64, String> {
         loop {
@@ -70,7 +73,7 @@ impl Receipts {
                 self.known.insert(report.lane.clone(), last);
                 return Ok(to);
             }
-            let receipt = receipt(report, key);
+            let receipt = receipt(report, here, key);
             let bytes = Envelope::seal(&receipt, Vec::new(), key)
                 .and_then(|envelope| envelope.encode())
                 .map_err(|e| e.to_string())?;
@@ -121,10 +124,11 @@ fn remember(receipt: &Receipt, sequence: u64) -> LastReceipt {
     }
 }
 
-fn receipt(report: &LaneReport, key: &SigningKey) -> Receipt {
+fn receipt(report: &LaneReport, here: &Origin, key: &SigningKey) -> Receipt {
     Receipt {
         recipient: report.lane.recipient.clone(),
         feed: report.lane.feed.clone(),
+        origin: Some(here.clone()),
         epoch: report.epoch,
         from: report.from,
         to: report.to,

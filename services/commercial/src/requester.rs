@@ -26,6 +26,7 @@ use exchange::Exchange;
 use runtime::backoff::Backoff;
 use runtime::said::Said;
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::Requests;
@@ -55,6 +56,8 @@ pub struct RequesterParts {
     pub recipient: RecipientName,
     /// Keys whose replies and parts are stored.
     pub trusted: Vec<PublicKey>,
+    /// Where requests belong.
+    pub here: Origin,
     /// What opens sealed parts.
     pub seals: SealRing,
     /// Signs requests and confirmations.

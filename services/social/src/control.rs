@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use schemas::control::{self, Action, AnyAction, Control, Order};
 use schemas::heads::Mark;
 use schemas::name::{Lane, PartyName, SourceName};
+use schemas::origin::Origin;
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::unreadable::Unreadable;
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ use crate::high_water::HighWater;
 use crate::hold::Holds;
 use crate::notice;
 use crate::order::act_of;
+use crate::tail::Trust;
 use crate::witness::{Named, Witness, named_by_lane, named_by_lease};
 
 /// How often orders are looked for.
@@ -51,6 +53,8 @@ pub struct ControlParts {
     pub lanes: Vec<Lane>,
     /// Keys of other publishers of these lanes; our own is always trusted.
     pub publishers: Vec<PublicKey>,
+    /// Where chunks have to belong.
+    pub origin: Origin,
     /// The local file that keeps the newest control record; none: none is kept.
     pub high_water: Option<HighWater>,
     /// Whose orders count.
@@ -239,7 +243,7 @@ pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
 struct Keeper {
     parts: ControlParts,
     trusted: Vec<PublicKey>,
-    publishers: Vec<PublicKey>,
+    publishers: Trust,
     scope: String,
     known: Known,
     /// A record is lost, as far as was read.
@@ -264,7 +268,11 @@ impl Keeper {
     fn new(parts: ControlParts) -> Self {
         let own = parts.key.public().clone();
         let trusted = [parts.operators.clone(), vec![own.clone()]].concat();
-        let publishers = [parts.publishers.clone(), vec![own]].concat();
+        let publishers = Trust {
+            chunks: [parts.publishers.clone(), vec![own]].concat(),
+            here: parts.origin.clone(),
+            ..Trust::default()
+        };
         let scope = control::gate_of(&parts.source);
         let lanes = parts.lanes.iter().cloned().map(Place::Lane);
         Self {
@@ -341,11 +349,11 @@ impl Keeper {
     /// Reads what names control records, once: later the lanes and the lease see it themselves.
     async fn read_places(&mut self) -> Result<(), String> {
         while let Some(place) = self.unread.last() {
-            let (exchange, keys) = (&*self.parts.exchange, &self.publishers);
+            let (exchange, trust) = (&*self.parts.exchange, &self.publishers);
             let reading = async {
                 match place {
-                    Place::Lane(lane) => named_by_lane(exchange, lane, keys).await,
-                    Place::Lease => named_by_lease(exchange, &self.parts.source, keys).await,
+                    Place::Lane(lane) => named_by_lane(exchange, lane, trust).await,
+                    Place::Lease => named_by_lease(exchange, &self.parts.source, &trust.chunks).await,
                     Place::File => Ok(None),
                 }
             };
@@ -420,7 +428,7 @@ impl Keeper {
             let own = if writer.as_str() == "operator" {
                 &self.trusted
             } else {
-                &self.publishers
+                &self.publishers.chunks
             };
             let who = Signatory {
                 key: &self.parts.key,

@@ -126,7 +126,7 @@ pub async fn open_epoch(
     for race in 0..RACES {
         let (receipt, receipted_at) = match exchange.last_receipt(lane).await? {
             Some(stored) => {
-                let receipt = trusted_receipt(&stored, lane, &trust.receipts).map_err(untrusted)?;
+                let receipt = trusted_receipt(&stored, lane, trust).map_err(untrusted)?;
                 (Some(receipt), Some(stored.stored_at))
             }
             None => (None, None),
@@ -146,7 +146,7 @@ pub async fn open_epoch(
                 (stored.sequence, None)
             }
             Some(stored) => {
-                let tail = trusted_manifest(&stored, lane, &trust.chunks).map_err(untrusted)?;
+                let tail = trusted_manifest(&stored, lane, trust).map_err(untrusted)?;
                 (stored.sequence, Some(tail))
             }
             None => (0, None),
@@ -197,6 +197,7 @@ pub async fn open_epoch(
             .or_else(|| tail.map(|manifest| manifest.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
         let manifest = Manifest {
+            origin: Some(trust.here.clone()),
             opening: Some(Opening {
                 cause,
                 actor: order.actor.clone(),
@@ -306,6 +307,7 @@ fn opening(
     Manifest {
         recipient: order.lane.recipient.clone(),
         feed: order.lane.feed.clone(),
+        origin: None,
         epoch,
         number: 1,
         previous: continues.map(|link| link.digest),

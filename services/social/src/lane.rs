@@ -196,6 +196,7 @@ impl LaneWorker {
             place,
             held_back: self.held_back.clone(),
             heads,
+            origin: Some(self.parts.trust.here.clone()),
         };
         self.sealing = Some(tokio::task::spawn_blocking(move || {
             parcel

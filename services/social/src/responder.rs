@@ -33,6 +33,7 @@ use exchange::Exchange;
 use gate::Gate;
 use requests::forecast::Costs;
 use schemas::name::SourceName;
+use schemas::origin::Origin;
 use schemas::person::PersonKey;
 use schemas::sign::{PublicKey, SigningKey};
 use source::Source;
@@ -59,6 +60,8 @@ pub struct ResponderParts {
     pub source: Arc<dyn Source>,
     /// Its name: the lease's.
     pub source_name: SourceName,
+    /// Where requests have to belong.
+    pub origin: Origin,
     /// When it may be touched.
     pub gate: Gate,
     /// Whose turn it is there.

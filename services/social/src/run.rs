@@ -9,6 +9,7 @@ use std::sync::Arc;
 use exchange::Exchange;
 use gate::Gate;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use schemas::origin::Origin;
 use schemas::person::PersonKey;
 use schemas::sign::{PublicKey, SigningKey};
 use source::{FeedDefinition, Source};
@@ -49,6 +50,8 @@ pub struct SocialParts {
     pub source: Arc<dyn Source>,
     /// Its name: the lease's.
     pub source_name: SourceName,
+    /// Where its messages belong.
+    pub origin: Origin,
     /// When it may be touched.
     pub gate: Gate,
     /// What is published to whom.

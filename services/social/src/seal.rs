@@ -19,6 +19,7 @@ use schemas::heads::Heads;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, HeldBack, Link, Manifest, Publisher};
 use schemas::name::{Lane, RecipientName};
+use schemas::origin::Origin;
 use schemas::seal::{SealKey, SealPublicKey, SealRing, parcel, position};
 use schemas::sign::SigningKey;
 
@@ -42,7 +43,7 @@ pub struct Packed {
     body: OnceLock<Result<(BodyForm, Vec<u8>), BodyError>>,
 }
 
-/// What a chunk goes on from.
+/// What a chunk goes on from, and where it belongs.
 #[derive(Debug, Clone)]
 pub struct Behind {
     /// Its place in the chain.
@@ -51,6 +52,8 @@ pub struct Behind {
     pub held_back: BTreeMap<String, HeldBack>,
     /// The heads of control and audit chains now.
     pub heads: Heads,
+    /// Where the lane belongs.
+    pub origin: Option<Origin>,
 }
 
 /// A chunk ready to be published.
@@ -136,6 +139,7 @@ impl Packed {
             place,
             held_back: BTreeMap::new(),
             heads: Heads::default(),
+            origin: None,
         };
         self.seal_to(lane, &behind, instance, key, None)
     }
@@ -161,6 +165,7 @@ impl Packed {
         let mut manifest = Manifest {
             recipient: lane.recipient.clone(),
             feed: lane.feed.clone(),
+            origin: behind.origin.clone(),
             epoch: place.epoch,
             number: place.number,
             previous: place.previous,

@@ -9,6 +9,7 @@ use schemas::envelope::Envelope;
 use schemas::heads::Mark;
 use schemas::manifest::{HeldBack, Link, Manifest};
 use schemas::name::Lane;
+use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::seal::{SealRing, position};
 use schemas::sign::PublicKey;
@@ -22,6 +23,8 @@ pub struct Trust {
     pub chunks: Vec<PublicKey>,
     /// Keys that sign receipts on this lane.
     pub receipts: Vec<PublicKey>,
+    /// Where their messages have to belong.
+    pub here: Origin,
 }
 
 /// What else stands beside the lane's state; it decides nothing.
@@ -74,7 +77,7 @@ fn tail(
     own: &SealRing,
     beside: &mut Beside,
 ) -> Result<Tail, String> {
-    let (manifest, link) = trusted_manifest(stored, lane, &trust.chunks)?;
+    let (manifest, link) = trusted_manifest(stored, lane, trust)?;
     beside.control = manifest.heads.control;
     beside.held_back = manifest.totals.held_back;
     beside.definition = Some(manifest.definition);
@@ -96,13 +99,13 @@ fn tail(
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn trusted_manifest(
-    stored: &Stored,
-    lane: &Lane,
-    keys: &[PublicKey],
-) -> Result<(Manifest, Link), String> {
+pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(Manifest, Link), String> {
     let envelope = Envelope::decode(&stored.bytes).map_err(|e| e.to_string())?;
-    let manifest: Manifest = envelope.verify(keys).map_err(|e| e.to_string())?;
+    let manifest: Manifest = envelope.verify(&trust.chunks).map_err(|e| e.to_string())?;
+    trust
+        .here
+        .admit(manifest.origin.as_ref())
+        .map_err(|e| e.to_string())?;
     if manifest.lane() != *lane {
         return Err(format!(
             "a chunk of {} stands on the subject of {lane}",
@@ -120,7 +123,7 @@ pub fn trusted_manifest(
 /// A receipt that cannot be trusted is none: it must not be able to stop a feed, and the
 /// receiver's own ledger finds a fork without it.
 fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> Option<Signed> {
-    match trusted_receipt(stored, lane, &trust.receipts) {
+    match trusted_receipt(stored, lane, trust) {
         Ok(receipt) => {
             beside.receiver_stopped = receipt.stopped;
             Some(Signed {
@@ -140,9 +143,13 @@ fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> O
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn trusted_receipt(stored: &Stored, lane: &Lane, keys: &[PublicKey]) -> Result<Receipt, String> {
+pub fn trusted_receipt(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Receipt, String> {
     let receipt: Receipt = Envelope::decode(&stored.bytes)
-        .and_then(|envelope| envelope.verify(keys))
+        .and_then(|envelope| envelope.verify(&trust.receipts))
+        .map_err(|e| format!("the receipt cannot be trusted: {e}"))?;
+    trust
+        .here
+        .admit(receipt.origin.as_ref())
         .map_err(|e| format!("the receipt cannot be trusted: {e}"))?;
     if receipt.lane() != *lane {
         return Err(format!(

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::control_head::Head;
 use crate::hold::{HoldWatch, Holds};
 use crate::notice;
-use crate::tail::trusted_manifest;
+use crate::tail::{Trust, trusted_manifest};
 
 /// Marks kept at once, at most: each is a record that the exchange lost.
 const MOST_NAMED: usize = 64;
@@ -247,12 +247,12 @@ impl Witness {
 pub async fn named_by_lane(
     exchange: &dyn Exchange,
     lane: &Lane,
-    publishers: &[PublicKey],
+    trust: &Trust,
 ) -> exchange::Result<Option<Named>> {
     let Some(stored) = exchange.last_chunk(lane).await? else {
         return Ok(None);
     };
-    let manifest = trusted_manifest(&stored, lane, publishers).ok();
+    let manifest = trusted_manifest(&stored, lane, trust).ok();
     let mark = manifest.and_then(|(manifest, _)| manifest.heads.control);
     Ok(mark.map(|mark| Named {
         mark,

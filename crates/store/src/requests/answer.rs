@@ -240,6 +240,7 @@ pub fn arrival(
     let manifest = Manifest {
         recipient: target.lane.recipient.clone(),
         feed: target.lane.feed.clone(),
+        origin: None,
         epoch: 1,
         number,
         previous: None,

@@ -35,6 +35,7 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
         .map(|number| Manifest {
             recipient: lane().recipient,
             feed: lane().feed,
+            origin: None,
             epoch: 1,
             number,
             previous: None,

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::request::{Request, RequestId};
 use schemas::sign::SigningKey;
 use store::requests::Filing;
@@ -22,6 +23,7 @@ pub fn filing(
     wish: Wish,
     recipient: &RecipientName,
     key: &SigningKey,
+    here: &Origin,
     outbox: Option<u64>,
     now: Timestamp,
 ) -> Result<Filing, EnvelopeError> {
@@ -29,6 +31,7 @@ pub fn filing(
     let request = Request {
         id: RequestId::of_key(today, recipient, &wish.idempotency),
         recipient: recipient.clone(),
+        origin: Some(here.clone()),
         kind: wish.kind,
         arguments: wish.arguments,
         purpose: wish.purpose,

@@ -25,8 +25,15 @@ pub(super) async fn keep(parts: &RequesterParts, stop: &CancellationToken) -> Re
             let number = row.number;
             let kept = match row.wish() {
                 Err(reason) => Err(reason),
-                Ok(wish) => filing(wish, &parts.recipient, &parts.key, Some(number), Timestamp::now())
-                    .map_err(|error| error.to_string()),
+                Ok(wish) => filing(
+                    wish,
+                    &parts.recipient,
+                    &parts.key,
+                    &parts.here,
+                    Some(number),
+                    Timestamp::now(),
+                )
+                .map_err(|error| error.to_string()),
             };
             match kept {
                 Ok(filing) => {

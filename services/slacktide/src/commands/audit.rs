@@ -45,6 +45,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
         AuditCommand::Verify { config, part, json } => {
             let (loaded, exchange) = connect(&config.config).await?;
             let seals = loaded.value.sealing.ring(loaded.folder())?;
+            let here = loaded.value.origin();
             let trust = loaded.value.trust;
             if trust.chunks.is_empty() {
                 return Err(Failure::usage(format!(
@@ -56,6 +57,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
                 chunks: trust.chunks,
                 receipts: trust.receipts,
                 entries: trust.entries,
+                here,
                 seals,
             };
             let heads = HeadsFile::of(&part)?;

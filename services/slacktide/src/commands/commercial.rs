@@ -59,6 +59,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         store: asked,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.answers().to_vec(),
+        here: file.origin(),
         seals: seals.clone(),
         key: Arc::clone(&key),
         interval: file.requests.interval.unwrap_or(file.poll.interval).get(),
@@ -69,6 +70,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         store,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.chunks.clone(),
+        here: file.origin(),
         seals,
         key,
         options: PollOptions {

@@ -20,6 +20,7 @@ use social::witness::{Named, named_by_lane, named_by_lease};
 
 use super::gate::order::{failed, sentence, warn};
 use super::operator::{Operator, actor};
+use super::reopen;
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -121,12 +122,12 @@ pub(crate) async fn named(
     key: &SigningKey,
 ) -> Result<Vec<Named>, Failure> {
     let file = &loaded.value;
-    let mut publishers = file.trust.chunks.clone();
-    publishers.push(key.public().clone());
     let mut all = Vec::new();
     for lane in lanes(file) {
-        all.extend(named_by_lane(exchange, &lane, &publishers).await?);
+        let trust = reopen::trust(file, key, &lane.recipient);
+        all.extend(named_by_lane(exchange, &lane, &trust).await?);
     }
+    let publishers = [file.trust.chunks.clone(), vec![key.public().clone()]].concat();
     all.extend(named_by_lease(exchange, &file.social.source, &publishers).await?);
     if let Some(file) = high_water(loaded) {
         let mark = file.read().map_err(|why| Failure::new(Exit::Evidence, why))?;

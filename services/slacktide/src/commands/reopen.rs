@@ -29,6 +29,7 @@ pub(crate) fn trust(file: &SocialFile, key: &SigningKey, recipient: &RecipientNa
     Trust {
         chunks,
         receipts: file.trust.receipts.get(recipient).cloned().unwrap_or_default(),
+        here: file.origin(),
     }
 }
 

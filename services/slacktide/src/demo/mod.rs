@@ -191,11 +191,13 @@ async fn blocking<T: Send + 'static>(
 async fn audit(workshop: &Workshop) -> Result<Findings, Failure> {
     let file = load_file::<PartyFile>(&workshop.at("auditor.toml"))?;
     let exchange = JetStream::connect(file.value.exchange.command(file.folder())?).await?;
+    let here = file.value.origin();
     let trust = file.value.trust;
     let trust = Trust {
         chunks: trust.chunks,
         receipts: trust.receipts,
         entries: trust.entries,
+        here,
         ..Trust::default()
     };
     verify(&exchange, &trust, &Selection::all(Stream::Data), None)

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use runtime::health::HealthConfig;
 use runtime::span::Span;
-use schemas::name::{FeedName, RecipientName};
+use schemas::name::{FeedName, PartyName, RecipientName, SourceName};
+use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,12 @@ pub(crate) struct CommercialFile {
 pub(crate) struct CommercialTable {
     /// The recipient in the subjects.
     pub(crate) recipient: RecipientName,
+    /// The bureau that chunks have to name, and that requests are for; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bureau: Option<PartyName>,
+    /// The bureau's system of record, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<SourceName>,
     /// The only feeds that are stored; without it every feed is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) feeds: Option<Vec<FeedName>>,
@@ -123,6 +130,17 @@ impl Default for PollTable {
         Self {
             interval: Span::from_secs(1),
             max_messages: commercial::PollOptions::default().max_messages,
+        }
+    }
+}
+
+impl CommercialFile {
+    /// Where messages have to belong.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            site: self.exchange.site.clone(),
+            bureau: self.commercial.bureau.clone(),
+            source: self.commercial.source.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime::config::Secret;
+use schemas::name::SiteName;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Broken;
@@ -15,6 +16,9 @@ use crate::failure::Failure;
 pub(crate) struct ExchangeTable {
     /// `nats://host:port`; several, separated by commas, for a cluster.
     pub(crate) url: String,
+    /// The site that this exchange and its parties are; the same in every file of it.
+    #[serde(default)]
+    pub(crate) site: SiteName,
     /// The user in the exchange's account file.
     pub(crate) user: String,
     /// The seed of the connection key, `SU…`.

@@ -1,5 +1,6 @@
 //! The administrator's and the auditor's file: a connection, and whom to trust.
 
+use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,16 @@ pub(crate) struct PartyTrust {
     pub(crate) receipts: Vec<PublicKey>,
     /// Writers of audit entries.
     pub(crate) entries: Vec<PublicKey>,
+}
+
+impl PartyFile {
+    /// Where messages have to belong.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            site: self.exchange.site.clone(),
+            ..Origin::default()
+        }
+    }
 }
 
 impl Checked for PartyFile {

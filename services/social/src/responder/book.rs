@@ -15,6 +15,7 @@ use schemas::approval::Approval;
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::name::{OfficerName, RecipientName};
+use schemas::origin::{Elsewhere, Origin};
 use schemas::refusal::RefusalCode;
 use schemas::reply::{Outcome, Reply};
 use schemas::request::{Cancel, Request};
@@ -28,6 +29,8 @@ use super::standing::Standing;
 pub struct Trusted {
     /// For requests and cancels, by recipient.
     pub requests: BTreeMap<RecipientName, Vec<PublicKey>>,
+    /// Where requests have to belong.
+    pub here: Origin,
     /// For approvals, by officer.
     pub officers: BTreeMap<OfficerName, Vec<PublicKey>>,
 }
@@ -134,7 +137,7 @@ impl Book {
             return;
         }
         let trusted = self.trusted.requests.get(&key.recipient);
-        let (digest, request) = read_request(stored, trusted.map_or(&[], Vec::as_slice));
+        let (digest, request) = read_request(stored, trusted.map_or(&[], Vec::as_slice), &self.trusted.here);
         let entry = Entry {
             place,
             digest,
@@ -325,16 +328,25 @@ fn verified<P: schemas::envelope::Payload>(
     Ok(payload)
 }
 
-fn read_request(stored: &Stored, trusted: &[PublicKey]) -> (Digest, Result<Box<Request>, Refusal>) {
+fn read_request(
+    stored: &Stored,
+    trusted: &[PublicKey],
+    here: &Origin,
+) -> (Digest, Result<Box<Request>, Refusal>) {
     let envelope = match Envelope::decode(&stored.bytes) {
         Ok(envelope) => envelope,
         Err(error) => return (Digest::of(&[&stored.bytes]), Err(refusal(&error))),
     };
-    let request = envelope.verify::<Request>(trusted);
-    (
-        envelope.digest(),
-        request.map(Box::new).map_err(|error| refusal(&error)),
-    )
+    let request = envelope
+        .verify::<Request>(trusted)
+        .map_err(|error| refusal(&error));
+    let admitted = request.and_then(|request| {
+        // The three names are short and of letters, so they may be repeated.
+        let elsewhere = |error: Elsewhere| Refusal::new(RefusalCode::NotTrusted, error.to_string());
+        here.admit(request.origin.as_ref()).map_err(elsewhere)?;
+        Ok(Box::new(request))
+    });
+    (envelope.digest(), admitted)
 }
 
 /// Without the error's own words: they may repeat what was filed.

@@ -276,6 +276,7 @@ impl Desk {
 fn trusted(parts: &ResponderParts) -> Trusted {
     Trusted {
         requests: parts.answering.trusted_requests.clone(),
+        here: parts.origin.clone(),
         officers: parts.answering.officers.clone(),
     }
 }

@@ -13,6 +13,7 @@ use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::name::{FeedName, OfficerName, PartyName};
+use schemas::origin::Origin;
 use schemas::request::RequestId;
 use schemas::value::Value;
 use source::fence::Fence;
@@ -307,6 +308,7 @@ fn parts(
             reads: Arc::clone(reads),
         }),
         source_name: SourceName::new("core").unwrap(),
+        origin: Origin::default(),
         gate,
         feeds: vec![FeedPlan {
             definition,

@@ -47,6 +47,7 @@ pub(super) fn filing(name: &str, person: &str) -> Filing {
     let request = Request {
         id: id_of(name),
         recipient: recipient(),
+        origin: None,
         kind: KIND.to_owned(),
         arguments: BTreeMap::from([("psn_no".to_owned(), Scalar::Text(person.to_owned()))]),
         purpose: "01".to_owned(),

@@ -74,6 +74,7 @@ async fn a_request_that_was_filed_elsewhere_is_taken_from_the_exchange() {
     let request = Request {
         id: "20260131-abcdefgh".parse::<RequestId>().unwrap(),
         recipient: recipient(),
+        origin: None,
         kind: "setl.by_person".to_owned(),
         arguments: BTreeMap::new(),
         purpose: "01".to_owned(),

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::name::RecipientName;
+use schemas::origin::Origin;
 use schemas::request::Request;
 use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
@@ -63,6 +64,7 @@ impl Office {
             store,
             recipient: recipient(),
             trusted: vec![bureau.public().clone()],
+            here: Origin::default(),
             seals: SealRing::default(),
             key: Arc::new(SigningKey::generate()),
             interval: Duration::from_millis(10),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use schemas::name::SiteName;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -55,6 +56,9 @@ pub(crate) struct SiteArgs {
     /// The folder; it is made if it is not there, and must hold no site.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// The site's name, which its messages carry: another one for each site.
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    pub(crate) name: SiteName,
     /// For whom. May be given several times.
     #[arg(long, value_name = "NAME", default_value = "insurer-a")]
     pub(crate) recipient: Vec<String>,

@@ -1,9 +1,13 @@
 //! The configuration files of a test site, each for the folder of its party.
 
+use schemas::name::SiteName;
+
 use super::Public;
 
 /// What a party's file needs to know of the site.
 pub(super) struct Site<'a> {
+    /// Its name.
+    pub(super) name: &'a SiteName,
     /// `host:port`.
     pub(super) exchange: &'a str,
     /// The bureau's keys.
@@ -14,10 +18,10 @@ pub(super) struct Site<'a> {
 
 fn exchange(site: &Site<'_>, user: &str) -> String {
     format!(
-        "[exchange]\nurl = \"tls://{}\"\nuser = \"{user}\"\nseed = {{ file = \"connect.seed\" }}\n\n\
+        "[exchange]\nsite = \"{}\"\nurl = \"tls://{}\"\nuser = \"{user}\"\nseed = {{ file = \"connect.seed\" }}\n\n\
          # Read anew at every connection: a renewed certificate needs no restart.\n\
          [exchange.tls]\nca = \"ca.pem\"\ncert = \"client.pem\"\nkey = \"client.key\"\n\n",
-        site.exchange
+        site.name, site.exchange
     )
 }
 
@@ -59,7 +63,7 @@ pub(super) fn social(site: &Site<'_>) -> String {
 pub(super) fn commercial(site: &Site<'_>, name: &str, port: u16) -> String {
     format!(
         "# The insurer's agent: `slacktide commercial run --config commercial.toml`, as many as you like\n\n\
-         [commercial]\nrecipient = \"{name}\"\n\n{}\
+         [commercial]\nrecipient = \"{name}\"\nbureau = \"bureau\"\nsource = \"core\"\n\n{}\
          [signing]\nseed = {{ file = \"sign.seed\" }}\n\n\
          # Whose chunks are stored.\n[trust]\nchunks = [\"{}\"]\n\n\
          # Opens sealed bodies. others = [{{ file = … }}] while the key is changed.\n\

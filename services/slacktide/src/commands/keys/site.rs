@@ -80,6 +80,7 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
     let (parties, insurers) = keys.split_at(USERS.len());
     let bureau = parties.last().map(|(_, keys)| keys.clone()).unwrap_or_default();
     let site = Site {
+        name: &args.name,
         exchange: &args.listen,
         bureau: &bureau,
         recipients: insurers,

@@ -242,7 +242,12 @@ async fn retry_message(
         token: String::new(),
     };
     let seals = loaded.value.sealing.ring(loaded.folder())?;
-    match open(&delivery, &loaded.value.trust.chunks, &seals) {
+    match open(
+        &delivery,
+        &loaded.value.trust.chunks,
+        &loaded.value.origin(),
+        &seals,
+    ) {
         Opened::Chunk(_, arrival) => Ok(quarantine.retry_message(&entry.id, &arrival, by).await?),
         Opened::Unreadable(message) => {
             quarantine.stays(&entry.lane, &entry.id, &message.reason).await?;

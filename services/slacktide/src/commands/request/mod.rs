@@ -211,6 +211,7 @@ async fn client(loaded: &Loaded<CommercialFile>) -> Result<Client, Failure> {
     Ok(Client::of(
         Arc::new(exchange),
         file.commercial.recipient.clone(),
+        file.origin(),
         file.signing.key(folder)?,
         file.trust.answers().to_vec(),
         file.sealing.ring(folder)?,

@@ -20,6 +20,7 @@ use gate::GateConfig;
 use requests::kind::KindConfig;
 use runtime::health::HealthConfig;
 use schemas::name::{PartyName, SourceName};
+use schemas::origin::Origin;
 use serde::{Deserialize, Serialize};
 
 use super::blocklist::BlocklistTable;
@@ -99,6 +100,17 @@ pub(crate) struct SocialTable {
     /// Where the newest control record that was in force is kept; none: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) high_water: Option<PathBuf>,
+}
+
+impl SocialFile {
+    /// Where its messages belong.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            site: self.exchange.site.clone(),
+            bureau: Some(self.social.name.clone()),
+            source: Some(self.social.source.clone()),
+        }
+    }
 }
 
 impl Checked for SocialFile {

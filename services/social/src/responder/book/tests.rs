@@ -4,6 +4,7 @@ use bytes::Bytes;
 use requests::quota::Quota;
 use schemas::approval::Decision;
 use schemas::envelope::Payload;
+use schemas::origin::Origin;
 use schemas::request::RequestId;
 use schemas::sign::SigningKey;
 
@@ -40,6 +41,7 @@ impl Streams {
         let (insurer, officer) = (Arc::new(SigningKey::generate()), Arc::new(SigningKey::generate()));
         let trusted = Trusted {
             requests: [(recipient(), vec![insurer.public().clone()])].into(),
+            here: Origin::default(),
             officers: [("li".parse().unwrap(), vec![officer.public().clone()])].into(),
         };
         let streams = Self {
@@ -70,9 +72,14 @@ impl Streams {
     }
 
     fn request(&mut self, number: u32) -> Stored {
+        self.request_for(number, None)
+    }
+
+    fn request_for(&mut self, number: u32, origin: Option<Origin>) -> Stored {
         let request = Request {
             id: id(number),
             recipient: recipient(),
+            origin,
             kind: "k".to_owned(),
             arguments: BTreeMap::new(),
             purpose: "01".to_owned(),
@@ -158,6 +165,25 @@ fn requests_without_an_outcome_wait_whichever_stream_is_read_first() {
     book.request(&requests[0]);
     assert_eq!(book.take_removed(), [key(3)]);
     assert!(book.get(&key(1)).is_some() && book.get(&key(2)).is_none());
+}
+
+#[test]
+fn book_request_for_another_site_is_refused() {
+    let (mut streams, mut book) = Streams::new();
+    let site = |name: &str| Origin {
+        site: name.parse().unwrap(),
+        ..Origin::default()
+    };
+    let (own, other) = (Some(Origin::default()), Some(site("test")));
+    for (number, origin) in [(1, None), (2, own), (3, other)] {
+        let request = streams.request_for(number, origin);
+        book.request(&request);
+    }
+    let is_read = |number| book.get(&key(number)).unwrap().request.is_ok();
+    assert!(is_read(1) && is_read(2));
+    let refusal = book.get(&key(3)).unwrap().request.as_ref().unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::NotTrusted);
+    assert!(refusal.reason.contains("site test"), "{refusal:?}");
 }
 
 #[test]

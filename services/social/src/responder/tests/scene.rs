@@ -17,6 +17,7 @@ use schemas::approval::{Approval, Decision};
 use schemas::cursor::Scalar;
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::{RecipientName, SourceName};
+use schemas::origin::Origin;
 use schemas::person::PersonKey;
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::sign::SigningKey;
@@ -177,6 +178,7 @@ impl Scene {
             exchange: Arc::clone(&self.exchange) as Arc<dyn Exchange>,
             source: Arc::clone(&self.table) as Arc<dyn source::Source>,
             source_name: SourceName::new(source).unwrap(),
+            origin: Origin::default(),
             gate: self.gate.clone(),
             feeds: Vec::new(),
             key: Arc::clone(&self.bureau),
@@ -214,6 +216,7 @@ impl Scene {
         Request {
             id: RequestId::new(day, &token).unwrap(),
             recipient: recipient.parse().unwrap(),
+            origin: None,
             kind: kind.to_owned(),
             arguments: person
                 .map(|person| ("psn_no".to_owned(), Scalar::Text(person.to_owned())))

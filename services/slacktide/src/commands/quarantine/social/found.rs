@@ -50,13 +50,13 @@ pub(super) async fn found(
             };
             let trust = trust(loaded, &lane)?;
             if let Some(stored) = exchange.last_receipt(&lane).await? {
-                match trusted_receipt(&stored, &lane, &trust.receipts) {
+                match trusted_receipt(&stored, &lane, &trust) {
                     Ok(receipt) => all.extend(reported(&lane, &stored, &receipt)),
                     Err(why) => output::note(&format!("note: {lane}: {why}")),
                 }
             }
             if let Some(stored) = exchange.last_chunk(&lane).await? {
-                match trusted_manifest(&stored, &lane, &trust.chunks) {
+                match trusted_manifest(&stored, &lane, &trust) {
                     Ok((manifest, link)) => all.extend(rejects(&lane, &stored, &manifest, link.digest)),
                     Err(why) => all.push(tail(&lane, stored, &why)),
                 }
