@@ -1,6 +1,7 @@
 //! How full the streams are that a party publishes in.
 
 use exchange::Result;
+use exchange::port::Stream;
 use serde::{Deserialize, Serialize};
 
 use bytes::Bytes;
@@ -80,7 +81,11 @@ impl JetStream {
     /// As the exchange's verbs.
     pub async fn fullness(&self, role: Role) -> Result<Vec<Fullness>> {
         let mut all = Vec::new();
-        for stream in published_streams(role, &self.wire.options.user) {
+        let recipients = match role {
+            Role::Bureau => self.wire.parties(Stream::Data).await?,
+            _ => Vec::new(),
+        };
+        for stream in published_streams(role, &self.wire.options.user, recipients.iter()) {
             let question = self.wire.api(&format!("STREAM.INFO.{stream}"));
             let info: Info = read(&question, &self.wire.ask(&question, None, Bytes::new()).await?)?;
             if let Some(refusal) = info.error {
@@ -105,7 +110,7 @@ mod tests {
     #[test]
     fn stream_at_seventy_percent_is_alarming() {
         let of = |bytes| Fullness {
-            stream: "DATA".into(),
+            stream: "DATA_insurer-a".into(),
             bytes,
             max_bytes: 1_000,
         };

@@ -12,7 +12,7 @@ use schemas::subject::Subject;
 use tokio::time::{Instant, timeout};
 
 use crate::connect::JetStream;
-use crate::streams::{self, APPROVALS, DATA, REPLIES};
+use crate::streams::{self, APPROVALS, DATA, REPLIES, own};
 
 /// How long leaving may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -30,11 +30,13 @@ impl Exchange for JetStream {
     }
 
     async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
-        self.wire.pull(DATA, recipient.as_str(), max).await
+        self.wire
+            .pull(&own(DATA, recipient), recipient.as_str(), max)
+            .await
     }
 
     async fn drained(&self, recipient: &RecipientName) -> Result<bool> {
-        self.wire.drained(DATA, recipient.as_str()).await
+        self.wire.drained(&own(DATA, recipient), recipient.as_str()).await
     }
 
     async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
@@ -91,7 +93,9 @@ impl Exchange for JetStream {
     }
 
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
-        self.wire.pull(REPLIES, recipient.as_str(), max).await
+        self.wire
+            .pull(&own(REPLIES, recipient), recipient.as_str(), max)
+            .await
     }
 
     async fn publish_part(
@@ -145,7 +149,10 @@ impl Exchange for JetStream {
 
     async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>> {
         self.wire
-            .all(APPROVALS, &format!("approval.{recipient}.{id}.*"))
+            .all(
+                &own(APPROVALS, recipient),
+                &format!("approval.{recipient}.{id}.*"),
+            )
             .await
     }
 

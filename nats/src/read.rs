@@ -33,9 +33,6 @@ struct Names {
 impl Wire {
     /// The parties that have a stream of this kind for themselves, sorted.
     pub(crate) async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
-        if !stream.is_per_party() {
-            return Ok(Vec::new());
-        }
         let question = self.api("STREAM.NAMES");
         let (subject, kind) = (format!("{}.>", stream.token()), own(streams::kind(stream), &""));
         let (mut parties, mut seen) = (Vec::new(), 0);

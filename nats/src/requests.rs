@@ -64,8 +64,8 @@ impl Wire {
         let Ok(Subject::Request(recipient, id)) = request.parse() else {
             return Ok(true);
         };
+        let question = self.api(&format!("STREAM.INFO.{}", own(REPLIES, &recipient)));
         let reply = Subject::Reply(recipient, id).to_string();
-        let question = self.api(&format!("STREAM.INFO.{REPLIES}"));
         let body = json!({"subjects_filter": reply}).to_string();
         let answer = self.ask(&question, None, body.into()).await?;
         let info: StreamInfo = read(&question, &answer)?;

@@ -194,7 +194,7 @@ async fn left(exchange: &ExchangeServer) -> (u64, u64) {
     let data = status
         .streams
         .iter()
-        .find(|stream| stream.name == "DATA")
+        .find(|stream| stream.name == "DATA_insurer-a")
         .unwrap();
     let consumer = data
         .consumers
@@ -246,7 +246,7 @@ async fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
     let mut small = topology::embedded(&recipients()).unwrap();
     let room = |bytes| {
         move |stream: &mut topology::spec::StreamSpec| {
-            if stream.name == "DATA" {
+            if stream.name == "DATA_insurer-a" {
                 stream.max_bytes = bytes;
             }
         }

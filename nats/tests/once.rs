@@ -75,19 +75,19 @@ async fn a_second_message_is_refused_with_and_without_any_header() {
         ),
         (
             "bureau",
-            "APPROVALS",
+            "APPROVALS_insurer-a",
             Stream::Approvals,
             "approval.insurer-a.20260131-abcdefgh.li_na",
         ),
         (
             "bureau",
-            "PARTS",
+            "PARTS_insurer-a",
             Stream::Parts,
             "part.insurer-a.20260131-abcdefgh.1.1",
         ),
         (
             "bureau",
-            "REPLIES",
+            "REPLIES_insurer-a",
             Stream::Replies,
             "reply.insurer-a.20260131-abcdefgh",
         ),
@@ -189,12 +189,12 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
 
     // Another recipient's.
     denied(
-        "JS.hub.API.DIRECT.GET.PARTS.part.insurer-b.20260131-abcdefgh.1.1",
+        "JS.hub.API.DIRECT.GET.PARTS_insurer-b.part.insurer-b.20260131-abcdefgh.1.1",
         insurer.part(&other, &id, 1, 1),
     )
     .await;
     denied(
-        "JS.hub.API.DIRECT.GET.PROGRESS.progress.insurer-b",
+        "JS.hub.API.DIRECT.GET.PROGRESS_insurer-b.progress.insurer-b",
         insurer.progress(&other, &id),
     )
     .await;
@@ -208,7 +208,11 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     denied("part.insurer-a", insurer.publish_part(&own, &id, 1, 2, A)).await;
     denied("progress.insurer-a", insurer.write_progress(&own, &id, A)).await;
     denied("approval.insurer-a", insurer.approve(&own, &id, &officer(), A)).await;
-    denied("JS.hub.API.DIRECT.GET.APPROVALS", insurer.approvals(&own, &id)).await;
+    denied(
+        "JS.hub.API.DIRECT.GET.APPROVALS_insurer-a",
+        insurer.approvals(&own, &id),
+    )
+    .await;
     // What would read everybody's.
     for stream in [
         Stream::Parts,
@@ -225,9 +229,9 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     }
     let raw = Admin::new(insurer);
     for subject in [
-        "STREAM.INFO.PARTS",
-        "STREAM.MSG.GET.PARTS",
-        "CONSUMER.CREATE.PARTS",
+        "STREAM.INFO.PARTS_insurer-b",
+        "STREAM.MSG.GET.PARTS_insurer-b",
+        "CONSUMER.CREATE.PARTS_insurer-b",
     ] {
         denied(&format!("JS.hub.API.{subject}"), raw.api(subject, &Value::Null)).await;
     }
@@ -238,7 +242,9 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         json!({"seq": 1, "batch": 9, "next_by_subj": "part.insurer-b.>"}),
         json!({"multi_last": ["part.insurer-b.>"]}),
     ] {
-        let answer = raw.api("DIRECT.GET.PARTS.part.insurer-a.none", &body).await;
+        let answer = raw
+            .api("DIRECT.GET.PARTS_insurer-a.part.insurer-a.none", &body)
+            .await;
         let told = format!("{answer:?}");
         assert!(answer.is_err() && !told.contains("first"), "{body}: {told}");
     }
@@ -247,13 +253,13 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     let bureau = exchange.connect("bureau").await;
     denied("confirm.insurer-a", bureau.confirm(&own, &id, A)).await;
     denied(
-        "JS.hub.API.DIRECT.GET.PARTS",
-        bureau.read(Stream::Parts, From::Sequence(0), ">", 1),
+        "JS.hub.API.DIRECT.GET.PARTS_insurer-a",
+        bureau.read(Stream::Parts, From::Sequence(0), "part.insurer-a.>", 1),
     )
     .await;
 
     let outcomes = bureau
-        .read(Stream::Replies, From::Sequence(0), "reply.*.*", 10)
+        .read(Stream::Replies, From::Sequence(0), "reply.insurer-a.*", 10)
         .await;
     assert!(outcomes.is_ok(), "{outcomes:?}");
 
@@ -295,7 +301,7 @@ async fn a_full_progress_stream_forgets_the_oldest_and_takes_the_newest() {
     let admin = exchange.admin().await;
     let mut small = nats::topology::embedded(&crate::exchange_server::recipients()).unwrap();
     for stream in &mut small.streams {
-        if stream.name == "PROGRESS" {
+        if stream.name == "PROGRESS_insurer-a" {
             stream.max_bytes = 20_000;
         }
     }

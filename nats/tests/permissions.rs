@@ -58,17 +58,17 @@ async fn api_denied(connection: &JetStream, subjects: &[&str]) {
 /// What only the administrator may ask, whoever else asks.
 const ADMINISTRATION: [&str; 12] = [
     "STREAM.CREATE.EVIL",
-    "STREAM.UPDATE.DATA",
-    "STREAM.DELETE.DATA",
-    "STREAM.PURGE.DATA",
-    "STREAM.MSG.DELETE.DATA",
-    "STREAM.MSG.GET.DATA",
-    "STREAM.SNAPSHOT.DATA",
+    "STREAM.UPDATE.DATA_insurer-a",
+    "STREAM.DELETE.DATA_insurer-a",
+    "STREAM.PURGE.DATA_insurer-a",
+    "STREAM.MSG.DELETE.DATA_insurer-a",
+    "STREAM.MSG.GET.DATA_insurer-a",
+    "STREAM.SNAPSHOT.DATA_insurer-a",
     "STREAM.LIST",
-    "CONSUMER.CREATE.DATA",
-    "CONSUMER.CREATE.DATA.evil.data.insurer-a.setl",
-    "CONSUMER.DURABLE.CREATE.DATA.insurer-a",
-    "CONSUMER.DELETE.DATA.insurer-a",
+    "CONSUMER.CREATE.DATA_insurer-a",
+    "CONSUMER.CREATE.DATA_insurer-a.evil.data.insurer-a.setl",
+    "CONSUMER.DURABLE.CREATE.DATA_insurer-a.insurer-a",
+    "CONSUMER.DELETE.DATA_insurer-a.insurer-a",
 ];
 
 #[tokio::test]
@@ -115,14 +115,18 @@ async fn the_bureau_does_its_part_and_no_more() {
     )
     .await;
     denied(
-        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA_insurer-a.insurer-a",
         bureau.fetch_chunks(&a, 1),
     )
     .await;
-    denied("JS.hub.API.CONSUMER.INFO.DATA.insurer-a", bureau.drained(&a)).await;
     denied(
-        "JS.hub.API.DIRECT.GET.DATA",
-        bureau.read(Stream::Data, From::Sequence(0), ">", 1),
+        "JS.hub.API.CONSUMER.INFO.DATA_insurer-a.insurer-a",
+        bureau.drained(&a),
+    )
+    .await;
+    denied(
+        "JS.hub.API.DIRECT.GET.DATA_insurer-a",
+        bureau.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
     )
     .await;
     api_denied(&bureau, &ADMINISTRATION).await;
@@ -198,29 +202,33 @@ async fn a_recipient_does_its_part_and_no_more() {
     )
     .await;
     denied(
-        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-b",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA_insurer-b.insurer-b",
         insurer.fetch_chunks(&other, 1),
     )
     .await;
-    denied("JS.hub.API.CONSUMER.INFO.DATA.insurer-b", insurer.drained(&other)).await;
     denied(
-        "JS.hub.API.CONSUMER.MSG.NEXT.REPLIES.insurer-b",
+        "JS.hub.API.CONSUMER.INFO.DATA_insurer-b.insurer-b",
+        insurer.drained(&other),
+    )
+    .await;
+    denied(
+        "JS.hub.API.CONSUMER.MSG.NEXT.REPLIES_insurer-b.insurer-b",
         insurer.fetch_replies(&other, 1),
     )
     .await;
     denied(
-        "JS.hub.API.DIRECT.GET.DATA.data.insurer-b.setl",
+        "JS.hub.API.DIRECT.GET.DATA_insurer-b.data.insurer-b.setl",
         insurer.last_chunk(&lane("insurer-b")),
     )
     .await;
     denied(
-        "JS.hub.API.DIRECT.GET.REQUESTS_insurer-b.request.insurer-b",
+        "JS.hub.API.DIRECT.GET.REPLIES_insurer-b.reply.insurer-b",
         insurer.request_status(&other, &id()),
     )
     .await;
-    // What would read everybody's: the bare form, whatever the body says.
+    // What would read without a consumer: the bare form, whatever the body says.
     denied(
-        "JS.hub.API.DIRECT.GET.DATA",
+        "JS.hub.API.DIRECT.GET.DATA_insurer-a",
         insurer.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
     )
     .await;
@@ -254,7 +262,9 @@ async fn a_body_does_not_widen_the_subject_form() {
         json!({"last_by_subj": "data.insurer-b.setl"}),
         json!({"seq": 1, "batch": 9}),
     ] {
-        let answer = raw.api("DIRECT.GET.DATA.data.insurer-a.setl", &body).await;
+        let answer = raw
+            .api("DIRECT.GET.DATA_insurer-a.data.insurer-a.setl", &body)
+            .await;
         let told = format!("{answer:?}");
         assert!(answer.is_err() && !told.contains("secret"), "{body}: {told}");
     }
@@ -307,7 +317,7 @@ async fn the_auditor_reads_and_does_nothing_else() {
     .await;
     denied("reply.insurer-a.20260131-abcdefgh", auditor.reply(&a, &id(), A)).await;
     denied(
-        "JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a",
+        "JS.hub.API.CONSUMER.MSG.NEXT.DATA_insurer-a.insurer-a",
         auditor.fetch_chunks(&a, 1),
     )
     .await;

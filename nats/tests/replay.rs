@@ -47,7 +47,7 @@ async fn large_messages_come_in_bounded_portions() {
     let (mut read, mut pages, mut next) = (vec![], 0, 0);
     loop {
         let page = auditor
-            .read(Stream::Data, From::Sequence(next), ">", 100)
+            .read(Stream::Data, From::Sequence(next), "data.insurer-a.>", 100)
             .await
             .unwrap();
         let Some(last) = page.last() else { break };
@@ -89,14 +89,14 @@ async fn a_replay_passes_over_what_was_purged() {
     let admin = exchange.admin().await;
     admin
         .api(
-            "STREAM.PURGE.DATA",
+            "STREAM.PURGE.DATA_insurer-a",
             &json!({"filter": "data.insurer-a.gone", "keep": 1}),
         )
         .await
         .unwrap();
     let auditor = exchange.connect("auditor").await;
     let read = auditor
-        .read(Stream::Data, From::Sequence(kept[1]), ">", 100)
+        .read(Stream::Data, From::Sequence(kept[1]), "data.insurer-a.>", 100)
         .await
         .unwrap();
     let read: Vec<u64> = read.iter().map(|message| message.sequence).collect();

@@ -79,7 +79,7 @@ async fn permissions_and_keys_at_the_exchange_are_missed_by_name_and_found_again
     let (social, poller) = scene.agents().await;
     let listening = Listening::to(&social);
 
-    let account = change(&scene, "bureau", "\"data.*.*\"", "").await;
+    let account = change(&scene, "bureau", "\"data.insurer-a.*\"", "").await;
     scene.work().await;
     let state = format!("{LANE}/state");
     social
@@ -94,7 +94,7 @@ async fn permissions_and_keys_at_the_exchange_are_missed_by_name_and_found_again
     restore(&scene, "bureau", &account).await;
     scene.goes_on().await;
 
-    let pull = "\"JS.hub.API.CONSUMER.MSG.NEXT.DATA.insurer-a\"";
+    let pull = "\"JS.hub.API.CONSUMER.MSG.NEXT.DATA_insurer-a.insurer-a\"";
     let account = change(&scene, "insurer-a", pull, "").await;
     scene.work().await;
     poller

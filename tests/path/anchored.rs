@@ -40,7 +40,7 @@ fn faults(findings: &Value) -> String {
 /// Puts these entries in place of the stream's.
 async fn replace(site: &Site, entries: &[Stored]) {
     let admin = Admin::new(connect(site, "admin").await);
-    admin.api("STREAM.DELETE.AUDIT", &json!({})).await.unwrap();
+    admin.api("STREAM.DELETE.AUDIT_bureau", &json!({})).await.unwrap();
     let (is_done, output) = site
         .command(&["exchange", "apply", "--yes", "--config", "admin.toml"])
         .await;
@@ -92,7 +92,7 @@ async fn anchored_audit_chain_cannot_be_cut_restored_or_rewritten() {
 
     let auditor = connect(&site, "auditor").await;
     let all = auditor
-        .read(Stream::Audit, From::Sequence(1), "audit.*.*", 1_000)
+        .read(Stream::Audit, From::Sequence(1), "audit.bureau.*", 1_000)
         .await
         .unwrap();
     let operator = |stored: &&Stored| stored.subject == "audit.bureau.operator";

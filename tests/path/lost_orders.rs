@@ -219,7 +219,7 @@ async fn lost_orders_are_found_by_the_last_chunk_of_a_lane() {
     site.agree().await;
     social.stop().await;
     // The lease is restored, too.
-    for stream in ["CONTROL", "LEASES"] {
+    for stream in ["CONTROL_bureau", "LEASES"] {
         let subject = format!("STREAM.PURGE.{stream}");
         admin.api(&subject, &serde_json::json!({})).await.unwrap();
     }

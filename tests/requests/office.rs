@@ -4,7 +4,8 @@
 mod kinds;
 mod programs;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use exchange::{Exchange, Stored};
 use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until, until_still};
 use nats::{JetStream, Options, topology};
 use schemas::envelope::{Envelope, Payload};
-use schemas::name::RecipientName;
+use schemas::name::{PartyName, RecipientName};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -341,16 +342,23 @@ impl Office {
     /// Waits until a stream holds so many messages, reading each of them once.
     pub(crate) async fn until_stream(&self, stream: Stream, messages: usize) {
         let auditor = self.exchange("auditor").await;
-        let (seen, from) = (Cell::new(0), Cell::new(1));
+        let next: RefCell<BTreeMap<PartyName, u64>> = RefCell::default();
+        let seen = Cell::new(0);
         until_still(
             &format!("{messages} messages of {stream:?}"),
             PATIENCE,
             async || {
                 // The exchange may be down just now.
-                let read = auditor.read(stream, From::Sequence(from.get()), ">", 500).await;
-                let read = read.map_err(|error| error.to_string())?;
-                seen.set(seen.get() + read.len());
-                from.set(read.last().map_or(from.get(), |last| last.sequence + 1));
+                let parties = auditor.parties(stream).await;
+                for party in parties.map_err(|error| error.to_string())? {
+                    let from = next.borrow().get(&party).copied().unwrap_or(1);
+                    let filter = format!("{}.{party}.>", stream.token());
+                    let read = auditor.read(stream, From::Sequence(from), &filter, 500).await;
+                    let read = read.map_err(|error| error.to_string())?;
+                    seen.set(seen.get() + read.len());
+                    let last = read.last().map_or(from, |last| last.sequence + 1);
+                    next.borrow_mut().insert(party, last);
+                }
                 if seen.get() == messages {
                     Ok(())
                 } else {
@@ -365,16 +373,9 @@ impl Office {
     /// Everything that a stream holds, as its auditor reads it.
     pub(crate) async fn stream(&self, stream: Stream) -> Vec<Stored> {
         let auditor = self.exchange("auditor").await;
-        let mut filters = vec![format!("{}.>", stream.token())];
-        if stream.is_per_party() {
-            let parties = auditor.parties(stream).await.unwrap();
-            filters = parties
-                .iter()
-                .map(|party| format!("{}.{party}.>", stream.token()))
-                .collect();
-        }
         let mut all = Vec::new();
-        for filter in filters {
+        for party in auditor.parties(stream).await.unwrap() {
+            let filter = format!("{}.{party}.>", stream.token());
             let mut from = 1;
             loop {
                 let read = auditor

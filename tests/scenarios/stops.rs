@@ -48,7 +48,9 @@ fn topology(site: &Site, max_bytes: &str) {
             let file = file.unwrap();
             let text = fs::read_to_string(file.path()).unwrap();
             let text = if file.file_name() == "data.toml" {
-                text.replace("4_294_967_296", max_bytes)
+                let (before, behind) = text.split_once("max_bytes = ").unwrap();
+                let (_, after) = behind.split_once('\n').unwrap();
+                format!("{before}max_bytes = {max_bytes}\n{after}")
             } else {
                 text
             };

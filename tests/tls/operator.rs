@@ -30,18 +30,21 @@ pub(super) async fn admin(site: &Site) -> Admin {
     Admin::new(connect(site, "admin", &site.read("admin/connect.seed")).await)
 }
 
-/// Every chunk, in the exchange's order.
+/// Every chunk of each recipient, in the exchange's order.
 pub(super) async fn chunks(site: &Site) -> Vec<Stored> {
     let auditor = connect(site, "auditor", &site.read("auditor/connect.seed")).await;
     let mut all: Vec<Stored> = Vec::new();
-    loop {
-        let from = From::Sequence(all.last().map_or(1, |last| last.sequence + 1));
-        let more = auditor.read(Stream::Data, from, "data.>", 500).await.unwrap();
-        if more.is_empty() {
-            return all;
+    for party in auditor.parties(Stream::Data).await.unwrap() {
+        let (filter, mut next) = (format!("data.{party}.>"), 1);
+        loop {
+            let from = From::Sequence(next);
+            let more = auditor.read(Stream::Data, from, &filter, 500).await.unwrap();
+            let Some(last) = more.last() else { break };
+            next = last.sequence + 1;
+            all.extend(more);
         }
-        all.extend(more);
     }
+    all
 }
 
 /// Puts these messages in the place of all chunks: the stream is taken away with its files, made
@@ -54,8 +57,10 @@ pub(super) async fn replace_chunks(site: &mut Site, recipients: &[&str], message
     ])
     .await;
     site.nats.stop().await;
-    let stream = site.nats.store().join("jetstream/HUB/streams/DATA");
-    fs::remove_dir_all(&stream).unwrap();
+    for recipient in recipients {
+        let stream = format!("jetstream/HUB/streams/DATA_{recipient}");
+        fs::remove_dir_all(site.nats.store().join(stream)).unwrap();
+    }
     site.nats.restart().await;
     site.apply(recipients).await;
     let as_bureau = connect(site, "bureau", &own.seed().unwrap()).await;

@@ -24,7 +24,8 @@ pub enum From {
     Time(jiff::Timestamp),
 }
 
-/// The streams of the exchange, by what they hold.
+/// The streams of the exchange, by what they hold. Each party has one of its own: what one party stores, or does not fetch,
+/// takes no room from another one. Messages are read for one party at a time, and have sequences of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stream {
     /// Chunks.
@@ -67,21 +68,6 @@ impl Stream {
             Self::Confirms => "confirm",
             Self::Audit => "audit",
             Self::Control => "control",
-        }
-    }
-
-    /// Whether each party that publishes in it has one of its own: what one party stores there takes no room
-    /// from another one. Its messages are read for one party at a time, and have sequences of their own.
-    #[must_use]
-    pub fn is_per_party(self) -> bool {
-        match self {
-            Self::Receipts
-            | Self::Requests
-            | Self::Cancels
-            | Self::Confirms
-            | Self::Audit
-            | Self::Control => true,
-            Self::Data | Self::Approvals | Self::Progress | Self::Parts | Self::Replies => false,
         }
     }
 }
@@ -256,13 +242,12 @@ pub trait Exchange: Send + Sync {
         Err(not_offered(party))
     }
 
-    /// The parties that have a stream of their own of this kind, sorted by name; none of a kind that all share.
+    /// The parties that have a stream of this kind, sorted by name.
     /// For the auditor, and for the bureau the recipients that may file requests.
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
-    /// (a subject, `*` and `>` allowed; where each party has a stream of its own, the second token names the
-    /// party); for the auditor, and for the bureau the requests and what was said about them (cancels, approvals,
+    /// (a subject, `*` and `>` allowed; the second token names the party); for the auditor, and for the bureau the requests and what was said about them (cancels, approvals,
     /// confirmations) and its operators' orders. No consumer is made. The next place
     /// is the last sequence read plus one; an empty answer is the end for now.
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;

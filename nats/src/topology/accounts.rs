@@ -185,8 +185,8 @@ mod tests {
         let (one, both) = (text(&shipped), text(&both));
         assert_eq!(both.matches("nkey:").count(), 2);
         assert_eq!(
-            both.matches("\"data.*.*\"").count(),
-            one.matches("\"data.*.*\"").count() + 1
+            both.matches("\"lease.*\"").count(),
+            one.matches("\"lease.*\"").count() + 1
         );
         assert!(both.contains(&format!("nkey: \"{key}\"")));
     }

@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn an_empty_exchange_gets_everything_and_an_applied_one_nothing() {
         let all = diff(&shipped(), &Live::default());
-        // Six streams of the bureau; an audit stream for each of three parties, orders of two; four of a recipient.
-        assert_eq!(all.changes.len(), 6 + 3 + 2 + 4 + 2);
+        // The leases; an audit stream for each of three parties, orders of two; nine of a recipient, and two consumers.
+        assert_eq!(all.changes.len(), 1 + 3 + 2 + 9 + 2);
         assert!(all.changes.iter().all(|change| change.kind == Kind::Create));
         let none = diff(&shipped(), &applied(&shipped()));
         assert!(none.is_empty() && none.unlisted.is_empty(), "{none}");
@@ -330,7 +330,7 @@ mod tests {
             let stream = live
                 .streams
                 .iter_mut()
-                .find(|stream| stream.config["name"] == "DATA")
+                .find(|stream| stream.config["name"] == "DATA_insurer-a")
                 .unwrap();
             stream.config.insert(name.into(), value);
             let plan = diff(&shipped(), &live);

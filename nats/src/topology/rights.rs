@@ -3,6 +3,8 @@
 //! Pure. Every right is one subject of the account `HUB`, with the exact number of tokens wherever the subject
 //! has one: a wildcard that matches more tokens than it means gives a right that nobody intended.
 
+use std::fmt::Display;
+
 use schemas::name::PartyName;
 
 use super::parties::{Parties, Party, Role};
@@ -68,42 +70,60 @@ impl Right {
     }
 }
 
-/// The streams that the bureau alone publishes in, each with its subjects.
-const SHARED: [(&str, &str); 5] = [
-    (DATA, "data.*.*"),
-    (APPROVALS, "approval.*.*.*"),
-    (PROGRESS, "progress.*.*"),
-    (PARTS, "part.*.*.*.*"),
-    (REPLIES, "reply.*.*"),
+/// The streams that a recipient has for itself and the bureau publishes in, each with the first token of its subjects and
+/// what follows the name.
+const FROM_BUREAU: [(&str, &str, &str); 5] = [
+    (DATA, "data", "*"),
+    (APPROVALS, "approval", "*.*"),
+    (PROGRESS, "progress", "*"),
+    (PARTS, "part", "*.*.*"),
+    (REPLIES, "reply", "*"),
 ];
 
-/// The streams that a recipient has for itself, each with the first token of its subjects and what follows the name.
-const RECIPIENTS: [(&str, &str); 4] = [
-    (RECEIPTS, "receipt"),
-    (REQUESTS, "request"),
-    (CANCELS, "cancel"),
-    (CONFIRMS, "confirm"),
+/// Those that the recipient itself publishes in.
+const FROM_RECIPIENT: [(&str, &str, &str); 4] = [
+    (RECEIPTS, "receipt", "*"),
+    (REQUESTS, "request", "*"),
+    (CANCELS, "cancel", "*"),
+    (CONFIRMS, "confirm", "*"),
 ];
 
-/// The streams that a party of this role and name publishes in.
-#[must_use]
-pub(crate) fn published_streams(role: Role, name: &str) -> Vec<String> {
-    let operators = [AUDIT, CONTROL].map(|kind| own(kind, &name));
-    match role {
-        Role::Administrator | Role::Auditor => Vec::new(),
+/// All of a recipient's, each with its subjects.
+fn exchanged(recipient: &dyn Display) -> impl Iterator<Item = (String, String)> {
+    subjects(&FROM_BUREAU, recipient).chain(subjects(&FROM_RECIPIENT, recipient))
+}
+
+fn subjects(
+    kinds: &'static [(&str, &str, &str)],
+    recipient: &dyn Display,
+) -> impl Iterator<Item = (String, String)> + use<> {
+    let recipient = recipient.to_string();
+    kinds.iter().map(move |(kind, first, rest)| {
+        let subjects = format!("{first}.{recipient}.{rest}");
+        (own(kind, &recipient), subjects)
+    })
+}
+
+/// The streams that a party of this role publishes in, at an exchange with these recipients.
+pub(crate) fn published_streams<'a>(
+    role: Role,
+    name: &dyn Display,
+    recipients: impl Iterator<Item = &'a PartyName>,
+) -> Vec<String> {
+    let mut streams: Vec<String> = match role {
+        Role::Administrator | Role::Auditor => return Vec::new(),
         Role::Bureau => {
-            let shared = SHARED.map(|(stream, _)| stream.to_owned());
-            shared
-                .into_iter()
-                .chain([LEASES.to_owned()])
-                .chain(operators)
-                .collect()
+            let exchanged = recipients.flat_map(|recipient| subjects(&FROM_BUREAU, recipient));
+            let exchanged = exchanged.map(|(stream, _)| stream);
+            exchanged.chain([LEASES.to_owned()]).collect()
         }
         Role::Recipient => {
-            let recipients = RECIPIENTS.map(|(kind, _)| own(kind, &name));
-            recipients.into_iter().chain(operators).collect()
+            let own = subjects(&FROM_RECIPIENT, name);
+            own.map(|(stream, _)| stream).collect()
         }
-    }
+    };
+    streams.extend([AUDIT, CONTROL].map(|kind| own(kind, name)));
+    streams
 }
 
 /// What a party may do. The administrator is a user of [`HUB`] itself and has no entry here.
@@ -114,33 +134,27 @@ pub fn rights(party: &Party, parties: &Parties) -> Vec<Right> {
         Role::Administrator => {}
         Role::Bureau => bureau(&party.name, parties, &mut table),
         Role::Recipient => recipient(&party.name, parties.bureaus(), &mut table),
-        Role::Auditor => auditor(&party.name, parties, &mut table),
+        Role::Auditor => auditor(parties, &mut table),
     }
     // How full its streams are; of replies also, which requests have one.
-    for stream in published_streams(party.role, party.name.as_str()) {
+    for stream in published_streams(party.role, &party.name, parties.recipients()) {
         table.state(&stream);
     }
     table.0
 }
 
 fn bureau(name: &PartyName, parties: &Parties, table: &mut Table) {
-    table.publish(SHARED.map(|(_, subject)| subject.to_owned()));
     table.publish(["lease.*".to_owned()]);
-    for (stream, subject) in SHARED {
-        table.last(stream, subject);
-    }
     table.last(LEASES, "lease.*");
     for recipient in parties.recipients() {
-        for (kind, first) in RECIPIENTS {
-            table.last(&own(kind, recipient), &format!("{first}.{recipient}.*"));
+        table.publish(subjects(&FROM_BUREAU, recipient).map(|(_, subject)| subject));
+        for (stream, subject) in exchanged(recipient) {
+            table.last(&stream, &subject);
         }
         // The queue: requests in order, and what became of them.
-        for kind in [REQUESTS, CANCELS, CONFIRMS] {
+        for kind in [REQUESTS, CANCELS, CONFIRMS, APPROVALS, REPLIES] {
             table.scan(&own(kind, recipient));
         }
-    }
-    for stream in [APPROVALS, REPLIES] {
-        table.scan(stream);
     }
     // What is in force is found behind a message that cannot be read.
     table.scan(&own(CONTROL, name));
@@ -155,48 +169,29 @@ fn operator(name: &PartyName, table: &mut Table) {
     table.last(&own(CONTROL, name), &format!("control.{name}"));
 }
 
-/// The right to read a whole stream is missing on purpose: it would read every recipient's messages. So is
-/// the right to create a consumer: it could deliver any subject to anywhere.
+/// The right to create a consumer is missing on purpose: it could deliver any subject to anywhere.
 fn recipient<'a>(name: &PartyName, bureaus: impl Iterator<Item = &'a PartyName>, table: &mut Table) {
-    table.publish(RECIPIENTS.map(|(_, first)| format!("{first}.{name}.*")));
+    table.publish(subjects(&FROM_RECIPIENT, name).map(|(_, subject)| subject));
     operator(name, table);
-    for stream in [DATA, REPLIES] {
-        table.consume(stream, name.as_str());
+    for kind in [DATA, REPLIES] {
+        table.consume(&own(kind, name), name.as_str());
     }
-    for (kind, first) in RECIPIENTS {
-        table.last(&own(kind, name), &format!("{first}.{name}.*"));
+    for (stream, subject) in exchanged(name).filter(|(stream, _)| *stream != own(APPROVALS, name)) {
+        table.last(&stream, &subject);
     }
-    for (stream, subject) in [
-        (DATA, format!("data.{name}.*")),
-        (PROGRESS, format!("progress.{name}.*")),
-        (PARTS, format!("part.{name}.*.*.*")),
-        (REPLIES, format!("reply.{name}.*")),
-    ] {
-        table.last(stream, &subject);
-    }
-    // What the bureau tells this recipient of lanes that are stopped or held.
+    // What the bureau says to this recipient of lanes that are stopped or held.
     for bureau in bureaus {
         table.last(&own(AUDIT, bureau), &format!("audit.{bureau}.to-{name}"));
     }
 }
 
-fn auditor(name: &PartyName, parties: &Parties, table: &mut Table) {
-    for (stream, subject) in SHARED {
-        table.audit(stream, subject);
-    }
-    for recipient in parties.recipients() {
-        for (kind, first) in RECIPIENTS {
-            table.audit(&own(kind, recipient), &format!("{first}.{recipient}.*"));
-        }
+fn auditor(parties: &Parties, table: &mut Table) {
+    for (stream, subject) in parties.recipients().flat_map(|recipient| exchanged(recipient)) {
+        table.audit(&stream, &subject);
     }
     for party in parties.with_account() {
-        let writers = format!("audit.{}.*", party.name);
         // Its own is empty, and answers a round trip.
-        if party.name == *name {
-            table.last(&own(AUDIT, name), &writers);
-        } else {
-            table.audit(&own(AUDIT, &party.name), &writers);
-        }
+        table.audit(&own(AUDIT, &party.name), &format!("audit.{}.*", party.name));
     }
     table.names();
 }

@@ -77,9 +77,10 @@ async fn acknowledgement_of_another_consumer_changes_nothing() {
 #[tokio::test]
 async fn acknowledgement_by_a_wildcard_pulls_of_another_consumer() {
     let exchange = ExchangeServer::with(|path, text| match path {
-        "accounts/insurer-a.conf" | "accounts/hub.conf" => {
-            text.replace("$JS.ACK.DATA.insurer-a.*.*.*.*.*", "$JS.ACK.*.*.DATA.insurer-a.>")
-        }
+        "accounts/insurer-a.conf" | "accounts/hub.conf" => text.replace(
+            "$JS.ACK.DATA_insurer-a.insurer-a.*.*.*.*.*",
+            "$JS.ACK.*.*.DATA_insurer-a.insurer-a.>",
+        ),
         _ => text,
     })
     .await;
@@ -91,7 +92,7 @@ async fn acknowledgement_by_a_wildcard_pulls_of_another_consumer() {
         .await
         .unwrap();
     let thief = exchange.raw("insurer-a").await;
-    let subject = "$JS.ACK.DATA.insurer-b.DATA.insurer-a.1.1.0";
+    let subject = "$JS.ACK.DATA_insurer-b.insurer-b.DATA_insurer-a.insurer-a.1.1.0";
     let stolen = ask(&thief, subject, "+NXT {\"batch\":1,\"no_wait\":true}").await;
     assert_eq!(
         stolen.payload, "secret",

@@ -146,6 +146,38 @@ async fn filling_by_one_credential_stops_no_other_party() {
     }
 }
 
+/// A recipient that fetches nothing, or asks for much, takes no room from another one.
+#[tokio::test]
+async fn filling_for_one_recipient_leaves_room_for_the_others() {
+    let exchange = ExchangeServer::bare().await;
+    exchange.apply(small).await;
+    let bureau = exchange.connect("bureau").await;
+    let [a, b] = ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap());
+    let body = Bytes::from(vec![0; SIZE]);
+    let mut expected = 0;
+    let refused = loop {
+        match bureau.publish_chunk(&lane(&a), body.clone(), expected).await {
+            Ok(Published::Done { sequence }) => expected = sequence,
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.kind, ErrorKind::Full, "{refused}");
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match bureau.publish_part(&a, &id(), 1, number, body.clone()).await {
+            Ok(Filed::Done { .. }) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.kind, ErrorKind::Full, "{refused}");
+    published("chunk", bureau.publish_chunk(&lane(&b), body.clone(), 0).await);
+    stored("part", bureau.publish_part(&b, &id(), 1, 1, body.clone()).await);
+    stored("reply", bureau.reply(&b, &id(), body).await);
+}
+
 /// An agent that runs wild, or whoever has its connection key, keeps its operator from nothing.
 #[tokio::test]
 async fn filling_of_everything_else_leaves_a_party_its_orders() {
@@ -247,5 +279,5 @@ async fn fullness_of_a_partys_streams_is_told_to_the_party() {
     }
     assert_eq!(alarming().await, ["AUDIT_insurer-a"]);
     let bureau = exchange.connect("bureau").await;
-    assert_eq!(bureau.fullness(Role::Bureau).await.unwrap().len(), 8);
+    assert_eq!(bureau.fullness(Role::Bureau).await.unwrap().len(), 2 * 5 + 3);
 }

@@ -25,7 +25,7 @@ const FIXED: [(&str, &str); 15] = [
     ("Nats-Msg-Id", "stolen"),
     ("Nats-Marker-Reason", "Purge"),
     ("Nats-Batch-Id", "stolen"),
-    ("Nats-Stream-Source", "DATA 1"),
+    ("Nats-Stream-Source", "DATA_insurer-b 1"),
     ("Nats-Sequence", "1"),
     ("Nats-Subject", "control.insurer-b"),
     ("Nats-Request-Info", r#"{"acc":"HUB","svc":"HUB","user":"admin"}"#),

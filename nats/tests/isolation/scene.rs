@@ -129,7 +129,7 @@ impl Scene {
         let client = self.exchange.raw(recipient).await;
         let mut subjects = Vec::new();
         for stream in ["DATA", "REPLIES"] {
-            let question = self.api(&format!("CONSUMER.MSG.NEXT.{stream}.{recipient}"));
+            let question = self.api(&format!("CONSUMER.MSG.NEXT.{stream}_{recipient}.{recipient}"));
             let message = ask(&client, &question, "{\"batch\":1,\"no_wait\":true}").await;
             let reply = message
                 .reply

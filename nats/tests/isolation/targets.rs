@@ -48,33 +48,34 @@ pub(super) fn targets(attacker: &str) -> Vec<Target> {
         }
     }
     // Orders to the server, under each name that its API has.
-    let consumer = r#"{"stream_name":"DATA","config":{"durable_name":"stolen","deliver_subject":"_INBOX_auditor.stolen","ack_policy":"none","filter_subject":"data.>"}}"#;
+    let consumer = r#"{"stream_name":"DATA_insurer-b","config":{"durable_name":"stolen","deliver_subject":"_INBOX_auditor.stolen","ack_policy":"none","filter_subject":"data.>"}}"#;
     let stream = r#"{"name":"STOLEN","subjects":["stolen.>"],"storage":"file"}"#;
-    let update = r#"{"name":"DATA","subjects":["data.*.*"],"storage":"file","max_bytes":1}"#;
+    let update =
+        r#"{"name":"DATA_insurer-b","subjects":["data.insurer-b.*"],"storage":"file","max_bytes":1}"#;
     for prefix in ["$JS.API", "JS.hub.API"] {
         for (verb, body) in [
-            ("STREAM.PURGE.DATA", ""),
+            ("STREAM.PURGE.DATA_insurer-b", ""),
             ("STREAM.PURGE.CONTROL_bureau", ""),
             ("STREAM.PURGE.AUDIT_bureau", "{}"),
             ("STREAM.DELETE.RECEIPTS_insurer-b", ""),
             ("STREAM.DELETE.LEASES", ""),
             ("STREAM.CREATE.STOLEN", stream),
-            ("STREAM.UPDATE.DATA", update),
+            ("STREAM.UPDATE.DATA_insurer-b", update),
             ("STREAM.MSG.DELETE.AUDIT_insurer-b", r#"{"seq":1}"#),
-            ("CONSUMER.CREATE.DATA", consumer),
-            ("CONSUMER.CREATE.DATA.stolen.data.>", consumer),
-            ("CONSUMER.DURABLE.CREATE.DATA.stolen", consumer),
-            ("CONSUMER.DELETE.DATA.insurer-b", ""),
+            ("CONSUMER.CREATE.DATA_insurer-b", consumer),
+            ("CONSUMER.CREATE.DATA_insurer-b.stolen.data.>", consumer),
+            ("CONSUMER.DURABLE.CREATE.DATA_insurer-b.stolen", consumer),
+            ("CONSUMER.DELETE.DATA_insurer-b.insurer-b", ""),
             (
-                "CONSUMER.PAUSE.DATA.insurer-b",
+                "CONSUMER.PAUSE.DATA_insurer-b.insurer-b",
                 r#"{"pause_until":"2099-01-01T00:00:00Z"}"#,
             ),
-            ("CONSUMER.RESET.DATA.insurer-b", r#"{"seq":1}"#),
+            ("CONSUMER.RESET.DATA_insurer-b.insurer-b", r#"{"seq":1}"#),
             (
-                "CONSUMER.MSG.NEXT.DATA.insurer-b",
+                "CONSUMER.MSG.NEXT.DATA_insurer-b.insurer-b",
                 r#"{"batch":1,"no_wait":true}"#,
             ),
-            ("CONSUMER.UNPIN.DATA.insurer-b", "{}"),
+            ("CONSUMER.UNPIN.DATA_insurer-b.insurer-b", "{}"),
         ] {
             add(format!("{prefix}.{verb}"), body);
         }
@@ -85,15 +86,19 @@ pub(super) fn targets(attacker: &str) -> Vec<Target> {
         .filter(|name| *name != attacker)
     {
         for sequence in 1..=4 {
-            for form in forms("DATA", consumer, &format!("1.{sequence}.1.1700000000000000001.0")) {
+            for form in forms(
+                &format!("DATA_{consumer}"),
+                consumer,
+                &format!("1.{sequence}.1.1700000000000000001.0"),
+            ) {
                 add(form, "+TERM");
             }
         }
     }
     for subject in [
-        "$JS.FC.DATA.insurer-b.1.1",
-        "$JS.SNAPSHOT.RESTORE.DATA.stolen",
-        "$JS.EVENT.ADVISORY.STREAM.DELETED.DATA",
+        "$JS.FC.DATA_insurer-b.insurer-b.1.1",
+        "$JS.SNAPSHOT.RESTORE.DATA_insurer-b.stolen",
+        "$JS.EVENT.ADVISORY.STREAM.DELETED.DATA_insurer-b",
         "$SYS.REQ.SERVER.PING",
         "$SYS.REQ.ACCOUNT.HUB.CONNZ",
         "$SYS.ACCOUNT.HUB.CONNECT",

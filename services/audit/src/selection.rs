@@ -46,19 +46,13 @@ impl Selection {
             _ => "",
         };
         let token = |name: Option<&str>| name.unwrap_or("*").to_owned();
+        let recipient = self.recipient.as_ref().map(RecipientName::as_str);
+        let party = token(recipient.or_else(|| party.map(PartyName::as_str)));
         if self.stream == Stream::Control {
-            return format!("{first}.*");
+            return format!("{first}.{party}");
         }
-        format!(
-            "{first}.{}.{}{behind}",
-            token(
-                self.recipient
-                    .as_ref()
-                    .map(RecipientName::as_str)
-                    .or_else(|| party.map(PartyName::as_str))
-            ),
-            token(self.feed.as_ref().map(FeedName::as_str)),
-        )
+        let feed = token(self.feed.as_ref().map(FeedName::as_str));
+        format!("{first}.{party}.{feed}{behind}")
     }
 
     /// Whether a message lies behind the end of the selection.

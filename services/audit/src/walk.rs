@@ -14,8 +14,7 @@ use crate::selection::Selection;
 const PAGE: usize = 256;
 
 /// Gives every message of the selection to `visit`, in the exchange's order, until it breaks
-/// off or there is nothing more now. Where each party has a stream of its own, one comes after the other, by
-/// name. Returns how many were visited.
+/// off or there is nothing more now. The streams of the parties come one after the other, by name. Returns how many were visited.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or from `visit`.
@@ -28,8 +27,7 @@ pub async fn walk(
         stream: selection.stream,
         source,
     };
-    let parties: Vec<Option<PartyName>> = if selection.stream.is_per_party() && selection.recipient.is_none()
-    {
+    let parties: Vec<Option<PartyName>> = if selection.recipient.is_none() {
         let parties = exchange.parties(selection.stream).await.map_err(failed)?;
         parties.into_iter().map(Some).collect()
     } else {

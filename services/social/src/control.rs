@@ -219,7 +219,7 @@ fn standing(order: &Order) -> Standing {
     }
 }
 
-/// Obeys until the token is cancelled. Tell the gate [`Orders::unread`] before it is started.
+/// Obeys until the token is cancelled. Start the gate under [`Orders::unread`].
 #[must_use]
 pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {

@@ -54,11 +54,7 @@ impl Head {
     /// The record in force; none: there never was one.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
-        let (record, digest) = self.record.as_ref()?;
-        Some(Mark {
-            number: record.number,
-            digest: *digest,
-        })
+        self.lineage.last().copied()
     }
 
     /// Returns whether the record in force comes after this one, or is it, or an operator confirmed that it may be lost.

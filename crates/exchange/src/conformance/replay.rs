@@ -58,15 +58,17 @@ pub(super) async fn ordered(parties: &Parties) -> Outcome {
     let mut wanted = [one, other].concat();
     wanted.sort_unstable();
     same("both lanes, by sequence", &both, &wanted)?;
+    let whole = format!("data.{name}.>");
     same(
         "all of it",
-        &sequences(&all(parties, ">", 4).await?),
+        &sequences(&all(parties, &whole, 4).await?),
         &sequences(&read),
     )?;
-    same("nothing", &all(parties, "data.nobody.>", 4).await?.len(), &0)?;
+    let nothing = format!("data.{name}.no-such-feed");
+    same("nothing", &all(parties, &nothing, 4).await?.len(), &0)?;
     let none = parties
         .auditor
-        .read(Stream::Data, From::Sequence(0), ">", 0)
+        .read(Stream::Data, From::Sequence(0), &whole, 0)
         .await?;
     same("none asked for", &none.len(), &0)
 }
@@ -125,7 +127,7 @@ pub(super) async fn gaps(parties: &Parties) -> Outcome {
     )
 }
 
-/// Where each party has a stream of its own, the party is listed and a filter has to name it.
+/// Each party has a stream of its own: the party is listed, and a filter has to name it.
 pub(super) async fn parties(parties: &Parties) -> Outcome {
     let request = parties
         .recipient
@@ -138,7 +140,6 @@ pub(super) async fn parties(parties: &Parties) -> Outcome {
             listed.iter().any(|party| party.as_str() == parties.name.as_str()),
             "the recipient is not listed",
         )?;
-        same("shared streams", &reader.parties(Stream::Replies).await?, &vec![])?;
         let everybody = reader
             .read(Stream::Requests, From::Sequence(0), "request.*.*", 1)
             .await;

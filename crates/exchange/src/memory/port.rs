@@ -215,9 +215,6 @@ impl Exchange for Memory {
     }
 
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
-        if !stream.is_per_party() {
-            return Ok(Vec::new());
-        }
         let state = self.state();
         let log = state.logs.get(stream.token());
         let names = log.into_iter().flat_map(Log::messages);
@@ -230,7 +227,7 @@ impl Exchange for Memory {
     }
 
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
-        if stream.is_per_party() && party_of(filter).is_none() {
+        if party_of(filter).is_none() {
             return Err(Error::new(ErrorKind::Protocol, no_party(stream, filter)));
         }
         let state = self.state();

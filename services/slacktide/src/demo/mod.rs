@@ -253,8 +253,8 @@ fn around(workshop: &Workshop, stage: &Stage) {
     let text = format!(
         "\neverything is left running; Ctrl-C stops it and leaves {at}\n\n\
          the exchange, with the auditor's and the administrator's credential:\n  \
-         nats --server {url} --nkey {at}/keys/auditor/connect.seed --inbox-prefix _INBOX_auditor --js-api-prefix JS.hub.API stream info DATA\n  \
-         nats --server {url} --nkey {at}/keys/admin/connect.seed --inbox-prefix _INBOX_admin consumer report DATA\n  \
+         nats --server {url} --nkey {at}/keys/auditor/connect.seed --inbox-prefix _INBOX_auditor --js-api-prefix JS.hub.API stream info DATA_insurer-a\n  \
+         nats --server {url} --nkey {at}/keys/admin/connect.seed --inbox-prefix _INBOX_admin consumer report DATA_insurer-a\n  \
          slacktide exchange status --config {at}/admin.toml\n  \
          slacktide audit verify --config {at}/auditor.toml\n\n\
          the core and the store:\n  \

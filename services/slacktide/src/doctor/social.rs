@@ -73,8 +73,9 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
     });
     // The first lane stands for all: streams and permissions are by stream and party.
     if let Some(lane) = lanes.into_iter().next() {
-        exchange::stream("stream DATA", exchange.last_chunk(&lane).await, findings);
-        exchange::stream("stream RECEIPTS", exchange.last_receipt(&lane).await, findings);
+        let name = |kind: &str| format!("stream {kind}_{}", lane.recipient);
+        exchange::stream(&name("DATA"), exchange.last_chunk(&lane).await, findings);
+        exchange::stream(&name("RECEIPTS"), exchange.last_receipt(&lane).await, findings);
     }
     if !file.kinds.is_empty() {
         requests(exchange, findings).await;

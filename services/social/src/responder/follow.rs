@@ -23,8 +23,8 @@ const STREAMS: [(Stream, &str); 4] = [
     (Stream::Approvals, ".*.*"),
 ];
 
-/// A stream, of one party where each has its own.
-type Place = (Stream, Option<PartyName>);
+/// A stream of one party.
+type Place = (Stream, PartyName);
 
 /// How far each stream was read.
 #[derive(Debug, Default)]
@@ -47,20 +47,15 @@ impl Follow {
     /// # Errors
     /// Those of the exchange; what was read up to there is in the book.
     pub async fn round(&mut self, exchange: &dyn Exchange, book: &mut Book) -> Result<Round> {
+        let parties = exchange.parties(Stream::Requests).await?;
+        if !self.last.keys().all(|(_, party)| parties.contains(party)) {
+            return Ok(Round::Rewritten);
+        }
         for (stream, behind) in STREAMS {
-            let parties: Vec<Option<PartyName>> = if stream.is_per_party() {
-                exchange.parties(stream).await?.into_iter().map(Some).collect()
-            } else {
-                vec![None]
-            };
-            let is_listed = |place: &Place| place.0 != stream || parties.contains(&place.1);
-            if !self.last.keys().all(is_listed) {
-                return Ok(Round::Rewritten);
-            }
-            for party in parties {
-                let token = party.as_ref().map_or("*", PartyName::as_str);
-                let filter = format!("{}.{token}{behind}", stream.token());
-                if self.read((stream, party), &filter, exchange, book).await? == Round::Rewritten {
+            for party in &parties {
+                let filter = format!("{}.{party}{behind}", stream.token());
+                let place = (stream, party.clone());
+                if self.read(place, &filter, exchange, book).await? == Round::Rewritten {
                     return Ok(Round::Rewritten);
                 }
             }

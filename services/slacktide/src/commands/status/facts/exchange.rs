@@ -1,20 +1,30 @@
 //! What the exchange itself tells: nothing of it is believed for a signature's sake.
 
 use exchange::Exchange;
+use exchange::port::Stream;
 use jiff::Timestamp;
 use nats::JetStream;
 use nats::topology::Admin;
 use schemas::envelope::Envelope;
 use schemas::lease::Lease;
-use schemas::name::SourceName;
+use schemas::name::{PartyName, SourceName};
 use serde_json::Value;
 
 use super::known::LeaseFacts;
 
-/// How full the stream of chunks is, in percent.
+/// How full the fullest stream of chunks is, in percent.
 pub(super) async fn fullness(exchange: &JetStream) -> Option<u64> {
     let admin = Admin::new(exchange.clone());
-    let info = admin.api("STREAM.INFO.DATA", &Value::Null).await.ok()?;
+    let mut fullest = None;
+    for party in exchange.parties(Stream::Data).await.ok()? {
+        fullest = fullest.max(used(&admin, &party).await);
+    }
+    fullest
+}
+
+async fn used(admin: &Admin, party: &PartyName) -> Option<u64> {
+    let question = format!("STREAM.INFO.DATA_{party}");
+    let info = admin.api(&question, &Value::Null).await.ok()?;
     let bytes = info.get("state")?.get("bytes")?.as_u64()?;
     let most = info
         .get("config")?

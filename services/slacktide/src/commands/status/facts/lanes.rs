@@ -1,8 +1,10 @@
 //! Which lanes there are to look at: what the file says, what the agent knows, or what the stream holds.
 
+use exchange::Exchange;
+use exchange::port::Stream;
 use nats::JetStream;
 use nats::topology::Admin;
-use schemas::name::{FeedName, Lane, RecipientName};
+use schemas::name::{FeedName, Lane, PartyName, RecipientName};
 use schemas::subject::Subject;
 use serde_json::json;
 
@@ -48,13 +50,20 @@ pub(super) fn received(recipient: &RecipientName, agent: &AgentFacts, named: &[F
         .collect()
 }
 
-/// Every lane that the stream of chunks has a subject of.
+/// Every lane that the streams of chunks have a subject of.
 pub(super) async fn subjects(exchange: &JetStream) -> Vec<LaneFacts> {
     let admin = Admin::new(exchange.clone());
-    let Ok(info) = admin
-        .api("STREAM.INFO.DATA", &json!({ "subjects_filter": "data.>" }))
-        .await
-    else {
+    let mut lanes = Vec::new();
+    for party in exchange.parties(Stream::Data).await.unwrap_or_default() {
+        lanes.extend(of_party(&admin, &party).await);
+    }
+    lanes
+}
+
+async fn of_party(admin: &Admin, party: &PartyName) -> Vec<LaneFacts> {
+    let question = format!("STREAM.INFO.DATA_{party}");
+    let filter = json!({ "subjects_filter": "data.>" });
+    let Ok(info) = admin.api(&question, &filter).await else {
         return Vec::new();
     };
     let subjects = info
