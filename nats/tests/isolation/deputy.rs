@@ -4,8 +4,10 @@
 //! name any subject as the place of the answer.
 
 use async_nats::{Client, HeaderMap};
+use futures_util::future::join_all;
 use nats::topology::Party;
 use nats::topology::rights::{Purpose, Right};
+use schemas::name::PartyName;
 
 use super::scene::{Listener, Scene, body, settled};
 use super::targets::{Target, targets};
@@ -141,33 +143,36 @@ async fn prepare(scene: &Scene) {
     }
 }
 
-#[tokio::test]
+/// The names of those that attack.
+fn attackers() -> impl Iterator<Item = PartyName> {
+    let parties = Scene::parties();
+    let names: Vec<PartyName> = parties.with_account().map(|party| party.name.clone()).collect();
+    names.into_iter()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deputy_answers_reach_nothing_of_another_party() {
-    let scene = Scene::start().await;
-    prepare(&scene).await;
-    let mut harm = Vec::new();
-    for party in scene.attackers() {
-        harm.extend(matrix(&scene, party, false).await);
-    }
+    // All at once, each against an exchange of its own.
+    let attacks = attackers().map(|name| async move {
+        let scene = Scene::start().await;
+        prepare(&scene).await;
+        matrix(&scene, scene.parties.find(&name).unwrap(), false).await
+    });
+    let harm = join_all(attacks).await.concat();
     assert!(harm.is_empty(), "{} breaches:\n{}", harm.len(), harm.join("\n"));
 }
 
 /// The same rights as permissions inside one account: each credential, the auditor's too, breaks out.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn deputy_in_one_account_breaks_out_of_every_credential() {
-    let names: Vec<_> = Scene::parties()
-        .with_account()
-        .map(|party| party.name.clone())
-        .collect();
-    let mut all = Vec::new();
-    for name in names {
-        // Each attacks an exchange of its own, which no other one has changed.
+    let attacks = attackers().map(|name| async move {
         let scene = Scene::in_one_account().await;
         prepare(&scene).await;
         let harm = matrix(&scene, scene.parties.find(&name).unwrap(), true).await;
         assert!(!harm.is_empty(), "{name} did not break out");
-        all.extend(harm);
-    }
+        harm
+    });
+    let all = join_all(attacks).await.concat();
     let is_heard = |what: &String| what.contains(" heard ");
     assert!(all.iter().any(is_heard), "no listener heard anything: {all:?}");
 }
