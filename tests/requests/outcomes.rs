@@ -196,14 +196,15 @@ async fn while_the_gate_is_shut_deadlines_pass_cancels_count_and_kinds_may_go() 
     let shown = office.stands("insurer-a", &orphan, "refused").await;
     assert_eq!(code(&shown), "unknown_kind", "{shown}");
     untouched(&office, &social).await;
-    assert_eq!(
-        office.shown("insurer-a", &kept).await["steps"]
-            .as_array()
-            .unwrap()
-            .last()
-            .unwrap()["state"],
-        "taken"
-    );
+    // Until the new agent has read its orders, it holds what waits.
+    until("the one that is kept to wait again", PATIENCE, async || {
+        let shown = office.shown("insurer-a", &kept).await;
+        match states(&shown).last().map(String::as_str) {
+            Some("taken") => Ok(()),
+            _ => Err(shown.to_string()),
+        }
+    })
+    .await;
     fs::remove_file(office.file("stop")).unwrap();
     office.stands("insurer-a", &kept, "stored_by_insurer").await;
     // The one that expired stays so, though there would be time and slack now.
