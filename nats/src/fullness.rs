@@ -12,7 +12,7 @@ use crate::topology::Role;
 use crate::topology::rights::published_streams;
 use crate::wire::read;
 
-/// The share of a limit from which on somebody has to act, in percent.
+/// The share of a limit from which on an operator has to act, in percent.
 pub const ALARM_PERCENT: u64 = 70;
 
 /// A stream, and how much of its limit is used.
@@ -46,7 +46,7 @@ impl Fullness {
         self.bytes as f64 / self.max_bytes as f64
     }
 
-    /// Whether somebody has to act.
+    /// Returns whether an operator has to act.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
         self.percent() >= ALARM_PERCENT

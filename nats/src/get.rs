@@ -44,7 +44,7 @@ impl Wire {
             self.ask(&self.api("INFO"), None, Bytes::new()).await?;
             return Ok(());
         }
-        // Nobody writes there.
+        // This subject is never written.
         let party = &self.options.user;
         let subject = format!("audit.{party}.ping");
         self.last_of(&own(AUDIT, party), &subject).await.map(|_| ())

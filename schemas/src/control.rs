@@ -202,7 +202,7 @@ pub fn fold(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
 /// [`TooMany`].
 pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooMany> {
     let is_end = matches!(newest.action, AnyAction::Known(Action::Resume | Action::Release));
-    // It changes nothing, and stands in its own record alone.
+    // It changes nothing, and is only in its own record.
     let is_confirmation = matches!(newest.action, AnyAction::Known(Action::Confirm(_)));
     let ends = |order: &Order| {
         let same_kind = order.action.kind() == newest.action.kind();

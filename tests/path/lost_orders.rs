@@ -31,7 +31,7 @@ async fn add_rows(site: &Site, from: i64) {
     site.core.execute(&sql).await;
 }
 
-/// The agent says on every surface that it is behind, and why.
+/// The agent shows on every surface that it is behind, and why.
 async fn shows_behind(site: &Site, agent: &Agent, named_by: &str) {
     let reason = agent
         .shows("the lost record", "/orders/reason", |why| {
@@ -155,7 +155,7 @@ async fn confirm_nothing_read(agent: &Agent) {
     assert_eq!(status["gate"]["openings"], 0, "the gate was open: {status}");
 }
 
-/// Without the file: the agent that runs remembers, and its lease tells the next one.
+/// Without the file: the running agent remembers, and its lease names the record to the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_orders_are_found_by_the_agent_and_by_its_successor() {
     let mut site = Site::start("lost_orders_agent", 100, OPEN).await;

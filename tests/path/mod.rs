@@ -12,7 +12,7 @@
 //! - `origin` messages of another site, bureau or source
 //! - `restore` an exchange restored from an older copy
 //! - `orders_at` orders as an operator gives them, for the tests here
-//! - `unreadable` messages that nobody can read, at the heads of orders and of audit chains
+//! - `unreadable` unreadable messages at the heads of orders and of audit chains
 //! - `orders` an operator's orders, and a policy changed while the agent runs
 //! - `hidden` what masks and the block list hide is nowhere
 //! - `poison` something else than a chunk on a lane

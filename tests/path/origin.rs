@@ -25,7 +25,7 @@ async fn path_message_of_another_site_is_not_taken() {
             .await,
         0
     );
-    // The receipt says what is in quarantine here, and nothing about the other site.
+    // The receipt names what is in quarantine here, and nothing of the other site.
     until("a receipt that is none here", PATIENCE, async || {
         let wrote = stray.process.stderr();
         if wrote.contains("the receipt cannot be trusted: it belongs to site main") {

@@ -74,10 +74,7 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
         super::site::PATIENCE,
         async || {
             let (is_open, output) = site.command(&[&rewind[..], &who].concat()).await;
-            assert!(
-                !is_open,
-                "an epoch was opened under orders that nobody confirmed: {output}"
-            );
+            assert!(!is_open, "an epoch was opened under unconfirmed orders: {output}");
             if output.contains("orders confirm --record none") {
                 Ok(())
             } else {

@@ -1,4 +1,4 @@
-//! Messages that nobody can read, at the head of the operators' audit chain and of their orders: they stop no order, and
+//! Unreadable messages at the head of the operators' audit chain and of their orders: they stop no order, and
 //! the auditor names each of them.
 
 use std::fs;
@@ -116,7 +116,7 @@ async fn publish(exchange: &JetStream, audit: Vec<u8>, control: Vec<u8>) -> u64 
     let last = exchange.last_audit(&bureau, &operator).await.unwrap().unwrap();
     let entry = exchange.publish_audit(&bureau, &operator, Bytes::from(audit), last.sequence);
     let exchange::Published::Done { sequence } = entry.await.unwrap() else {
-        panic!("somebody else wrote to the audit chain");
+        panic!("another writer appended to the audit chain");
     };
     let last = exchange.last_control(&bureau).await.unwrap().unwrap();
     exchange

@@ -160,7 +160,7 @@ fn consumer_change(spec: &ConsumerSpec, live: Option<&Map<String, Value>>) -> Op
     change(object, spec.config(), config, of_consumer)
 }
 
-/// Whether it is what the server writes into a configuration where nobody decided it.
+/// Returns whether a value is the server's default.
 fn is_default(name: &str, value: &Value) -> bool {
     match name {
         "max_consumers" => value.as_i64() == Some(-1),
@@ -200,7 +200,7 @@ fn change(
             })
         })
         .collect();
-    // What no file decides goes back to what the server does by itself.
+    // A setting that no file has returns to the server's default.
     let foreign = live.into_iter().flatten();
     let foreign = foreign.filter(|(name, value)| is_foreign(name, value, &desired));
     fields.extend(foreign.map(|(name, from)| Field {

@@ -179,7 +179,7 @@ fn recipient<'a>(name: &PartyName, bureaus: impl Iterator<Item = &'a PartyName>,
     for (stream, subject) in exchanged(name).filter(|(stream, _)| *stream != own(APPROVALS, name)) {
         table.last(&stream, &subject);
     }
-    // What the bureau says to this recipient of lanes that are stopped or held.
+    // The bureau's notices to this recipient about lanes that are stopped or held.
     for bureau in bureaus {
         table.last(&own(AUDIT, bureau), &format!("audit.{bureau}.to-{name}"));
     }

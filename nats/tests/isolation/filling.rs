@@ -47,7 +47,7 @@ async fn fill(scene: &Scene, name: &str, but: &str) {
                 break;
             }
         }
-        // What keeps the last message of each subject makes room by itself.
+        // A stream that keeps the last message of each subject makes room.
         let forgets = right.hub.starts_with("lease.") || right.hub.starts_with("progress.");
         assert!(is_refused != forgets, "{name} {}: {is_refused}", right.hub);
     }
@@ -178,7 +178,7 @@ async fn filling_for_one_recipient_leaves_room_for_the_others() {
     stored("reply", bureau.reply(&b, &id(), body).await);
 }
 
-/// An agent that runs wild, or whoever has its connection key, keeps its operator from nothing.
+/// An agent that runs wild, or a thief of its connection key, does not stop its operator's orders.
 #[tokio::test]
 async fn filling_of_everything_else_leaves_a_party_its_orders() {
     let scene = Scene::bare().await;

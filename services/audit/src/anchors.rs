@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(
                 push(&mut anchors, "a", Some(two), 4),
                 Ok(()),
-                "the rest is judged by itself"
+                "the rest is judged on its own"
             );
         }
     }

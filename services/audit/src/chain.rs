@@ -234,7 +234,7 @@ impl Chain {
         self.last.as_ref().map(|last| last.link)
     }
 
-    /// Returns whether a chunk stands in the chain, or stood before its beginning, where the stream no longer keeps it.
+    /// Returns whether the chain holds a chunk, or held it before its beginning, where the stream no longer keeps it.
     #[must_use]
     pub fn reaches(&self, link: Link) -> bool {
         let is_before = |begin: Link| (begin.epoch, begin.number) > (link.epoch, link.number);

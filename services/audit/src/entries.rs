@@ -52,15 +52,15 @@ impl Entries {
         let (entry, digest) = entry?;
         let subject = Subject::Audit(entry.party.clone(), entry.writer.clone()).to_string();
         if subject != message.subject {
-            return Err(format!("an entry of {subject} stands here"));
+            return Err(format!("an entry of {subject} is on this subject"));
         }
         self.signed.insert(Mark {
             number: entry.number,
             digest,
         });
         let held = follows(self.last, before.as_ref(), &entry);
-        // What comes behind it is judged by itself, or one fault would make a fault of each. A number that no writer gives
-        // counts for nobody.
+        // The next entry is judged on its own, or one fault would make a fault of each. A number that no writer gives is
+        // not taken over.
         if held.is_ok() || entry.number <= message.sequence {
             self.last = Some((entry.number, digest));
         }
@@ -71,7 +71,7 @@ impl Entries {
 }
 
 impl Entries {
-    /// Returns whether an entry stands in the chain.
+    /// Returns whether the chain holds an entry.
     #[must_use]
     pub fn holds(&self, mark: Mark) -> bool {
         self.signed.contains(&mark)
@@ -84,7 +84,7 @@ impl Entries {
     }
 }
 
-/// Checks that an entry follows what stands before it.
+/// Checks that an entry follows the message before it.
 fn follows(last: Option<(u64, Digest)>, before: Option<&Before>, entry: &AuditEntry) -> Result<(), String> {
     let (number, head) = last.map_or((0, None), |(number, digest)| (number, Some(digest)));
     if let Some(skipped) = entry.skips {
@@ -215,7 +215,7 @@ mod tests {
             assert!(held.unwrap_err().contains("not the message before it"));
             assert!(
                 chain.entry(number + 1, Some(digest), None, false).0.is_ok(),
-                "the rest is judged by itself"
+                "the rest is judged on its own"
             );
         }
     }

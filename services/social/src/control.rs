@@ -89,7 +89,7 @@ struct Known {
     is_read: bool,
     /// The last message that was read with them: a sequence alone comes again after a restore.
     message: Option<Unreadable>,
-    /// What was refused last, so that it is said once.
+    /// What was refused last, so that it is logged once.
     refused: Option<String>,
     /// Those in force, by id, as they were noted.
     in_force: BTreeMap<String, Order>,

@@ -1,6 +1,6 @@
 //! The record that the next order follows.
 //!
-//! The last message on a party's control subject is that record, unless somebody with the party's connection key
+//! The last message on a party's control subject is that record, unless a holder of the party's connection key
 //! published something else there: bytes that cannot be read, a record that no operator signed, an old record sent
 //! again. So the whole subject is read, and the record in force is the newest that holds.
 
@@ -169,7 +169,7 @@ const PAGE: usize = 1_000;
 /// Reads the head of a party's orders.
 ///
 /// # Errors
-/// The exchange's, when the last message cannot be read. Where only the messages before it cannot be, the head says so.
+/// The exchange's, when the last message cannot be read. Where only the messages before it cannot be, the head has the error.
 pub async fn read(
     exchange: &dyn Exchange,
     party: &PartyName,

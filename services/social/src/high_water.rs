@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             fs::read_dir(folder.path()).unwrap().count(),
             1,
-            "nothing is left beside it"
+            "another file is left in the folder"
         );
         let other = HighWater::new(path.clone(), "other".parse().unwrap());
         assert!(other.read().is_err() && other.note(mark(9), |_| true).is_err());

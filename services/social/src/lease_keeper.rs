@@ -173,7 +173,7 @@ impl LeaseKeeper {
             let expect = self.view.record.as_ref().map_or(0, |record| record.sequence);
             self.write(expect, true).await;
             // The exchange may have been restored meanwhile. The record there is an older one of this agent's then, and
-            // whoever takes over has to learn which orders are lost.
+            // the successor has to learn which orders are lost.
             let own = |record: &&Record| record.instance == self.view.instance && !record.released;
             if let Some(record) = self.view.record.as_ref().filter(own) {
                 self.write(record.sequence, true).await;

@@ -13,7 +13,7 @@
 //! - the operator's way on after a stop: [`epoch`]; what operators order: [`order`] gives it,
 //!   [`control`] obeys; [`hold`] PURE what holds mean for a lane; [`act`] writes it into an audit chain;
 //!   [`control_head`] finds the record that a new one follows; [`witness`] and [`high_water`] detect orders that were
-//!   restored from an older copy; [`notice`] tells each recipient why its lanes stand still
+//!   restored from an older copy; [`notice`] reports to each recipient why its lanes are stopped
 //! - all of it: [`mod@run`], with [`options`] and what it shows, [`status`]; [`retry`] how long to
 //!   wait before trying again
 

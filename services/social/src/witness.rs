@@ -164,7 +164,7 @@ impl Witness {
         Ok(())
     }
 
-    /// Tells the holds of the record in force anew, for their time may be over.
+    /// Publishes the holds of the record in force again, because some may have expired.
     pub fn renew(&self, holds: Holds) {
         let state = self.state();
         if state.named.is_empty() {
@@ -240,7 +240,7 @@ impl Witness {
     }
 }
 
-/// The control record that a lane's last chunk names; none also where nobody trusted signed it, for then the lane is stopped.
+/// Returns the control record that a lane's last chunk names; `None` also where no trusted key signed it, because then the lane is stopped.
 ///
 /// # Errors
 /// The exchange's.
@@ -260,7 +260,7 @@ pub async fn named_by_lane(
     }))
 }
 
-/// The control record that the lease of a source names; none also where nobody trusted signed it.
+/// Returns the control record that the lease of a source names; `None` also where no trusted key signed it.
 ///
 /// # Errors
 /// The exchange's.

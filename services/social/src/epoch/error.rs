@@ -41,7 +41,7 @@ pub enum EpochError {
     /// A control record is lost.
     #[error("{0}")]
     OrdersBehind(String),
-    /// The exchange was restored, and nobody confirmed what is ordered since.
+    /// The exchange was restored, and no operator has confirmed the orders since.
     #[error(
         "lane {lane}: the receiver signed for a chunk that the exchange does not hold, so the exchange was restored or rewritten, \
          and a pause or a hold may be lost with it. See what is in force with `slacktide orders show`, give what is missing \
