@@ -5,7 +5,7 @@ use harness::until;
 use serde_json::Value;
 
 use super::orders_at::{WHO, hold, hold_id, order, shows_gate, shows_hold};
-use super::site::{Agent, PATIENCE, Site, with_long_lease};
+use super::site::{Agent, PATIENCE, REWIND, Site, with_long_lease};
 
 const OPEN: &str = "mode = \"open\"";
 const CLAIMS: &str = "SELECT count(*) FROM claim";
@@ -77,16 +77,7 @@ async fn confirm_and_go_on(site: &Site, agent: &Agent) {
             why.as_str().is_some_and(|why| why.contains(&here))
         })
         .await;
-    let rewind = [
-        "feed",
-        "rewind",
-        "claim",
-        "--recipient",
-        "insurer-a",
-        "--from",
-        "receipt",
-    ];
-    let (is_open, output) = site.command(&[&rewind[..], &WHO].concat()).await;
+    let (is_open, output) = site.command(&[&REWIND[..], &WHO].concat()).await;
     assert!(!is_open && output.contains("orders confirm"), "{output}");
     let wrong = format!("{here}:{}", "ab".repeat(32));
     let confirm = ["orders", "confirm", "--record", &wrong];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::until;
 
-use super::site::Site;
+use super::site::{REWIND, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
@@ -52,15 +52,6 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
 
     // The receipt that tells the frontier is signed again from the ledger. A hold may be lost with the copy, so an
     // operator confirms what is ordered first.
-    let rewind = [
-        "feed",
-        "rewind",
-        "claim",
-        "--recipient",
-        "insurer-a",
-        "--from",
-        "receipt",
-    ];
     let who = [
         "--actor",
         "li.na",
@@ -73,7 +64,7 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
         "the rewind to ask for a confirmation",
         super::site::PATIENCE,
         async || {
-            let (is_open, output) = site.command(&[&rewind[..], &who].concat()).await;
+            let (is_open, output) = site.command(&[&REWIND[..], &who].concat()).await;
             assert!(!is_open, "an epoch was opened under unconfirmed orders: {output}");
             if output.contains("orders confirm --record none") {
                 Ok(())

@@ -23,6 +23,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 /// How long an agent's lease lasts: takeovers must not take long, and a busy machine must not cost the lease.
 const LEASE: &str = "ttl = \"5s\"";
 
+/// Opens a new epoch from the last receipt; who orders it and why follows.
+pub(crate) const REWIND: [&str; 7] = [
+    "feed",
+    "rewind",
+    "claim",
+    "--recipient",
+    "insurer-a",
+    "--from",
+    "receipt",
+];
+
 const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
 
 /// What the core holds: a table with late cursors, deletes by tombstone, and money.
@@ -304,17 +315,8 @@ impl Site {
     /// may first have to be signed again from the ledger.
     pub(crate) async fn rewind(&self, config: &str, reason: &str) {
         until("a new epoch from the store's frontier", PATIENCE, async || {
-            let lane = [
-                "feed",
-                "rewind",
-                "claim",
-                "--recipient",
-                "insurer-a",
-                "--from",
-                "receipt",
-            ];
             let why = ["--actor", "li.na", "--reason", reason, "--config", config];
-            let (opened, told) = self.command(&[lane.as_slice(), why.as_slice()].concat()).await;
+            let (opened, told) = self.command(&[&REWIND[..], &why].concat()).await;
             if opened { Ok(()) } else { Err(told) }
         })
         .await;

@@ -7,7 +7,7 @@ use schemas::sign::SigningKey;
 
 use super::forge::{forged, publish};
 use super::told::{OPEN, actions, ids, json, list};
-use crate::path::site::Site;
+use crate::path::site::{REWIND, Site};
 
 /// A readable chunk by a key that nobody trusts stops its lane at the bureau. An operator gives
 /// it up, and a new epoch opens behind it.
@@ -41,14 +41,7 @@ async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
                 .is_some_and(|text| text.contains("cannot be trusted"))
         })
         .await;
-    let rewind = [
-        "feed",
-        "rewind",
-        "claim",
-        "--recipient",
-        "insurer-a",
-        "--from",
-        "receipt",
+    let who = [
         "--actor",
         "li.na",
         "--reason",
@@ -56,7 +49,7 @@ async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
         "--config",
         "social-again.toml",
     ];
-    let (well, told) = site.command(&rewind).await;
+    let (well, told) = site.command(&[&REWIND[..], &who].concat()).await;
     assert!(!well && told.contains("not a trusted key"), "{told}");
 
     let tails = ids(&list(&site, "social-again.toml").await, "tail");
