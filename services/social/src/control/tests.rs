@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use exchange::Stored;
+use schemas::control::{Action, AnyAction, Control, Order};
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 
