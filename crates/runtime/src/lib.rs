@@ -9,6 +9,7 @@
 //! - [`mod@replace`] a file that is replaced in one step
 //! - [`exit`] how the process ended, as a code
 //! - [`backoff`] PURE: how long to wait before the next attempt
+//! - [`unverified`] why "caught up" cannot be claimed
 
 pub mod backoff;
 pub mod config;
@@ -23,3 +24,4 @@ pub mod span;
 pub mod stall;
 pub mod stop;
 pub mod telemetry;
+pub mod unverified;

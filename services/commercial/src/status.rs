@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use runtime::unverified::Unverified;
 use schemas::name::Lane;
 use serde::Serialize;
 
@@ -83,6 +84,9 @@ pub struct LaneStatus {
     pub refused: Option<String>,
     /// Chunks that are sealed to a key that is not here, and which; they wait at the exchange.
     pub waits_for_key: Option<String>,
+    /// Why "caught up" cannot be claimed.
+    #[serde(skip_serializing_if = "Unverified::is_empty")]
+    pub unverified: Unverified,
     /// Transactions that failed in a row.
     pub failures: u32,
     /// The last error.

@@ -53,24 +53,29 @@ pub struct NoticeParts {
     pub lanes: Vec<Lane>,
 }
 
-/// PURE: what a recipient is told of its lanes that stand still, by feed. No reason of an operator: that may
+/// PURE: what a recipient is told of its lanes that stand still or are unverified, by feed. No reason of an operator: that may
 /// name what is not the recipient's to know.
 #[must_use]
 pub fn standing_still(
     recipient: &RecipientName,
     lanes: &[Lane],
     status: &BTreeMap<String, LaneStatus>,
+    unverified: impl Fn(&Lane) -> Vec<&'static str>,
 ) -> BTreeMap<String, String> {
     let told = |lane: &Lane| {
         let one = status.get(&lane.to_string())?;
         let what = match (one.stopped_by, &one.held) {
-            (Some("restored"), _) => "stopped: exchange restored or rewritten",
-            (Some("definition"), _) => "stopped: the feed's definition changed",
-            (Some(_), _) => "stopped: the bureau's operator has to act",
-            (None, Some(_)) => "held by the bureau",
-            (None, None) => return None,
+            (Some("restored"), _) => "stopped: exchange restored or rewritten".to_owned(),
+            (Some("definition"), _) => "stopped: the feed's definition changed".to_owned(),
+            (Some(_), _) => "stopped: the bureau's operator has to act".to_owned(),
+            (None, Some(_)) => "held by the bureau".to_owned(),
+            // Codes only: a detail may name what is the bureau's alone, such as a role of its database.
+            (None, None) => match unverified(lane) {
+                codes if codes.is_empty() => return None,
+                codes => format!("unverified: {}", codes.join(", ")),
+            },
         };
-        Some((lane.feed.to_string(), what.to_owned()))
+        Some((lane.feed.to_string(), what))
     };
     lanes
         .iter()
@@ -107,7 +112,9 @@ pub async fn keep(parts: NoticeParts) {
             continue;
         }
         for recipient in &recipients {
-            let now = standing_still(recipient, &parts.lanes, &status);
+            let now = standing_still(recipient, &parts.lanes, &status, |lane| {
+                parts.board.unverified(lane)
+            });
             if told.get(recipient) == Some(&now) {
                 continue;
             }
@@ -192,12 +199,19 @@ mod tests {
             ("a.g".to_owned(), state(None, None)),
             ("b.f".to_owned(), state(None, Some("definition"))),
         ]);
-        let a = standing_still(&lanes[0].recipient, &lanes, &status);
+        let unverified = |lane: &Lane| match lane.feed.as_str() {
+            "g" => vec!["clock_behind"],
+            _ => Vec::new(),
+        };
+        let a = standing_still(&lanes[0].recipient, &lanes, &status, unverified);
+        let wanted = [("f", "held by the bureau"), ("g", "unverified: clock_behind")];
         assert_eq!(
             a,
-            BTreeMap::from([("f".to_owned(), "held by the bureau".to_owned())])
+            wanted
+                .map(|(feed, what)| (feed.to_owned(), what.to_owned()))
+                .into()
         );
-        let b = standing_still(&lanes[2].recipient, &lanes, &status);
+        let b = standing_still(&lanes[2].recipient, &lanes, &status, unverified);
         assert_eq!(b["f"], "stopped: the feed's definition changed");
     }
 }

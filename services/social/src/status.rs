@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::tally::GateStatus;
 use jiff::Timestamp;
+use runtime::unverified::Unverified;
 use schemas::column::RowSchema;
 use schemas::manifest::HeldBack;
 use schemas::name::{FeedName, Lane};
@@ -75,6 +76,9 @@ pub struct FeedStatus {
     pub fence_held_by: Option<Holder>,
     /// When everything within the fence was read last: nothing older than this is unread.
     pub caught_up_at: Option<Timestamp>,
+    /// Why "caught up" cannot be claimed of its lanes.
+    #[serde(skip_serializing_if = "Unverified::is_empty")]
+    pub unverified: Unverified,
     /// The last error.
     pub last_error: Option<String>,
 }
@@ -112,6 +116,9 @@ pub struct LaneStatus {
     pub published_at: Option<Timestamp>,
     /// When the rows were read of the oldest chunk that waits to be published.
     pub unpublished_since: Option<Timestamp>,
+    /// Why "caught up" cannot be claimed of this lane alone.
+    #[serde(skip_serializing_if = "Unverified::is_empty")]
+    pub unverified: Unverified,
     /// Times that another publisher was faster or the exchange had to be read again.
     pub adoptions: u64,
     /// The last error.
@@ -159,6 +166,18 @@ impl Board {
     pub fn columns(&self, name: &FeedName) -> Option<RowSchema> {
         let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         feeds.get(name.as_str())?.columns.clone()
+    }
+
+    /// Why "caught up" cannot be claimed of a lane: its own reasons and its feed's, by code.
+    #[must_use]
+    pub fn unverified(&self, lane: &Lane) -> Vec<&'static str> {
+        let of_feed = |feed: FeedStatus| feed.unverified;
+        let of_lane = |lane: LaneStatus| lane.unverified;
+        let feed = self.feeds().remove(lane.feed.as_str()).map(of_feed);
+        let lane = self.lanes().remove(&lane.to_string()).map(of_lane);
+        let both = feed.iter().chain(&lane);
+        both.flat_map(|reasons| reasons.iter().map(|(code, _)| code))
+            .collect()
     }
 
     /// Whether a lane of this feed stands still because the feed's definition changed.

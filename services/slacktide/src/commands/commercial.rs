@@ -184,7 +184,10 @@ impl Report for Page {
                 .and_then(|requests| requests.refused.iter().next())
             {
                 Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
-                None => Ok(()),
+                None => {
+                    let lanes = status.lanes.iter();
+                    agent::verified(lanes.map(|(name, lane)| ("lane", name, &lane.unverified)))
+                }
             },
         }
     }

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use runtime::metrics::MetricsText;
 use social::SocialStatus;
 
+const UNVERIFIED: &str = "1 while \"caught up\" cannot be claimed: a check failed or could not be made.";
+
 /// 1 or 0.
 fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
@@ -126,6 +128,16 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
             seconds,
         );
     }
+    for (lane, one) in &status.lanes {
+        let feed = lane.split_once('.').and_then(|(_, feed)| status.feeds.get(feed));
+        let is = !one.unverified.is_empty() || feed.is_some_and(|feed| !feed.unverified.is_empty());
+        text.gauge(
+            "slacktide_lane_unverified",
+            UNVERIFIED,
+            &[("lane", lane)],
+            flag(is),
+        );
+    }
     for (feed, one) in &status.feeds {
         let help = "Rows read, for all recipients at once.";
         text.counter(
@@ -203,7 +215,10 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
             text.counter(name, help, &[("lane", lane)], of(one));
         }
     }
-    let gauges: [(&str, &str, Of); 8] = [
+    let gauges: [(&str, &str, Of); 9] = [
+        ("slacktide_lane_unverified", UNVERIFIED, |lane| {
+            flag(!lane.unverified.is_empty())
+        }),
         (
             "slacktide_frontier",
             "Number below which all is stored.",

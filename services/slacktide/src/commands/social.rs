@@ -315,7 +315,17 @@ impl Report for Page {
             .find(|(_, feed)| feed.state.starts_with("stopped"))
         {
             Some((name, feed)) => Err(format!("feed {name} is {}", feed.state)),
-            None => Ok(()),
+            None => {
+                let feeds = status
+                    .feeds
+                    .iter()
+                    .map(|(name, feed)| ("feed", name, &feed.unverified));
+                let lanes = status
+                    .lanes
+                    .iter()
+                    .map(|(name, lane)| ("lane", name, &lane.unverified));
+                agent::verified(feeds.chain(lanes))
+            }
         }
     }
 }

@@ -237,9 +237,12 @@ fn style(state: State) -> Style {
     match state {
         State::Flowing | State::CaughtUp => Style::Good,
         State::WaitingForSlack | State::Held => Style::Waiting,
-        State::Stopped | State::OtherSideBehind | State::Behind | State::NotRunning | State::Unknown => {
-            Style::Alarm
-        }
+        State::Unverified
+        | State::Stopped
+        | State::OtherSideBehind
+        | State::Behind
+        | State::NotRunning
+        | State::Unknown => Style::Alarm,
     }
 }
 

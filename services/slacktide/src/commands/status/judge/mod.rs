@@ -1,11 +1,12 @@
 //! PURE: one state for each lane, in words, with why and what to do.
 //!
-//! In this order: what is stopped, wherever; what is held; who is behind; who does not run; what the own agent
+//! In this order: what is stopped, wherever; what is held; who is behind; who does not run; what is unverified; what the own agent
 //! says; and otherwise whether something came lately. The first that finds something has the word; each has a
 //! file, and the order is here.
 //!
 //! - [`state`] how a lane can stand
 //! - [`stopped`] somebody has to act; [`held`] as ordered; [`behind`] who has not done their part
+//! - [`unverified`] for which checks "caught up" cannot be claimed
 //! - [`agent`] what this side's agent says, read by [`page`]
 
 mod agent;
@@ -16,6 +17,7 @@ mod state;
 mod stopped;
 #[cfg(test)]
 mod tests;
+mod unverified;
 
 use super::ago::{ago, seconds};
 use super::facts::{Facts, LaneFacts, LeaseFacts, Side};
@@ -40,6 +42,7 @@ pub(crate) fn one(facts: &Facts, lane: &LaneFacts) -> Judged {
         .or_else(|| unseen(facts, lane))
         .or_else(|| behind::behind(facts, lane, lag_chunks.unwrap_or(0), lag_seconds))
         .or_else(|| agent::not_running(facts))
+        .or_else(|| unverified::unverified(facts, lane))
         .or_else(|| agent::agent_says(facts, lane))
         .unwrap_or_else(|| moving(facts, lane, lag_chunks.unwrap_or(0)));
     Judged {

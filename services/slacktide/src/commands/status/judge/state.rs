@@ -14,6 +14,8 @@ pub(crate) enum State {
     WaitingForSlack,
     /// By an operator's order.
     Held,
+    /// Rows may move, but "caught up" cannot be claimed: a check failed, or could not be made.
+    Unverified,
     /// Somebody has to act.
     Stopped,
     /// The other side has not done its part for a while.
@@ -34,6 +36,7 @@ impl State {
             Self::CaughtUp => "caught up",
             Self::WaitingForSlack => "waiting for slack",
             Self::Held => "held",
+            Self::Unverified => "unverified",
             Self::Stopped => "stopped",
             Self::OtherSideBehind => "other side behind",
             Self::Behind => "this side behind",

@@ -313,6 +313,38 @@ fn each_set_of_facts_has_one_state() {
             "",
         ),
         (
+            "a check of the feed failed",
+            Side::Bureau,
+            bureau("caught up", "open").map(|mut page| {
+                page["feeds"]["f"]["unverified"] =
+                    json!({ "clock_behind": { "detail": "the source's clock is 20 s behind", "remedy": "set it" } });
+                page
+            }),
+            |_, _| {},
+            State::Unverified,
+            "20 s behind",
+        ),
+        (
+            "a check of the lane failed at the receiver",
+            Side::Insurer,
+            insurer().map(|mut page| {
+                page["lanes"]["a.f"]["unverified"] =
+                    json!({ "store_behind": { "detail": "the store lacks chunks", "remedy": "refill" } });
+                page
+            }),
+            |_, _| {},
+            State::Unverified,
+            "lacks chunks",
+        ),
+        (
+            "a check failed at the bureau, seen by the insurer",
+            Side::Insurer,
+            insurer(),
+            |_, lane| lane.bureau_says = Some("unverified: clock_behind".into()),
+            State::Unverified,
+            "at the bureau: clock_behind",
+        ),
+        (
             "cut off",
             Side::Insurer,
             Some(json!({ "lanes": {}, "exchange": { "state": "disconnected" } })),
