@@ -1,5 +1,6 @@
 //! What is done to the agents themselves: file descriptors, memory, the wall clock, orders to stop.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use harness::{Limit, Shim, until};
@@ -203,6 +204,43 @@ async fn social_lease_expired_keeps_answering_and_obeys_a_stop() {
     site.core
         .execute("INSERT INTO claim (id, name) SELECT g, 'then' FROM generate_series(100001, 100500) g")
         .await;
+    site.agree().await;
+    site.evidence_holds().await;
+    site.ledger_is_gapless().await;
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// A panic ends one task, and whatever waits for that task waits for ever. Which task it is depends on who asks for the
+/// time next: the numbers are taken from the work of a second, so that each of them is met by another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_any_task_that_panics_ends_it_with_70() {
+    let shim = Shim::new();
+    let mut site = Site::start("panic", 2_000, OPEN).await;
+    site.links.env = shim.env();
+    let mut places = BTreeSet::new();
+    for (round, nth) in [1, 7, 23, 60, 151, 400].into_iter().enumerate() {
+        let (mut social, mut poller) = (site.social("social"), site.poller("poller"));
+        site.agree().await;
+        shim.fail_clock(nth);
+        site.core
+            .execute(&format!(
+                "INSERT INTO claim (id, name) SELECT {round} * 1000 + 100000 + g, 'then' FROM generate_series(1, 200) g"
+            ))
+            .await;
+        for agent in [&mut social, &mut poller] {
+            let status = agent.process.wait_exit(PATIENCE).await;
+            let said = agent.process.stderr();
+            assert_eq!(status.code(), Some(70), "{said}");
+            places.extend(
+                said.lines()
+                    .filter_map(|line| Some(line.split_once("panicked at ")?.1.to_owned())),
+            );
+        }
+        shim.fail_clock(0);
+    }
+    assert!(places.len() >= 3, "each time in the same place: {places:?}");
+    let (social, poller) = (site.social("social"), site.poller("poller"));
     site.agree().await;
     site.evidence_holds().await;
     site.ledger_is_gapless().await;

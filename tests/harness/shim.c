@@ -1,5 +1,5 @@
 /* Faults of a machine, laid between a real program and its C library by LD_PRELOAD: a disk that is full, a disk that
- * is slow, a wall clock that jumps. The orders stand in a file that the program maps and the test writes; see shim.rs. */
+ * is slow, a wall clock that jumps, a clock that fails. The orders stand in a file that the program maps and the test writes; see shim.rs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +18,8 @@ struct orders {
     int64_t clock_s; /* added to the wall clock */
     int64_t sync_ms; /* waited before each fsync */
     int64_t full;    /* 1: writes to files whose path holds `where` find no space */
-    char where[232];
+    int64_t clock_fails; /* the clock fails once, when it is asked for the time so often from then on */
+    char where[224];
 };
 
 static volatile struct orders *orders;
@@ -126,8 +127,22 @@ int fdatasync(int fd) {
     return next(fd);
 }
 
+static int64_t asked; /* for the time, since the order */
+
+static int clock_fails(void) {
+    if (!orders || orders->clock_fails == 0) {
+        __atomic_store_n(&asked, 0, __ATOMIC_RELAXED);
+        return 0;
+    }
+    return __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED) == orders->clock_fails;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now) {
     NEXT(clock_gettime);
+    if (clock_fails()) {
+        errno = EINVAL;
+        return -1;
+    }
     int done = next(clock, now);
     if (done == 0 && orders && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += orders->clock_s;

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 const CLOCK: u64 = 0;
 const SYNC: u64 = 8;
 const FULL: u64 = 16;
-const WHERE: u64 = 24;
+const CLOCK_FAILS: u64 = 24;
+const WHERE: u64 = 32;
 const SIZE: u64 = 256;
 
 /// The shim and its orders. Each set of programs that is to have its own faults has its own.
@@ -87,6 +88,12 @@ impl Shim {
     /// The wall clock goes so many seconds before the true one, or after it where negative; other clocks stay.
     pub fn shift_clock(&self, seconds: i64) {
         self.number(CLOCK, seconds);
+    }
+
+    /// The clock fails once, when it is asked for the time for the `nth` time from now on: a program in Rust panics where
+    /// it asks. 0 takes it back.
+    pub fn fail_clock(&self, nth: i64) {
+        self.number(CLOCK_FAILS, nth);
     }
 
     fn number(&self, at: u64, value: i64) {

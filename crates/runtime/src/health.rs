@@ -44,6 +44,14 @@ pub trait Report: Send + Sync + 'static {
     /// The metrics as Prometheus text; see [`MetricsText`](crate::metrics::MetricsText).
     fn metrics(&self) -> String;
 
+    /// Whether the parts of the process run.
+    ///
+    /// # Errors
+    /// Which one has failed: the process has to be started again.
+    fn live(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether the process could do its work now: what it needs has answered.
     ///
     /// # Errors
@@ -104,7 +112,7 @@ pub async fn serve(
     }
     tracing::info!(%addr, "health server listens");
     let routes = Router::new()
-        .route("/health/live", get(async || "ok\n"))
+        .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/healthz", get(healthz))
         .route("/status", get(status))
@@ -170,6 +178,10 @@ fn names_loopback(headers: &HeaderMap) -> bool {
     let is_here = name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     is_here && port.is_none_or(is_port)
+}
+
+async fn live(State(report): State<Arc<dyn Report>>) -> Response {
+    told(report.live())
 }
 
 async fn ready(State(report): State<Arc<dyn Report>>) -> Response {
@@ -286,6 +298,33 @@ mod tests {
         let _idle = TcpStream::connect(serving.addr).await?;
         stop.cancel();
         serving.task.await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn health_failed_part_is_not_live() -> Outcome {
+        struct Failed;
+        impl Report for Failed {
+            fn status(&self) -> serde_json::Value {
+                serde_json::Value::Null
+            }
+            fn metrics(&self) -> String {
+                String::new()
+            }
+            fn live(&self) -> Result<(), String> {
+                Err("a task panicked".to_owned())
+            }
+        }
+        let config = HealthConfig {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            addr_file: None,
+        };
+        let serving = serve(&config, Arc::new(Failed), CancellationToken::new()).await?;
+        let answer = ask(serving.addr, "/health/live").await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("a task panicked\n"),
+            "{answer}"
+        );
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! - [`span`] durations as people write them
 //! - [`telemetry`] logs
 //! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
-//! - [`stop`] a clean stop; [`stall`] a report when tasks do not run any more
+//! - [`stop`] a clean stop; [`supervise`] an end when a part failed; [`stall`] a report when tasks do not run any more
 //! - [`secrecy`] no image of this process's memory on a disk
 //! - [`mod@replace`] a file that is replaced in one step
 //! - [`exit`] how the process ended, as a code
@@ -23,5 +23,6 @@ pub mod secrecy;
 pub mod span;
 pub mod stall;
 pub mod stop;
+pub mod supervise;
 pub mod telemetry;
 pub mod unverified;

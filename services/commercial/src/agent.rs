@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runtime::supervise::describe_end;
 use tokio_util::sync::CancellationToken;
 
 use crate::poller::{CommercialError, CommercialParts, Poller};
@@ -38,7 +39,10 @@ pub async fn run_asking(
         if let Some(requester) = requester
             && let Err(error) = requester.await
         {
-            tracing::error!(%error, "the requester ended unexpectedly; report this");
+            tracing::error!(
+                error = describe_end(&error),
+                "the requester ended unexpectedly; report this"
+            );
         }
         polled
     };

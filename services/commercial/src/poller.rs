@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use runtime::backoff::Backoff;
 use runtime::said::Said;
+use runtime::supervise::describe_end;
 use schemas::name::{Lane, RecipientName};
 use schemas::origin::Origin;
 use schemas::seal::SealRing;
@@ -201,7 +202,7 @@ impl Poller {
                     break;
                 }
                 Err(error) => {
-                    self.trouble(&format!("opening a batch ended early: {error}"));
+                    self.trouble(&format!("opening a batch ended early: {}", describe_end(&error)));
                     break;
                 }
             };
@@ -258,7 +259,7 @@ impl Poller {
             opening.await.map_err(|error| {
                 exchange::Error::new(
                     exchange::ErrorKind::Protocol,
-                    format!("opening a batch ended early: {error}"),
+                    format!("opening a batch ended early: {}", describe_end(&error)),
                 )
             })
         })

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use runtime::said::Said;
+use runtime::supervise::describe_end;
 use schemas::cursor::Cursor;
 use schemas::manifest::HeldBack;
 use schemas::name::Lane;
@@ -376,7 +377,7 @@ async fn ended(sealing: &mut Option<Sealing>) -> Result<SealedChunk, String> {
     match sealing {
         Some(sealing) => sealing
             .await
-            .unwrap_or_else(|error| Err(format!("sealing a chunk ended early: {error}"))),
+            .unwrap_or_else(|error| Err(format!("sealing a chunk ended early: {}", describe_end(&error)))),
         None => std::future::pending().await,
     }
 }

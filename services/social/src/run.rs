@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use exchange::Exchange;
 use gate::Gate;
+use runtime::supervise::describe_end;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
 use schemas::origin::Origin;
 use schemas::person::PersonKey;
@@ -301,8 +302,9 @@ impl Social {
             );
             readers.spawn(Responder::new(made).run(reading.clone()));
         }
-        let telling = party.map(|party| {
-            tokio::spawn(notice::keep(notice::NoticeParts {
+        let mut others = JoinSet::new();
+        if let Some(party) = party {
+            others.spawn(notice::keep(notice::NoticeParts {
                 trusted: parts.trusted_publishers.clone(),
                 witness: witness.clone(),
                 exchange: Arc::clone(&parts.exchange),
@@ -321,9 +323,9 @@ impl Social {
                         })
                     })
                     .collect(),
-            }))
-        });
-        let dropping = tokio::spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
+            }));
+        }
+        others.spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
         // A part that ends while nobody asked for it has panicked: stop the rest in order.
         let mut result = Ok(());
         tokio::select! {
@@ -331,11 +333,10 @@ impl Social {
             () = stop.cancelled() => {}
             Some(end) = readers.join_next() => result = Err(unexpected(end)),
             Some(end) = lanes.join_next() => result = Err(unexpected(end)),
+            Some(end) = keepers.join_next() => result = Err(unexpected(end)),
+            Some(end) = others.join_next() => result = Err(unexpected(end)),
         }
-        dropping.abort();
-        if let Some(telling) = telling {
-            telling.abort();
-        }
+        others.abort_all();
         reading.cancel();
         let in_order = async {
             while readers.join_next().await.is_some() {}
@@ -378,7 +379,8 @@ async fn drop_when_critical(gate: Gate, source: Arc<dyn Source>) {
 fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
     SocialError::Ended(
         end.err()
-            .map_or_else(|| "it returned".to_owned(), |error| error.to_string()),
+            .map_or("it returned", |error| describe_end(&error))
+            .to_owned(),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use exchange::Delivery;
 use jiff::Timestamp;
+use runtime::supervise::describe_end;
 use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::part::{self, OpenedPart};
 use schemas::reply::Reply;
@@ -64,7 +65,7 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
         let opening = tokio::task::spawn_blocking(move || part::open(&stored.bytes, &trusted, &seals));
         match opening
             .await
-            .map_err(|error| format!("opening a part ended early: {error}"))?
+            .map_err(|error| format!("opening a part ended early: {}", describe_end(&error)))?
         {
             Ok(part) if part.digest == *digest => opened.push(part),
             Ok(OpenedPart { .. }) => {

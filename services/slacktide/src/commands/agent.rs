@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use nats::Connection;
 use runtime::config::Loaded;
+use runtime::exit::Exit;
 use runtime::health::{self, HealthConfig, Report};
 use runtime::notify::Notifier;
 use runtime::stop::{SecondSignal, Stop};
+use runtime::supervise::Supervisor;
 use runtime::unverified::Unverified;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
@@ -18,12 +21,23 @@ pub(crate) fn stop() -> Result<Stop, Failure> {
     Stop::on_signals(SecondSignal::Exits).map_err(|error| Failure::internal(&error))
 }
 
-/// Starts the status page where one is configured; it ends with the agent.
+/// Starts the supervisor of an agent: a panic anywhere stops it in order.
+pub(crate) fn supervise(stop: &Stop) -> Result<Supervisor, Failure> {
+    let supervisor = Supervisor::start(stop).map_err(|error| Failure::internal(&error))?;
+    supervisor.catch_panics();
+    Ok(supervisor)
+}
+
+/// Whether every part of the agent runs.
+pub(crate) fn live(supervisor: &Supervisor) -> Result<(), String> {
+    supervisor.failure().map_or(Ok(()), |what| Err(what.to_owned()))
+}
+
+/// Starts the status page where one is configured. It ends with the process, so that it can be asked during the stop.
 pub(crate) async fn serve<T>(
     loaded: &Loaded<T>,
     health: Option<&HealthConfig>,
     report: Arc<dyn Report>,
-    stop: &Stop,
 ) -> Result<(), Failure> {
     let Some(health) = health else { return Ok(()) };
     let addr_file: Option<PathBuf> = health.addr_file.as_deref().map(|path| loaded.resolve(path));
@@ -31,7 +45,7 @@ pub(crate) async fn serve<T>(
         listen: health.listen,
         addr_file,
     };
-    health::serve(&health, report, stop.token().clone())
+    health::serve(&health, report, CancellationToken::new())
         .await
         .map_err(|error| Failure::usage(error.to_string()))?;
     Ok(())
@@ -92,16 +106,26 @@ pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::
     }
 }
 
-/// Runs the work until it ends.
+/// Runs the work until it ends. Whatever ended it, everything else of the process stops then, too.
 pub(crate) async fn until_stopped<E>(
     stop: &Stop,
+    supervisor: &Supervisor,
     work: impl Future<Output = Result<(), E>>,
     failed: impl Fn(E) -> Failure,
 ) -> crate::failure::Outcome {
-    match work.await {
-        Ok(()) if stop.is_stopping() => Ok(runtime::exit::Exit::Done),
+    let ended = work.await;
+    let was_stopping = stop.is_stopping();
+    stop.stop();
+    if let Some(what) = supervisor.failure() {
+        return Err(Failure::new(
+            Exit::Internal,
+            format!("{what}; the agent stopped, restart it and report this"),
+        ));
+    }
+    match ended {
+        Ok(()) if was_stopping => Ok(Exit::Done),
         Ok(()) => Err(Failure::new(
-            runtime::exit::Exit::Internal,
+            Exit::Internal,
             "the agent ended by itself; restart it and report this",
         )),
         Err(error) => Err(failed(error)),

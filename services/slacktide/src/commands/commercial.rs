@@ -10,6 +10,7 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
+use runtime::supervise::Supervisor;
 
 use super::quarantine::watch;
 use super::{agent, measures};
@@ -23,6 +24,7 @@ use crate::settings::{CommercialFile, load};
 pub(crate) async fn run(path: PathBuf) -> Outcome {
     // First: an order to stop may come at any time.
     let stop = agent::stop()?;
+    let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<CommercialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
@@ -43,13 +45,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     agent::serve(
         &loaded,
         file.health.as_ref(),
-        Arc::new(Page(
-            board.clone(),
-            exchange.connection(),
-            jiff::Timestamp::now(),
-            FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
-        )),
-        &stop,
+        Arc::new(Page {
+            board: board.clone(),
+            connection: exchange.connection(),
+            started: jiff::Timestamp::now(),
+            fullness: FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
+            supervisor: supervisor.clone(),
+        }),
     )
     .await?;
     watch::keep(Arc::clone(&store), board.clone(), stop.token().clone());
@@ -81,7 +83,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         board,
     };
     let running = ::commercial::run_asking(parts, Some(asking), stop.token().clone());
-    let outcome = agent::until_stopped(&stop, running, failed).await;
+    let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     notifier.finish().await;
     outcome
 }
@@ -110,18 +112,19 @@ pub(crate) fn check(path: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-struct Page(
-    Board,
-    tokio::sync::watch::Receiver<nats::Connection>,
-    jiff::Timestamp,
-    FullnessWatch,
-);
+struct Page {
+    board: Board,
+    connection: tokio::sync::watch::Receiver<nats::Connection>,
+    started: jiff::Timestamp,
+    fullness: FullnessWatch,
+    supervisor: Supervisor,
+}
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        let mut status = serde_json::to_value(self.0.status()).unwrap_or_default();
+        let mut status = serde_json::to_value(self.board.status()).unwrap_or_default();
         if let Some(page) = status.as_object_mut() {
-            page.insert("exchange".to_owned(), agent::exchange(&self.1));
+            page.insert("exchange".to_owned(), agent::exchange(&self.connection));
         }
         status
     }
@@ -131,9 +134,9 @@ impl Report for Page {
         reason = "metrics are floats; counts below 2^53 are exact"
     )]
     fn metrics(&self) -> String {
-        let status = self.0.status();
+        let status = self.board.status();
         let mut text = MetricsText::new();
-        measures::process("insurer", self.2, &mut text);
+        measures::process("insurer", self.started, &mut text);
         text.counter(
             "slacktide_poll_ticks_total",
             "Ticks of the interval.",
@@ -153,15 +156,19 @@ impl Report for Page {
             status.quarantined as f64,
         );
         measures::commercial(&status, jiff::Timestamp::now(), &mut text);
-        measures::connection(&agent::exchange(&self.1), &mut text);
-        self.3.metrics(&mut text);
+        measures::connection(&agent::exchange(&self.connection), &mut text);
+        self.fullness.metrics(&mut text);
         watch::metrics(&status, &mut text);
         text.finish()
     }
 
+    fn live(&self) -> Result<(), String> {
+        agent::live(&self.supervisor)
+    }
+
     fn ready(&self) -> Result<(), String> {
-        agent::connected(&self.1)?;
-        let status = self.0.status();
+        agent::connected(&self.connection)?;
+        let status = self.board.status();
         match (status.last_error, status.is_prepared) {
             (Some(why), _) => Err(why),
             (None, false) => Err("the store did not answer yet".to_owned()),
@@ -170,8 +177,8 @@ impl Report for Page {
     }
 
     fn healthy(&self) -> Result<(), String> {
-        agent::let_in(&self.1)?;
-        let status = self.0.status();
+        agent::let_in(&self.connection)?;
+        let status = self.board.status();
         match status
             .lanes
             .iter()

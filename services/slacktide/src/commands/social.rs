@@ -12,6 +12,7 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
+use runtime::supervise::Supervisor;
 use social::control::ControlParts;
 use social::hold::{HoldWatch, Holds};
 use social::witness::Witness;
@@ -43,6 +44,7 @@ pub(crate) fn lower(path: &Path) {
 pub(crate) async fn run(path: PathBuf) -> Outcome {
     // First: an order to stop may come at any time.
     let stop = agent::stop()?;
+    let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<SocialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
@@ -157,11 +159,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             connection,
             holds: told,
             fullness,
+            supervisor: supervisor.clone(),
         }),
-        &stop,
     )
     .await?;
-    let outcome = agent::until_stopped(&stop, agent.run(stop.token().clone()), |error| {
+    let outcome = agent::until_stopped(&stop, &supervisor, agent.run(stop.token().clone()), |error| {
         Failure::internal(&error)
     })
     .await;
@@ -204,6 +206,7 @@ struct Page {
     connection: tokio::sync::watch::Receiver<nats::Connection>,
     holds: HoldWatch,
     fullness: FullnessWatch,
+    supervisor: Supervisor,
 }
 
 impl Report for Page {
@@ -278,6 +281,10 @@ impl Report for Page {
         measures::connection(&agent::exchange(&self.connection), &mut text);
         self.fullness.metrics(&mut text);
         text.finish()
+    }
+
+    fn live(&self) -> Result<(), String> {
+        agent::live(&self.supervisor)
     }
 
     fn ready(&self) -> Result<(), String> {

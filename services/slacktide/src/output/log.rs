@@ -40,12 +40,13 @@ fn rendered(line: &LogLine<'_>, is_coloured: bool) -> String {
     }
 }
 
-/// Shows a panic as an error, escaped like every other text: its message may quote what was read.
+/// Shows a panic as an error, with its place and without its message, which may quote what was read.
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();
-        super::error(&format!("internal error in thread {name}: {panic}; report it"));
+        let what = runtime::supervise::describe(panic);
+        super::error(&format!("internal error in thread {name}: {what}; report it"));
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
             super::notes(trace.to_string().lines());

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use requests::blocklist::BlockList;
 use runtime::said::Said;
+use runtime::supervise::describe_end;
 use schemas::person::PersonKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -110,7 +111,10 @@ impl Keeper {
                     self.take(found);
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(%error, "a look at the block list ended early"),
+                Err(error) => tracing::error!(
+                    error = describe_end(&error),
+                    "a look at the block list ended early"
+                ),
             }
         }
     }

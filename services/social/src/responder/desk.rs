@@ -21,6 +21,7 @@ use requests::blocklist::BlockList;
 use requests::forecast::Costs;
 use requests::queue::{Key, Queue};
 use runtime::said::Said;
+use runtime::supervise::describe_end;
 use schemas::reply::Reply;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -157,7 +158,7 @@ impl Desk {
                 Some(done) = self.posts.join_next() => match done {
                     Ok(done) => self.settle(done),
                     Err(error) => {
-                        tracing::error!(%error, "storing an answer ended early; reading the streams anew");
+                        tracing::error!(error = describe_end(&error), "storing an answer ended early; reading the streams anew");
                         return;
                     }
                 },

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use exchange::{Error, Exchange, Filed};
 use jiff::Timestamp;
+use runtime::supervise::describe_end;
 use schemas::envelope::Envelope;
 use schemas::reply::{Outcome, Reply};
 use tokio::time::Instant;
@@ -61,7 +62,9 @@ impl Post {
             let sealed = match sealing.await {
                 Ok(Ok(sealed)) => sealed,
                 Ok(Err(error)) => return Posted::Failed(error.to_string()),
-                Err(error) => return Posted::Failed(format!("making a part ended early: {error}")),
+                Err(error) => {
+                    return Posted::Failed(format!("making a part ended early: {}", describe_end(&error)));
+                }
             };
             let bytes = Bytes::from(sealed.bytes);
             let key = &answer.about.key;
