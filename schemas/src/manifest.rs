@@ -36,6 +36,9 @@ pub struct Manifest {
     /// Set in the first chunk of every epoch after the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
+    /// Set in every chunk of an epoch that sends the feed again from its start, up to the chunk that completes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resync: Option<Resync>,
     /// Who published it.
     pub publisher: Publisher,
     /// The heads of control and audit chains when it was signed.
@@ -100,6 +103,19 @@ pub enum Cause {
     Rewind,
     /// The feed's definition changed and the operator accepts it where it stands.
     DefinitionAccepted,
+    /// The operator wants the store to equal the source again, rows included that are gone there.
+    Resync,
+}
+
+/// The progress of a resynchronisation: the feed is sent again from its start, and the store removes the rows that did not
+/// come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Resync {
+    /// Source rows of this epoch that no chunk carries: rejects, and rows that holds keep back. While there are any, their
+    /// older versions at the store cannot be told from rows that are gone.
+    pub kept_back: u64,
+    /// Whether this chunk completes it: every row of the feed has come in this epoch, this chunk included.
+    pub is_complete: bool,
 }
 
 /// One chunk, named.

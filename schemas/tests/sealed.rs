@@ -78,6 +78,7 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
         epoch: 1,
         number,
         previous: None,
+        resync: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
         publisher: Publisher {

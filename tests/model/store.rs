@@ -115,6 +115,7 @@ impl Store {
                 links: links(chunk),
                 schema: &schemas[chunk.generation],
                 rows: chunk.rows.len() as u64,
+                resync: None,
             })
             .collect();
         let intake = loop {
@@ -280,6 +281,7 @@ impl Store {
             rows: frontier.rows,
             quarantined: frontier.quarantined,
             pending: pending as u64,
+            unremoved: frontier.unremoved,
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(&lane())),
             refused: None,

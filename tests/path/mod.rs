@@ -11,6 +11,7 @@
 //! - `anchored` audit chains that were cut off, restored or rewritten
 //! - `origin` messages of another site, bureau or source
 //! - `restore` an exchange restored from an older copy
+//! - `resync` a feed that is sent again until the store equals the core
 //! - `orders_at` orders as an operator gives them, for the tests here
 //! - `unreadable` unreadable messages at the heads of orders and of audit chains
 //! - `orders` an operator's orders, and a policy changed while the agent runs
@@ -31,6 +32,7 @@ mod origin;
 mod poison;
 mod pollers;
 mod restore;
+mod resync;
 mod shut;
 pub(crate) mod site;
 mod told;

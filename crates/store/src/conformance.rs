@@ -7,6 +7,7 @@
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
 //! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
 //! - [`claims`] tables and columns that belong to others; [`names`] reserved names, feeds that are not listed
+//! - [`resync`] a feed that is sent again from its start
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 //! - [`requests`] a suite of its own: what is asked for, and the answers
@@ -20,6 +21,7 @@ pub mod layouts;
 pub mod names;
 pub mod quarantine;
 pub mod requests;
+pub mod resync;
 
 use std::fmt;
 use std::future::Future;
@@ -175,6 +177,12 @@ pub const CHECKS: &[(&str, Check)] = &[
     }),
     ("what is no table is left as it is", |r| {
         Box::pin(claims::no_table(r))
+    }),
+    ("a resynchronisation removes what is gone", |r| {
+        Box::pin(resync::removes_gone(r))
+    }),
+    ("a resynchronisation keeps what may be there", |r| {
+        Box::pin(resync::keeps_doubtful(r))
     }),
     ("an unlisted feed is not stored", |r| Box::pin(names::unlisted(r))),
 ];

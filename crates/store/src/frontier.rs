@@ -36,6 +36,9 @@ pub struct Frontier {
     pub quarantined: Vec<u64>,
     /// The lowest place in quarantine of any epoch.
     pub lowest_quarantined: Option<Place>,
+    /// The end of a resynchronisation that could not remove the rows which did not come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unremoved: Option<Place>,
 }
 
 impl Default for Frontier {
@@ -58,6 +61,7 @@ impl Frontier {
             rows: 0,
             quarantined: Vec::new(),
             lowest_quarantined,
+            unremoved: None,
         }
     }
 
@@ -110,7 +114,10 @@ pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[Noted]) -> Adva
     let mut rest = entries;
     loop {
         if let Some(next) = next_epoch(&frontier, lane) {
-            frontier = Frontier::begin(next, frontier.lowest_quarantined);
+            frontier = Frontier {
+                unremoved: frontier.unremoved,
+                ..Frontier::begin(next, frontier.lowest_quarantined)
+            };
         }
         // Everything up to the frontier is behind us.
         let behind = rest.partition_point(|entry| entry.place <= frontier.place());

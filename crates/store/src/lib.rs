@@ -5,6 +5,7 @@
 //! - [`lineage`] PURE: a lane's epochs, and which chunks of an old one count
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
+//! - [`resync`] PURE: what the end of a resynchronisation removes
 //! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
 //! - [`naming`] PURE: which names may become tables, schemas and columns
 //! - `claims` PURE: whether a table may be made, written or changed for its owner
@@ -29,6 +30,7 @@ pub mod postgres;
 pub mod quarantine;
 mod record;
 pub mod requests;
+pub mod resync;
 pub mod samples;
 pub mod sqlite;
 pub mod table;

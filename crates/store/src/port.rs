@@ -9,6 +9,7 @@ use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
 use crate::error::Result;
+use crate::merge::Place;
 use crate::naming::Refusal;
 use crate::table::asked::Question;
 
@@ -89,6 +90,8 @@ pub struct LaneReport {
     pub quarantined: Vec<u64>,
     /// Stored numbers above the frontier: chunks that wait for one before them.
     pub pending: u64,
+    /// The end of a resynchronisation that could not remove the rows which did not come again.
+    pub unremoved: Option<Place>,
     /// Set while the lane is stopped.
     pub stopped: Option<String>,
     /// Set while chunks wait for an operator's word: their columns changed in a way that is not

@@ -62,6 +62,7 @@ impl LaneRecord {
             rows: frontier.rows,
             quarantined: frontier.quarantined.clone(),
             pending,
+            unremoved: frontier.unremoved,
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(lane)),
             refused: self.refused.as_ref().map(|refused| refused.why.clone()),

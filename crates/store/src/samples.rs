@@ -6,7 +6,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Totals};
+use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Resync, Totals};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::rows::pack;
 use schemas::sign::{PublicKey, SigningKey};
@@ -114,6 +114,23 @@ impl Chain {
         self.make(&[], Some(opening))
     }
 
+    /// The opening of the next epoch, which sends the feed again from its start.
+    pub fn open_resync(&mut self) -> Arrival {
+        let mut opening = self.open(None);
+        opening.chunk.manifest.resync = Some(Resync::default());
+        opening
+    }
+
+    /// The next chunk of such an epoch.
+    pub fn next_resync(&mut self, rows: &[Vec<Value<'_>>], kept_back: u64, is_complete: bool) -> Arrival {
+        let mut chunk = self.next(rows);
+        chunk.chunk.manifest.resync = Some(Resync {
+            kept_back,
+            is_complete,
+        });
+        chunk
+    }
+
     fn make(&mut self, rows: &[Vec<Value<'_>>], opening: Option<Opening>) -> Arrival {
         let mut plain = Vec::new();
         for row in rows {
@@ -141,6 +158,7 @@ impl Chain {
             epoch: self.epoch,
             number: self.number,
             previous: self.previous,
+            resync: None,
             opening,
             heads: schemas::heads::Heads::default(),
             publisher: Publisher {

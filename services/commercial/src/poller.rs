@@ -395,6 +395,7 @@ impl Poller {
                 status.stopped = report.held_up();
                 status.refused = report.refused.as_ref().map(ToString::to_string);
                 status.waits.clone_from(&report.waits);
+                status.show_unremoved(report.unremoved);
             });
         }
         let exchange = Arc::clone(&self.parts.exchange);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use runtime::unverified::Unverified;
 use schemas::name::Lane;
 use serde::Serialize;
+use store::merge::Place;
 
 use crate::requester::RequestsStatus;
 
@@ -91,6 +92,23 @@ pub struct LaneStatus {
     pub failures: u32,
     /// The last error.
     pub last_error: Option<String>,
+}
+
+impl LaneStatus {
+    /// Shows that rows may be at the store which are gone at the source; `None`: there are none.
+    pub(crate) fn show_unremoved(&mut self, unremoved: Option<Place>) {
+        let Some(Place { epoch, number }) = unremoved else {
+            self.unverified.clear("resync_incomplete");
+            return;
+        };
+        let detail = format!(
+            "the store may hold rows that are gone at the source: the resynchronisation of chunk {epoch}.{number} is under way, \
+             was interrupted, or could not remove them, because rows of it were rejected, held back or in quarantine"
+        );
+        let remedy = "wait for its end; if it has ended, release holds and quarantine, and have the bureau run `slacktide feed resync` \
+                      again";
+        self.unverified.set("resync_incomplete", detail, remedy);
+    }
 }
 
 /// A chunk that did not come, though later ones did.

@@ -164,6 +164,7 @@ mod tests {
             rows: 0,
             quarantined: vec![],
             pending: 0,
+            unremoved: None,
             stopped: None,
             waits: None,
             refused: None,

@@ -119,6 +119,7 @@ pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
                 ..defaults.publisher.sizing
             },
             close_after: table.close_after.get(),
+            collect: table.collect.get(),
             idle_poll: table.idle_poll.get(),
             ..defaults.publisher
         },

@@ -74,6 +74,8 @@ pub struct Chunker {
     rejected: usize,
     before: Option<Cursor>,
     last: Last,
+    /// While rows beyond the fence are taken: the position that their blocks keep.
+    pinned: Option<Option<Cursor>>,
     read_from: Option<Timestamp>,
     quantum_from: Timestamp,
     packed: usize,
@@ -139,6 +141,7 @@ impl Chunker {
             rejected: 0,
             before,
             last: Last::Nothing,
+            pinned: None,
             read_from: None,
             quantum_from: Timestamp::UNIX_EPOCH,
             packed: 0,
@@ -175,7 +178,11 @@ impl Chunker {
     ) -> Result<Self, ChunkerError> {
         let withhold = self.withhold.as_ref().map(|(_, withhold)| Arc::clone(withhold));
         let masks = self.shown.as_ref().map(|(masks, _)| Arc::clone(masks));
-        Self::masking(schema, cursor, money, self.position()?, masks)?.withholding(withhold)
+        let at = match &self.pinned {
+            Some(pinned) => pinned.clone(),
+            None => self.position()?,
+        };
+        Self::masking(schema, cursor, money, at, masks)?.withholding(withhold)
     }
 
     /// The columns that are packed.
@@ -244,9 +251,41 @@ impl Chunker {
 
     /// Closes the open block, if it holds anything.
     pub fn close(&mut self) {
-        if self.rows == 0 && self.rejects.is_empty() && self.withheld.is_empty() {
-            return;
+        if self.rows > 0 || !self.rejects.is_empty() || !self.withheld.is_empty() {
+            self.close_block(false);
         }
+    }
+
+    /// Begins to take rows beyond the fence. Their blocks keep the position where it is now, because such rows may still
+    /// change places: they are read again once the fence has passed them.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] should the position not be known.
+    pub fn pin(&mut self) -> Result<(), ChunkerError> {
+        self.close();
+        self.pinned = Some(self.position()?);
+        Ok(())
+    }
+
+    /// Drops the open rows beyond the fence, and goes on from the position that was kept.
+    pub fn unpin(&mut self) {
+        let Some(pinned) = self.pinned.take() else { return };
+        self.money.take(&mut Totals::default());
+        self.plain.clear();
+        self.rejects.clear();
+        self.withheld.clear();
+        (self.rows, self.deleted, self.rejected) = (0, 0, 0);
+        (self.before, self.last, self.read_from) = (pinned, Last::Nothing, None);
+    }
+
+    /// Closes the open block, even an empty one, as the one that completes a resynchronisation, and goes on from the position
+    /// that was kept.
+    pub fn complete_resync(&mut self) {
+        self.close_block(true);
+        self.unpin();
+    }
+
+    fn close_block(&mut self, completes_resync: bool) {
         let after = match self.position() {
             Ok(after) => after,
             Err(fault) => {
@@ -261,14 +300,17 @@ impl Chunker {
             ..Totals::default()
         };
         self.money.take(&mut totals);
+        let kept = |own: Option<Cursor>| self.pinned.clone().unwrap_or(own);
+        let (cursor_before, cursor_after) = (kept(self.before.take()), kept(after.clone()));
         let block = Block {
             plain: std::mem::replace(&mut self.plain, Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8)),
             totals,
             rejects: std::mem::take(&mut self.rejects),
             withheld: std::mem::take(&mut self.withheld),
-            cursor_before: self.before.take(),
-            cursor_after: after.clone(),
+            cursor_before,
+            cursor_after,
             read_from: self.read_from.take().unwrap_or(self.quantum_from),
+            completes_resync,
         };
         (self.rows, self.deleted, self.rejected) = (0, 0, 0);
         (self.before, self.last) = (after, Last::Nothing);

@@ -16,7 +16,7 @@ use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::heads::{Heads, Mark};
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Publisher, Totals};
+use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Publisher, Resync, Totals};
 use schemas::name::{Lane, PartyName};
 use schemas::receipt::Receipt;
 use schemas::sign::{PublicKey, SigningKey};
@@ -26,7 +26,7 @@ mod plan;
 
 use crate::act::{Act, ActError, append};
 use crate::control_head::{self, Head};
-use crate::tail::{Trust, trusted_manifest, trusted_receipt};
+use crate::tail::{Trust, trusted_manifest, trusted_receipt, under_way};
 use crate::witness::Named;
 
 pub use error::EpochError;
@@ -151,6 +151,12 @@ pub async fn open_epoch(
             }
             None => (0, None),
         };
+        let is_under_way = tail
+            .as_ref()
+            .is_some_and(|(manifest, _)| under_way(manifest.resync).is_some());
+        if is_under_way && order.cause != Cause::Resync {
+            return Err(EpochError::ResyncUnderWay { lane: lane.clone() });
+        }
         let operators = [who.trusted, std::slice::from_ref(who.key.public())].concat();
         let head = control_head::read(exchange, who.party, &operators).await?;
         let restored_at = receipted_at.filter(|_| {
@@ -204,6 +210,7 @@ pub async fn open_epoch(
                 reason: order.reason.clone(),
                 continues,
             }),
+            resync: (cause == Cause::Resync).then(Resync::default),
             totals: Totals {
                 held_back,
                 ..Totals::default()
@@ -312,6 +319,7 @@ fn opening(
         number: 1,
         previous: continues.map(|link| link.digest),
         opening: None,
+        resync: None,
         heads: schemas::heads::Heads::default(),
         publisher: Publisher {
             instance: who.instance.to_owned(),

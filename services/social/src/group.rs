@@ -47,6 +47,17 @@ pub struct Group {
     pub limit: usize,
     /// Nothing more within the round's fence.
     pub drained: bool,
+    /// How far a resynchronisation has come; `None` while there is none.
+    pub resync: Option<Phase>,
+}
+
+/// How far a resynchronisation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The feed is read again from its start, within the fence.
+    Within,
+    /// Everything within the fence was read. What lies beyond it follows, so that every row of the feed has come.
+    Beyond,
 }
 
 impl Group {
@@ -101,6 +112,38 @@ impl Group {
         self.packs.iter_mut().for_each(|pack| pack.chunker.close());
     }
 
+    /// Takes note of a quantum that ended where nothing more is: either the rows beyond the fence are next, or the
+    /// resynchronisation is complete.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] should a position not be known.
+    pub fn advance_resync(&mut self) -> Result<(), ChunkerError> {
+        match self.resync {
+            Some(Phase::Within) => {
+                for pack in &mut self.packs {
+                    pack.chunker.pin()?;
+                }
+                (self.resync, self.drained) = (Some(Phase::Beyond), false);
+            }
+            Some(Phase::Beyond) => {
+                self.packs
+                    .iter_mut()
+                    .for_each(|pack| pack.chunker.complete_resync());
+                self.resync = None;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Reading beyond the fence was interrupted: it begins again within the fence.
+    pub fn interrupt_resync(&mut self) {
+        if self.resync == Some(Phase::Beyond) {
+            self.packs.iter_mut().for_each(|pack| pack.chunker.unpin());
+            self.resync = Some(Phase::Within);
+        }
+    }
+
     /// The row that nothing can be read behind, if one came.
     pub fn take_fault(&mut self) -> Option<ChunkerError> {
         let faults: Vec<_> = self
@@ -116,11 +159,12 @@ impl Group {
         let at = self.position()?;
         for pack in &self.packs {
             if pack.chunker.position()? != at {
-                let (limit, drained) = (self.limit, self.drained);
+                let (limit, drained, resync) = (self.limit, self.drained, self.resync);
                 let alone = |pack| Self {
                     packs: vec![pack],
                     limit,
                     drained,
+                    resync,
                 };
                 return Ok(self.packs.into_iter().map(alone).collect());
             }
@@ -184,8 +228,9 @@ pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, ChunkerError> {
     for group in groups {
         for group in group.parted()? {
             let at = match group.open_since() {
-                None => Some(group.position()?),
-                Some(_) => None,
+                // Whoever is sent everything again is read for alone until then.
+                None if group.resync.is_none() => Some(group.position()?),
+                _ => None,
             };
             let fits = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
                 at.is_some() && *other == at && there.keeps_back_as(&group)

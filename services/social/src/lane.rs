@@ -30,7 +30,7 @@ use crate::lease_keeper::LeaseWatch;
 use crate::retry;
 use crate::seal::{Behind, SealedChunk};
 use crate::step::{self, Action, Event, step};
-use crate::tail::{self, Beside};
+use crate::tail::{self, Beside, under_way};
 
 use holds::otherwise_than;
 pub use parts::{LaneParts, Parcel, Position};
@@ -56,6 +56,9 @@ pub struct LaneWorker {
     hold: LaneHold,
     /// Where holds began to keep rows back, as the last chunk sealed here says, or the tail.
     held_back: BTreeMap<String, HeldBack>,
+    /// While the feed is sent again from its start: rows that no chunk of the epoch carries, as the last chunk sealed here
+    /// says, or the tail.
+    resync: Option<u64>,
     /// What stood beside the tail that was read last.
     beside: Beside,
     receipts_said: Said,
@@ -84,6 +87,7 @@ impl LaneWorker {
             sealed: None,
             hold: LaneHold::Free(None),
             held_back: BTreeMap::new(),
+            resync: None,
             beside: Beside::default(),
             receipts_said: Said::default(),
             failures: 0,
@@ -196,6 +200,7 @@ impl LaneWorker {
         let behind = Behind {
             place,
             held_back: self.held_back.clone(),
+            resync: self.resync,
             heads,
             origin: Some(self.parts.trust.here.clone()),
         };
@@ -211,6 +216,7 @@ impl LaneWorker {
         match sealed {
             Ok(chunk) => {
                 self.held_back.clone_from(&chunk.held_back);
+                self.resync = under_way(chunk.resync);
                 self.sealed = Some(chunk);
                 self.offer();
             }
@@ -290,6 +296,8 @@ impl LaneWorker {
                     .board
                     .lane(&self.parts.lane, |status| status.adoptions += 1);
                 self.held_back.clone_from(&self.beside.held_back);
+                self.resync = self.beside.resync;
+                self.show_resync(self.resync.is_some());
                 self.void(Some(cursor));
             }
             Action::Stop(reason) => {
@@ -305,6 +313,13 @@ impl LaneWorker {
     fn stored(&mut self) {
         let Some(chunk) = self.flight.take() else { return };
         self.failures = 0;
+        if let Some(resync) = chunk.resync {
+            self.show_resync(!resync.is_complete);
+            if resync.is_complete {
+                let (lane, kept_back) = (&self.parts.lane, resync.kept_back);
+                tracing::info!(%lane, kept_back, "resynchronisation complete");
+            }
+        }
         self.parts.board.lane(&self.parts.lane, |status| {
             status.chunks += 1;
             status.rows += chunk.rows;
@@ -328,12 +343,14 @@ impl LaneWorker {
             .board
             .lane(&self.parts.lane, |status| status.unpublished_since = None);
         self.follows = from.clone().flatten();
+        let is_resync = self.resync.is_some();
         let withhold = match &self.hold {
             LaneHold::Free(withhold) => withhold.clone(),
             LaneHold::Held(_) => None,
         };
         self.position.send_modify(|position| {
             position.withhold = withhold;
+            position.is_resync = is_resync;
             position.generation += 1;
             position.from = from;
             position.known = true;

@@ -11,12 +11,12 @@ use std::time::Duration;
 use exchange::Exchange;
 use schemas::name::{Lane, PartyName, RecipientName};
 use schemas::sign::{PublicKey, SigningKey};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::act::{Act, append};
 use crate::epoch::Signatory;
 use crate::lease_keeper::LeaseWatch;
-use crate::status::{Board, LaneStatus};
+use crate::status::{Board, LaneStatus, WAITING_FOR_GATE};
 use crate::witness::Witness;
 
 /// The action of these entries.
@@ -24,6 +24,9 @@ pub const ACTION: &str = "lanes.state";
 
 const EACH: Duration = Duration::from_secs(1);
 const BOUND: Duration = Duration::from_secs(2);
+
+/// A gate that is shut for less than this is told to nobody: it opens and shuts all day.
+const SHUT_FOR: Duration = Duration::from_secs(120);
 
 /// The chain's writer. It is nobody else's: a recipient may be called as one of our own writers is.
 #[must_use]
@@ -61,6 +64,7 @@ pub fn standing_still(
     lanes: &[Lane],
     status: &BTreeMap<String, LaneStatus>,
     unverified: impl Fn(&Lane) -> Vec<&'static str>,
+    waits: impl Fn(&Lane) -> bool,
 ) -> BTreeMap<String, String> {
     let told = |lane: &Lane| {
         let one = status.get(&lane.to_string())?;
@@ -71,6 +75,7 @@ pub fn standing_still(
             (None, Some(_)) => "held by the bureau".to_owned(),
             // Codes only: a detail may name what is the bureau's alone, such as a role of its database.
             (None, None) => match unverified(lane) {
+                codes if codes.is_empty() && waits(lane) => "waiting: the bureau's core is busy".to_owned(),
                 codes if codes.is_empty() => return None,
                 codes => format!("unverified: {}", codes.join(", ")),
             },
@@ -93,6 +98,7 @@ pub async fn keep(parts: NoticeParts) {
         names
     };
     let mut told: BTreeMap<&RecipientName, BTreeMap<String, String>> = BTreeMap::new();
+    let mut waiting: BTreeMap<String, Instant> = BTreeMap::new();
     let mut tick = tokio::time::interval(EACH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -103,6 +109,7 @@ pub async fn keep(parts: NoticeParts) {
             continue;
         }
         let status = parts.board.lanes();
+        waiting = still_waiting(&waiting, &parts.board);
         // Before every lane has a state nothing is known of it.
         if parts
             .lanes
@@ -112,9 +119,12 @@ pub async fn keep(parts: NoticeParts) {
             continue;
         }
         for recipient in &recipients {
-            let now = standing_still(recipient, &parts.lanes, &status, |lane| {
-                parts.board.unverified(lane)
-            });
+            let unverified = |lane: &Lane| parts.board.unverified(lane);
+            let waits = |lane: &Lane| {
+                let since = waiting.get(lane.feed.as_str());
+                since.is_some_and(|since| since.elapsed() >= SHUT_FOR)
+            };
+            let now = standing_still(recipient, &parts.lanes, &status, unverified, waits);
             if told.get(recipient) == Some(&now) {
                 continue;
             }
@@ -125,6 +135,16 @@ pub async fn keep(parts: NoticeParts) {
             }
         }
     }
+}
+
+/// Since when feeds wait for the gate, without a pause.
+fn still_waiting(before: &BTreeMap<String, Instant>, board: &Board) -> BTreeMap<String, Instant> {
+    let waiting = board
+        .feeds()
+        .into_iter()
+        .filter(|(_, feed)| feed.state == WAITING_FOR_GATE);
+    let since = |name: &String| before.get(name).copied().unwrap_or_else(Instant::now);
+    waiting.map(|(name, _)| (name.clone(), since(&name))).collect()
 }
 
 /// Appends an entry, but none that says what the last one does; whether it is told now.
@@ -185,7 +205,7 @@ mod tests {
             recipient: recipient.parse().unwrap(),
             feed: feed.parse().unwrap(),
         };
-        let lanes = [lane("a", "f"), lane("a", "g"), lane("b", "f")];
+        let lanes = [lane("a", "f"), lane("a", "g"), lane("a", "h"), lane("b", "f")];
         let state = |held: Option<&str>, stopped_by| LaneStatus {
             held: held.map(str::to_owned),
             stopped_by,
@@ -197,21 +217,26 @@ mod tests {
                 state(Some("hold 1 by li.na: court order"), None),
             ),
             ("a.g".to_owned(), state(None, None)),
+            ("a.h".to_owned(), state(None, None)),
             ("b.f".to_owned(), state(None, Some("definition"))),
         ]);
         let unverified = |lane: &Lane| match lane.feed.as_str() {
             "g" => vec!["clock_behind"],
             _ => Vec::new(),
         };
-        let a = standing_still(&lanes[0].recipient, &lanes, &status, unverified);
-        let wanted = [("f", "held by the bureau"), ("g", "unverified: clock_behind")];
+        let a = standing_still(&lanes[0].recipient, &lanes, &status, unverified, |_| true);
+        let wanted = [
+            ("f", "held by the bureau"),
+            ("g", "unverified: clock_behind"),
+            ("h", "waiting: the bureau's core is busy"),
+        ];
         assert_eq!(
             a,
             wanted
                 .map(|(feed, what)| (feed.to_owned(), what.to_owned()))
                 .into()
         );
-        let b = standing_still(&lanes[2].recipient, &lanes, &status, unverified);
+        let b = standing_still(&lanes[3].recipient, &lanes, &status, unverified, |_| false);
         assert_eq!(b["f"], "stopped: the feed's definition changed");
     }
 }

@@ -12,6 +12,9 @@ pub struct PublisherOptions {
     pub sizing: Sizing,
     /// How old an open block may get.
     pub close_after: Duration,
+    /// How far apart chunks are at least that are closed only because nothing more is there: a trickle of rows then makes
+    /// few chunks. The first one after a pause is closed at once.
+    pub collect: Duration,
     /// How long a feed rests when everything within its fence is read.
     pub idle_poll: Duration,
     /// How long between looks at what only an operator can mend.
@@ -25,6 +28,7 @@ impl Default for PublisherOptions {
         Self {
             sizing: Sizing::default(),
             close_after: Duration::from_millis(200),
+            collect: Duration::from_secs(2),
             idle_poll: Duration::from_millis(500),
             recheck: Duration::from_secs(5),
             check: Duration::from_secs(10),

@@ -4,6 +4,7 @@
 //! held while a block waits for its lane, so a slow exchange holds nothing of the source. A
 //! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
 
+mod collect;
 mod quantum;
 mod trouble;
 
@@ -21,14 +22,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::Chunker;
-use crate::group::{Group, Member, Pack, join, prune};
+use crate::group::{Group, Member, Pack, Phase, join, prune};
 use crate::lane::Position;
 use crate::lane_end::{LaneEnd, moved};
 use crate::lease_keeper::LeaseWatch;
 use crate::mask::Masks;
 use crate::options::PublisherOptions;
-use crate::status::Board;
+use crate::status::{Board, WAITING_FOR_GATE};
 use crate::turn::{Turned, Turns};
+
+use collect::Collector;
 
 /// What a feed's executor is made of.
 pub struct FeedParts {
@@ -60,6 +63,7 @@ pub struct Publisher {
     fence: Option<(Fence, Instant)>,
     failures: u32,
     said: Said,
+    collector: Collector,
     limit: usize,
     awaiting: Option<Instant>,
 }
@@ -93,6 +97,7 @@ impl Publisher {
             fence: None,
             failures: 0,
             said: Said::default(),
+            collector: Collector::default(),
             limit,
             awaiting: None,
         }
@@ -166,6 +171,11 @@ impl Publisher {
         // Every group reads within the same fence, one quantum each in turn.
         let Some(index) = self.groups.iter().position(|group| !group.drained) else {
             self.groups.iter_mut().for_each(|group| group.drained = false);
+            if let Some(left) = self.collects() {
+                self.fence = None;
+                self.state("collecting rows");
+                return Turn::Rest(self.parts.options.idle_poll.min(left));
+            }
             if self.fence.take().is_some() {
                 let now = Timestamp::now();
                 self.parts
@@ -247,6 +257,7 @@ impl Publisher {
                     }],
                     limit: self.limit,
                     drained: false,
+                    resync: position.is_resync.then_some(Phase::Within),
                 }),
                 Err(error) => self.not_for(lane, &error.to_string()),
             }
@@ -271,7 +282,8 @@ impl Publisher {
         while gate.verdict().lets_work()
             && let Some(since) = self.groups.iter().filter_map(Group::open_since).min()
         {
-            let left = self.parts.options.close_after.saturating_sub(age(since));
+            let by_age = self.parts.options.close_after.saturating_sub(age(since));
+            let left = by_age.max(self.collector.wait(self.parts.options.collect, Instant::now()));
             if left.is_zero() {
                 break;
             }
@@ -288,13 +300,20 @@ impl Publisher {
             self.flush(index).await;
         }
         if !gate.verdict().lets_work() {
-            self.state("waiting for the gate");
+            self.state(WAITING_FOR_GATE);
         }
         tokio::select! {
             () = stop.cancelled() => None,
             () = moved(&mut self.parts.lanes) => None,
             permit = asking => Some(permit),
         }
+    }
+
+    /// How long open blocks still wait for more rows; `None` where none is open. The quantum that finds nothing more after
+    /// that closes them.
+    fn collects(&self) -> Option<Duration> {
+        let is_open = self.groups.iter().any(|group| group.open_since().is_some());
+        is_open.then(|| self.collector.wait(self.parts.options.collect, Instant::now()))
     }
 
     async fn open(&mut self, stop: &CancellationToken) -> Turn {

@@ -17,7 +17,7 @@ use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::heads::Heads;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, HeldBack, Link, Manifest, Publisher};
+use schemas::manifest::{Algorithms, HeldBack, Link, Manifest, Publisher, Resync};
 use schemas::name::{Lane, RecipientName};
 use schemas::origin::Origin;
 use schemas::seal::{SealKey, SealPublicKey, SealRing, parcel, position};
@@ -50,6 +50,8 @@ pub struct Behind {
     pub place: Place,
     /// Where holds began to keep rows back, as the chunk before it says.
     pub held_back: BTreeMap<String, HeldBack>,
+    /// While the feed is sent again from its start: rows that no chunk of the epoch carries so far.
+    pub resync: Option<u64>,
     /// The heads of control and audit chains now.
     pub heads: Heads,
     /// Where the lane belongs.
@@ -69,6 +71,8 @@ pub struct SealedChunk {
     pub withheld: u64,
     /// Where holds began to keep rows of the lane back, this chunk included.
     pub held_back: BTreeMap<String, HeldBack>,
+    /// The progress of a resynchronisation, this chunk included.
+    pub resync: Option<Resync>,
     /// The published bytes.
     pub bytes: Bytes,
 }
@@ -138,6 +142,7 @@ impl Packed {
         let behind = Behind {
             place,
             held_back: BTreeMap::new(),
+            resync: None,
             heads: Heads::default(),
             origin: None,
         };
@@ -170,6 +175,10 @@ impl Packed {
             number: place.number,
             previous: place.previous,
             opening: None,
+            resync: behind.resync.map(|before| Resync {
+                kept_back: before + self.block.kept_back(),
+                is_complete: self.block.completes_resync,
+            }),
             publisher: Publisher {
                 instance: instance.to_owned(),
                 key: key.public().clone(),
@@ -212,6 +221,7 @@ impl Packed {
             rejects: self.block.rejects.len() as u64,
             withheld: manifest.totals.withheld,
             held_back: manifest.totals.held_back,
+            resync: manifest.resync,
             bytes: Bytes::from(envelope.encode()?),
         })
     }

@@ -59,6 +59,9 @@ pub struct LeaseStatus {
 /// A feed's state while its source does not answer.
 pub const WAITING_FOR_SOURCE: &str = "waiting for the source";
 
+/// A feed's state while it needs a permit and the gate is shut.
+pub const WAITING_FOR_GATE: &str = "waiting for the gate";
+
 /// One feed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedStatus {

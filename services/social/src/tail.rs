@@ -7,7 +7,7 @@ use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::heads::Mark;
-use schemas::manifest::{HeldBack, Link, Manifest};
+use schemas::manifest::{HeldBack, Link, Manifest, Resync};
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
@@ -38,6 +38,8 @@ pub struct Beside {
     pub control: Option<Mark>,
     /// Where holds began to keep rows back, by the hold's id.
     pub held_back: BTreeMap<String, HeldBack>,
+    /// While the feed is sent again from its start: rows that no chunk of the epoch carries so far.
+    pub resync: Option<u64>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
     /// Why the last receipt is not used.
@@ -80,6 +82,7 @@ fn tail(
     let (manifest, link) = trusted_manifest(stored, lane, trust)?;
     beside.control = manifest.heads.control;
     beside.held_back = manifest.totals.held_back;
+    beside.resync = under_way(manifest.resync);
     beside.definition = Some(manifest.definition);
     beside.schema = Some(manifest.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
@@ -93,6 +96,14 @@ fn tail(
         definition: manifest.definition,
         cursor: cursor.transpose()?,
     })
+}
+
+/// PURE: what has to be carried on of a resynchronisation; `None` where there is none, or it is complete.
+#[must_use]
+pub fn under_way(resync: Option<Resync>) -> Option<u64> {
+    resync
+        .filter(|resync| !resync.is_complete)
+        .map(|resync| resync.kept_back)
 }
 
 /// The manifest of a stored chunk, if a trusted key signed it for this lane.

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::frontier::{Frontier, Noted};
 use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::Place;
-use crate::record::{LaneRecord, LedgerRow, broken};
+use crate::record::{LaneRecord, LedgerRow, broken, text};
 use crate::table::asked::Question;
 use crate::table::intake::Refused;
 use crate::table::shape::Shape;
@@ -177,6 +177,27 @@ pub(super) async fn save_frontier(session: &Session, lane: &Lane, record: &LaneR
                 &small(record.frontier.epoch),
                 &int(record.frontier.number),
             ],
+        )
+        .await)
+    .map(|_| ())
+}
+
+/// Notes whether the end of a resynchronisation could remove what did not come again. The lane has to be held alone.
+pub(super) async fn save_unremoved(
+    session: &Session,
+    lane: &Lane,
+    record: &LaneRecord,
+    unremoved: Option<Place>,
+) -> Result<()> {
+    let frontier = text(&Frontier {
+        unremoved,
+        ..record.frontier.clone()
+    })?;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET frontier = $3 WHERE recipient = $1 AND feed = $2",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &frontier],
         )
         .await)
     .map(|_| ())

@@ -15,6 +15,7 @@ use crate::ledger::{EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::resync::{Removal, removal_of};
 use crate::table::asked::Question;
 use crate::table::intake::{Incoming, Verdict, intake};
 use crate::table::shape::{Fit, Shape, fit};
@@ -89,11 +90,21 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .copied()
         .filter(|(index, _)| is(*index, Verdict::stores))
         .collect();
-    if before.shape.is_some()
-        && new
-            .iter()
-            .any(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
-    {
+    let removals: Vec<(Place, Removal)> = new
+        .iter()
+        .map(|(_, arrival)| {
+            (
+                Place::of(arrival),
+                removal_of(&arrival.chunk.manifest, &before.frontier),
+            )
+        })
+        .filter(|(_, removal)| *removal != Removal::None)
+        .collect();
+    if !removals.is_empty() && !job.alone {
+        return Ok(Step::Alone);
+    }
+    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
+    if before.shape.is_some() && (!removals.is_empty() || new.iter().any(|(_, arrival)| has_rows(arrival))) {
         let is_held = claims::hold(session, tables, &[Role::Current, Role::History]).await?;
         if !is_held {
             return Ok(Step::Widen);
@@ -117,6 +128,15 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         return Ok(Step::Lost);
     }
     quarantine::keep_rejects(session, lane, &new).await?;
+    for (place, removal) in removals {
+        // A row of this very transaction may have been refused.
+        let removal = if refused.is_empty() {
+            removal
+        } else {
+            Removal::Kept
+        };
+        end_resync(session, tables, &before, place, &removal).await?;
+    }
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
         if is(*index, Verdict::is_superseded) {
@@ -207,6 +227,28 @@ async fn after(
         .await
         .map_err(|error| failure::of(&error))?;
     Ok(after)
+}
+
+/// Ends a resynchronisation: removes the rows of earlier epochs, or notes that they had to stay.
+async fn end_resync(
+    session: &Session,
+    tables: &LaneTables,
+    record: &LaneRecord,
+    place: Place,
+    removal: &Removal,
+) -> Result<()> {
+    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
+    let removes = *removal == Removal::Removes;
+    if let Some(layout) = made.filter(|layout| removes && layout.mode.keeps_current()) {
+        let sql = format!("DELETE FROM {} WHERE {EPOCH} < $1", layout.sql(&layout.table));
+        let gone = session
+            .client
+            .execute(&sql, &[&records::small(place.epoch)])
+            .await
+            .map_err(|error| failure::of(&error))?;
+        tracing::info!(lane = %tables.lane, rows = gone, "resynchronisation complete, rows gone at the source removed");
+    }
+    records::save_unremoved(session, &tables.lane, record, (!removes).then_some(place)).await
 }
 
 async fn store_rows(

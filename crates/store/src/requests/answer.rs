@@ -244,6 +244,7 @@ pub fn arrival(
         epoch: 1,
         number,
         previous: None,
+        resync: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
         publisher: Publisher {

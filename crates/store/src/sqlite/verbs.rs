@@ -16,6 +16,7 @@ use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::resync::{Removal, removal_of};
 use crate::table::asked::Question;
 use crate::table::intake::{Incoming, Refused, intake, refusal};
 use crate::table::shape::Shape;
@@ -77,7 +78,10 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
     let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
     let mut pairs = arrivals.iter().zip(&intake.verdicts);
     if let Some(shape) = &record.shape
-        && pairs.any(|(arrival, verdict)| verdict.stores() && has_rows(arrival))
+        && pairs.any(|(arrival, verdict)| {
+            let removal = || removal_of(&arrival.chunk.manifest, &before.frontier);
+            verdict.stores() && (has_rows(arrival) || removal() != Removal::None)
+        })
     {
         steps::hold(&tx, tables, shape)?;
     }
@@ -86,6 +90,7 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
         let mut quarantined = 0;
         if verdict.stores() {
             quarantined = store_chunk(&tx, &tables.layout, lane, record.shape.as_ref(), arrival)?;
+            end_resync(&tx, lane, &mut record, arrival, quarantined)?;
         } else if verdict.is_superseded() {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
@@ -118,6 +123,34 @@ fn store_chunk(
     records::note(tx, lane, &LedgerRow::of(arrival, EntryState::Stored, quarantined))?;
     quarantine::keep_rejects(tx, lane, arrival)?;
     Ok(quarantined)
+}
+
+/// Ends a resynchronisation, where the chunk does that: removes the rows of earlier epochs, or notes that they had to stay.
+fn end_resync(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    record: &mut LaneRecord,
+    arrival: &Arrival,
+    quarantined: u64,
+) -> Result<()> {
+    let place = Place::of(arrival);
+    match removal_of(&arrival.chunk.manifest, &record.frontier) {
+        Removal::None => return Ok(()),
+        Removal::Removes if quarantined == 0 => record.frontier.unremoved = None,
+        _ => {
+            record.frontier.unremoved = Some(place);
+            return Ok(());
+        }
+    }
+    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
+    if let Some(layout) = made.filter(|layout| layout.mode.keeps_current()) {
+        let sql = format!("DELETE FROM {} WHERE {EPOCH} < ?1", quoted(&layout.table));
+        let gone = tx
+            .execute(&sql, params![place.epoch])
+            .map_err(|error| failure::of(&error))?;
+        tracing::info!(%lane, rows = gone, "resynchronisation complete, rows gone at the source removed");
+    }
+    Ok(())
 }
 
 /// A new epoch lifts what an old one's chunks asked, and leaves versions behind that stay in a

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::column::RowSchema;
+use schemas::manifest::Resync;
 use schemas::name::Lane;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan}
 use crate::merge::Place;
 use crate::naming::{self, Refusal};
 use crate::port::{Arrival, Outcome};
+use crate::resync::{Removal, removal};
 
 /// What a lane's record says.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,8 @@ pub struct Incoming<'a> {
     pub schema: &'a RowSchema,
     /// How many rows it has.
     pub rows: u64,
+    /// The progress of a resynchronisation.
+    pub resync: Option<Resync>,
 }
 
 impl<'a> Incoming<'a> {
@@ -66,6 +70,7 @@ impl<'a> Incoming<'a> {
             links: ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest),
             schema: &arrival.chunk.manifest.schema,
             rows: arrival.chunk.manifest.totals.rows,
+            resync: arrival.chunk.manifest.resync,
         };
         arrivals.iter().map(one).collect()
     }
@@ -194,6 +199,17 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
             }
         }
         let mut judged = judged;
+        for (index, arrival) in arrivals.iter().enumerate() {
+            let place = arrival.links.place;
+            if let Some(judgement @ Judgement::Store) = judged.get_mut(&index)
+                && removal(arrival.resync, place, given.frontier) == Removal::Waits
+            {
+                *judgement = Judgement::Later {
+                    reason: "it completes a resynchronisation of which not every chunk is stored yet"
+                        .to_owned(),
+                };
+            }
+        }
         let stored = (0..arrivals.len())
             .filter(|index| {
                 matches!(

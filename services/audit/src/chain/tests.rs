@@ -39,6 +39,7 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
             epoch: 1,
             number,
             previous: None,
+            resync: None,
             opening: None,
             heads: schemas::heads::Heads::default(),
             publisher: Publisher {

@@ -10,7 +10,6 @@ use runtime::health::{self, HealthConfig, Report};
 use runtime::notify::Notifier;
 use runtime::stop::{SecondSignal, Stop};
 use runtime::supervise::Supervisor;
-use runtime::unverified::Unverified;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -79,20 +78,6 @@ pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), Str
         Connection::Disconnected { refused: true, .. }
     );
     if is_refused { connected(connection) } else { Ok(()) }
-}
-
-/// Whether "caught up" can be claimed of feeds and lanes, each given as what it is, its name and its reasons.
-pub(crate) fn verified<'a>(
-    mut all: impl Iterator<Item = (&'static str, &'a String, &'a Unverified)>,
-) -> Result<(), String> {
-    let first = all.find_map(|(what, name, reasons)| Some((what, name, reasons.iter().next()?)));
-    match first {
-        Some((what, name, (code, reason))) => Err(format!(
-            "{what} {name} is unverified: {code}: {}; {}",
-            reason.detail, reason.remedy
-        )),
-        None => Ok(()),
-    }
 }
 
 /// The exchange as the status page shows it: `connected`, `disconnected`, or `refused` where the credential is.

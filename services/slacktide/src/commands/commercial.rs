@@ -11,8 +11,12 @@ use runtime::exit::Exit;
 use runtime::health::Report;
 use runtime::metrics::MetricsText;
 use runtime::supervise::Supervisor;
+use schemas::name::PartyName;
+use tokio::sync::watch;
 
-use super::quarantine::watch;
+use super::quarantine::watch as quarantine;
+use super::status::judge::Judged;
+use super::status::own::{self, OwnLanes};
 use super::{agent, measures};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
@@ -42,6 +46,17 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         }
     };
     let board = Board::default();
+    let bureau = match &file.commercial.bureau {
+        Some(bureau) => bureau.clone(),
+        // As `slacktide status` assumes.
+        None => PartyName::new("bureau").map_err(|error| Failure::internal(&error))?,
+    };
+    let lanes = OwnLanes::new(&path, bureau)?;
+    let page = {
+        let (board, connection) = (board.clone(), exchange.connection());
+        move || own_page(&board, &connection)
+    };
+    lanes.watch(exchange.clone(), page, stop.token().clone());
     agent::serve(
         &loaded,
         file.health.as_ref(),
@@ -51,10 +66,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             started: jiff::Timestamp::now(),
             fullness: FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
             supervisor: supervisor.clone(),
+            lanes,
         }),
     )
     .await?;
-    watch::keep(Arc::clone(&store), board.clone(), stop.token().clone());
+    quarantine::keep(Arc::clone(&store), board.clone(), stop.token().clone());
     let exchange = Arc::new(exchange);
     let asking = RequesterParts {
         exchange: Arc::<JetStream>::clone(&exchange),
@@ -114,19 +130,37 @@ pub(crate) fn check(path: &Path) -> Outcome {
 
 struct Page {
     board: Board,
-    connection: tokio::sync::watch::Receiver<nats::Connection>,
+    connection: watch::Receiver<nats::Connection>,
     started: jiff::Timestamp,
     fullness: FullnessWatch,
     supervisor: Supervisor,
+    lanes: OwnLanes,
+}
+
+impl Page {
+    /// Each lane's state now.
+    fn judged(&self) -> Vec<Judged> {
+        self.lanes.judged(own_page(&self.board, &self.connection))
+    }
+}
+
+/// The page without the lanes' states.
+fn own_page(board: &Board, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
+    let mut status = serde_json::to_value(board.status()).unwrap_or_default();
+    if let Some(page) = status.as_object_mut() {
+        page.insert("exchange".to_owned(), agent::exchange(connection));
+    }
+    status
 }
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        let mut status = serde_json::to_value(self.board.status()).unwrap_or_default();
-        if let Some(page) = status.as_object_mut() {
-            page.insert("exchange".to_owned(), agent::exchange(&self.connection));
+        let mut page = own_page(&self.board, &self.connection);
+        let states = own::data(&self.judged());
+        if let Some(page) = page.as_object_mut() {
+            page.insert("states".to_owned(), states);
         }
-        status
+        page
     }
 
     #[expect(
@@ -158,7 +192,8 @@ impl Report for Page {
         measures::commercial(&status, jiff::Timestamp::now(), &mut text);
         measures::connection(&agent::exchange(&self.connection), &mut text);
         self.fullness.metrics(&mut text);
-        watch::metrics(&status, &mut text);
+        quarantine::metrics(&status, &mut text);
+        own::metrics(&self.judged(), &mut text);
         text.finish()
     }
 
@@ -179,23 +214,10 @@ impl Report for Page {
     fn healthy(&self) -> Result<(), String> {
         agent::let_in(&self.connection)?;
         let status = self.board.status();
-        match status
-            .lanes
-            .iter()
-            .find_map(|(name, lane)| Some((name, lane.stopped.as_ref()?)))
-        {
-            Some((name, why)) => Err(format!("lane {name}: {why}")),
-            None => match status
-                .requests
-                .as_ref()
-                .and_then(|requests| requests.refused.iter().next())
-            {
-                Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
-                None => {
-                    let lanes = status.lanes.iter();
-                    agent::verified(lanes.map(|(name, lane)| ("lane", name, &lane.unverified)))
-                }
-            },
+        let refused = status.requests.as_ref().map(|requests| requests.refused.iter());
+        match refused.and_then(|mut refused| refused.next()) {
+            Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
+            None => own::healthy(&self.judged()),
         }
     }
 }

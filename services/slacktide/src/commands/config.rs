@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::settings::{Kind, load_any};
+use crate::settings::{Kind, examples, load_any};
 
 /// Checks a file of any kind.
 pub(crate) fn check(path: &Path) -> Outcome {
@@ -24,6 +24,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
         ),
         Kind::Party(loaded) => format!("a connection file of user {}", loaded.value.exchange.user),
     };
+    examples::refuse(path)?;
     output::line(&format!("{}: good, {what}", path.display()));
     Ok(Exit::Done)
 }

@@ -230,6 +230,7 @@ fn status(shown: &mut Shown, control: &Control, hostile: &str) {
         recipient: manifest.recipient.clone(),
         feed: manifest.feed.clone(),
         definition: Some(manifest.definition),
+        changed: Some(format!("changed: {hostile}; {hostile}")),
         chunk: Some(chunk),
         receipt: Some(stopped),
         bureau_says: Some(format!("held: {hostile}")),

@@ -17,7 +17,9 @@ use social::control::ControlParts;
 use social::hold::{HoldWatch, Holds};
 use social::witness::Witness;
 use social::{Holding, Social, SocialParts, SocialView};
+use tokio::sync::watch;
 
+use super::status::own::{self, OwnLanes};
 use super::{agent, measures, orders};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
@@ -88,6 +90,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     };
     let connection = exchange.connection();
     let fullness = FullnessWatch::start(exchange.clone(), Role::Bureau, stop.token().clone());
+    let (lanes, watched) = (OwnLanes::new(&path, file.social.name.clone())?, exchange.clone());
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
     let witness = Witness::default();
@@ -140,6 +143,11 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         agent = agent.blocking(blocklist);
     }
     let view = agent.view();
+    let page = {
+        let (view, connection) = (view.clone(), connection.clone());
+        move || own_page(&view, &connection)
+    };
+    lanes.watch(watched, page, stop.token().clone());
     let alarming = never_idle::watch(
         gate,
         {
@@ -160,6 +168,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             holds: told,
             fullness,
             supervisor: supervisor.clone(),
+            lanes,
         }),
     )
     .await?;
@@ -203,21 +212,38 @@ pub(crate) fn check(path: &Path) -> Outcome {
 struct Page {
     view: SocialView,
     started: Timestamp,
-    connection: tokio::sync::watch::Receiver<nats::Connection>,
+    connection: watch::Receiver<nats::Connection>,
     holds: HoldWatch,
     fullness: FullnessWatch,
     supervisor: Supervisor,
+    lanes: OwnLanes,
+}
+
+impl Page {
+    /// The page without the lanes' states.
+    fn own(&self) -> serde_json::Value {
+        own_page(&self.view, &self.connection)
+    }
+}
+
+fn own_page(view: &SocialView, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
+    let mut status = serde_json::to_value(view.status()).unwrap_or_default();
+    if let Some(page) = status.as_object_mut() {
+        let probes = serde_json::to_value(crate::probes::count()).unwrap_or_default();
+        page.insert("probes".to_owned(), probes);
+        page.insert("exchange".to_owned(), agent::exchange(connection));
+    }
+    status
 }
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        let mut status = serde_json::to_value(self.view.status()).unwrap_or_default();
-        if let Some(page) = status.as_object_mut() {
-            let probes = serde_json::to_value(crate::probes::count()).unwrap_or_default();
-            page.insert("probes".to_owned(), probes);
-            page.insert("exchange".to_owned(), agent::exchange(&self.connection));
+        let mut page = self.own();
+        let states = own::data(&self.lanes.judged(page.clone()));
+        if let Some(page) = page.as_object_mut() {
+            page.insert("states".to_owned(), states);
         }
-        status
+        page
     }
 
     #[expect(
@@ -279,6 +305,7 @@ impl Report for Page {
         );
         measures::social(&status, Timestamp::now(), &mut text);
         measures::connection(&agent::exchange(&self.connection), &mut text);
+        own::metrics(&self.lanes.judged(self.own()), &mut text);
         self.fullness.metrics(&mut text);
         text.finish()
     }
@@ -313,26 +340,6 @@ impl Report for Page {
         if let ("behind", Some(why)) = (status.orders.state, &status.orders.reason) {
             return Err(why.clone());
         }
-        if let Some((name, lane)) = status.lanes.iter().find(|(_, lane)| lane.stopped) {
-            return Err(format!("lane {name}: {}", lane.state));
-        }
-        match status
-            .feeds
-            .iter()
-            .find(|(_, feed)| feed.state.starts_with("stopped"))
-        {
-            Some((name, feed)) => Err(format!("feed {name} is {}", feed.state)),
-            None => {
-                let feeds = status
-                    .feeds
-                    .iter()
-                    .map(|(name, feed)| ("feed", name, &feed.unverified));
-                let lanes = status
-                    .lanes
-                    .iter()
-                    .map(|(name, lane)| ("lane", name, &lane.unverified));
-                agent::verified(feeds.chain(lanes))
-            }
-        }
+        own::healthy(&self.lanes.judged(self.own()))
     }
 }

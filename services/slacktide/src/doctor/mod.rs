@@ -22,14 +22,17 @@ use runtime::exit::Exit;
 
 use crate::failure::Outcome;
 use crate::output;
-use crate::settings::{Kind, load_any};
+use crate::settings::{Kind, examples, load_any};
 pub(crate) use finding::Findings;
 
 /// Examines what a file describes.
 pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
     let mut findings = Findings::default();
     let kind = load_any(&path)?;
-    findings.ok("configuration", format!("{} is good", path.display()));
+    match examples::refuse(&path) {
+        Ok(()) => findings.ok("configuration", format!("{} is good", path.display())),
+        Err(failure) => findings.fail("configuration", &failure),
+    }
     match kind {
         Kind::Social(loaded) => social::examine(&loaded, offline, &mut findings).await,
         Kind::Commercial(loaded) => commercial::examine(&loaded, offline, &mut findings).await,

@@ -6,12 +6,14 @@
 //!
 //! - [`mod@file`] reading a file, and telling its kind by its tables
 //! - [`rule`] what a broken rule looks like, and its line in the file
+//! - [`examples`] keys of the shipped samples, which are refused
 //! - [`exchange`], [`key`], [`sealing`], [`database`] tables that several kinds share
 //! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
 
 pub(crate) mod blocklist;
 pub(crate) mod commercial;
 pub(crate) mod database;
+pub(crate) mod examples;
 pub(crate) mod exchange;
 pub(crate) mod feed;
 pub(crate) mod file;

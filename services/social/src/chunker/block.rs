@@ -25,6 +25,16 @@ pub struct Block {
     pub cursor_after: Option<Cursor>,
     /// When the quantum began that brought its first row.
     pub read_from: Timestamp,
+    /// Whether it completes a resynchronisation.
+    pub completes_resync: bool,
+}
+
+impl Block {
+    /// Rows in its range that it does not carry.
+    #[must_use]
+    pub fn kept_back(&self) -> u64 {
+        self.rejects.len() as u64 + self.totals.withheld
+    }
 }
 
 /// What is wrong with a feed's rows, so that it cannot go on.

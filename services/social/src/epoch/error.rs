@@ -91,6 +91,15 @@ pub enum EpochError {
         /// What is.
         known: String,
     },
+    /// Another epoch would end a resynchronisation before the store equals the source.
+    #[error(
+        "lane {lane} is being sent again from its start, and another epoch would leave rows at the store that are gone at the \
+         source: wait for its end, or begin it again with `slacktide feed resync`"
+    )]
+    ResyncUnderWay {
+        /// The lane.
+        lane: Lane,
+    },
     /// Sealing failed.
     #[error("the opening could not be sealed: {0}")]
     Seal(String),

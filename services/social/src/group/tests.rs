@@ -50,6 +50,7 @@ fn masked(lane: usize, at: i64, mask: Option<Mask>) -> Group {
         }],
         limit: 1,
         drained: true,
+        resync: None,
     }
 }
 

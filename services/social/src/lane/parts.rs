@@ -39,6 +39,8 @@ pub struct Position {
     /// Whether the exchange was read, whatever came of it: before that, a reader that is about
     /// to begin waits for this lane, so that lanes at equal cursors begin together.
     pub known: bool,
+    /// Whether the feed is sent again from its start, up to a chunk that completes it.
+    pub is_resync: bool,
     /// Which rows are to be kept back.
     pub withhold: Option<Arc<Withhold>>,
 }

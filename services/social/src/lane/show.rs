@@ -18,6 +18,20 @@ impl LaneWorker {
         });
     }
 
+    /// Shows that rows at the store may be gone at the source, until a resynchronisation is complete.
+    pub(super) fn show_resync(&self, is_under_way: bool) {
+        self.parts.board.lane(&self.parts.lane, |status| {
+            if is_under_way {
+                let detail = "the feed is being sent again from its start; until that is complete the store may hold rows that \
+                              are gone at the source";
+                let remedy = "wait until it is complete: nothing has to be done";
+                status.unverified.set("resync_under_way", detail, remedy);
+            } else {
+                status.unverified.clear("resync_under_way");
+            }
+        });
+    }
+
     /// The columns as the recipient sees them; none: its masks do not go with them.
     fn shown(&self, columns: RowSchema) -> Option<RowSchema> {
         match &self.parts.masks {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use gate::Permit;
 use jiff::Timestamp;
+use source::fence::Fence;
 use source::{End, ErrorKind};
 use tokio::time::Instant;
 
 use super::{FENCE_AGE, Publisher, Turn, age};
+use crate::group::Phase;
 use crate::lane::Parcel;
 use crate::quantum::Took;
 use crate::seal::Packed;
@@ -47,6 +49,10 @@ impl Publisher {
         };
         group.begin_quantum(Timestamp::now());
         let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
+        let fence = match group.resync {
+            Some(Phase::Beyond) => &Fence::Open,
+            _ => fence,
+        };
         let read = reader.read(after.as_ref(), fence, asked, permit, group).await;
         group.merge(&permit.load_evidence());
         let sizing = &self.parts.options.sizing;
@@ -63,6 +69,14 @@ impl Publisher {
                     group.limit = sizing.next(took);
                 }
                 group.drained = quantum.end == End::Drained;
+                let advanced = match quantum.end {
+                    End::Drained => group.advance_resync(),
+                    End::Revoked => {
+                        group.interrupt_resync();
+                        Ok(())
+                    }
+                    End::Limit => Ok(()),
+                };
                 self.limit = group.limit;
                 let next = group.limit;
                 self.failures = 0;
@@ -75,24 +89,37 @@ impl Publisher {
                     feed.quantum_rows = next;
                     feed.last_error = None;
                 });
-                if let Some(error) = group.take_fault() {
+                if let Some(error) = group.take_fault().or(advanced.err()) {
                     group.close();
                     return self.unusable(&error);
                 }
-                let old = group
-                    .open_since()
-                    .is_some_and(|since| age(since) >= self.parts.options.close_after);
-                if quantum.end != End::Limit || old || permit.is_revoked() {
-                    group.close();
+                let is_open = group.open_since();
+                let old = is_open.is_some_and(|since| age(since) >= self.parts.options.close_after);
+                let now = Instant::now();
+                let collects = !self.collector.wait(self.parts.options.collect, now).is_zero();
+                match quantum.end {
+                    _ if permit.is_revoked() => group.close(),
+                    End::Drained if collects => {}
+                    End::Drained => {
+                        if is_open.is_some() {
+                            self.collector.closed(now);
+                        }
+                        group.close();
+                    }
+                    End::Limit if old && !collects => group.close(),
+                    End::Limit => {}
+                    End::Revoked => group.close(),
                 }
                 self.state("reading");
                 Turn::Go
             }
             Err(_) if permit.is_revoked() => {
+                group.interrupt_resync();
                 group.close();
                 Turn::Go
             }
             Err(error) => {
+                group.interrupt_resync();
                 if error.kind == ErrorKind::TimedOut {
                     group.limit = sizing.after_timeout(asked);
                     self.limit = group.limit;

@@ -1,10 +1,12 @@
-//! `slacktide feed list|show|rewind|accept-change`.
+//! `slacktide feed list|show|rewind|resync|accept-change`.
 //!
 //! - `rewind` the operator's way on: a new epoch
+//! - `resync` everything is sent again, and the store removes what is gone at the source
 //! - `accept` the receiver's word on a change of columns
 //! - `list` and `show` each feed as the configuration, the exchange and the agent tell it
 
 mod accept;
+mod resync;
 pub(crate) mod rewind;
 pub(super) mod show;
 
@@ -26,6 +28,11 @@ pub(crate) enum FeedCommand {
         after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
     )]
     Rewind(rewind::RewindArgs),
+    /// Send a feed again from its start to one recipient, whose store then equals the source, without rows that are gone.
+    #[command(
+        after_help = "Example, after the core was restored from a backup:\n  slacktide feed resync setl --recipient insurer-a --actor li.na --reason \"core restored\" --config config/social.toml"
+    )]
+    Resync(resync::ResyncArgs),
     /// For the receiver: accepts a change of columns that a lane waits for. Signed and audited.
     #[command(
         after_help = "Example:\n  slacktide feed accept-change setl --actor li.na --reason \"agreed with the bureau\" --config config/commercial.toml"
@@ -39,6 +46,7 @@ pub(crate) async fn run(command: FeedCommand) -> Outcome {
         FeedCommand::List(args) => show::list(args).await,
         FeedCommand::Show(args) => show::show(args).await,
         FeedCommand::Rewind(args) => rewind::rewind(args).await,
+        FeedCommand::Resync(args) => resync::resync(args).await,
         FeedCommand::AcceptChange(args) => accept::accept(args).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `slacktide feed rewind`.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -91,20 +92,48 @@ impl RewindArgs {
     }
 }
 
+/// A new epoch that is asked for.
+pub(super) struct EpochRequest {
+    pub(super) feed: String,
+    pub(super) recipient: String,
+    pub(super) from: From,
+    pub(super) cause: Cause,
+    pub(super) actor: String,
+    pub(super) reason: String,
+    pub(super) config: PathBuf,
+    pub(super) json: bool,
+}
+
 /// Opens a new epoch.
-pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
-    let (path, (from, cause)) = (wish.config.config.clone(), wish.place());
+pub(crate) async fn rewind(args: RewindArgs) -> Outcome {
+    let (from, cause) = args.place();
+    open(EpochRequest {
+        feed: args.name,
+        recipient: args.recipient,
+        from,
+        cause,
+        actor: args.actor,
+        reason: args.reason,
+        config: args.config.config,
+        json: args.json,
+    })
+    .await
+}
+
+/// Opens the epoch, and prints what was done.
+pub(super) async fn open(wish: EpochRequest) -> Outcome {
+    let path = wish.config.clone();
     let loaded: Loaded<SocialFile> = load(&path)?;
     let file = &loaded.value;
     let recipient = RecipientName::new(wish.recipient).map_err(|error| Failure::usage(error.to_string()))?;
-    let feed = file.feeds.iter().find(|feed| feed.name.as_str() == wish.name);
+    let feed = file.feeds.iter().find(|feed| feed.name.as_str() == wish.feed);
     let feed = feed
         .filter(|feed| feed.recipients.contains(&recipient))
         .ok_or_else(|| {
             Failure::usage(format!(
                 "{}: there is no feed {} for {recipient}; correct the name, or describe it there",
                 path.display(),
-                wish.name
+                wish.feed
             ))
         })?;
     if wish.actor.trim().is_empty() || wish.reason.trim().is_empty() {
@@ -119,12 +148,12 @@ pub(crate) async fn rewind(wish: RewindArgs) -> Outcome {
             recipient: recipient.clone(),
             feed: feed.name.clone(),
         },
-        cause,
+        cause: wish.cause,
         actor: wish.actor,
         reason: wish.reason,
         definition: feed.digest_for(&recipient),
         schema: None,
-        from,
+        from: wish.from,
         named: Vec::new(),
         gives_up: None,
     };

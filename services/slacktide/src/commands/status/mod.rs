@@ -5,6 +5,7 @@
 //!
 //! - [`facts`] what the configuration, the exchange and the own agent tell
 //! - [`judge`] PURE: one state for each lane
+//! - [`own`] the same for an agent's own pages and metrics
 //! - [`screen`] PURE: the lines; [`asked`] the one about requests, [`listed`] the one about the block list; [`ago`] times as people say them
 
 pub(crate) mod ago;
@@ -12,6 +13,7 @@ mod asked;
 pub(crate) mod facts;
 pub(crate) mod judge;
 mod listed;
+pub(crate) mod own;
 pub(super) mod screen;
 
 pub(crate) use screen::{keeper, wrapped};

@@ -16,6 +16,8 @@ pub(crate) struct PublisherTable {
     pub(crate) quantum_rows: usize,
     /// How old an open chunk may get.
     pub(crate) close_after: Span,
+    /// How far apart chunks of a trickle of rows are at least.
+    pub(crate) collect: Span,
     /// How long a feed rests when everything is read.
     pub(crate) idle_poll: Span,
 }
@@ -26,6 +28,7 @@ impl Default for PublisherTable {
             quantum: Span::from_millis(20),
             quantum_rows: 20_000,
             close_after: Span::from_millis(200),
+            collect: Span::from_millis(2_000),
             idle_poll: Span::from_millis(500),
         }
     }
@@ -62,6 +65,13 @@ impl PublisherTable {
                 "publisher.close_after",
                 format!("is {}", self.close_after),
                 "give 1ms to 1m; 200ms is usual",
+            );
+        }
+        if !within(self.collect, 0, 60_000) {
+            say(
+                "publisher.collect",
+                format!("is {}", self.collect),
+                "give 0ms to 1m; 2s is usual",
             );
         }
         if !within(self.idle_poll, 10, 3_600_000) {

@@ -43,6 +43,23 @@ pub(crate) struct Facts {
     pub(crate) lanes: Vec<LaneFacts>,
 }
 
+impl Facts {
+    /// Nothing is known yet.
+    pub(super) fn new(side: Side, user: String) -> Self {
+        Self {
+            side,
+            user,
+            at: Timestamp::now(),
+            exchange: ExchangeFacts::default(),
+            agent: AgentFacts::default(),
+            lease: None,
+            orders: Vec::new(),
+            orders_trouble: None,
+            lanes: Vec::new(),
+        }
+    }
+}
+
 /// The exchange.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct ExchangeFacts {

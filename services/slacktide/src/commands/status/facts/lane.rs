@@ -10,6 +10,8 @@ use schemas::manifest::{HeldBack, Manifest};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::receipt::Receipt;
 use serde::Serialize;
+use social::changed::{self, Now};
+use social::tail::under_way;
 
 /// One lane, both sides of it.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +22,9 @@ pub(crate) struct LaneFacts {
     pub(crate) feed: FeedName,
     /// The digest of the definition as it is configured; the bureau's to know.
     pub(crate) definition: Option<Digest>,
+    /// What differs between that definition and the last chunk's, with the commands; `None`: nothing.
+    #[serde(skip)]
+    pub(crate) changed: Option<String>,
     /// The last chunk.
     pub(crate) chunk: Option<ChunkFacts>,
     /// The last receipt.
@@ -37,11 +42,23 @@ impl LaneFacts {
             recipient: lane.recipient.clone(),
             feed: lane.feed.clone(),
             definition,
+            changed: None,
             chunk: None,
             receipt: None,
             bureau_says: None,
             trouble: None,
         }
+    }
+
+    /// Notes what differs between the definition as it is configured and the last chunk's.
+    pub(super) fn compare(&mut self, now: &Now) {
+        self.changed = match (&self.chunk, self.definition) {
+            (Some(chunk), Some(definition)) if chunk.definition != definition => {
+                let before = (&chunk.schema, Some(chunk.definition));
+                Some(changed::told(&self.lane(), before, (now, definition), None))
+            }
+            _ => None,
+        };
     }
 
     /// Its name.
@@ -71,6 +88,8 @@ pub(crate) struct ChunkFacts {
     /// Where holds began to keep rows back, by the hold's id. Without the positions.
     #[serde(skip)]
     pub(crate) held_back: BTreeMap<String, HeldBack>,
+    /// Whether the feed is being sent again from its start, and this chunk does not complete it.
+    pub(crate) is_resync: bool,
     /// The definition it was read by.
     pub(crate) definition: Digest,
     /// Its columns.
@@ -91,6 +110,7 @@ impl ChunkFacts {
             withheld: manifest.totals.withheld,
             rejects: manifest.rejects.len(),
             held_back: manifest.totals.held_back,
+            is_resync: under_way(manifest.resync).is_some(),
             definition: manifest.definition,
             schema: manifest.schema,
             has_cursor: manifest.cursor_after.is_some(),

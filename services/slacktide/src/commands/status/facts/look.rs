@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName};
+use social::changed::Now;
 
 use super::eyes::{Eyes, Keys};
-use super::known::{AgentFacts, ExchangeFacts, Facts, Side};
+use super::known::{AgentFacts, Facts, Side};
 use super::lane::LaneFacts;
 use super::{believed, exchange, lanes};
 use crate::demo::page;
@@ -41,17 +42,7 @@ impl SeenBy {
     /// Looks once, over a connection that is handed back for the next look.
     pub(crate) async fn look(&self, connection: Option<JetStream>) -> (Facts, Option<JetStream>) {
         let eyes = Eyes::of(&self.kind);
-        let mut facts = Facts {
-            side: eyes.side,
-            user: eyes.user,
-            at: Timestamp::now(),
-            exchange: ExchangeFacts::default(),
-            agent: AgentFacts::default(),
-            lease: None,
-            orders: Vec::new(),
-            orders_trouble: None,
-            lanes: Vec::new(),
-        };
+        let mut facts = Facts::new(eyes.side, eyes.user);
         if let Some(address) = eyes.health {
             facts.agent.page = page::status(&address).await;
             facts.agent.address = Some(address);
@@ -83,14 +74,44 @@ impl SeenBy {
         }
     }
 
+    /// Looks once for the agent of the file itself, whose page is at hand.
+    pub(crate) async fn gather(&self, exchange: &JetStream, page: serde_json::Value) -> Facts {
+        let mut facts = self.unseen(page);
+        let keys = Eyes::of(&self.kind).keys;
+        let looked = tokio::time::timeout(WITHIN, self.ask(exchange, &keys, &mut facts)).await;
+        if looked.is_err() {
+            facts.exchange.trouble = Some(format!("it did not answer within {} s", WITHIN.as_secs()));
+        }
+        facts
+    }
+
+    /// What is known without the exchange.
+    pub(crate) fn unseen(&self, page: serde_json::Value) -> Facts {
+        let eyes = Eyes::of(&self.kind);
+        let agent = AgentFacts {
+            address: eyes.health,
+            page: Some(page),
+        };
+        Facts {
+            lanes: self.known_lanes(&agent),
+            agent,
+            ..Facts::new(eyes.side, eyes.user)
+        }
+    }
+
     async fn lanes(&self, agent: &AgentFacts, exchange: Option<&JetStream>) -> Vec<LaneFacts> {
+        match (&self.kind, exchange) {
+            (Kind::Party(_), Some(exchange)) => lanes::subjects(exchange).await,
+            _ => self.known_lanes(agent),
+        }
+    }
+
+    /// The lanes that are known without the exchange.
+    fn known_lanes(&self, agent: &AgentFacts) -> Vec<LaneFacts> {
         match &self.kind {
             Kind::Social(file) => lanes::configured(&file.value),
             Kind::Commercial(file) => lanes::received(&file.value.commercial.recipient, agent, &self.feeds),
-            Kind::Party(_) => match exchange {
-                Some(exchange) => lanes::subjects(exchange).await,
-                None => Vec::new(),
-            },
+            Kind::Party(_) => Vec::new(),
         }
     }
 
@@ -143,6 +164,11 @@ impl SeenBy {
         }
         for lane in &mut facts.lanes {
             believed::both(exchange, lane, keys).await;
+            if let Kind::Social(file) = &self.kind
+                && let Some(feed) = file.value.feeds.iter().find(|feed| feed.name == lane.feed)
+            {
+                lane.compare(&Now::of(&feed.definition()));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::page::{feed, own, text};
+use super::page::{feed, own, tells_itself, text};
 use super::state::{Found, State};
 use crate::commands::status::facts::{Facts, LaneFacts, LeaseFacts, Side};
 
@@ -25,6 +25,13 @@ pub(super) fn not_running(facts: &Facts) -> Found {
         format!("no agent answers at {address}"),
         to_do.to_owned(),
     ))
+}
+
+/// A lane whose bureau has told that its core is busy.
+pub(super) fn waits_there(facts: &Facts, lane: &LaneFacts) -> Found {
+    let says = lane.bureau_says.as_deref().filter(|_| !tells_itself(facts))?;
+    let why = format!("at the bureau: {}", says.strip_prefix("waiting: ")?);
+    Some((State::WaitingForSlack, why, String::new()))
 }
 
 /// What the agent's page tells.

@@ -44,6 +44,7 @@ pub(crate) fn one(facts: &Facts, lane: &LaneFacts) -> Judged {
         .or_else(|| agent::not_running(facts))
         .or_else(|| unverified::unverified(facts, lane))
         .or_else(|| agent::agent_says(facts, lane))
+        .or_else(|| agent::waits_there(facts, lane))
         .unwrap_or_else(|| moving(facts, lane, lag_chunks.unwrap_or(0)));
     Judged {
         lane: lane.lane().to_string(),

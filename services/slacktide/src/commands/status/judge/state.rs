@@ -29,6 +29,25 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Every state, in the order of urgency.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Stopped,
+        Self::Held,
+        Self::Unknown,
+        Self::OtherSideBehind,
+        Self::Behind,
+        Self::NotRunning,
+        Self::Unverified,
+        Self::WaitingForSlack,
+        Self::CaughtUp,
+        Self::Flowing,
+    ];
+
+    /// Whether somebody has to act before the lane goes on, or before it can be called caught up.
+    pub(crate) fn needs_action(self) -> bool {
+        matches!(self, Self::Stopped | Self::Unverified)
+    }
+
     /// In words.
     pub(crate) fn word(self) -> &'static str {
         match self {

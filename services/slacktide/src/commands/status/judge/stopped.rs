@@ -45,18 +45,12 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
         return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
     }
     if facts.side == Side::Bureau
-        && let (Some(now), Some(chunk)) = (lane.definition, &lane.chunk)
-        && now != chunk.definition
+        && let Some(changed) = &lane.changed
     {
-        let to_do = format!(
-            "put the old definition back, or `slacktide feed rewind {} --recipient {} --accept`",
-            lane.feed, lane.recipient
-        );
-        let why = format!(
-            "at the bureau: feed definition changed, {:.8}… is now {now:.8}…",
-            chunk.definition.to_string()
-        );
-        return Some((State::Stopped, why, to_do));
+        let (why, to_do) = changed
+            .split_once("; ")
+            .unwrap_or((changed, "put the old one back"));
+        return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
     }
     if let Some(why) = text(own, "stopped") {
         return Some((

@@ -26,6 +26,7 @@ fn lane() -> LaneFacts {
         recipient: "a".parse().unwrap(),
         feed: "f".parse().unwrap(),
         definition: Some(definition()),
+        changed: None,
         chunk: Some(ChunkFacts {
             epoch: 1,
             number: 7,
@@ -34,6 +35,7 @@ fn lane() -> LaneFacts {
             withheld: 0,
             rejects: 0,
             held_back: [].into(),
+            is_resync: false,
             definition: definition(),
             schema: RowSchema {
                 name: "f".into(),
@@ -184,9 +186,9 @@ fn each_set_of_facts_has_one_state() {
             "another definition, and no agent runs",
             Side::Bureau,
             None,
-            |_, lane| lane.definition = Some(Digest::of(&[b"other"])),
+            |_, lane| lane.changed = Some("feed definition changed: key [a] is now [b]; accept it".into()),
             State::Stopped,
-            "definition changed",
+            "key [a] is now [b]",
         ),
         (
             "held, seen by the insurer",
@@ -337,12 +339,28 @@ fn each_set_of_facts_has_one_state() {
             "lacks chunks",
         ),
         (
+            "a resynchronisation is under way",
+            Side::Other,
+            None,
+            |_, lane| lane.chunk.as_mut().unwrap().is_resync = true,
+            State::Unverified,
+            "sent again from its start",
+        ),
+        (
             "a check failed at the bureau, seen by the insurer",
             Side::Insurer,
             insurer(),
             |_, lane| lane.bureau_says = Some("unverified: clock_behind".into()),
             State::Unverified,
             "at the bureau: clock_behind",
+        ),
+        (
+            "the bureau's core is busy, seen by the insurer",
+            Side::Insurer,
+            insurer(),
+            |_, lane| lane.bureau_says = Some("waiting: the bureau's core is busy".into()),
+            State::WaitingForSlack,
+            "core is busy",
         ),
         (
             "cut off",

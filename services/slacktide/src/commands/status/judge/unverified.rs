@@ -21,6 +21,12 @@ pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Found {
     if !details.is_empty() {
         return Some((State::Unverified, details.join("; "), remedies.join("; ")));
     }
+    if lane.chunk.as_ref().is_some_and(|chunk| chunk.is_resync) {
+        let why = "the feed is being sent again from its start; until that is complete the store may hold rows that are gone at the \
+                   source";
+        let to_do = "wait until it is complete: nothing has to be done";
+        return Some((State::Unverified, why.to_owned(), to_do.to_owned()));
+    }
     let codes = lane
         .bureau_says
         .as_deref()

@@ -1,0 +1,61 @@
+//! A resynchronisation: what did not come again is removed at its end, and nothing else.
+
+use super::{Outcome, Receiver, all_stored, claims, ensure, prepared, report, row, same, table, texts};
+use crate::merge::Place;
+use crate::port::Outcome as Stored;
+use crate::samples::{Chain, lane};
+
+/// Rows that are gone at the source are removed with the chunk that completes it.
+pub async fn removes_gone(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver).await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    let old = chain.next(&[row(1, "a"), row(2, "gone"), row(3, "c"), row(4, "changed")]);
+    all_stored(store.as_ref(), &[old]).await?;
+    let opens = chain.open_resync();
+    all_stored(store.as_ref(), &[opens]).await?;
+    let told = report(store.as_ref()).await?;
+    let opened = Place { epoch: 2, number: 1 };
+    same("until its end", &told.unremoved, &Some(opened))?;
+    let again = chain.next_resync(&[row(1, "a"), row(4, "new")], 0, false);
+    let last = chain.next_resync(&[row(3, "c")], 0, true);
+    // It comes before what it builds on.
+    let early = store.store(&lane(), std::slice::from_ref(&last)).await?;
+    let waits = |outcome: &Stored| matches!(outcome, Stored::Later { .. });
+    ensure(early.iter().all(waits), format_args!("not put off: {early:?}"))?;
+    all_stored(store.as_ref(), &[again]).await?;
+    report(store.as_ref()).await?;
+    all_stored(store.as_ref(), std::slice::from_ref(&last)).await?;
+    let wanted = texts(&["1:a@2.2", "3:c@2.3", "4:new@2.2"]);
+    same("the table", &table(receiver).await?, &wanted)?;
+    let told = report(store.as_ref()).await?;
+    same("frontier, at its end", &(told.to, told.unremoved), &(3, None))?;
+    // It comes once more, and the feed goes on.
+    let twice = store.store(&lane(), &[last]).await?;
+    same("again", &twice, &vec![Stored::Already])?;
+    all_stored(store.as_ref(), &[chain.next(&[row(5, "e")])]).await?;
+    let wanted = texts(&["1:a@2.2", "3:c@2.3", "4:new@2.2", "5:e@2.4"]);
+    same("the table", &table(receiver).await?, &wanted)
+}
+
+/// A row that no chunk of the epoch carries may be there all the same.
+pub async fn keeps_doubtful(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver).await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    all_stored(store.as_ref(), &[chain.next(&[row(1, "a"), row(2, "held")])]).await?;
+    for (epoch, kept_back) in [(2, 1), (3, 0)] {
+        all_stored(store.as_ref(), &[chain.open_resync()]).await?;
+        report(store.as_ref()).await?;
+        let last = chain.next_resync(&[row(1, "a")], kept_back, true);
+        all_stored(store.as_ref(), &[last]).await?;
+        let told = report(store.as_ref()).await?;
+        let rows = table(receiver).await?.len();
+        let place = Place { epoch, number: 2 };
+        let wanted = if kept_back > 0 {
+            (2, Some(place))
+        } else {
+            (1, None)
+        };
+        same("rows, and what is shown", &(rows, told.unremoved), &wanted)?;
+    }
+    Ok(())
+}
