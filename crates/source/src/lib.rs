@@ -5,7 +5,7 @@
 //! - [`port`] the verbs, as three traits, and what a quantum brings
 //! - [`fence`] PURE: below which cursor value no row can still appear
 //! - [`keyset`] PURE: the SQL of a quantum; `nulls` rows that it would never find
-//! - [`shape`] PURE: which relations a feed's SQL reads
+//! - [`shape`] PURE: which relations a feed's SQL reads; `placeholder` what stands around an argument in a question's
 //! - [`declared`] PURE: type names to column types
 //! - [`count`] what the drivers count by themselves
 //! - [`error`] what can go wrong, by kind, with the remedy
@@ -19,6 +19,7 @@ pub mod feed;
 pub mod fence;
 pub mod keyset;
 mod nulls;
+mod placeholder;
 pub mod port;
 pub mod postgres;
 pub mod question;
@@ -30,5 +31,5 @@ pub use feed::{CursorSetBy, FeedDefinition};
 pub use fence::{Fence, HighWater, TimeFence};
 pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source};
 pub use postgres::{PostgresConfig, PostgresSource};
-pub use question::{Argument, ArgumentKind, Question};
+pub use question::{Argument, ArgumentKind, Question, StoredAs};
 pub use sqlite::{SqliteConfig, SqliteSource};

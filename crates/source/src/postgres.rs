@@ -9,7 +9,8 @@
 //! - `session` the one connection: statements raced against the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
-//! - `check` whether a feed can be served, before anything is read
+//! - `check` whether a feed can be served, before anything is read; `comparison` whether a question's times are compared in
+//!   the terms of the columns
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
@@ -21,6 +22,7 @@ mod activity;
 mod catalogue;
 mod cell;
 mod check;
+mod comparison;
 mod config;
 mod delivery;
 mod failure;

@@ -8,13 +8,14 @@
 //! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served
+//! - `check` whether a feed can be served; `comparison` whether a question's times have the form of its columns
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
 //! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
 mod check;
+mod comparison;
 mod convert;
 mod failure;
 mod probe;
@@ -69,6 +70,7 @@ impl SqliteConfig {
 pub struct SqliteSource {
     worker: Arc<Worker>,
     counter: Arc<DriverCounter>,
+    compared: Arc<question::Compared>,
 }
 
 impl SqliteSource {
@@ -80,7 +82,11 @@ impl SqliteSource {
     pub fn new(config: SqliteConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut.clone()));
         let worker = Arc::new(Worker::start(config, shut, Arc::clone(&counter))?);
-        Ok(Self { worker, counter })
+        Ok(Self {
+            worker,
+            counter,
+            compared: Arc::default(),
+        })
     }
 }
 
@@ -102,7 +108,7 @@ impl Source for SqliteSource {
     }
 
     async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
-        let opened = question::open(&self.worker, question, permit).await?;
+        let opened = question::open(&self.worker, &self.compared, question, permit).await?;
         Ok(Box::new(opened))
     }
 

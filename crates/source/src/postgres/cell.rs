@@ -55,6 +55,17 @@ pub(super) fn asked(kind: &Type, name: &str) -> String {
     }
 }
 
+/// The same while the session is in another time zone than UTC: a time with zone is still given in UTC.
+pub(super) fn asked_in_zone(kind: &Type, name: &str) -> String {
+    if *kind != Type::TIMESTAMPTZ {
+        return asked(kind, name);
+    }
+    format!(
+        "CASE WHEN pg_catalog.isfinite({name}) THEN pg_catalog.replace(({name} AT TIME ZONE 'UTC')::text || '+00', ' BC+00', \
+         '+00 BC') ELSE {name}::text END"
+    )
+}
+
 /// The bytes of a value as they came.
 pub(super) struct Raw<'a>(&'a [u8]);
 

@@ -53,6 +53,8 @@ pub(super) struct Live {
     /// What a session gets that sets no time zone: the zone in which defaults fill columns
     /// without zone.
     pub(super) zone: String,
+    /// A question has set another zone than UTC.
+    is_in_zone: bool,
 }
 
 impl Drop for Live {
@@ -101,7 +103,9 @@ impl Session {
             slot.generation = generation;
             slot.live = Some(live);
         }
-        Ok(Turn { session: self, slot })
+        let mut turn = Turn { session: self, slot };
+        turn.leave_zone(permit).await?;
+        Ok(turn)
     }
 
     pub(super) fn own_backends(&self) -> Vec<u32> {
@@ -153,6 +157,7 @@ impl Session {
             connection,
             generation,
             zone: String::new(),
+            is_in_zone: false,
         };
         let fail = |error: tokio_postgres::Error| failure::of(&error, None);
         self.counter.statement();
@@ -203,6 +208,40 @@ impl Turn<'_> {
                 "it is opened again at the next use",
             )
         })
+    }
+
+    /// Evaluates what follows in a time zone, until the session is taken the next time.
+    pub(super) async fn enter_zone(&mut self, permit: &Permit, zone: Option<&str>) -> Result<()> {
+        let Some(zone) = zone else { return Ok(()) };
+        if let Some(live) = &mut self.slot.live {
+            live.is_in_zone = true;
+        }
+        let refused = |error: Error| match error.kind {
+            ErrorKind::Database | ErrorKind::Refused => Error::new(
+                ErrorKind::Refused,
+                format!("the database does not know the time zone {zone}"),
+                "correct zone in the kind: a name of the IANA database, such as Asia/Shanghai",
+            ),
+            _ => error,
+        };
+        self.set_zone(permit, zone).await.map_err(refused)
+    }
+
+    /// Back to UTC where a question has set another zone.
+    async fn leave_zone(&mut self, permit: &Permit) -> Result<()> {
+        if !self.live()?.is_in_zone {
+            return Ok(());
+        }
+        self.set_zone(permit, "UTC").await?;
+        if let Some(live) = &mut self.slot.live {
+            live.is_in_zone = false;
+        }
+        Ok(())
+    }
+
+    async fn set_zone(&mut self, permit: &Permit, zone: &str) -> Result<()> {
+        let sql = "SELECT pg_catalog.set_config('TimeZone', $1, false)";
+        self.query(permit, sql, &[(&zone, Type::TEXT)]).await.map(|_| ())
     }
 
     /// One small statement, cancelled when the permit goes.
