@@ -82,6 +82,10 @@ impl Exchange for JetStream {
         self.wire.open_requests(recipient, from, max).await
     }
 
+    async fn request_ids(&self, recipient: &RecipientName, stream: Stream) -> Result<Vec<RequestId>> {
+        self.wire.request_ids(recipient, stream).await
+    }
+
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
         let subject = Subject::Cancel(recipient.clone(), id.clone());
         self.wire.last(&subject).await

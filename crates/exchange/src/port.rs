@@ -215,6 +215,15 @@ pub trait Exchange: Send + Sync {
         id: &RequestId,
     ) -> Result<(Option<Stored>, Option<Stored>)>;
 
+    /// The requests of a recipient that have a message in one of its streams, sorted: filed ([`Stream::Requests`]) or
+    /// confirmed ([`Stream::Confirms`]). A transport for benchmarks may leave it out.
+    async fn request_ids(&self, recipient: &RecipientName, _stream: Stream) -> Result<Vec<RequestId>> {
+        Err(Error::new(
+            ErrorKind::Protocol,
+            format!("request.{recipient}: the ids of requests are not offered by this transport"),
+        ))
+    }
+
     /// The last audit entry of a writer.
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
 

@@ -285,7 +285,7 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
         }
         (Phase::InFlight { offer, expect }, Event::Conflict) => next.read(Some((offer, expect)), false),
         (Phase::InFlight { offer, expect }, Event::Failed(kind, what)) => match kind {
-            ErrorKind::Unreachable | ErrorKind::Full => next.publish(offer, expect, true),
+            ErrorKind::Unreachable | ErrorKind::Full | ErrorKind::NoRoom => next.publish(offer, expect, true),
             ErrorKind::Unknown | ErrorKind::Protocol => next.read(Some((offer, expect)), true),
             _ => next.stop(StopReason::Exchange(what)),
         },

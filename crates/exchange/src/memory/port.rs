@@ -100,6 +100,16 @@ impl Exchange for Memory {
         Ok(open.take(max).cloned().collect())
     }
 
+    async fn request_ids(&self, recipient: &RecipientName, stream: Stream) -> Result<Vec<RequestId>> {
+        let own = format!("{}.{recipient}.*", stream.token());
+        let state = self.state();
+        let messages = state.logs.get(stream.token()).into_iter().flat_map(Log::messages);
+        let ids = messages.filter(|message| matches(&own, &message.subject));
+        let id = |message: &Stored| message.subject.rsplit('.').next()?.parse().ok();
+        let ids: std::collections::BTreeSet<RequestId> = ids.filter_map(id).collect();
+        Ok(ids.into_iter().collect())
+    }
+
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
         Ok(self.last(&Subject::Cancel(recipient.clone(), id.clone())))
     }
