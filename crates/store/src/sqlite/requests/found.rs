@@ -7,7 +7,7 @@ use schemas::name::RecipientName;
 use super::{sql, time, unsigned, utc};
 use crate::error::Result;
 use crate::record::broken;
-use crate::requests::{Due, Listed, STANDING, Standing, Told, Wanted};
+use crate::requests::{Due, Listed, STANDING, Standing, Told, WaitingRequests, Wanted};
 
 /// The texts and the numbers of a row, in their places.
 struct Found(Vec<Option<String>>);
@@ -102,6 +102,30 @@ pub(super) fn listed(
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     sql(read())?.iter().map(one).collect()
+}
+
+pub(super) fn waiting(connection: &mut Connection, recipient: &RecipientName) -> Result<WaitingRequests> {
+    let statement = format!(
+        "SELECT {STANDING}, CAST(count(*) AS TEXT), min(q.filed_at) FROM slacktide_requests q \
+         LEFT JOIN slacktide_replies p ON p.recipient = q.recipient AND p.id = q.id \
+         WHERE q.recipient = ?1 AND {STANDING} IN ('kept', 'filed') GROUP BY 1"
+    );
+    let read = || {
+        connection
+            .prepare_cached(&statement)?
+            .query_map(params![recipient.as_str()], |row| Found::of(row, 3))?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let mut waiting = WaitingRequests::default();
+    for found in sql(read())? {
+        if found.word(0)? == Standing::Kept.word() {
+            waiting.kept = found.number(1);
+        } else {
+            waiting.filed = found.number(1);
+        }
+        waiting.oldest = waiting.oldest.into_iter().chain(found.maybe(2)?).min();
+    }
+    Ok(waiting)
 }
 
 fn one(found: &Found) -> Result<Listed> {
