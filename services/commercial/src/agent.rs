@@ -19,7 +19,7 @@ pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), 
 /// connections are closed. What is dropped is delivered again.
 ///
 /// # Errors
-/// [`CommercialError`] where only an operator can help; the rest was stopped in order.
+/// [`CommercialError`] where only an operator can help, or where the grace was over first; the rest was stopped in order.
 pub async fn run_asking(
     parts: CommercialParts,
     asking: Option<RequesterParts>,
@@ -46,7 +46,7 @@ pub async fn run_asking(
         result = flows => result,
         () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
             tracing::warn!("the grace is over: what is not stored and settled is delivered again");
-            Ok(())
+            Err(CommercialError::Unfinished)
         }
     };
     let close = async {

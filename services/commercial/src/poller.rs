@@ -85,6 +85,11 @@ pub enum CommercialError {
     /// The exchange refused for good.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
+    /// A stop was ordered, and what was in hand was not finished within the grace.
+    #[error(
+        "the grace was over before what was in hand was stored and settled; it is delivered again at the next start"
+    )]
+    Unfinished,
 }
 
 type Fetched = JoinHandle<exchange::Result<Vec<(Delivery, Opened)>>>;
@@ -101,7 +106,9 @@ pub struct Poller {
     said: Said,
     said_of: BTreeMap<Lane, Said>,
     /// What was logged of lanes that wait for an operator.
-    held_up: BTreeMap<Lane, String>,
+    held_up: BTreeMap<Lane, Said>,
+    /// What was said of receipts: a lane that stores has nothing to do with whether its receipts are taken.
+    receipts_said: BTreeMap<Lane, Said>,
 }
 
 /// How long to wait beyond the next tick after rounds that met trouble.
@@ -127,6 +134,7 @@ impl Poller {
             said: Said::default(),
             said_of: BTreeMap::new(),
             held_up: BTreeMap::new(),
+            receipts_said: BTreeMap::new(),
         }
     }
 
@@ -182,8 +190,8 @@ impl Poller {
         self.troubles = 0;
         if let Some(met) = self.said.over() {
             tracing::info!(met, "the trouble is over");
-            self.parts.board.note(|status| status.last_error = None);
         }
+        self.parts.board.note(|status| status.last_error = None);
         self.state("waiting for the next tick");
         Duration::ZERO
     }
@@ -329,7 +337,7 @@ impl Poller {
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);
-                    if let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over()) {
+                    if let Some(met) = self.said_of.get_mut(&lane).and_then(Said::over) {
                         tracing::info!(%lane, met, "the lane's trouble is over");
                     }
                 }
@@ -406,9 +414,8 @@ impl Poller {
                 Ok(to) => {
                     // A lane whose transactions fail has its own trouble still.
                     let is_well = !self.failures.contains_key(&lane);
-                    if is_well && let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over())
-                    {
-                        tracing::info!(%lane, met, "the lane's trouble is over");
+                    if let Some(met) = self.receipts_said.get_mut(&lane).and_then(Said::over) {
+                        tracing::info!(%lane, met, "the lane's receipts are taken again");
                     }
                     self.parts.board.lane(&lane, |status| {
                         status.receipted = to;
@@ -418,7 +425,12 @@ impl Poller {
                     });
                 }
                 Err(error) => {
-                    if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
+                    if self
+                        .receipts_said
+                        .entry(lane.clone())
+                        .or_default()
+                        .is_news(&error)
+                    {
                         tracing::warn!(%lane, error, "the receipt waits");
                     }
                     self.parts
@@ -433,13 +445,17 @@ impl Poller {
     fn say_held_up(&mut self, report: &LaneReport) {
         let lane = &report.lane;
         match report.held_up() {
-            Some(why) if self.held_up.get(lane).is_none_or(|said| *said != why) => {
-                tracing::error!(%lane, why, "the lane waits for an operator");
-                self.held_up.insert(lane.clone(), why);
+            Some(why) => {
+                if self.held_up.entry(lane.clone()).or_default().is_news(&why) {
+                    tracing::error!(%lane, why, "the lane waits for an operator");
+                }
             }
-            Some(_) => {}
             None => {
-                if self.held_up.remove(lane).is_some() {
+                if self
+                    .held_up
+                    .get_mut(lane)
+                    .is_some_and(|said| said.over().is_some())
+                {
                     tracing::info!(%lane, "the lane goes on");
                 }
             }

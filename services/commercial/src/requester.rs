@@ -74,7 +74,11 @@ pub struct Requester {
     said: Said,
     troubled: bool,
     troubles: u32,
+    counted: Option<Instant>,
 }
+
+/// Between two counts of what waits: they look at every request of the store.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 impl Requester {
     /// Over these parts; touches nothing yet.
@@ -85,6 +89,7 @@ impl Requester {
             said: Said::default(),
             troubled: false,
             troubles: 0,
+            counted: None,
         }
     }
 
@@ -126,6 +131,22 @@ impl Requester {
                 self.trouble(&what);
             }
         }
+        self.count().await;
+    }
+
+    /// How many requests wait, for the status and the metrics.
+    async fn count(&mut self) {
+        if self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        match self.parts.store.waiting(&self.parts.recipient).await {
+            Ok(waiting) => self.parts.board.requests(|status| {
+                (status.waiting, status.kept) = (waiting.kept + waiting.filed, waiting.kept);
+                status.oldest = waiting.oldest;
+            }),
+            Err(error) => self.trouble(&error.to_string()),
+        }
     }
 
     fn end_round(&mut self) -> Duration {
@@ -136,8 +157,8 @@ impl Requester {
         self.troubles = 0;
         if let Some(met) = self.said.over() {
             tracing::info!(met, "the trouble with requests is over");
-            self.parts.board.requests(|status| status.last_error = None);
         }
+        self.parts.board.requests(|status| status.last_error = None);
         Duration::ZERO
     }
 

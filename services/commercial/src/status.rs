@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use runtime::said::Said;
 use runtime::unverified::Unverified;
 use schemas::name::Lane;
 use serde::Serialize;
@@ -125,7 +126,7 @@ impl Missing {
 
 /// Where the poller writes what it is doing. Copies are the same board.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<CommercialStatus>>);
+pub struct Board(Arc<Mutex<CommercialStatus>>, Arc<Mutex<BTreeMap<String, Said>>>);
 
 impl Board {
     /// Changes something.
@@ -141,6 +142,18 @@ impl Board {
     /// Changes what is told of requests.
     pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
         self.note(|status| change(status.requests.get_or_insert_default()));
+    }
+
+    /// Notes a fault of something that has no place of its own to remember it; whether it is news for the log.
+    pub fn is_news(&self, of: &str, what: &str) -> bool {
+        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        said.entry(of.to_owned()).or_default().is_news(what)
+    }
+
+    /// That is well again: how often its faults were met, where that is worth a line.
+    pub fn over(&self, of: &str) -> Option<u32> {
+        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        said.get_mut(of).and_then(Said::over)
     }
 
     /// The agent at a glance.

@@ -61,6 +61,8 @@ pub struct LaneWorker {
     failures: u32,
     /// What was said of reading, and of publishing and stops: a lane that may not publish can be read all the same.
     said: [Said; 2],
+    /// The last trouble of each, until the same succeeds.
+    troubles: [Option<String>; 2],
 }
 
 impl LaneWorker {
@@ -87,6 +89,7 @@ impl LaneWorker {
             receipts_said: Said::default(),
             failures: 0,
             said: Default::default(),
+            troubles: [None, None],
         };
         (worker, outbox, watch)
     }
@@ -113,6 +116,7 @@ impl LaneWorker {
                 continue;
             }
             rested = false;
+            self.show_free();
             let term = tokio::select! {
                 term = lease.held() => term,
                 () = otherwise_than(&hold, &judging, &mut holds) => continue,

@@ -7,6 +7,7 @@
 mod quantum;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Publisher {
     fence: Option<(Fence, Instant)>,
     failures: u32,
     said: Said,
+    /// By lane: why nothing is read for it.
+    lanes_said: BTreeMap<usize, Said>,
     limit: usize,
     awaiting: Option<Instant>,
 }
@@ -93,6 +96,7 @@ impl Publisher {
             fence: None,
             failures: 0,
             said: Said::default(),
+            lanes_said: BTreeMap::new(),
             limit,
             awaiting: None,
         }
@@ -103,6 +107,10 @@ impl Publisher {
         let mut lease = self.parts.lease.clone();
         while !stop.is_cancelled() {
             self.state("waiting for the lease");
+            // Whatever troubled this process is another's to meet, or to be met again.
+            self.parts
+                .board
+                .feed(&self.parts.definition.name, |feed| feed.last_error = None);
             let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
             tokio::select! {
                 biased;
@@ -234,6 +242,9 @@ impl Publisher {
             let definition = masks.as_ref().map_or(self.digest, own);
             let made = Chunker::masking(schema, &feed.cursor, &feed.money, from, masks)
                 .and_then(|chunker| chunker.withholding(position.withhold));
+            if made.is_ok() {
+                self.well_for(lane);
+            }
             match made {
                 Ok(chunker) => self.groups.push(Group {
                     packs: vec![Pack {

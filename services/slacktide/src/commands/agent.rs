@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nats::Connection;
 use runtime::config::Loaded;
+use runtime::exit::Exit;
 use runtime::health::{self, HealthConfig, Report};
 use runtime::notify::Notifier;
 use runtime::stop::{SecondSignal, Stop};
@@ -33,7 +34,11 @@ pub(crate) async fn serve<T>(
     };
     health::serve(&health, report, stop.token().clone())
         .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| {
+            // The process before may not have ended yet: the service manager tries again.
+            let exit = if error.passes() { Exit::InUse } else { Exit::Usage };
+            Failure::new(exit, error.to_string())
+        })?;
     Ok(())
 }
 
@@ -99,9 +104,9 @@ pub(crate) async fn until_stopped<E>(
     failed: impl Fn(E) -> Failure,
 ) -> crate::failure::Outcome {
     match work.await {
-        Ok(()) if stop.is_stopping() => Ok(runtime::exit::Exit::Done),
+        Ok(()) if stop.is_stopping() => Ok(Exit::Done),
         Ok(()) => Err(Failure::new(
-            runtime::exit::Exit::Internal,
+            Exit::Internal,
             "the agent ended by itself; restart it and report this",
         )),
         Err(error) => Err(failed(error)),

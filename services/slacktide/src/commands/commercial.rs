@@ -89,6 +89,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
 fn failed(error: CommercialError) -> Failure {
     match error {
         CommercialError::Store(error) => error.into(),
+        error @ CommercialError::Unfinished => Failure::new(Exit::Unfinished, error.to_string()),
         other => Failure::internal(&other),
     }
 }
@@ -190,5 +191,17 @@ impl Report for Page {
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poller_whose_grace_is_over_ends_unfinished() {
+        assert_eq!(failed(CommercialError::Unfinished).exit, Exit::Unfinished);
+        let denied = store::Error::new(store::ErrorKind::Denied, "a", "b");
+        assert_eq!(failed(CommercialError::Store(denied)).exit, Exit::Denied);
     }
 }

@@ -26,6 +26,7 @@ mod held;
 mod lapsed;
 mod logged;
 mod masked;
+mod standby;
 
 #[derive(Default)]
 struct Memory {
@@ -34,6 +35,8 @@ struct Memory {
     /// Every so many publishes are stored and not acknowledged.
     lose_every: u64,
     publishes: Mutex<u64>,
+    /// The lease cannot be read.
+    is_away: std::sync::atomic::AtomicBool,
 }
 
 fn stored(sequence: u64, bytes: Bytes) -> Stored {
@@ -98,6 +101,9 @@ impl Exchange for Memory {
         Ok(None)
     }
     async fn lease(&self, _: &SourceName) -> Result<Option<Stored>> {
+        if self.is_away.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::new(exchange::ErrorKind::Unreachable, "no connection"));
+        }
         Ok(self.lease.lock().unwrap().clone())
     }
     async fn write_lease(&self, _: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
