@@ -187,7 +187,7 @@ fn requests(shown: &mut Shown, hostile: &str) {
         reply: None,
         reason: Some(reason()),
     };
-    shown.lines("request list", [request::list::line(&listed)]);
+    shown.lines("request list", request::list::table(&[listed], Some(80)));
     let rows = [
         vec![Cell::Text(reason()), Cell::Null],
         vec![Cell::Int(1), Cell::Bytes(hostile.into())],
