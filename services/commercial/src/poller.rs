@@ -360,7 +360,13 @@ impl Poller {
         );
         match self.parts.store.quarantine(message).await {
             Ok(()) => {
-                self.parts.board.note(|status| status.quarantined += 1);
+                self.parts.board.note(|status| {
+                    status.quarantined += 1;
+                    // Where the lane is stopped for another reason, its report says so in the same round.
+                    if let Some(lane) = status.lanes.get_mut(&message.lane.to_string()) {
+                        (lane.stopped, lane.refused) = (None, None);
+                    }
+                });
                 self.settle(std::slice::from_ref(delivery), Settlement::Done)
                     .await;
             }
