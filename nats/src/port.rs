@@ -47,6 +47,10 @@ impl Exchange for JetStream {
         self.wire.last(&Subject::Receipt(lane.clone())).await
     }
 
+    async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        self.wire.receipted_lanes(recipient).await
+    }
+
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
             .publish_at(&Subject::Receipt(lane.clone()), bytes, expected)

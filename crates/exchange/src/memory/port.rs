@@ -57,6 +57,19 @@ impl Exchange for Memory {
         Ok(self.last(&Subject::Receipt(lane.clone())))
     }
 
+    async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let state = self.state();
+        let subjects = state.logs.get("receipt").into_iter().flat_map(Log::messages);
+        let lane = |stored: &Stored| match stored.subject.parse::<Subject>() {
+            Ok(Subject::Receipt(lane)) => Some(lane).filter(|lane| lane.recipient == *recipient),
+            _ => None,
+        };
+        let mut lanes: Vec<Lane> = subjects.filter_map(lane).collect();
+        lanes.sort();
+        lanes.dedup();
+        Ok(lanes)
+    }
+
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.publish_at(&Subject::Receipt(lane.clone()), &bytes, expected)
     }
