@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use exchange::seek::seek_chunk;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use schemas::chunk;
@@ -67,7 +68,7 @@ pub enum From {
     Beginning,
     /// Where the lane stands, with the definition as it is configured now.
     Tail,
-    /// The position before this chunk: what was read since is sent again. Known for the lane's last chunk,
+    /// The position before this chunk: what was read since is sent again. Known for every chunk that the exchange keeps,
     /// and for those where holds began to keep rows back.
     Chunk {
         /// Its epoch.
@@ -176,7 +177,15 @@ pub async fn open_epoch(
                     .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?
             }
             (_, None) => return Err(EpochError::NoSchema { lane: lane.clone() }),
-            (from, Some((manifest, link))) => behind(order, from, manifest, *link, signed.as_ref())?,
+            (from, Some((manifest, link))) => {
+                let named = match from {
+                    From::Chunk { epoch, number } => {
+                        named_chunk(exchange, lane, trust, (epoch, number), link.epoch).await?
+                    }
+                    _ => None,
+                };
+                behind(order, from, manifest, *link, signed.as_ref(), named.as_ref())?
+            }
         };
         let held_back = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
             still_held_back(&manifest.totals.held_back, continues)
@@ -231,6 +240,41 @@ pub async fn open_epoch(
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
+}
+
+/// The chunk in this place, where the exchange keeps it, with what the epochs behind it go on from.
+async fn named_chunk(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+    trust: &Trust,
+    (epoch, number): (u32, u64),
+    last: u32,
+) -> Result<Option<plan::Named>, EpochError> {
+    let untrusted = |what| EpochError::Untrusted {
+        lane: lane.clone(),
+        what,
+    };
+    let found = seek_chunk(exchange, lane, (epoch, number)).await?;
+    let Some(found) = found.filter(|found| (found.epoch, found.number) == (epoch, number)) else {
+        return Ok(None);
+    };
+    let (manifest, _) = trusted_manifest(&found.stored, lane, trust).map_err(untrusted)?;
+    let mut openings = BTreeMap::new();
+    let mut at = last;
+    while at > epoch {
+        let opening = seek_chunk(exchange, lane, (at, 1)).await?;
+        let Some(opening) = opening.filter(|opening| (opening.epoch, opening.number) == (at, 1)) else {
+            break;
+        };
+        let (opening, _) = trusted_manifest(&opening.stored, lane, trust).map_err(untrusted)?;
+        let continues = opening.opening.and_then(|opening| opening.continues);
+        openings.insert(at, continues);
+        match continues {
+            Some(link) if link.epoch < at => at = link.epoch,
+            _ => break,
+        }
+    }
+    Ok(Some(plan::Named::of(&manifest, last, &openings)))
 }
 
 /// PURE: whether the receiver signed for more than the exchange holds, which was restored then or rewritten.

@@ -88,6 +88,7 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         &tail,
         link(2, 9),
         Some(&receipt(2, 5)),
+        None,
     )
     .unwrap();
     assert_eq!(
@@ -99,7 +100,14 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         2
     );
     assert!(matches!(
-        behind(&order(From::Tail, b"old"), From::Tail, &tail, link(2, 9), None),
+        behind(
+            &order(From::Tail, b"old"),
+            From::Tail,
+            &tail,
+            link(2, 9),
+            None,
+            None
+        ),
         Err(EpochError::Unchanged { .. })
     ));
     assert!(matches!(
@@ -108,7 +116,8 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
             From::Tail,
             &tail,
             link(2, 9),
-            Some(&receipt(2, 10))
+            Some(&receipt(2, 10)),
+            None
         ),
         Err(EpochError::Behind { .. })
     ));
@@ -124,6 +133,7 @@ fn what_was_kept_back_is_sent_again_from_before_it_began() {
             from(number),
             &tail,
             link(2, 9),
+            None,
             None,
         )
     };
