@@ -16,6 +16,7 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `refill` identity, chunks that are stored again, rows that are counted
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` the server's errors by kind
 
@@ -26,6 +27,7 @@ mod fit;
 mod native;
 mod quarantine;
 mod records;
+mod refill;
 mod requests;
 mod rows;
 mod security;
@@ -46,6 +48,7 @@ use crate::layout::{Database, Options};
 use crate::merge::Place;
 use crate::naming;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::refill::{Identity, RowCount};
 use crate::table::asked::Question;
 use crate::table::shape::Shape;
 pub use security::security;
@@ -108,6 +111,10 @@ impl PostgresStore {
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Known>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, lane: &Lane) {
+        self.lanes().remove(lane);
     }
 
     fn known(&self, lane: &Lane) -> Known {
@@ -198,10 +205,18 @@ fn jitter(tries: u32) -> Duration {
 #[async_trait]
 impl Store for PostgresStore {
     async fn prepare(&self) -> Result<()> {
+        self.pool.identify(None);
         let mut session = self.pool.take().await?;
-        let done = tables::prepare(&mut session, &self.options.schemas()).await;
+        let prepared = async {
+            tables::prepare(&mut session, &self.options.schemas()).await?;
+            refill::identity(&session).await
+        };
+        let done = prepared.await;
+        if let Ok(identity) = &done {
+            self.pool.identify(Some(identity.id.clone()));
+        }
         self.pool.give_back(session, &done).await;
-        done
+        done.map(|_| ())
     }
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
@@ -233,6 +248,14 @@ impl Store for PostgresStore {
         let done = verbs::reports(&mut session).await;
         self.pool.give_back(session, &done).await;
         done
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        self.identified().await
+    }
+
+    async fn count_rows(&self, most: Duration) -> Result<Vec<RowCount>> {
+        self.counted_rows(most).await
     }
 
     async fn close(&self) {

@@ -272,6 +272,9 @@ pub trait Requests: Store {
         at: Timestamp,
     ) -> Result<()>;
 
+    /// Those of these requests whose replies are not stored.
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>>;
+
     /// What is known, the latest first.
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>>;
 }

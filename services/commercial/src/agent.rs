@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::poller::{CommercialError, CommercialParts, Poller};
 use crate::requester::{Requester, RequesterParts};
+use crate::rows::watch;
 
 /// Runs the agent without requests.
 ///
@@ -26,11 +27,13 @@ pub async fn run_asking(
     stop: CancellationToken,
 ) -> Result<(), CommercialError> {
     let grace = parts.options.grace;
+    parts.board.note(|status| status.is_compared_first = true);
     let (store, exchange) = (Arc::clone(&parts.store), Arc::clone(&parts.exchange));
     let asked = asking.as_ref().map(|asking| Arc::clone(&asking.store));
     // Ends with the poller, whatever ended that.
     let working = stop.child_token();
     let requester = asking.map(|asking| tokio::spawn(Requester::new(asking).run(working.clone())));
+    let counting = tokio::spawn(watch(Arc::clone(&store), parts.board.clone(), working.clone()));
     let mut poller = Poller::new(parts);
     let flows = async {
         let polled = poller.poll(stop.clone()).await;
@@ -40,6 +43,8 @@ pub async fn run_asking(
         {
             tracing::error!(%error, "the requester ended unexpectedly; report this");
         }
+        // Nothing depends on a count that has begun.
+        counting.abort();
         polled
     };
     let result = tokio::select! {

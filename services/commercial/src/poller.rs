@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::compare::Comparison;
 use crate::open::{Opened, open};
 use crate::receipts::Receipts;
 use crate::status::{Board, Missing};
@@ -102,6 +103,8 @@ pub struct Poller {
     said_of: BTreeMap<Lane, Said>,
     /// What was logged of lanes that wait for an operator.
     held_up: BTreeMap<Lane, String>,
+    /// The store against its own receipts.
+    comparison: Comparison,
 }
 
 /// How long to wait beyond the next tick after rounds that met trouble.
@@ -127,6 +130,7 @@ impl Poller {
             said: Said::default(),
             said_of: BTreeMap::new(),
             held_up: BTreeMap::new(),
+            comparison: Comparison::default(),
         }
     }
 
@@ -136,9 +140,12 @@ impl Poller {
     /// [`CommercialError`] where only an operator can help. Everything else is waited out.
     pub async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
-        self.parts.board.note(|status| status.recipient = recipient);
+        self.parts.board.note(|status| {
+            status.recipient = recipient;
+            status.is_compared_first = true;
+        });
         let born = Instant::now();
-        let mut prepared = false;
+        let (mut prepared, mut was_prepared) = (false, false);
         let mut tick = Duration::ZERO;
         while !stop.is_cancelled() {
             self.parts.board.note(|status| {
@@ -148,20 +155,24 @@ impl Poller {
             if !prepared {
                 match self.parts.store.prepare().await {
                     Ok(()) => {
-                        prepared = true;
+                        (prepared, was_prepared) = (true, true);
                         self.parts.board.note(|status| status.is_prepared = true);
                     }
+                    // A store that is being put back is waited for.
                     Err(error)
-                        if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
+                        if !was_prepared
+                            && matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
                     {
                         return Err(error.into());
                     }
                     Err(error) => self.trouble(&error.to_string()),
                 }
             }
-            if prepared {
+            if prepared && self.may_fetch().await {
                 self.drain(&stop).await;
             }
+            // A store that was replaced has to be prepared, too.
+            prepared &= self.comparison.identity().is_some();
             let rested = Instant::now() + self.end_round();
             tick = next_tick(tick, self.parts.options.interval, born.elapsed());
             tokio::select! {
@@ -229,12 +240,30 @@ impl Poller {
             if !batch.is_empty() {
                 self.store(batch).await;
             }
+            if !self.may_fetch().await {
+                // What was fetched and not stored is delivered again.
+                return;
+            }
             if receipted.elapsed() >= RECEIPT_EVERY {
                 self.write_receipts().await;
                 receipted = Instant::now();
             }
         }
         self.write_receipts().await;
+    }
+
+    /// Whether the store is known to be the one that its receipts were signed for: compared at the start, after
+    /// trouble and every some seconds.
+    async fn may_fetch(&mut self) -> bool {
+        if let Err(error) = self.comparison.renew(&self.parts).await {
+            self.trouble(&error);
+            return false;
+        }
+        if !self.parts.board.may_fetch() {
+            self.state("stopped: the receipts are another store's");
+            return false;
+        }
+        true
     }
 
     fn fetch(&self) -> Fetched {
@@ -338,6 +367,7 @@ impl Poller {
                     if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
                         tracing::warn!(%lane, error, "the lane rests, and is tried again and again");
                     }
+                    self.comparison.doubt();
                     *self.failures.entry(lane.clone()).or_default() += 1;
                     self.resting.insert(lane, Instant::now() + rest);
                 }
@@ -383,8 +413,8 @@ impl Poller {
             self.say_held_up(report);
             self.parts.board.lane(&report.lane, |status| {
                 (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
-                // What is stopped waits for its operator, and not for a chunk.
-                let waits = if report.held_up().is_some() {
+                // What is stopped waits for its operator, and not for a chunk; what a store lost was not dropped elsewhere.
+                let waits = if report.held_up().is_some() || self.comparison.is_behind(&report.lane) {
                     0
                 } else {
                     report.pending
@@ -397,9 +427,13 @@ impl Poller {
             });
         }
         let exchange = Arc::clone(&self.parts.exchange);
+        let Some(identity) = self.comparison.identity().cloned() else {
+            return;
+        };
+        let (key, here) = (Arc::clone(&self.parts.key), self.parts.here.clone());
         for (lane, result) in self
             .receipts
-            .publish(exchange.as_ref(), &self.parts.key, &self.parts.here, &reports)
+            .publish(exchange.as_ref(), &key, (&here, &identity), &reports)
             .await
         {
             match result {
@@ -448,6 +482,7 @@ impl Poller {
 
     fn trouble(&mut self, what: &str) {
         self.troubled = true;
+        self.comparison.doubt();
         if self.said.is_news(what) {
             tracing::warn!(error = what, "polling is tried again and again");
         }

@@ -19,6 +19,17 @@ pub struct CommercialStatus {
     pub state: String,
     /// Whether the store has answered and has what it needs.
     pub is_prepared: bool,
+    /// The identity of the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// When the store was compared with its own receipts last.
+    pub compared_at: Option<Timestamp>,
+    /// Why nothing is fetched: the receipts are another store's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_store: Option<String>,
+    /// Whether fetching waits for the comparison.
+    #[serde(skip)]
+    pub is_compared_first: bool,
     /// Ticks of the interval.
     pub ticks: u64,
     /// The last tick.
@@ -141,6 +152,14 @@ impl Board {
     /// Changes what is told of requests.
     pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
         self.note(|status| change(status.requests.get_or_insert_default()));
+    }
+
+    /// Whether anything may be fetched: the store is the one that the receipts were signed for.
+    #[must_use]
+    pub fn may_fetch(&self) -> bool {
+        let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = status.is_compared_first && status.compared_at.is_none();
+        !is_due && status.other_store.is_none()
     }
 
     /// The agent at a glance.

@@ -40,6 +40,8 @@ pub struct Beside {
     pub held_back: BTreeMap<String, HeldBack>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
+    /// Whether the receiver's store is behind its own receipts.
+    pub is_receiver_behind: bool,
     /// Why the last receipt is not used.
     pub receipt_trouble: Option<String>,
 }
@@ -125,6 +127,7 @@ pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(
 fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> Option<Signed> {
     match trusted_receipt(stored, lane, trust) {
         Ok(receipt) => {
+            beside.is_receiver_behind = receipt.behind.is_some();
             beside.receiver_stopped = receipt.stopped;
             Some(Signed {
                 epoch: receipt.epoch,

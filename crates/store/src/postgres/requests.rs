@@ -172,6 +172,13 @@ impl Requests for PostgresStore {
         done
     }
 
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
+        let session = self.pool.take().await?;
+        let done = found::unanswered(&session, recipient, ids).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
         let session = self.pool.take().await?;
         let done = found::listed(&session, recipient, wanted).await;

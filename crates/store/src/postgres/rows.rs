@@ -10,5 +10,5 @@ mod names;
 mod stage;
 mod target;
 
-pub(super) use stage::stage;
+pub(super) use stage::{is_partitioned, stage};
 pub(super) use target::{Refused, Target};

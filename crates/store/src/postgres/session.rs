@@ -1,12 +1,13 @@
 //! Connections and their settings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
+use schemas::receipt::StoreId;
 use servers::{CONNECT_WITHIN, Reached, Servers};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -47,6 +48,8 @@ pub(super) struct Session {
     pub(super) stages: HashMap<Lane, Vec<(Staged, String)>>,
     /// How many were made: their names are counted.
     pub(super) made: u32,
+    /// Lanes whose rows go to a partitioned table: the server does not tell new rows of it from others.
+    pub(super) uncounted: HashSet<Lane>,
 }
 
 impl Session {
@@ -80,6 +83,11 @@ impl Session {
             .map(|(_, name)| name.as_str())
     }
 
+    /// Whether the server tells how many rows of a lane's table are new.
+    pub(super) fn is_counted(&self, lane: &Lane) -> bool {
+        !self.uncounted.contains(lane)
+    }
+
     /// Statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.client
@@ -104,6 +112,8 @@ pub(super) struct Pool {
     pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
+    /// The store that this was prepared for: every new connection must reach the same one.
+    identity: Mutex<Option<StoreId>>,
 }
 
 impl fmt::Debug for Pool {
@@ -121,7 +131,34 @@ impl Pool {
             statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
             free: Semaphore::new(MOST),
+            identity: Mutex::default(),
         })
+    }
+
+    /// Notes which store this is; `None` while it is being prepared, and connections that are idle are closed then.
+    pub(super) fn identify(&self, id: Option<StoreId>) {
+        if id.is_none() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// A database that was restored, or another one behind the same address, must not take rows before it is checked.
+    async fn is_same(&self, session: &Session) -> Result<()> {
+        let expected = self
+            .identity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(expected) = expected else { return Ok(()) };
+        match super::refill::identity(session).await {
+            Ok(identity) if identity.id == expected => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Unreachable,
+                "another database answers than the one that was the store until now",
+                "it is compared with the receipts before anything is stored; see `slacktide status`",
+            )),
+        }
     }
 
     /// A connection, for one verb. At most [`MOST`] are out at a time.
@@ -183,10 +220,12 @@ impl Pool {
             in_transaction: AtomicBool::new(false),
             stages: HashMap::new(),
             made: 0,
+            uncounted: HashSet::new(),
         };
         session.run(SETTINGS).await?;
         let longest = self.statement_timeout.as_millis();
         session.run(&format!("SET statement_timeout = {longest}")).await?;
+        self.is_same(&session).await?;
         Ok(session)
     }
 }

@@ -7,11 +7,11 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{Known, claims, failure, quarantine};
+use super::{Known, claims, failure, quarantine, refill};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::{LaneTables, Role};
-use crate::ledger::{EntryState, LaneState};
+use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
@@ -99,20 +99,41 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
             return Ok(Step::Widen);
         }
     }
-    let (refused, conflict) = match &before.shape {
-        Some(shape) => store_rows(session, job, shape, &new).await?,
-        None => Default::default(),
-    };
+    // What a history holds of a chunk that is stored again was altered or lost.
+    let again: Vec<Place> = new
+        .iter()
+        .map(|(_, arrival)| Place::of(arrival))
+        .filter(|place| entries.get(place).is_some_and(Entry::is_awaited))
+        .collect();
+    if before.shape.is_some() {
+        refill::forget_history(session, &tables.layout, &again).await?;
+    }
+    let (old, fresh): (Vec<_>, Vec<_>) = new
+        .iter()
+        .copied()
+        .partition(|(_, arrival)| again.contains(&Place::of(arrival)));
+    let (mut refused, mut conflict, mut net) = (Vec::new(), false, Some(0));
+    if let Some(shape) = &before.shape {
+        // Rows of chunks that are stored again were counted before.
+        let (of_old, met, _) = store_rows(session, job, shape, &old).await?;
+        let (of_fresh, met_too, counted) = store_rows(session, job, shape, &fresh).await?;
+        refused.extend(of_old.into_iter().chain(of_fresh));
+        (conflict, net) = (met || met_too, counted);
+    }
     let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
     for row in &refused {
         *counts.entry(row.arrival).or_default() += 1;
         keep_row(session, lane, arrivals, row).await?;
     }
     let count = |index: usize| counts.get(&index).copied().unwrap_or(0);
-    let stored: Vec<LedgerRow> = new
+    let mut stored: Vec<LedgerRow> = new
         .iter()
         .map(|(index, arrival)| LedgerRow::of(arrival, EntryState::Stored, count(*index)))
         .collect();
+    // The rows of a transaction are counted with its first chunk.
+    if let Some(first) = stored.iter_mut().find(|row| !again.contains(&row.place)) {
+        first.rows_net = net;
+    }
     if records::note(session, lane, &stored).await? != stored.len() as u64 {
         return Ok(Step::Lost);
     }
@@ -214,13 +235,13 @@ async fn store_rows(
     job: &Job<'_>,
     shape: &Shape,
     new: &[(usize, &Arrival)],
-) -> Result<(Vec<Refused>, bool)> {
+) -> Result<(Vec<Refused>, bool, Option<i64>)> {
     let with_rows: Vec<(usize, &Arrival)> = new
         .iter()
         .copied()
         .filter(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
         .collect();
-    let (mut refused, mut conflict) = (Vec::new(), false);
+    let (mut refused, mut conflict, mut net) = (Vec::new(), false, Some(0));
     for group in groups(shape, &job.tables.layout, &with_rows) {
         let Some((_, first)) = group.arrivals.first() else {
             continue;
@@ -239,8 +260,9 @@ async fn store_rows(
             .await?;
         refused.extend(more);
         conflict |= met;
+        net = net.zip(target.net()).map(|(all, more)| all + more);
     }
-    Ok((refused, conflict))
+    Ok((refused, conflict, net))
 }
 
 async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Refused) -> Result<()> {

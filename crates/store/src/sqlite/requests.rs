@@ -132,6 +132,12 @@ impl Requests for SqliteStore {
             .await
     }
 
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
+        let (recipient, ids) = (recipient.clone(), ids.to_vec());
+        self.run(move |connection| found::unanswered(connection, &recipient, ids))
+            .await
+    }
+
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
         let (recipient, wanted) = (recipient.clone(), wanted.clone());
         self.run(move |connection| found::listed(connection, &recipient, &wanted))

@@ -26,19 +26,33 @@ pub(super) struct Refused {
     pub(super) bytes: Vec<u8>,
 }
 
+/// What became of a chunk's rows.
+#[derive(Default)]
+pub(super) struct Done {
+    /// Those that were refused.
+    pub(super) refused: Vec<Refused>,
+    /// How many more rows the table of newest versions has, or without one the history.
+    pub(super) net: i64,
+}
+
 /// Where a chunk's rows go.
 pub(super) struct Tables<'a> {
     pub(super) layout: &'a Layout,
     pub(super) shape: &'a Shape,
     /// The ordinal of the chunk's first row: above 0 where the chunk is a single row of one.
     pub(super) first: u64,
+    /// Whether the chunk is a whole one, which may be stored again over rows that others changed.
+    pub(super) is_whole: bool,
 }
 
 struct Target<'tx> {
     tx: &'tx Transaction<'tx>,
     lane: &'tx Lane,
     upsert: CachedStatement<'tx>,
-    with_tombstones: Option<(CachedStatement<'tx>, CachedStatement<'tx>)>,
+    find: CachedStatement<'tx>,
+    delete: Option<CachedStatement<'tx>>,
+    is_whole: bool,
+    net: i64,
     keys: Vec<usize>,
     cells: Vec<Form>,
 }
@@ -54,12 +68,7 @@ struct Form {
 /// Stores the rows of one chunk. Each chunk by itself: a row that is refused must leave the
 /// older version of its key standing, whichever chunks came in the same call. A row is in all
 /// tables or in none: what one of them refuses is taken back from the other.
-pub(super) fn store(
-    tx: &Transaction<'_>,
-    lane: &Lane,
-    to: &Tables<'_>,
-    arrival: &Arrival,
-) -> Result<Vec<Refused>> {
+pub(super) fn store(tx: &Transaction<'_>, lane: &Lane, to: &Tables<'_>, arrival: &Arrival) -> Result<Done> {
     let schema = &arrival.chunk.manifest.schema;
     let routes = to.shape.routes(schema, Place::of(arrival), to.layout);
     let read = || {
@@ -72,7 +81,7 @@ pub(super) fn store(
         })
     };
     let fail = |error: rusqlite::Error| failure::of(&error);
-    let mut refused = Vec::new();
+    let (mut refused, mut net) = (Vec::new(), 0);
     let mut history = match to.layout.mode.keeps_history() {
         true => Some(History::new(tx, to, &routes, schema).map_err(fail)?),
         false => None,
@@ -80,13 +89,14 @@ pub(super) fn store(
     if let Some(history) = &mut history {
         let all = read()?;
         for version in &all.versions {
-            if let Err(error) = history.put(&all, version) {
-                refused.push(refusal(&all, version, to.first, &error)?);
+            match history.put(&all, version) {
+                Ok(()) => net += 1,
+                Err(error) => refused.push(refusal(&all, version, to.first, &error)?),
             }
         }
     }
     if !to.layout.mode.keeps_current() {
-        return Ok(refused);
+        return Ok(Done { refused, net });
     }
     let out: BTreeSet<u64> = refused.iter().map(|row| row.ordinal).collect();
     let all = read()?.newest(|version| !out.contains(&(to.first + version.ordinal)));
@@ -99,7 +109,8 @@ pub(super) fn store(
             }
         }
     }
-    Ok(refused)
+    let net = target.net;
+    Ok(Done { refused, net })
 }
 
 /// A row that was refused by its own fault.
@@ -223,30 +234,32 @@ impl<'tx> Target<'tx> {
             .collect();
         let upsert = tx.prepare_cached(&format!(
             "INSERT INTO {table} ({}) VALUES ({}{}) ON CONFLICT ({}) DO UPDATE SET {} \
-             WHERE ({table}.{EPOCH}, {table}.{NUMBER}) < (excluded.{EPOCH}, excluded.{NUMBER})",
+             WHERE ({table}.{EPOCH}, {table}.{NUMBER}) {} (excluded.{EPOCH}, excluded.{NUMBER})",
             listed(names.iter().copied()),
             vec!["?"; bound().count()].join(", "),
             ", NULL".repeat(routes.missing.len()),
             listed(key.iter().copied()),
             sets.join(", "),
+            if to.is_whole { "<=" } else { "<" },
         ))?;
         let matches: Vec<String> = key.iter().map(|name| format!("{} IS ?", quoted(name))).collect();
         let matches = matches.join(" AND ");
         // A chunk from before the feed had a tombstone column must not pass by the tombstones of
         // later ones.
         let deletes = schema.tombstone.is_some() || to.shape.known.tombstone.is_some();
-        let with_tombstones = match deletes {
-            true => Some((
-                tx.prepare_cached(&format!("SELECT {EPOCH}, {NUMBER} FROM {table} WHERE {matches}"))?,
-                tx.prepare_cached(&format!("DELETE FROM {table} WHERE {matches}"))?,
-            )),
+        let find = tx.prepare_cached(&format!("SELECT {EPOCH}, {NUMBER} FROM {table} WHERE {matches}"))?;
+        let delete = match deletes {
+            true => Some(tx.prepare_cached(&format!("DELETE FROM {table} WHERE {matches}"))?),
             false => None,
         };
         Ok(Self {
             tx,
             lane,
             upsert,
-            with_tombstones,
+            find,
+            delete,
+            is_whole: to.is_whole,
+            net: 0,
             keys: schema.key_indices().unwrap_or_default(),
             cells: forms(schema, routes),
         })
@@ -254,16 +267,19 @@ impl<'tx> Target<'tx> {
 
     fn put(&mut self, fold: &Fold<'_>, version: &Version) -> rusqlite::Result<()> {
         let values = fold.values(version);
-        if let Some((find, delete)) = &mut self.with_tombstones {
-            let key = |statement: &mut CachedStatement<'_>| -> rusqlite::Result<()> {
-                for (parameter, index) in self.keys.iter().enumerate() {
-                    let text = self.cells.get(*index).is_some_and(|form| form.text);
-                    statement.raw_bind_parameter(parameter + 1, Cell(values.get(*index), text))?;
-                }
-                Ok(())
-            };
-            key(find)?;
-            let row = find.raw_query().next()?.map(place).transpose()?;
+        let key = |statement: &mut CachedStatement<'_>| -> rusqlite::Result<()> {
+            for (parameter, index) in self.keys.iter().enumerate() {
+                let text = self.cells.get(*index).is_some_and(|form| form.text);
+                statement.raw_bind_parameter(parameter + 1, Cell(values.get(*index), text))?;
+            }
+            Ok(())
+        };
+        key(&mut self.find)?;
+        let row = self.find.raw_query().next()?.map(place).transpose()?;
+        let is_new = row.is_none();
+        if let Some(delete) = &mut self.delete {
+            // A chunk that is stored again goes over what it stored before.
+            let row = row.filter(|row| !self.is_whole || *row != version.place);
             let (recipient, feed) = (self.lane.recipient.as_str(), self.lane.feed.as_str());
             let tombstone = self
                 .tx
@@ -275,7 +291,7 @@ impl<'tx> Target<'tx> {
                 Effect::Write => {}
                 Effect::Remove => {
                     key(delete)?;
-                    delete.raw_execute()?;
+                    self.net -= i64::try_from(delete.raw_execute()?).unwrap_or(0);
                     self.tx
                         .prepare_cached(
                             "INSERT OR REPLACE INTO slacktide_tombstones VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -295,7 +311,11 @@ impl<'tx> Target<'tx> {
         self.upsert.raw_bind_parameter(bound + 1, version.place.epoch)?;
         self.upsert
             .raw_bind_parameter(bound + 2, int(version.place.number))?;
-        self.upsert.raw_execute().map(|_| ())
+        let written = self.upsert.raw_execute()?;
+        if is_new {
+            self.net += i64::try_from(written).unwrap_or(0);
+        }
+        Ok(())
     }
 }
 

@@ -7,11 +7,11 @@ use schemas::name::Lane;
 use super::records::{self, int};
 use super::rows::Tables;
 use super::tables::{begin, commit};
-use super::{claims, failure, quarantine, rows, steps};
+use super::{claims, failure, quarantine, refill, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
 use crate::layout::{LaneTables, Layout, Role};
-use crate::ledger::EntryState;
+use crate::ledger::{Entry, EntryState};
 use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
@@ -85,6 +85,11 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
         if verdict.stores() {
+            let is_again = entries.get(&Place::of(arrival)).is_some_and(Entry::is_awaited);
+            if is_again && record.shape.is_some() {
+                // What a history holds of it was altered or lost.
+                refill::forget_history(&tx, &tables.layout, Place::of(arrival))?;
+            }
             quarantined = store_chunk(&tx, &tables.layout, lane, record.shape.as_ref(), arrival)?;
         } else if verdict.is_superseded() {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
@@ -104,18 +109,27 @@ fn store_chunk(
     shape: Option<&Shape>,
     arrival: &Arrival,
 ) -> Result<u64> {
-    let refused = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
+    let rows::Done { refused, net } = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
         Some(shape) => {
-            let first = 0;
-            rows::store(tx, lane, &Tables { layout, shape, first }, arrival)?
+            let to = Tables {
+                layout,
+                shape,
+                first: 0,
+                is_whole: true,
+            };
+            rows::store(tx, lane, &to, arrival)?
         }
-        None => Vec::new(),
+        None => rows::Done::default(),
     };
     let quarantined = refused.len() as u64;
     for row in &refused {
         keep_row(tx, lane, arrival, row)?;
     }
-    records::note(tx, lane, &LedgerRow::of(arrival, EntryState::Stored, quarantined))?;
+    let stored = LedgerRow {
+        rows_net: Some(net),
+        ..LedgerRow::of(arrival, EntryState::Stored, quarantined)
+    };
+    records::note(tx, lane, &stored)?;
     quarantine::keep_rejects(tx, lane, arrival)?;
     Ok(quarantined)
 }

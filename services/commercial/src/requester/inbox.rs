@@ -83,7 +83,7 @@ fn put_off(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duratio
     Settlement::Later(rest)
 }
 
-async fn keep(
+pub(super) async fn keep(
     parts: &RequesterParts,
     answered: &Answered,
     delivery: &Delivery,

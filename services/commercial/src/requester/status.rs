@@ -27,6 +27,8 @@ pub struct RequestsStatus {
     pub put_off: Option<String>,
     /// Requests whose replies are not stored until somebody acts, with the reason and what to do.
     pub refused: BTreeMap<String, String>,
+    /// Answers that were confirmed and are not stored: the store was restored from a backup, or replaced.
+    pub lost_answers: u64,
     /// The error while it lasts.
     pub last_error: Option<String>,
 }

@@ -172,6 +172,13 @@ impl Report for Page {
     fn healthy(&self) -> Result<(), String> {
         agent::let_in(&self.1)?;
         let status = self.0.status();
+        if let Some(why) = &status.other_store {
+            return Err(why.clone());
+        }
+        let lost = status
+            .requests
+            .as_ref()
+            .map_or(0, |requests| requests.lost_answers);
         match status
             .lanes
             .iter()
@@ -184,6 +191,10 @@ impl Report for Page {
                 .and_then(|requests| requests.refused.iter().next())
             {
                 Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
+                None if lost > 0 => Err(format!(
+                    "{lost} answers were confirmed and are not stored: the store was restored or replaced; {}",
+                    ::commercial::requester::REFILL_ANSWERS
+                )),
                 None => {
                     let lanes = status.lanes.iter();
                     agent::verified(lanes.map(|(name, lane)| ("lane", name, &lane.unverified)))

@@ -64,6 +64,13 @@ impl LaneWorker {
         self.parts.board.lane(&self.parts.lane, |status| {
             status.receiver_stopped.clone_from(&beside.receiver_stopped);
             status.held_back.clone_from(&beside.held_back);
+            if beside.is_receiver_behind {
+                let why = beside.receiver_stopped.clone().unwrap_or_default();
+                let remedy = "the receiver's operator has to act: `slacktide status` there says how";
+                status.unverified.set("receiver_behind", why, remedy);
+            } else {
+                status.unverified.clear("receiver_behind");
+            }
         });
         self.beside = beside;
     }

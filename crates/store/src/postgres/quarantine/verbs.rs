@@ -165,13 +165,14 @@ async fn retry_row(
     pg(session
         .client
         .execute(
-            "UPDATE slacktide.ledger SET rows_quarantined = greatest(rows_quarantined - 1, 0) \
+            "UPDATE slacktide.ledger SET rows_quarantined = greatest(rows_quarantined - 1, 0), rows_net = rows_net + $5 \
              WHERE recipient = $1 AND feed = $2 AND epoch = $3 AND number = $4",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &small(place.epoch),
                 &int(place.number),
+                &target.net(),
             ],
         )
         .await)?;

@@ -2,6 +2,7 @@
 
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
+use schemas::request::RequestId;
 use tokio_postgres::Row;
 
 use super::super::session::Session;
@@ -69,6 +70,27 @@ pub(super) async fn listed(
         )
         .await)?;
     rows.iter().map(read).collect()
+}
+
+pub(super) async fn unanswered(
+    session: &Session,
+    recipient: &RecipientName,
+    ids: &[RequestId],
+) -> Result<Vec<RequestId>> {
+    let texts: Vec<String> = ids.iter().map(RequestId::to_string).collect();
+    let rows = pg(session
+        .client
+        .query(
+            "SELECT i FROM unnest($2::text[]) AS i WHERE NOT EXISTS (SELECT FROM slacktide.replies p \
+             WHERE p.recipient = $1 AND p.id = i) ORDER BY i",
+            &[&recipient.as_str(), &texts],
+        )
+        .await)?;
+    let id = |row: &Row| {
+        let text: String = pg(row.try_get(0))?;
+        text.parse().map_err(|_| broken("slacktide.replies"))
+    };
+    rows.iter().map(id).collect()
 }
 
 fn read(row: &Row) -> Result<Listed> {

@@ -31,14 +31,14 @@ pub(super) struct Bulk<'a> {
     pub(super) first: u64,
 }
 
-/// Writes rows into a table; `come` are the store's names of their columns.
+/// Writes rows into a table, and returns how many; `come` are the store's names of their columns.
 pub(super) async fn copy(
     session: &Session,
     into: &str,
     come: &[String],
     more: More,
     bulk: &Bulk<'_>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<u64, tokio_postgres::Error> {
     let mut names: Vec<&str> = come.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
     match more {
         More::Nothing => {}
@@ -75,14 +75,14 @@ pub(super) async fn copy(
             let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE + 4_096));
             if sink.send(Bytes::from(full)).await.is_err() {
                 // The server has ended the COPY; its answer says why.
-                return sink.finish().await.map(|_| ());
+                return sink.finish().await;
             }
         }
     }
     if !piece.is_empty() && sink.send(Bytes::from(piece)).await.is_err() {
-        return sink.finish().await.map(|_| ());
+        return sink.finish().await;
     }
-    sink.finish().await.map(|_| ())
+    sink.finish().await
 }
 
 fn flag(deleted: bool) -> &'static [u8] {

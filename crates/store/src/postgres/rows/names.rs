@@ -7,6 +7,15 @@ use crate::layout::Layout;
 use crate::table::shape::Routes;
 use crate::table::{EPOCH, NUMBER, listed, quoted};
 
+/// How rows come from a staging table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Compares the place of a row that stands there with the one that comes.
+    pub(super) older: &'static str,
+    /// Whether the rows that are new are counted.
+    pub(super) is_counted: bool,
+}
+
 /// The store's names of rows that share their columns.
 pub(super) struct Names {
     /// Of the columns, in their order.
@@ -30,7 +39,10 @@ impl Names {
 
     /// From the staging table where nothing newer stands.
     /// What does not come is NULL afterwards: a version is whole, whatever stood there before.
-    pub(super) fn upsert(&self, table: &str, stage: &str, only: &str) -> String {
+    ///
+    /// `older` compares the place of what stands there: `<=` for a chunk, which may be stored again over rows that
+    /// others changed, and `<` for a single row of one. `is_counted` selects how many rows are new.
+    pub(super) fn upsert(&self, table: &str, stage: &str, only: &str, how: How) -> String {
         let names = || self.come.iter().map(String::as_str).chain([EPOCH, NUMBER]);
         let missing = || self.missing.iter().map(String::as_str);
         let sets: Vec<String> = names()
@@ -39,19 +51,27 @@ impl Names {
             .map(|name| format!("{0} = excluded.{0}", quoted(name)))
             .collect();
         let nulls = ", NULL".repeat(self.missing.len());
-        format!(
+        let insert = format!(
             "INSERT INTO {table} AS t ({}) SELECT {}{nulls} FROM {stage} s {only} ON CONFLICT ({}) DO UPDATE SET {} \
-             WHERE (t.{EPOCH}, t.{NUMBER}) < (excluded.{EPOCH}, excluded.{NUMBER})",
+             WHERE (t.{EPOCH}, t.{NUMBER}) {} (excluded.{EPOCH}, excluded.{NUMBER})",
             listed(names().chain(missing())),
             listed(names()),
             listed(self.key.iter().map(String::as_str)),
             sets.join(", "),
-        )
+            how.older,
+        );
+        if how.is_counted {
+            format!(
+                "WITH done AS ({insert} RETURNING (t.xmax = 0) AS fresh) SELECT count(*) FILTER (WHERE fresh) FROM done"
+            )
+        } else {
+            insert
+        }
     }
 
     /// The same, where rows may be deleted: tombstones first, then what they delete, then what no newer
     /// tombstone forbids.
-    pub(super) fn upsert_past_tombstones(&self, lane: &Lane, table: &str, stage: &str) -> String {
+    pub(super) fn upsert_past_tombstones(&self, lane: &Lane, table: &str, stage: &str, how: How) -> String {
         // Names of lanes hold no quote.
         let (recipient, feed) = (lane.recipient.as_str(), lane.feed.as_str());
         let same: Vec<String> = self
@@ -64,15 +84,16 @@ impl Names {
              WHERE x.recipient = '{recipient}' AND x.feed = '{feed}' AND x.key = s._slacktide_key \
              AND (x.epoch, x.number) >= (s.{EPOCH}, s.{NUMBER}))"
         );
-        let upsert = self.upsert(table, stage, &only);
+        let upsert = self.upsert(table, stage, &only, how);
         format!(
             "INSERT INTO slacktide.tombstones SELECT '{recipient}', '{feed}', _slacktide_key, {EPOCH}, {NUMBER} \
              FROM {stage} WHERE _slacktide_deleted ON CONFLICT (recipient, feed, key) DO UPDATE \
              SET epoch = excluded.epoch, number = excluded.number \
              WHERE (tombstones.epoch, tombstones.number) < (excluded.epoch, excluded.number); \
              DELETE FROM {table} t USING {stage} s WHERE s._slacktide_deleted AND {} \
-             AND (t.{EPOCH}, t.{NUMBER}) < (s.{EPOCH}, s.{NUMBER}); {upsert}",
+             AND (t.{EPOCH}, t.{NUMBER}) {} (s.{EPOCH}, s.{NUMBER}); {upsert}",
             same.join(" AND "),
+            how.older,
         )
     }
 }

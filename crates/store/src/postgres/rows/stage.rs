@@ -3,6 +3,7 @@
 use schemas::column::RowSchema;
 use schemas::name::Lane;
 
+use super::super::failure;
 use super::super::session::{Session, Staged};
 use crate::error::Result;
 use crate::layout::Layout;
@@ -37,6 +38,12 @@ pub(in crate::postgres) async fn stage(
                 .await?;
         }
     }
+    let table = layout.sql(&layout.table);
+    if is_partitioned(session, &table).await? {
+        session.uncounted.insert(lane.clone());
+    } else {
+        session.uncounted.remove(lane);
+    }
     session.made += 1;
     let name = format!("slacktide_stage_{}", session.made);
     let names = routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
@@ -47,9 +54,8 @@ pub(in crate::postgres) async fn stage(
     };
     session
         .run(&format!(
-            "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}{extra} FROM {} WITH NO DATA",
+            "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}{extra} FROM {table} WITH NO DATA",
             listed(names),
-            layout.sql(&layout.table),
         ))
         .await?;
     session
@@ -58,6 +64,20 @@ pub(in crate::postgres) async fn stage(
         .or_default()
         .push((staged, name));
     Ok(())
+}
+
+/// Whether a table is not an ordinary one: the server does not tell new rows of it from others.
+pub(in crate::postgres) async fn is_partitioned(session: &Session, table: &str) -> Result<bool> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let row = session
+        .client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass($1) AND relkind <> 'r')",
+            &[&table],
+        )
+        .await
+        .map_err(fail)?;
+    row.try_get(0).map_err(fail)
 }
 
 /// What a staging table was made for: the tables as they were, and the columns of it.

@@ -1,6 +1,7 @@
 //! Rows into the tables: a bulk at a time, each under a savepoint; what is refused is sought by halves.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use schemas::column::RowSchema;
 use schemas::name::Lane;
@@ -9,7 +10,7 @@ use schemas::rows::RowError;
 use super::super::session::Session;
 use super::super::{failure, fit, records};
 use super::copy::{Bulk, More, copy};
-use super::names::Names;
+use super::names::{How, Names};
 use super::stage::{has_tombstones, staged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
@@ -17,6 +18,7 @@ use crate::merge::{Fold, Version, every};
 use crate::port::Arrival;
 use crate::table::shape::{Routes, Shape};
 use crate::table::{EPOCH, NUMBER, ORDINAL};
+use tokio_postgres::SimpleQueryMessage;
 
 /// A row that was refused.
 pub(in crate::postgres) struct Refused {
@@ -37,6 +39,9 @@ pub(in crate::postgres) struct Target<'a> {
     tombstones: bool,
     /// The ordinal of a chunk's first row: above 0 where the chunk is a single row of one.
     first: u64,
+    how: How,
+    /// How many more rows the table of newest versions has, or without one the history.
+    net: AtomicI64,
 }
 
 struct Current {
@@ -105,13 +110,32 @@ impl<'a> Target<'a> {
             history: layout.mode.keeps_history().then(|| layout.sql(&layout.history)),
             tombstones: has_tombstones(shape, schema),
             first: 0,
+            how: How {
+                older: "<=",
+                is_counted: session.is_counted(lane),
+            },
+            net: AtomicI64::new(0),
         })
+    }
+
+    /// Returns how many more rows the table has since; `None` where the server does not tell new rows from others.
+    pub(in crate::postgres) fn net(&self) -> Option<i64> {
+        self.how.is_counted.then(|| self.net.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, rows: i64) {
+        self.net.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// For a single row, which stood in this place of its chunk.
     pub(in crate::postgres) fn row_at(self, ordinal: u64) -> Self {
+        let how = How {
+            older: "<",
+            ..self.how
+        };
         Self {
             first: ordinal,
+            how,
             ..self
         }
     }
@@ -243,15 +267,27 @@ impl<'a> Target<'a> {
         session.run("SAVEPOINT bulk").await?;
         let (bulk, come) = (self.bulk(fold, versions), &self.names.come);
         let done = match (way, &self.current, &self.history) {
-            (Way::Direct, Some(current), _) => {
-                copy(session, &current.table, come, More::Nothing, &bulk).await
-            }
+            (Way::Direct, Some(current), _) => copy(session, &current.table, come, More::Nothing, &bulk)
+                .await
+                .map(records::signed),
             (Way::Staged, Some(current), _) => self.staged(session, current, &bulk).await,
-            (Way::History, _, Some(history)) => copy(session, history, come, More::Version, &bulk).await,
-            _ => Ok(()),
+            (Way::History, current, Some(history)) => copy(session, history, come, More::Version, &bulk)
+                .await
+                .map(|rows| {
+                    if current.is_none() {
+                        records::signed(rows)
+                    } else {
+                        0
+                    }
+                }),
+            _ => Ok(0),
         };
         match done {
-            Ok(()) => Ok(session.run("RELEASE SAVEPOINT bulk").await?),
+            Ok(net) => {
+                session.run("RELEASE SAVEPOINT bulk").await?;
+                self.add(net);
+                Ok(())
+            }
             Err(error) => {
                 let columns: Vec<&str> = self.names.come.iter().map(String::as_str).collect();
                 let Some(reason) = failure::of_row(&error, &columns) else {
@@ -282,21 +318,39 @@ impl<'a> Target<'a> {
         session: &Session,
         Current { table, stage }: &Current,
         bulk: &Bulk<'_>,
-    ) -> std::result::Result<(), tokio_postgres::Error> {
+    ) -> std::result::Result<i64, tokio_postgres::Error> {
         // Rows of the bulk before, in the same transaction.
         session
             .client
             .batch_execute(&format!("DELETE FROM {stage}"))
             .await?;
         let (more, upsert) = if self.tombstones {
-            let sql = self.names.upsert_past_tombstones(self.lane, table, stage);
+            let sql = self
+                .names
+                .upsert_past_tombstones(self.lane, table, stage, self.how);
             (More::Tombstone, sql)
         } else {
-            (More::Nothing, self.names.upsert(table, stage, ""))
+            (More::Nothing, self.names.upsert(table, stage, "", self.how))
         };
         copy(session, stage, &self.names.come, more, bulk).await?;
-        session.client.batch_execute(&upsert).await
+        let answers = session.client.simple_query(&upsert).await?;
+        Ok(net(&answers, self.tombstones))
     }
+}
+
+/// How many more rows there are, by what the server answered to the statements of [`Names::upsert`]. With tombstones the
+/// second statement is the one that deletes.
+fn net(answers: &[SimpleQueryMessage], with_tombstones: bool) -> i64 {
+    let mut done = answers.iter().filter_map(|answer| match answer {
+        SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+        _ => None,
+    });
+    let deleted = done.nth(1).filter(|_| with_tombstones).unwrap_or(0);
+    let fresh = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse::<i64>().ok(),
+        _ => None,
+    });
+    fresh.unwrap_or(0) - records::signed(deleted)
 }
 
 async fn take_back(

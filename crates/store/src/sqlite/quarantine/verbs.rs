@@ -102,20 +102,23 @@ fn retry_row(
         layout,
         shape,
         first: entry.ordinal.unwrap_or(0),
+        is_whole: false,
     };
-    if let Some(row) = rows::store(tx, lane, &into, &arrival)?.into_iter().next() {
+    let rows::Done { refused, net } = rows::store(tx, lane, &into, &arrival)?;
+    if let Some(row) = refused.into_iter().next() {
         note_reason(tx, lane, id, &row.reason)?;
         return Ok(Became::Stays { reason: row.reason });
     }
     end(tx, lane, id, Ending::Released, by)?;
     sql(tx.execute(
-        "UPDATE slacktide_ledger SET rows_quarantined = max(rows_quarantined - 1, 0) \
+        "UPDATE slacktide_ledger SET rows_quarantined = max(rows_quarantined - 1, 0), rows_net = rows_net + ?5 \
          WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
         params![
             lane.recipient.as_str(),
             lane.feed.as_str(),
             place.epoch,
-            int(place.number)
+            int(place.number),
+            net
         ],
     ))?;
     Ok(Became::Released { rows: 1, refused: 0 })

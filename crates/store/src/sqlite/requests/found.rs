@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
+use schemas::request::RequestId;
 
 use super::{sql, time, unsigned, utc};
 use crate::error::Result;
@@ -102,6 +103,23 @@ pub(super) fn listed(
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     sql(read())?.iter().map(one).collect()
+}
+
+pub(super) fn unanswered(
+    connection: &mut Connection,
+    recipient: &RecipientName,
+    ids: Vec<RequestId>,
+) -> Result<Vec<RequestId>> {
+    let mut left = Vec::new();
+    let mut statement = sql(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM slacktide_replies WHERE recipient = ?1 AND id = ?2)"))?;
+    for id in ids {
+        let key = params![recipient.as_str(), id.to_string()];
+        if !sql(statement.query_row(key, |row| row.get::<_, bool>(0)))? {
+            left.push(id);
+        }
+    }
+    Ok(left)
 }
 
 fn one(found: &Found) -> Result<Listed> {

@@ -113,6 +113,7 @@ fn store_rows(
         layout: &target.layout,
         shape: &shape,
         first: 0,
+        is_whole: false,
     };
     let id = answered.reply.id.to_string();
     let (mut before, mut refused) = (0, 0);
@@ -125,7 +126,7 @@ fn store_rows(
                     "report it",
                 )
             })?;
-        for row in rows::store(tx, &target.lane, &tables, &chunk)? {
+        for row in rows::store(tx, &target.lane, &tables, &chunk)?.refused {
             refused += 1;
             let place = int(before + row.ordinal + 1);
             sql(tx.execute(

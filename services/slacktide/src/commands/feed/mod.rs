@@ -1,10 +1,12 @@
 //! `slacktide feed list|show|rewind|accept-change`.
 //!
 //! - `rewind` the operator's way on: a new epoch
+//! - `refill` the receiver's way on after its store was restored, truncated or replaced
 //! - `accept` the receiver's word on a change of columns
 //! - `list` and `show` each feed as the configuration, the exchange and the agent tell it
 
 mod accept;
+mod refill;
 pub(crate) mod rewind;
 pub(super) mod show;
 
@@ -26,6 +28,11 @@ pub(crate) enum FeedCommand {
         after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
     )]
     Rewind(rewind::RewindArgs),
+    /// For the receiver: read chunks again that were acknowledged and are not stored any more, and store them.
+    #[command(
+        after_help = "Examples:\n  after the store was restored from a backup:\n  slacktide feed refill setl --config config/commercial.toml\n  after its table was truncated, dropped or changed by others:\n  slacktide feed refill setl --from start --config config/commercial.toml"
+    )]
+    Refill(refill::RefillArgs),
     /// For the receiver: accepts a change of columns that a lane waits for. Signed and audited.
     #[command(
         after_help = "Example:\n  slacktide feed accept-change setl --actor li.na --reason \"agreed with the bureau\" --config config/commercial.toml"
@@ -39,6 +46,7 @@ pub(crate) async fn run(command: FeedCommand) -> Outcome {
         FeedCommand::List(args) => show::list(args).await,
         FeedCommand::Show(args) => show::show(args).await,
         FeedCommand::Rewind(args) => rewind::rewind(args).await,
+        FeedCommand::Refill(args) => refill::refill(args).await,
         FeedCommand::AcceptChange(args) => accept::accept(args).await,
     }
 }

@@ -113,6 +113,8 @@ pub(crate) struct ReceiptFacts {
     pub(crate) quarantined: Vec<u64>,
     /// Why the receiver has stopped the lane.
     pub(crate) stopped: Option<String>,
+    /// Whether the receiver's store is behind what the receipt covers.
+    pub(crate) is_behind: bool,
 }
 
 impl ReceiptFacts {
@@ -125,6 +127,7 @@ impl ReceiptFacts {
             rows: receipt.rows,
             quarantined: receipt.quarantined,
             stopped: receipt.stopped,
+            is_behind: receipt.behind.is_some(),
         }
     }
 }

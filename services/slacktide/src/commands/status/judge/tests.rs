@@ -51,6 +51,7 @@ fn lane() -> LaneFacts {
             rows: 7,
             quarantined: Vec::new(),
             stopped: None,
+            is_behind: false,
         }),
         bureau_says: None,
         trouble: None,
