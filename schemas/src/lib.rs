@@ -15,6 +15,7 @@
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
 //!   its JSON: [`unique`]
+//! - which values of a column mark a deleted row: [`tombstone`]
 //! - the published JSON Schemas: [`catalogue`]
 
 pub mod approval;
@@ -45,6 +46,7 @@ pub mod rows;
 pub mod seal;
 pub mod sign;
 pub mod subject;
+pub mod tombstone;
 pub mod total;
 pub mod unique;
 pub mod unreadable;

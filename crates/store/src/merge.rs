@@ -8,9 +8,11 @@
 //! Rows go to the receiver sorted by key, so that two pollers that store overlapping rows take
 //! their locks in the same order.
 
+use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::manifest::Manifest;
 use schemas::rows::{RowError, pack};
+use schemas::tombstone;
 use schemas::value::Value;
 use serde::{Deserialize, Serialize};
 
@@ -145,7 +147,7 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
             let key: Vec<Value<'_>> = keys.iter().map(|index| value(*index)).collect();
             let mut packed = Vec::with_capacity(16);
             pack(&key, &mut packed)?;
-            let deleted = tombstone.is_some_and(|index| value(index).is_tombstone());
+            let deleted = tombstone.is_some_and(|index| is_deleted(schema, index, value(index)));
             versions.push(Version {
                 key: packed,
                 place,
@@ -164,6 +166,13 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
         values,
         width,
     })
+}
+
+/// Whether a mark deletes its row. A publisher of an earlier version may have sent a value that is no known mark: such a
+/// row stays, with its mark in sight, because what is deleted by mistake cannot be found again.
+fn is_deleted(schema: &RowSchema, index: usize, mark: Value<'_>) -> bool {
+    let kind = schema.columns.get(index).map(|column| &column.kind);
+    kind.is_some_and(|kind| tombstone::is_deleted(kind, mark, Timestamp::MAX) == Ok(true))
 }
 
 impl<'a> Fold<'a> {
