@@ -63,6 +63,13 @@ impl<'a> Answer<'a> {
         self.0.routine() == Some("RevalidateCachedQuery")
     }
 
+    /// Whether the server refused a read because row level security would leave rows out of it. The code stands for any want
+    /// of a privilege; the place in the server does not follow its language.
+    #[must_use]
+    pub fn rows_hidden(&self) -> bool {
+        self.0.routine() == Some("check_enable_rls")
+    }
+
     /// The constraint that refused a row.
     #[must_use]
     pub fn constraint(&self) -> Option<&'a str> {

@@ -7,25 +7,35 @@
 //! - [`keyset`] PURE: the SQL of a quantum; `nulls` rows that it would never find
 //! - [`shape`] PURE: which relations a feed's SQL reads
 //! - [`declared`] PURE: type names to column types
+//! - `cursor_form` PURE: how a cursor's values are written, and what follows from it
+//! - `key_proof` PURE: whether a key tells rows apart; `upkeep` which check is due
+//! - [`evidence`] what a reader cannot prove of its feed
 //! - [`count`] what the drivers count by themselves
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two systems of record
 
 mod columns;
 pub mod count;
+mod cursor_form;
 pub mod declared;
 pub mod error;
+pub mod evidence;
 pub mod feed;
 pub mod fence;
+mod key_proof;
 pub mod keyset;
 mod nulls;
 pub mod port;
 pub mod postgres;
 pub mod question;
+mod select_list;
 pub mod shape;
 pub mod sqlite;
+mod unplaced;
+mod upkeep;
 
 pub use error::{Error, ErrorKind, Result};
+pub use evidence::Evidence;
 pub use feed::{CursorSetBy, FeedDefinition};
 pub use fence::{Fence, HighWater, TimeFence};
 pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source};

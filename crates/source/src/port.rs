@@ -15,6 +15,7 @@ use schemas::manifest::Reject;
 use schemas::value::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
 use crate::fence::Fence;
 use crate::question::Question;
@@ -88,6 +89,20 @@ pub trait FeedReader: Send {
         permit: &Permit,
         rows: &mut dyn RowSink,
     ) -> Result<Quantum>;
+
+    /// What is not proven of the feed, and rows without a place in its order, as of the last look. [`FeedReader::read`] looks now
+    /// and then, when everything within the fence was read.
+    fn evidence(&self) -> Option<&Evidence> {
+        None
+    }
+
+    /// Looks at once at what is due of that. Returns whether something was.
+    ///
+    /// # Errors
+    /// `Refused` where the feed cannot go on: a key that two rows share, a cursor that is null or of several forms.
+    async fn examine(&mut self, _permit: &Permit) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One question of a source, ready to be read.

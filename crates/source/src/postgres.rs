@@ -9,7 +9,9 @@
 //! - `session` the one connection: statements raced against the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
-//! - `check` whether a feed can be served, before anything is read
+//! - `check` whether a feed can be served, before anything is read; `hidden` rows that the account does not see
+//! - `order` the first cursor column against the source's clock, `key` whether the key is unique
+//! - `upkeep` what is checked again while a feed is served
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
@@ -25,6 +27,9 @@ mod config;
 mod delivery;
 mod failure;
 mod grants;
+mod hidden;
+mod key;
+mod order;
 mod probe;
 mod quantum;
 mod question;
@@ -32,6 +37,7 @@ mod question_order;
 mod reader;
 mod security;
 mod session;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -46,6 +52,7 @@ pub use security::security;
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
+use crate::key_proof::Proofs;
 use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
 use crate::question::Question;
 use session::Session;
@@ -55,6 +62,7 @@ use session::Session;
 pub struct PostgresSource {
     session: Arc<Session>,
     questions: Arc<question::Known>,
+    proofs: Arc<Proofs<String>>,
     counter: Arc<DriverCounter>,
 }
 
@@ -69,6 +77,7 @@ impl PostgresSource {
         Ok(Self {
             session,
             questions: Arc::default(),
+            proofs: Arc::default(),
             counter,
         })
     }
@@ -78,13 +87,12 @@ impl PostgresSource {
 impl Source for PostgresSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
-        let checked = check::feed(&self.session, feed, permit)
+        let opened = check::feed(&self.session, feed, permit, self.proofs.find(feed))
             .await
             .map_err(|error| error.at(&place))?;
+        let (session, proofs) = (Arc::clone(&self.session), Arc::clone(&self.proofs));
         Ok(Box::new(reader::PostgresReader::new(
-            Arc::clone(&self.session),
-            feed,
-            checked,
+            session, proofs, feed, opened,
         )))
     }
 

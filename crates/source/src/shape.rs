@@ -16,8 +16,9 @@ pub struct Shape {
     pub plain: bool,
 }
 
+/// A part of a SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Word(String),
     Quoted(String),
     Sign(char),
@@ -135,7 +136,8 @@ impl Shape {
     }
 }
 
-fn tokens(sql: &str) -> Vec<Token> {
+/// The parts of a SQL text, without comments and texts.
+pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

@@ -8,7 +8,8 @@
 //! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served
+//! - `check` whether a feed can be served; `order` the form of its cursor, `key` whether its key is unique
+//! - `upkeep` what is checked again while it is served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
 //! - `probe` what the gate asks while it is shut, on a connection of its own
@@ -17,11 +18,14 @@
 mod check;
 mod convert;
 mod failure;
+mod key;
+mod order;
 mod probe;
 mod quantum;
 mod question;
 mod reader;
 mod sender;
+mod upkeep;
 mod worker;
 
 pub use probe::probes;
@@ -37,6 +41,7 @@ use gate::shut::ShutFlag;
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
+use crate::key_proof::Proofs;
 use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
 use crate::question::Question;
 use worker::Worker;
@@ -68,6 +73,7 @@ impl SqliteConfig {
 #[derive(Debug)]
 pub struct SqliteSource {
     worker: Arc<Worker>,
+    proofs: Arc<Proofs<rusqlite::types::Value>>,
     counter: Arc<DriverCounter>,
 }
 
@@ -80,7 +86,12 @@ impl SqliteSource {
     pub fn new(config: SqliteConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut.clone()));
         let worker = Arc::new(Worker::start(config, shut, Arc::clone(&counter))?);
-        Ok(Self { worker, counter })
+        let proofs = Arc::default();
+        Ok(Self {
+            worker,
+            proofs,
+            counter,
+        })
     }
 }
 
@@ -88,17 +99,16 @@ impl SqliteSource {
 impl Source for SqliteSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
-        let asked = feed.clone();
-        let checked = self
+        let (asked, proof) = (feed.clone(), self.proofs.find(feed));
+        let opened = self
             .worker
-            .run(permit, move |connection, _| check::feed(connection, &asked))
+            .run(permit, move |connection, ticket| {
+                check::open(connection, ticket, &asked, proof)
+            })
             .await;
-        let checked = checked.map_err(|error| error.at(&place))?;
-        Ok(Box::new(reader::SqliteReader::new(
-            Arc::clone(&self.worker),
-            feed,
-            checked,
-        )))
+        let opened = opened.map_err(|error| error.at(&place))?;
+        let (worker, proofs) = (Arc::clone(&self.worker), Arc::clone(&self.proofs));
+        Ok(Box::new(reader::SqliteReader::new(worker, proofs, feed, opened)?))
     }
 
     async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {

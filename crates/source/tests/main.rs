@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
+mod ahead;
 mod bytes;
 mod fence;
+mod forms;
+mod hidden;
+mod keys;
 mod postgres;
 mod probe;
 mod question;

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::rows::{Taken, drain, feed};
 
-struct Core {
+pub(crate) struct Core {
     _dir: TempDir,
     path: PathBuf,
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
-fn core(sql: &str) -> Core {
+pub(crate) fn core(sql: &str) -> Core {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("core.db");
     let connection = Connection::open(&path).unwrap();
@@ -29,7 +29,7 @@ fn core(sql: &str) -> Core {
     }
 }
 
-fn source(core: &Core, gate: &Gate) -> SqliteSource {
+pub(crate) fn source(core: &Core, gate: &Gate) -> SqliteSource {
     SqliteSource::new(SqliteConfig::new(&core.path), gate.shut_flag()).unwrap()
 }
 
@@ -58,7 +58,9 @@ async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
             scale: Some(2)
         }
     );
-    let fence = reader.fence(&permit).await.unwrap().fence.unwrap();
+    // The day's lag is not over.
+    assert_eq!(reader.fence(&permit).await.unwrap().fence, None);
+    let fence = Fence::Open;
     for limit in [1, 7, 333, 1000, 5000] {
         let taken = drain(reader.as_mut(), &["day", "id"], &fence, limit, &permit).await;
         let mut ids = taken.ids();
@@ -84,7 +86,11 @@ async fn a_cursor_that_is_not_unique_is_refused_by_the_catalogue_and_by_its_neig
     assert!(error.to_string().contains("not unique"), "{error}");
     // A set operation proves nothing: the reader finds it, and hands on nothing of the pair.
     let sql = "SELECT id, day FROM setl UNION ALL SELECT id, day FROM setl WHERE id = 500";
-    let blind = feed(sql, &["id"], CursorSetBy::Application);
+    // The key tells the pair apart.
+    let sql = sql.replace("id, day FROM", "id, day, 'a' AS part FROM");
+    let sql = sql.replacen("'a' AS part FROM setl WHERE", "'b' AS part FROM setl WHERE", 1);
+    let mut blind = feed(&sql, &["id"], CursorSetBy::Application);
+    blind.key.push("part".into());
     let mut reader = source.open_feed(&blind, &permit).await.unwrap();
     let mut taken = Taken::default();
     let error = reader

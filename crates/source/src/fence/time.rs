@@ -51,6 +51,11 @@ impl TimeFence {
         }
     }
 
+    /// Rounds further fences down to this, where the column keeps no smaller step.
+    pub fn round_to(&mut self, resolution: Duration) {
+        self.resolution = resolution.max(Duration::from_micros(1));
+    }
+
     /// Takes the fence from a look.
     pub fn take(&mut self, look: &TimeLook) -> TimeReading {
         let sessions = look.open.iter().filter(|one| !one.is_prepared());

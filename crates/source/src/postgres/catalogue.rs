@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 
 use schemas::column::ColumnType;
 
+use super::order::SequenceName;
 use super::session::Turn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyset::quote;
@@ -25,7 +26,7 @@ pub(super) struct Relation {
     pub(super) oid: u32,
     pub(super) schema: String,
     pub(super) name: String,
-    /// An ordinary or partitioned table, or a materialised view: its indexes can prove something.
+    /// An ordinary table that no other inherits from, a partitioned one or a materialised view: its indexes can prove something.
     pub(super) is_table: bool,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -93,7 +94,7 @@ pub(super) async fn relations(
 }
 
 pub(super) const RELATIONS: &str = "SELECT DISTINCT c.oid, n.nspname::text, c.relname::text, \
-    c.relkind IN ('r', 'p', 'm'), \
+    c.relkind IN ('p', 'm') OR (c.relkind = 'r' AND NOT c.relhassubclass), \
     has_any_column_privilege(c.oid, 'SELECT'), \
     has_any_column_privilege(c.oid, 'INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE') \
     FROM unnest($1) AS t(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(t.name) \
@@ -155,6 +156,52 @@ pub(super) async fn cached_sequence(
         .query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)])
         .await?
         .is_empty())
+}
+
+/// Whether a SELECT calls a function that gives several rows for one.
+pub(super) async fn repeats_rows(turn: &mut Turn<'_>, permit: &Permit, sql: &str) -> Result<bool> {
+    let plan = turn
+        .query(permit, &format!("EXPLAIN (COSTS off) {sql}"), &[])
+        .await;
+    match plan {
+        Ok(lines) => Ok(lines.iter().any(|line| {
+            line.try_get::<_, String>(0)
+                .is_ok_and(|line| line.contains("ProjectSet"))
+        })),
+        // The probe of the same SELECT that follows names what may not be read.
+        Err(error) if error.is_about_rows() => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// The sequence that fills a column by default or as its identity.
+pub(super) async fn sequence(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    column: &Column,
+) -> Result<Option<SequenceName>> {
+    let sql = "SELECT n.nspname::text, c.relname::text, has_sequence_privilege(c.oid, 'SELECT') \
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S' \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+        AND d.refobjid = $1 AND d.refobjsubid = $2 LIMIT 2";
+    let (table, number) = (
+        column.table_oid().unwrap_or(0),
+        i32::from(column.column_id().unwrap_or(0)),
+    );
+    let rows = turn
+        .query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)])
+        .await?;
+    // Of two nobody knows which one fills it.
+    let [row] = rows.as_slice() else { return Ok(None) };
+    let read = || -> std::result::Result<SequenceName, tokio_postgres::Error> {
+        let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(SequenceName {
+            quoted: format!("{}.{}", quote(&schema), quote(&name)),
+            is_readable: row.try_get(2)?,
+        })
+    };
+    read().map(Some).map_err(|error| odd(&error))
 }
 
 /// For each column: its type as the database spells it, and whether its base column is NOT NULL.

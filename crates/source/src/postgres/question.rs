@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use gate::permit::Permit;
@@ -173,6 +173,7 @@ async fn look(
             .map(|one| cell::asked(one.type_(), &column(one.name())))
             .collect(),
         cursor: order::columns(columns, &places)?,
+        only: None,
         own: types.len(),
         fence_zone: None,
     };
@@ -198,8 +199,10 @@ async fn look(
             wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
             cursor: places,
             keyset,
-            resolution: Duration::ZERO,
             never_null,
+            key_casts: Vec::new(),
+            key: Vec::new(),
+            key_repeated: None,
         },
         types,
         statements: Mutex::default(),

@@ -180,7 +180,7 @@ impl Session {
         let lock = self.config.lock_timeout.as_millis().max(1);
         format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
-             SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET idle_in_transaction_session_timeout = '1s'; \
+             SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET row_security = off; SET idle_in_transaction_session_timeout = '1s'; \
              SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
              SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
              SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}"

@@ -102,6 +102,7 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
                 cast: String::new(),
             })
             .collect(),
+        only: None,
         own: question.arguments.len(),
         fence_zone: None,
     };
@@ -116,6 +117,8 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
         cursor,
         keyset,
         never_null: true,
+        by_rowid: false,
+        key_repeated: None,
     })
 }
 

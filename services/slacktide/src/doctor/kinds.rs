@@ -124,6 +124,7 @@ pub(super) fn as_feed(kind: &KindConfig) -> Option<FeedDefinition> {
         money: Vec::new(),
         tombstone: None,
         types: kind.types.clone(),
+        clock: source::feed::CursorClock::default(),
     })
 }
 

@@ -306,6 +306,7 @@ fn parts(
         money: vec![],
         tombstone: None,
         types: BTreeMap::new(),
+        clock: source::feed::CursorClock::default(),
     };
     let mut options = SocialOptions::default();
     options.publisher.idle_poll = Duration::from_millis(20);
