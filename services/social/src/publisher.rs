@@ -4,6 +4,7 @@
 //! held while a block waits for its lane, so a slow exchange holds nothing of the source. A
 //! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
 
+mod evidence;
 mod quantum;
 mod trouble;
 
@@ -247,6 +248,7 @@ impl Publisher {
                     }],
                     limit: self.limit,
                     drained: false,
+                    unplaced: Vec::new(),
                 }),
                 Err(error) => self.not_for(lane, &error.to_string()),
             }
@@ -315,6 +317,7 @@ impl Publisher {
                     .board
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
                 self.reader = Some(reader);
+                self.show_evidence();
                 self.failures = 0;
                 Turn::Go
             }

@@ -50,6 +50,7 @@ fn masked(lane: usize, at: i64, mask: Option<Mask>) -> Group {
         }],
         limit: 1,
         drained: true,
+        unplaced: Vec::new(),
     }
 }
 
@@ -123,4 +124,33 @@ fn packs_that_came_apart_are_read_for_one_by_one() {
     let parted = join(groups).unwrap();
     assert_eq!(parted.len(), 2);
     assert_eq!(parted[1].position().unwrap(), Some(Cursor(vec![Scalar::Int(6)])));
+}
+
+#[test]
+fn group_unplaced_row_is_noted_once_for_as_long_as_it_stands() {
+    let note = |id| Reject {
+        key: vec![Some(Scalar::Int(id))],
+        column: None,
+        reason: "ahead".into(),
+    };
+    let noted = |group: &mut Group| {
+        group.close();
+        let blocks = group.packs[0].chunker.take_closed();
+        blocks.iter().map(|block| block.rejects.len()).sum::<usize>()
+    };
+    let mut one = group(0, 5);
+    one.reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut one), 1);
+    one.reject_unplaced(&[note(1), note(2)]);
+    assert_eq!(noted(&mut one), 1);
+    one.reject_unplaced(&[note(2)]);
+    assert_eq!(noted(&mut one), 0);
+    // It was repaired, and is wrong again.
+    one.reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut one), 1);
+    // One who joins has not been sent it.
+    let mut joined = join(vec![one, group(1, 5)]).unwrap();
+    joined[0].reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut joined[0]), 1);
+    assert_eq!(joined[0].position().unwrap(), Some(Cursor(vec![Scalar::Int(5)])));
 }

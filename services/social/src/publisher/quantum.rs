@@ -75,6 +75,10 @@ impl Publisher {
                     feed.quantum_rows = next;
                     feed.last_error = None;
                 });
+                self.show_evidence();
+                let Some(group) = self.groups.get_mut(index) else {
+                    return Turn::Go;
+                };
                 if let Some(error) = group.take_fault() {
                     group.close();
                     return self.unusable(&error);
