@@ -39,6 +39,8 @@ pub(super) struct PostgresReader {
     first: (Type, i32),
     pub(super) sequence: Option<SequenceName>,
     pub(super) placement: Placement,
+    /// The greatest value when the cursor was looked at last.
+    placed_at: Option<Scalar>,
     pub(super) proof: Proof,
     pub(super) proofs: Arc<Proofs<String>>,
     pub(super) upkeep: Upkeep,
@@ -77,6 +79,7 @@ impl PostgresReader {
             first: opened.first,
             sequence: opened.sequence,
             placement: opened.placement,
+            placed_at: None,
             proof: opened.proof,
             proofs,
             evidence: Evidence::default(),
@@ -110,10 +113,11 @@ impl PostgresReader {
     }
 
     async fn look(&mut self, permit: &Permit) -> Result<FenceReading> {
-        if self.placement.is_tentative() {
-            self.place(permit).await?;
-        }
-        // A row ahead of the clock must not become the position: others would be written behind it.
+        let high = match self.rule {
+            Rule::Lag(_) => self.highest_by_lag(permit).await?,
+            _ => None,
+        };
+        // A row ahead of the sequence must not become the position: others would be written behind it.
         let bound = self.placement.greatest(Duration::ZERO);
         let now = self.began.elapsed();
         let roles = &self.session.config.read_only_roles;
@@ -139,13 +143,26 @@ impl PostgresReader {
                     held: water.held(&look.open, look.at, self.feed.lag),
                 })
             }
-            Rule::Lag(water) => {
-                let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
-                Ok(FenceReading {
-                    fence: water.take(high, now, &[]).map(Fence::UpTo),
-                    held: None,
-                })
+            Rule::Lag(water) => Ok(FenceReading {
+                fence: water.take(high, now, &[]).map(Fence::UpTo),
+                held: None,
+            }),
+        }
+    }
+
+    /// The greatest value that is not ahead of the clock. Of a feed with few rows each new one may show what its cursor is.
+    async fn highest_by_lag(&mut self, permit: &Permit) -> Result<Option<Scalar>> {
+        loop {
+            let bound = self.placement.greatest(Duration::ZERO);
+            let session = Arc::clone(&self.session);
+            let mut turn = session.turn(permit).await?;
+            let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
+            drop(turn);
+            if !self.placement.is_tentative() || high.is_none() || high == self.placed_at {
+                return Ok(high);
             }
+            self.placed_at = high;
+            self.place(permit).await?;
         }
     }
 

@@ -75,7 +75,7 @@ impl SqliteReader {
     }
 
     /// Finds the first cursor column's form, when there are rows.
-    async fn find_form(&mut self, permit: &Permit) -> Result<()> {
+    pub(super) async fn find_form(&mut self, permit: &Permit) -> Result<()> {
         if self.form.is_some() {
             return Ok(());
         }

@@ -108,7 +108,13 @@ impl SqliteReader {
         }
         self.search.judge(&self.feed, &form)?;
         self.show_search();
-        Ok(FORMS)
+        // What is written since may change less often, or be of another form.
+        self.form = None;
+        let again = self.find_form(permit).await;
+        if self.form.is_none() {
+            self.form = Some(form);
+        }
+        again.map(|()| FORMS)
     }
 
     /// Shows what the search found, once it is over; before the first time, how far it is.

@@ -26,6 +26,7 @@ mod held;
 mod lapsed;
 mod logged;
 mod masked;
+mod unplaced;
 
 #[derive(Default)]
 struct Memory {
