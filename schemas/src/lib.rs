@@ -10,7 +10,8 @@
 //!   meanwhile [`progress`] and [`approval`], in the end [`confirm`]
 //! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
 //!   whom, without their name: [`person`]; how both go on behind a message that cannot be read: [`unreadable`]
-//! - what a message names of other chains: [`heads`]; where it belongs: [`origin`]
+//! - what a message names of other chains: [`heads`]; where it belongs: [`origin`]; which database its rows come
+//!   from: [`source`]
 //! - what only its reader can open: [`seal`]
 //! - what makes it provable: [`digest`], [`sign`], [`load`]
 //! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
@@ -44,6 +45,7 @@ pub mod request;
 pub mod rows;
 pub mod seal;
 pub mod sign;
+pub mod source;
 pub mod subject;
 pub mod total;
 pub mod unique;

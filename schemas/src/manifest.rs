@@ -16,6 +16,7 @@ use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
 use crate::origin::Origin;
 use crate::sign::PublicKey;
+use crate::source::SourceMark;
 
 /// Everything about a chunk but its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +50,9 @@ pub struct Manifest {
     pub schema: RowSchema,
     /// The digest of the feed's definition.
     pub definition: Digest,
+    /// The database that its rows were read from; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceMark>,
     /// Control totals.
     pub totals: Totals,
     /// The load under which its rows were read.
@@ -100,6 +104,8 @@ pub enum Cause {
     Rewind,
     /// The feed's definition changed and the operator accepts it where it stands.
     DefinitionAccepted,
+    /// The source is another database, or went back, and the operator accepts it as it is.
+    SourceChanged,
 }
 
 /// One chunk, named.

@@ -4,6 +4,8 @@
 //! - [`question`] what is asked: a query with arguments
 //! - [`port`] the verbs, as three traits, and what a quantum brings
 //! - [`fence`] PURE: below which cursor value no row can still appear
+//! - [`identity`] PURE: whether a source is the one that was read before; `backwards` whether it holds less;
+//!   `instant` positions as times
 //! - [`keyset`] PURE: the SQL of a quantum; `nulls` rows that it would never find
 //! - [`shape`] PURE: which relations a feed's SQL reads
 //! - [`declared`] PURE: type names to column types
@@ -11,12 +13,15 @@
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two systems of record
 
+mod backwards;
 mod columns;
 pub mod count;
 pub mod declared;
 pub mod error;
 pub mod feed;
 pub mod fence;
+pub mod identity;
+mod instant;
 pub mod keyset;
 mod nulls;
 pub mod port;
@@ -28,7 +33,7 @@ pub mod sqlite;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{CursorSetBy, FeedDefinition};
 pub use fence::{Fence, HighWater, TimeFence};
-pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source};
+pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source, Standing};
 pub use postgres::{PostgresConfig, PostgresSource};
 pub use question::{Argument, ArgumentKind, Question};
 pub use sqlite::{SqliteConfig, SqliteSource};

@@ -10,7 +10,8 @@
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
 //! - `check` whether a feed can be served, before anything is read
-//! - `activity` the looks behind the fence
+//! - `activity` the looks behind the fence; `guard` what is looked at beside it: which database this is, its clock
+//! - `reach` what the SQL reads behind names, `sequence` what fills a cursor, `zone` local times
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
 //!   `delivery` its rows on their way to the sink
@@ -25,15 +26,20 @@ mod config;
 mod delivery;
 mod failure;
 mod grants;
+mod guard;
 mod probe;
 mod quantum;
 mod question;
 mod question_order;
+mod reach;
 mod reader;
 mod security;
+mod sequence;
 mod session;
+mod zone;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 pub use config::PostgresConfig;
@@ -41,6 +47,7 @@ use gate::permit::Permit;
 use gate::shut::ShutFlag;
 pub use grants::grants;
 pub use probe::{OwnStatements, probes};
+use schemas::name::FeedName;
 pub use security::security;
 
 use crate::count::DriverCounter;
@@ -56,6 +63,8 @@ pub struct PostgresSource {
     session: Arc<Session>,
     questions: Arc<question::Known>,
     counter: Arc<DriverCounter>,
+    /// By feed.
+    clocks: Mutex<BTreeMap<FeedName, Arc<guard::Clock>>>,
 }
 
 impl PostgresSource {
@@ -70,6 +79,7 @@ impl PostgresSource {
             session,
             questions: Arc::default(),
             counter,
+            clocks: Mutex::default(),
         })
     }
 }
@@ -81,10 +91,15 @@ impl Source for PostgresSource {
         let checked = check::feed(&self.session, feed, permit)
             .await
             .map_err(|error| error.at(&place))?;
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = clocks
+            .entry(feed.name.clone())
+            .or_insert_with(|| Arc::new(guard::Clock::new(feed.lag)));
         Ok(Box::new(reader::PostgresReader::new(
             Arc::clone(&self.session),
             feed,
             checked,
+            Arc::clone(clock),
         )))
     }
 

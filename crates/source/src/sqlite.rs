@@ -11,12 +11,15 @@
 //! - `check` whether a feed can be served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
+//! - `file` which file it is; `numbers` whether a row's number is used again
 //! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
 mod check;
 mod convert;
 mod failure;
+mod file;
+mod numbers;
 mod probe;
 mod quantum;
 mod question;

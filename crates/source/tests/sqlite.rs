@@ -167,7 +167,10 @@ async fn a_value_that_its_column_cannot_carry_is_rejected_in_its_place() {
     let permit = gate.permit().await;
     let source = source(&core, &gate);
     let mut reader = source
-        .open_feed(&feed("SELECT * FROM t", &["id"], CursorSetBy::Sequence), &permit)
+        .open_feed(
+            &feed("SELECT * FROM t", &["id"], CursorSetBy::Application),
+            &permit,
+        )
         .await
         .unwrap();
     let mut taken = Taken::default();
@@ -242,4 +245,71 @@ async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
     script.open();
     let permit = gate.permit().await;
     assert!(reader.fence(&permit).await.is_ok());
+}
+
+#[tokio::test]
+async fn numbers_that_are_used_again_are_no_sequence() {
+    let core = core(
+        "CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
+         CREATE TABLE reused (id INTEGER PRIMARY KEY, x TEXT);
+         CREATE TABLE other (id INTEGER NOT NULL UNIQUE, x TEXT);
+         INSERT INTO kept (x) VALUES ('a'), ('b'), ('c');",
+    );
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let source = source(&core, &gate);
+    let numbered = |table: &str| feed(&format!("SELECT * FROM {table}"), &["id"], CursorSetBy::Sequence);
+    for table in ["reused", "other"] {
+        let error = source.open_feed(&numbered(table), &permit).await.err().unwrap();
+        assert!(error.to_string().contains("AUTOINCREMENT"), "{table}: {error}");
+        assert_eq!(error.kind, ErrorKind::Refused);
+    }
+    let mut reader = source.open_feed(&numbered("kept"), &permit).await.unwrap();
+    let standing = |at: i64| source::Standing {
+        position: schemas::cursor::Cursor(vec![schemas::cursor::Scalar::Int(at)]),
+        read_at: None,
+    };
+    reader.stands_at(vec![standing(3)]);
+    core.connection
+        .execute_batch("DELETE FROM kept WHERE id > 1")
+        .unwrap();
+    assert!(
+        reader.fence(&permit).await.unwrap().beyond.is_empty(),
+        "it goes on with 4"
+    );
+    reader.stands_at(vec![standing(3), standing(9)]);
+    assert_eq!(
+        reader.fence(&permit).await.unwrap().beyond,
+        [standing(9).position]
+    );
+}
+
+#[tokio::test]
+async fn file_that_takes_the_name_of_an_open_one_is_noticed() {
+    let core = core(SETL);
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let source = source(&core, &gate);
+    let feed = feed("SELECT * FROM setl", &["id"], CursorSetBy::Application);
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    let first = reader.fence(&permit).await.unwrap().source;
+    core.connection.execute_batch("VACUUM").unwrap();
+    let again = reader.fence(&permit).await.unwrap().source;
+    assert_eq!(
+        source::identity::changed(&first, &again),
+        None,
+        "vacuumed in place"
+    );
+    let copy = core.path.with_extension("copy");
+    let into = format!("VACUUM INTO '{}'", copy.display());
+    core.connection.execute_batch(&into).unwrap();
+    std::fs::rename(&copy, &core.path).unwrap();
+    let error = reader.fence(&permit).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    let other = reader.fence(&permit).await.unwrap().source;
+    assert_eq!(
+        source::identity::changed(&first, &other),
+        Some(source::identity::SourceChange::System)
+    );
 }

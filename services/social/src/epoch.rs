@@ -65,7 +65,7 @@ pub enum From {
     /// The beginning: everything is sent again. Allowed where there is no receipt; the receiver replaces
     /// its rows as they come.
     Beginning,
-    /// Where the lane stands, with the definition as it is configured now.
+    /// Where the lane stands, with the definition as it is configured now, or with the source as it is now.
     Tail,
     /// The position before this chunk: what was read since is sent again. Known for the lane's last chunk,
     /// and for those where holds began to keep rows back.
@@ -182,6 +182,11 @@ pub async fn open_epoch(
             still_held_back(&manifest.totals.held_back, continues)
         });
         let tail = tail.map(|(manifest, _)| manifest);
+        // Only an order that says so makes another database the lane's source.
+        let source = tail
+            .as_ref()
+            .and_then(|manifest| manifest.source.clone())
+            .filter(|_| order.cause != Cause::SourceChanged);
         // What stopped the lane is seen here, and signed as it was: a definition that changed must
         // not read as a restored exchange for ever after.
         let changed = tail
@@ -197,6 +202,7 @@ pub async fn open_epoch(
             .or_else(|| tail.map(|manifest| manifest.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
         let manifest = Manifest {
+            source,
             origin: Some(trust.here.clone()),
             opening: Some(Opening {
                 cause,
@@ -321,6 +327,7 @@ fn opening(
         cursor_after: cursor,
         schema,
         definition: order.definition,
+        source: None,
         totals: Totals::default(),
         load: Load::default(),
         rejects: Vec::new(),

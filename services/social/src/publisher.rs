@@ -5,8 +5,10 @@
 //! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
 
 mod quantum;
+mod source_state;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use jiff::Timestamp;
 use runtime::said::Said;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
+use schemas::source::SourceMark;
 use source::fence::Fence;
 use source::{FeedDefinition, FeedReader, Source};
 use tokio::time::Instant;
@@ -29,6 +32,7 @@ use crate::mask::Masks;
 use crate::options::PublisherOptions;
 use crate::status::Board;
 use crate::turn::{Turned, Turns};
+use source_state::KnownSource;
 
 /// What a feed's executor is made of.
 pub struct FeedParts {
@@ -58,6 +62,10 @@ pub struct Publisher {
     reader: Option<Box<dyn FeedReader>>,
     groups: Vec<Group>,
     fence: Option<(Fence, Instant)>,
+    /// The database, as it was when the fence was taken.
+    source: Option<SourceMark>,
+    /// By lane: the generation, and what is known of its source.
+    known: BTreeMap<usize, (u64, KnownSource)>,
     failures: u32,
     said: Said,
     limit: usize,
@@ -91,6 +99,8 @@ impl Publisher {
             reader: None,
             groups: Vec::new(),
             fence: None,
+            source: None,
+            known: BTreeMap::new(),
             failures: 0,
             said: Said::default(),
             limit,
@@ -224,7 +234,8 @@ impl Publisher {
         for (lane, position) in positions.into_iter().enumerate() {
             let Some(from) = position.from else { continue };
             any = true;
-            let known = self.groups.iter().any(|group| group.has(lane));
+            let known = self.groups.iter().any(|group| group.has(lane))
+                || self.is_other_source(lane, position.generation);
             let (false, Some(schema)) = (known, self.schema.as_ref()) else {
                 continue;
             };

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use exchange::{Exchange, Stored};
+use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::heads::Mark;
-use schemas::manifest::{HeldBack, Link, Manifest};
+use schemas::manifest::{Cause, HeldBack, Link, Manifest};
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::seal::{SealRing, position};
 use schemas::sign::PublicKey;
+use schemas::source::SourceMark;
 
 use crate::step::{Event, Signed, Tail};
 
@@ -38,6 +40,12 @@ pub struct Beside {
     pub control: Option<Mark>,
     /// Where holds began to keep rows back, by the hold's id.
     pub held_back: BTreeMap<String, HeldBack>,
+    /// The database that the last chunk was read from.
+    pub source: Option<SourceMark>,
+    /// An operator accepted the source as it is, and nothing was read since.
+    pub is_source_accepted: bool,
+    /// When its rows were read.
+    pub read_at: Option<Timestamp>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
     /// Why the last receipt is not used.
@@ -80,6 +88,11 @@ fn tail(
     let (manifest, link) = trusted_manifest(stored, lane, trust)?;
     beside.control = manifest.heads.control;
     beside.held_back = manifest.totals.held_back;
+    beside.source = manifest.source.map(|mark| opened(mark, lane, own));
+    beside.read_at = Some(manifest.read_to);
+    beside.is_source_accepted = manifest
+        .opening
+        .is_some_and(|opening| opening.cause == Cause::SourceChanged);
     beside.definition = Some(manifest.definition);
     beside.schema = Some(manifest.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
@@ -93,6 +106,15 @@ fn tail(
         definition: manifest.definition,
         cursor: cursor.transpose()?,
     })
+}
+
+/// With its counters opened. Where they cannot be, they are not compared.
+fn opened(mark: SourceMark, lane: &Lane, own: &SealRing) -> SourceMark {
+    let written = mark.written.as_ref();
+    SourceMark {
+        written: written.and_then(|counters| position::open(counters, lane, own).ok()),
+        ..mark
+    }
 }
 
 /// The manifest of a stored chunk, if a trusted key signed it for this lane.

@@ -45,7 +45,7 @@ pub(super) struct Index {
     pub(super) columns: Vec<i16>,
 }
 
-fn odd(error: &tokio_postgres::Error) -> Error {
+pub(super) fn odd(error: &tokio_postgres::Error) -> Error {
     Error::new(
         ErrorKind::Database,
         format!("the catalogue answered oddly: {error}"),
@@ -138,23 +138,6 @@ pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) ->
         .map(read)
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| odd(&error))
-}
-
-/// Whether a sequence that fills this column hands numbers out in blocks.
-pub(super) async fn cached_sequence(
-    turn: &mut Turn<'_>,
-    permit: &Permit,
-    table: u32,
-    column: i16,
-) -> Result<bool> {
-    let sql = "SELECT 1 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d ON d.objid = s.seqrelid \
-        AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
-        WHERE d.refobjid = $1 AND d.refobjsubid = $2 AND s.seqcache > 1";
-    let number = i32::from(column);
-    Ok(!turn
-        .query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)])
-        .await?
-        .is_empty())
 }
 
 /// For each column: its type as the database spells it, and whether its base column is NOT NULL.

@@ -10,10 +10,13 @@ use schemas::column::{Column, RowSchema};
 
 use super::catalogue::{self, Account, Relation};
 use super::cell::{self, Wire};
+use super::guard::Facts;
 use super::session::{Session, Turn};
+use super::{reach, sequence, zone};
 use crate::columns::cursor_places;
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
+use crate::instant::TimeForm;
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
 use crate::nulls;
 use crate::shape::Shape;
@@ -30,6 +33,8 @@ pub(super) struct Checked {
     pub(super) keyset: Keyset,
     /// What the first cursor column rounds times to.
     pub(super) resolution: Duration,
+    /// What is looked at beside the fence.
+    pub(super) guard: Facts,
     /// The catalogue proves that no cursor is null.
     pub(super) never_null: bool,
 }
@@ -73,6 +78,8 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     let shape = Shape::of(&sql);
     let relations = catalogue::relations(&mut turn, permit, &shape.relations).await?;
     privileges(session, &account, &relations)?;
+    let reached = reach::reached(&mut turn, permit, &shape.relations).await?;
+    reach::commits_seen(&mut turn, permit, feed, &sql, &reached).await?;
 
     let base = match relations.as_slice() {
         [only] if shape.plain && only.is_table => Some(only),
@@ -99,6 +106,11 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
         warn!(feed = %feed.name, zone, "the cursor has no time zone: writers must use this zone, and never change it");
     }
     unique(&mut turn, permit, feed, columns, &places, base).await?;
+    let guard = Facts {
+        tables: reach::tables(&reached),
+        sequence: filled_by(&mut turn, permit, feed, columns, &places, base).await?,
+        form: time_form(&mut turn, permit, feed, columns, &places, &zone).await?,
+    };
     // The feed must also do as a subquery.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
     turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
@@ -114,6 +126,7 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
             .first()
             .and_then(|place| columns.get(*place))
             .map_or(Duration::ZERO, resolution),
+        guard,
         cursor: places,
         keyset,
         never_null,
@@ -312,15 +325,6 @@ async fn unique(
         .filter_map(from_base)
         .filter_map(WireColumn::column_id)
         .collect();
-    if feed.cursor_set_by == CursorSetBy::Sequence
-        && let Some(first) = places.first().and_then(from_base).and_then(WireColumn::column_id)
-        && catalogue::cached_sequence(turn, permit, base.oid, first).await?
-    {
-        return Err(refused(
-            "the cursor's sequence has a cache, so sessions use smaller numbers later",
-            "declare cursor_set_by = \"application\" with a lag, or ALTER SEQUENCE … CACHE 1",
-        ));
-    }
     let indexes = catalogue::indexes(turn, permit, base.oid).await?;
     let proven = indexes
         .iter()
@@ -344,6 +348,51 @@ async fn unique(
         );
     }
     Ok(())
+}
+
+/// The sequence of a cursor that is the one table's column. Of a view's or an expression's nothing is known.
+async fn filled_by(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    feed: &FeedDefinition,
+    columns: &[WireColumn],
+    places: &[usize],
+    base: Option<&Relation>,
+) -> Result<Option<sequence::Sequence>> {
+    let first = places.first().and_then(|place| columns.get(*place));
+    let (Some(base), Some(first), CursorSetBy::Sequence) = (base, first, feed.cursor_set_by) else {
+        return Ok(None);
+    };
+    match first.column_id().filter(|_| first.table_oid() == Some(base.oid)) {
+        Some(column) => sequence::of_column(turn, permit, base.oid, column)
+            .await
+            .map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How a cursor holds the time by which the fence is taken.
+async fn time_form(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    feed: &FeedDefinition,
+    columns: &[WireColumn],
+    places: &[usize],
+    zone: &str,
+) -> Result<Option<TimeForm>> {
+    let first = places.first().and_then(|place| columns.get(*place));
+    let timed = matches!(
+        feed.cursor_set_by,
+        CursorSetBy::Transaction | CursorSetBy::Statement
+    );
+    let Some(first) = first.filter(|_| timed) else {
+        return Ok(None);
+    };
+    Ok(match *first.type_() {
+        Type::TIMESTAMP => Some(TimeForm::Local(zone::constant_offset(turn, permit, zone).await?)),
+        Type::DATE => Some(TimeForm::Day(zone::constant_offset(turn, permit, zone).await?)),
+        _ => Some(TimeForm::Instant),
+    })
 }
 
 /// Rows without a cursor would never be found.

@@ -199,6 +199,7 @@ async fn look(
             cursor: places,
             keyset,
             resolution: Duration::ZERO,
+            guard: super::guard::Facts::default(),
             never_null,
         },
         types,

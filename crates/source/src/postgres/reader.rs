@@ -15,6 +15,7 @@ use schemas::cursor::{Cursor, Scalar};
 use super::activity;
 use super::check::{self, Checked};
 use super::failure;
+use super::guard::{Clock, Guard};
 use super::quantum::{self, Given, text};
 use super::session::{Session, Turn};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
 use crate::keyset::{Bound, bare};
 use crate::nulls;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
+use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
 
 /// One feed.
 pub(super) struct PostgresReader {
@@ -30,6 +31,7 @@ pub(super) struct PostgresReader {
     feed: FeedDefinition,
     checked: Checked,
     rule: Rule,
+    guard: Guard,
     began: Instant,
     nulls_looked: Instant,
     statements: BTreeMap<(bool, Bound), (u64, Statement)>,
@@ -42,7 +44,12 @@ enum Rule {
 }
 
 impl PostgresReader {
-    pub(super) fn new(session: Arc<Session>, feed: &FeedDefinition, checked: Checked) -> Self {
+    pub(super) fn new(
+        session: Arc<Session>,
+        feed: &FeedDefinition,
+        checked: Checked,
+        clock: Arc<Clock>,
+    ) -> Self {
         let rule = match feed.cursor_set_by {
             CursorSetBy::Transaction | CursorSetBy::Statement => {
                 Rule::Time(TimeFence::new(feed.lag, checked.resolution))
@@ -50,6 +57,7 @@ impl PostgresReader {
             CursorSetBy::Sequence => Rule::Sequence(HighWater::by_transactions()),
             CursorSetBy::Application => Rule::Lag(HighWater::by_lag(feed.lag)),
         };
+        let guard = Guard::new(checked.guard.clone(), clock, checked.resolution);
         let now = Instant::now();
         let statements = BTreeMap::new();
         Self {
@@ -57,6 +65,7 @@ impl PostgresReader {
             feed: feed.clone(),
             checked,
             rule,
+            guard,
             began: now,
             nulls_looked: now,
             statements,
@@ -69,37 +78,50 @@ impl PostgresReader {
 
     async fn look(&mut self, permit: &Permit) -> Result<FenceReading> {
         let now = self.began.elapsed();
-        let roles = &self.session.config.read_only_roles;
-        let mut turn = self.session.turn(permit).await?;
-        match &mut self.rule {
+        let session = Arc::clone(&self.session);
+        let roles = &session.config.read_only_roles;
+        let mut turn = session.turn(permit).await?;
+        let mut reading = match &mut self.rule {
             Rule::Time(fence) => {
+                let began = self.guard.steady();
                 let look = activity::look(&mut turn, permit, roles).await?;
                 let reading = fence.take(&look);
-                let below = reading
+                let (clock, again) = self.guard.clock(look.at, began, reading.below);
+                let below = clock
                     .below
                     .map(|below| Fence::Below(Scalar::Text(below.to_string())));
-                Ok(FenceReading {
+                FenceReading {
                     fence: below,
                     held: reading.held,
-                })
+                    clock: clock.trouble,
+                    again,
+                    ..FenceReading::default()
+                }
             }
             Rule::Sequence(water) => {
                 let high = highest(&mut turn, permit, &self.checked).await?;
                 let look = activity::look(&mut turn, permit, roles).await?;
+                let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
                 let upto = water.take(high, now, &look.open).map(Fence::UpTo);
-                Ok(FenceReading {
+                FenceReading {
                     fence: upto,
                     held: water.held(&look.open, look.at, self.feed.lag),
-                })
+                    beyond,
+                    ..FenceReading::default()
+                }
             }
             Rule::Lag(water) => {
                 let high = highest(&mut turn, permit, &self.checked).await?;
-                Ok(FenceReading {
+                let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                FenceReading {
                     fence: water.take(high, now, &[]).map(Fence::UpTo),
-                    held: None,
-                })
+                    beyond,
+                    ..FenceReading::default()
+                }
             }
-        }
+        };
+        reading.source = self.guard.identify(&mut turn, permit).await?;
+        Ok(reading)
     }
 
     /// Whether the feed still has the columns that it was opened with. Asked after the fence is taken: a row
@@ -147,6 +169,7 @@ impl PostgresReader {
     ) -> Result<(u64, End)> {
         let session = Arc::clone(&self.session);
         let mut turn = session.turn(permit).await?;
+        self.guard.admit(&turn)?;
         let (bound, upper) = Bound::of(fence);
         let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
         let mut values: Vec<String> = after.iter().flat_map(|after| &after.0).map(text).collect();
@@ -187,6 +210,10 @@ impl PostgresReader {
 impl FeedReader for PostgresReader {
     fn schema(&self) -> &RowSchema {
         &self.checked.schema
+    }
+
+    fn stands_at(&mut self, standings: Vec<Standing>) {
+        self.guard.stands_at(standings);
     }
 
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {

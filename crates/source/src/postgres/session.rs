@@ -17,6 +17,7 @@ use tracing::debug;
 
 use super::config::PostgresConfig;
 use super::failure::{self, unanswered};
+use super::guard::Identity;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,6 +54,8 @@ pub(super) struct Live {
     /// What a session gets that sets no time zone: the zone in which defaults fill columns
     /// without zone.
     pub(super) zone: String,
+    /// Which database it leads to, as far as it was asked.
+    pub(super) identity: Identity,
 }
 
 impl Drop for Live {
@@ -153,6 +156,7 @@ impl Session {
             connection,
             generation,
             zone: String::new(),
+            identity: Identity::default(),
         };
         let fail = |error: tokio_postgres::Error| failure::of(&error, None);
         self.counter.statement();
@@ -197,6 +201,17 @@ impl Turn<'_> {
     /// The connection.
     pub(super) fn live(&self) -> Result<&Live> {
         self.slot.live.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unreachable,
+                "the session was dropped",
+                "it is opened again at the next use",
+            )
+        })
+    }
+
+    /// The same, to note what it told.
+    pub(super) fn live_mut(&mut self) -> Result<&mut Live> {
+        self.slot.live.as_mut().ok_or_else(|| {
             Error::new(
                 ErrorKind::Unreachable,
                 "the session was dropped",

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use schemas::column::{Column, ColumnType, RowSchema};
 
-use super::failure;
+use super::{failure, numbers};
 use crate::columns::cursor_places;
 use crate::declared;
 use crate::error::{Result, refused};
@@ -25,6 +25,8 @@ pub(super) struct Checked {
     pub(super) keyset: Keyset,
     /// The catalogue proves that no cursor is null.
     pub(super) never_null: bool,
+    /// The table that numbers the cursor and keeps the last number.
+    pub(super) numbered_by: Option<String>,
 }
 
 pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
@@ -76,6 +78,7 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
         fence_zone: None,
     };
     unique(feed, table.as_ref())?;
+    let numbered_by = numbered_by(feed, table.as_ref())?;
     connection
         .prepare(&keyset.read(true, Bound::UpTo))
         .map_err(fail)?;
@@ -97,6 +100,7 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
         cursor,
         keyset,
         never_null,
+        numbered_by,
     })
 }
 
@@ -159,6 +163,8 @@ fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
 /// The one table behind a plain SELECT.
 struct Table {
     name: String,
+    /// Its numbers are never used again.
+    is_autoincrement: bool,
     /// Names in lower case, whether declared NOT NULL, and the place in the primary key from 1.
     columns: Vec<(String, bool, i64)>,
     /// The column that is the rowid.
@@ -199,17 +205,17 @@ fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Tabl
     if !shape.plain {
         return Ok(None);
     }
-    let found: Option<String> = connection
+    let found: Option<(String, String)> = connection
         .query_row(
             &format!(
-                "SELECT name FROM {}.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)",
+                "SELECT name, sql FROM {}.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)",
                 quote(schema)
             ),
             [name],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    let Some(name) = found else { return Ok(None) };
+    let Some((name, sql)) = found else { return Ok(None) };
     let mut info = connection
         .prepare("SELECT lower(name), \"notnull\", pk, lower(type) FROM pragma_table_info(?1, ?2)")?;
     let rows = info.query_map([name.as_str(), schema], |row| {
@@ -258,11 +264,24 @@ fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Tabl
         .collect();
     Ok(Some(Table {
         name,
+        is_autoincrement: numbers::is_autoincrement(&sql),
         columns,
         rowid,
         unique,
         indexes,
     }))
+}
+
+/// The table that numbers the cursor, where it tells the last number. A cursor of a view or an expression proves nothing.
+fn numbered_by(feed: &FeedDefinition, table: Option<&Table>) -> Result<Option<String>> {
+    let (Some(table), Some(first)) = (table, feed.cursor.first()) else {
+        return Ok(None);
+    };
+    let is_numbered = table.is_rowid(first) && table.is_autoincrement;
+    if feed.cursor_set_by == CursorSetBy::Sequence && !is_numbered {
+        return Err(numbers::used_again(&table.name));
+    }
+    Ok(is_numbered.then(|| table.name.clone()))
 }
 
 /// A cursor whose columns are all the table's must hold a unique index of it. Elsewhere nothing

@@ -116,6 +116,7 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
         cursor,
         keyset,
         never_null: true,
+        numbered_by: None,
     })
 }
 

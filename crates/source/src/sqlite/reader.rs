@@ -9,18 +9,20 @@ use rusqlite::Connection;
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
+use schemas::source::SourceMark;
 
 use super::check::{self, Checked};
-use super::failure;
 use super::quantum::{self, Counted};
 use super::sender::{Asked, scalar};
 use super::worker::Worker;
+use super::{failure, numbers};
+use crate::backwards::{Greatest, beyond};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
 use crate::keyset::Bound;
 use crate::nulls;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
+use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
 
 /// One feed.
 pub(super) struct SqliteReader {
@@ -30,6 +32,7 @@ pub(super) struct SqliteReader {
     water: HighWater,
     began: Instant,
     nulls_looked: Instant,
+    standings: Vec<Standing>,
 }
 
 impl SqliteReader {
@@ -43,6 +46,7 @@ impl SqliteReader {
             water,
             began: now,
             nulls_looked: now,
+            standings: Vec::new(),
         }
     }
 
@@ -98,17 +102,42 @@ impl FeedReader for SqliteReader {
         &self.checked.schema
     }
 
+    fn stands_at(&mut self, standings: Vec<Standing>) {
+        self.standings = standings;
+    }
+
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
         let sql = self.checked.keyset.highest();
+        let numbered_by = self.checked.numbered_by.clone();
         let now = self.began.elapsed();
         let looked = self
             .worker
-            .run(permit, move |connection, _| highest(connection, &sql))
+            .run(permit, move |connection, _| {
+                let high = highest(connection, &sql)?;
+                let given_out = match numbered_by {
+                    Some(table) => numbers::given_out(connection, &table)?,
+                    None => None,
+                };
+                Ok((high, given_out, schema_version(connection)?))
+            })
             .await;
-        let high = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
+        let looked = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)));
+        let (high, given_out, version) = looked?;
+        let positions: Vec<Cursor> = self.standings.iter().map(|one| one.position.clone()).collect();
+        let greatest = Greatest {
+            value: high.as_ref(),
+            given_out,
+            with_texts: true,
+        };
         Ok(FenceReading {
+            beyond: beyond(&positions, greatest),
+            source: SourceMark {
+                system: self.worker.file().map(|file| file.fingerprint()),
+                written: Some(Cursor(vec![Scalar::Int(version)])),
+                ..SourceMark::default()
+            },
             fence: self.water.take(high, now, &[]).map(Fence::UpTo),
-            held: None,
+            ..FenceReading::default()
         })
     }
 
@@ -143,6 +172,12 @@ impl FeedReader for SqliteReader {
             took: began.elapsed(),
         })
     }
+}
+
+/// Counted up with each change of the schema and each VACUUM; an older copy has a lower one.
+fn schema_version(connection: &Connection) -> Result<i64> {
+    let read = connection.query_row("PRAGMA schema_version", [], |row| row.get(0));
+    read.map_err(|error| failure::of(&error))
 }
 
 fn highest(connection: &Connection, sql: &str) -> Result<Option<Scalar>> {

@@ -140,7 +140,7 @@ impl FeedTable {
                 "cursor_set_by",
                 "names a fence that SQLite cannot give: it does not tell who has a transaction open"
                     .to_owned(),
-                "use \"application\" with a lag, or \"sequence\" for the rowid",
+                "use \"application\" with a lag, or \"sequence\" for an AUTOINCREMENT column",
             ),
             _ => {}
         }

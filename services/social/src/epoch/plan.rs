@@ -2,7 +2,7 @@
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::manifest::{Link, Manifest};
+use schemas::manifest::{Cause, Link, Manifest};
 
 use super::{EpochError, From, Order};
 
@@ -72,8 +72,13 @@ pub(super) fn behind(
         cursor,
     };
     let is_changed = tail.definition != order.definition;
+    let is_other_source = order.cause == Cause::SourceChanged;
+    if is_changed && is_other_source {
+        let what = "its definition changed, too, and must be accepted first".to_owned();
+        return Err(EpochError::NoWayOn { lane, what });
+    }
     let From::Chunk { epoch, number } = from else {
-        return if is_changed {
+        return if is_changed || is_other_source {
             Ok(plan(Some(link), tail.cursor_after.clone()))
         } else {
             Err(EpochError::Unchanged { lane })

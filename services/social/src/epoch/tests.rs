@@ -144,3 +144,19 @@ fn what_was_kept_back_is_sent_again_from_before_it_began() {
     assert!(unknown.contains("chunk:2.7, chunk:2.9"), "{unknown}");
     assert!(matches!(plan(7, b"new"), Err(EpochError::NoWayOn { .. })));
 }
+
+#[test]
+fn source_accepted_goes_on_where_the_lane_stands() {
+    let accept = |definition: &[u8]| Order {
+        cause: Cause::SourceChanged,
+        ..order(From::Tail, definition)
+    };
+    let plan = behind(&accept(b"old"), From::Tail, &tail(), link(2, 9), None).unwrap();
+    assert_eq!(
+        (plan.epoch, plan.continues, plan.cursor),
+        (3, Some(link(2, 9)), cursor(99))
+    );
+    // Two questions are two answers.
+    let both = behind(&accept(b"new"), From::Tail, &tail(), link(2, 9), None);
+    assert!(matches!(both, Err(EpochError::NoWayOn { .. })));
+}

@@ -28,7 +28,8 @@ impl Publisher {
                 Turn::Rest(self.parts.options.recheck)
             }
             ErrorKind::Unreachable | ErrorKind::Database => {
-                self.reader = None;
+                // Behind the next connection there may be another server.
+                (self.reader, self.fence) = (None, None);
                 self.state(WAITING_FOR_SOURCE);
                 Turn::Rest(retry::after(self.failures))
             }

@@ -26,6 +26,7 @@ mod held;
 mod lapsed;
 mod logged;
 mod masked;
+mod replaced;
 
 #[derive(Default)]
 struct Memory {
@@ -249,7 +250,7 @@ impl FeedReader for Reader {
     async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
         Ok(FenceReading {
             fence: Some(Fence::Open),
-            held: None,
+            ..FenceReading::default()
         })
     }
     async fn read(

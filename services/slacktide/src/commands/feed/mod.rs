@@ -23,7 +23,7 @@ pub(crate) enum FeedCommand {
     Show(show::ShowArgs),
     /// Opens a new epoch of a feed for one recipient. Signed, chained, with actor and reason.
     #[command(
-        after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
+        after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml\n  after the source was replaced or restored:\n  slacktide feed rewind setl --recipient insurer-a --accept-source --from beginning --actor li.na --reason \"restored from backup\" --config config/social.toml"
     )]
     Rewind(rewind::RewindArgs),
     /// For the receiver: accepts a change of columns that a lane waits for. Signed and audited.
