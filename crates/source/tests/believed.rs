@@ -116,7 +116,7 @@ async fn commits_that_the_fence_cannot_see_are_refused_without_a_lag() {
          CREATE VIEW twice_over AS SELECT id, at FROM over_far UNION ALL SELECT id, at FROM setl;
          CREATE TABLE parts (id bigint, at timestamptz) PARTITION BY RANGE (id);
          CREATE FOREIGN TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9) SERVER far;
-         CREATE MATERIALIZED VIEW kept AS SELECT id, at FROM setl;
+         CREATE MATERIALIZED VIEW kept AS SELECT id, at FROM setl; CREATE UNIQUE INDEX ON kept (at, id);
          CREATE FUNCTION fetched() RETURNS TABLE (id bigint, at timestamptz) LANGUAGE plpgsql AS 'BEGIN END';
          CREATE VIEW over_function AS SELECT id, at FROM fetched();
          CREATE VIEW plain AS SELECT s.id, s.at FROM setl s, generate_series(1, 1);"

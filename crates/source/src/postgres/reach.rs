@@ -11,7 +11,7 @@ use super::catalogue::{odd, quoted_names};
 use super::session::Turn;
 use crate::error::{Error, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::keyset::quote;
+use crate::keyset::{quote, subquery};
 
 /// A relation that the SQL reads, by name or behind a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,9 @@ pub(super) async fn commits_seen(
     if let Some(hidden) = reached.iter().find_map(hidden) {
         return Err(hidden);
     }
-    let plan = turn
-        .query(permit, &format!("EXPLAIN (VERBOSE, COSTS OFF) {sql}"), &[])
-        .await?;
+    // As it is read: what is no SELECT is none here, either.
+    let explain = format!("EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM {}", subquery(sql));
+    let plan = turn.query(permit, &explain, &[]).await?;
     for row in &plan {
         let line: String = row.try_get(0).map_err(|error| odd(&error))?;
         if let Some(hidden) = hidden_in_plan(&line) {

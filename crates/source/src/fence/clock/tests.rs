@@ -109,7 +109,7 @@ fn clock_ahead_for_seconds_skips_nothing() {
             assert!(matches!(reading.trouble, Some(ClockTrouble::Ahead { .. })));
         }
         if let Some(again) = reading.again {
-            position = (again.duration_since(at(0.0))).as_secs_f64();
+            position = (again.duration_since(at(0.0))).as_secs_f64() - 0.001;
         }
         // Rows are read up to the fence, those of the wrong hour stay above it.
         if let Some(below) = reading.below {
@@ -196,7 +196,9 @@ fn history(seed: u64, is_judged: bool) -> usize {
             }
         };
         if let Some(again) = reading.again {
-            position = position.map(|position| position.min(again));
+            // A value below that of every row from then on.
+            let before = minus(again, Duration::from_micros(1));
+            position = position.map(|position| position.min(before));
         }
         let Some(below) = reading.below else { continue };
         let within: Vec<(usize, Timestamp)> = written
