@@ -8,4 +8,5 @@ mod postgres;
 mod probe;
 mod question;
 mod rows;
+mod settings;
 mod sqlite;

@@ -4,4 +4,5 @@
 mod postgres;
 mod quarantine;
 mod requests;
+mod settings;
 mod sqlite;

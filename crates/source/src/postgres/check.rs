@@ -79,6 +79,12 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
         _ => None,
     };
     let columns = prepared.columns();
+    if columns
+        .iter()
+        .any(|one| matches!(*one.type_(), Type::MONEY | Type::MONEY_ARRAY))
+    {
+        currency(&mut turn, permit).await?;
+    }
     let mut never_null = base.is_some();
     for place in &places {
         never_null &= described.get(*place).is_some_and(|(_, not_null)| *not_null);
@@ -118,6 +124,18 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
         keyset,
         never_null,
     })
+}
+
+/// The locale of money says how many decimals its amounts have, and those of the database are what its rows mean.
+async fn currency(turn: &mut Turn<'_>, permit: &Permit) -> Result<()> {
+    let own = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'lc_monetary' AND source IN ('user', 'database user')";
+    if turn.query(permit, own, &[]).await?.is_empty() {
+        return Ok(());
+    }
+    Err(refused(
+        "the account has an lc_monetary of its own, which may read amounts of money with another number of decimals",
+        "run ALTER ROLE … RESET lc_monetary, or cast the column to numeric in a view of the core",
+    ))
 }
 
 fn server(account: &Account, feed: &FeedDefinition) -> Result<()> {

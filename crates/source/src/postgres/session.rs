@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use gate::permit::Permit;
-use servers::{CONNECT_WITHIN, Cancel, Reached, Servers};
+use servers::{CONNECT_WITHIN, Cancel, Reached, Servers, settings};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -169,6 +169,8 @@ impl Session {
         live.zone = row.try_get(1).map_err(fail)?;
         self.counter.statement();
         live.client.batch_execute(&self.settings()).await.map_err(fail)?;
+        self.counter.statement();
+        demand(&live.client).await?;
         if let Ok(pid) = u32::try_from(pid) {
             self.pids.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
         }
@@ -181,11 +183,23 @@ impl Session {
         format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
              SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET idle_in_transaction_session_timeout = '1s'; \
-             SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
-             SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
-             SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}"
+             {}SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}",
+            settings::pins(settings::BOTH.iter().chain(settings::SOURCE)),
         )
     }
+}
+
+/// Checks what only a superuser may set.
+async fn demand(client: &Client) -> Result<()> {
+    const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_SOURCE;
+    let fail = |error: tokio_postgres::Error| failure::of(&error, None);
+    let unmet = client.query_typed(&settings::unmet(DEMANDED), &[]).await;
+    let Some(row) = unmet.map_err(fail)?.into_iter().next() else {
+        return Ok(());
+    };
+    let name: String = row.try_get(0).map_err(fail)?;
+    let (what, remedy) = settings::refusal(DEMANDED, &name);
+    Err(Error::new(ErrorKind::Refused, what, remedy))
 }
 
 /// A database of encoding `SQL_ASCII` holds any bytes for text. Asked for UTF-8 it would refuse a

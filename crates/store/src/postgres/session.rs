@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
-use servers::{CONNECT_WITHIN, Reached, Servers};
+use servers::{CONNECT_WITHIN, Reached, Servers, settings};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -20,13 +20,11 @@ use crate::table::shape::Shape;
 /// Lanes are stored side by side, but a receiver has few cores for us.
 const MOST: usize = 4;
 
-/// Texts and times are written in fixed forms. A poller that is suspended within a transaction
-/// must not hold its locks for ever. Whoever turned `synchronous_commit` off did not know that
-/// the exchange is told right after the commit.
+/// A poller that is suspended within a transaction must not hold its locks for ever. Whoever turned
+/// `synchronous_commit` off did not know that the exchange is told right after the commit.
 ///
-/// What a statement may take is added by the pool.
-const SETTINGS: &str = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
-     SET bytea_output = 'hex'; SET jit = off; SET lock_timeout = '15s'; \
+/// What decides about values is in [`servers::settings`]; what a statement may take is added by the pool.
+const SETTINGS: &str = "SET jit = off; SET lock_timeout = '15s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'error'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -78,6 +76,24 @@ impl Session {
             .iter()
             .find(|(made_for, _)| made_for == wanted)
             .map(|(_, name)| name.as_str())
+    }
+
+    /// Checks what only a superuser may set.
+    async fn demand(&self) -> Result<()> {
+        const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_STORE;
+        let fail = |error: tokio_postgres::Error| failure::of(&error);
+        let unmet = self.client.query_typed(&settings::unmet(DEMANDED), &[]).await;
+        for row in unmet.map_err(fail)? {
+            let name: String = row.try_get(0).map_err(fail)?;
+            let wanted = DEMANDED.iter().find(|demand| demand.name == name);
+            // A superuser's own session may change it.
+            let sql = wanted.map(|demand| format!("SET {} = '{}'", demand.name, demand.value));
+            if self.run(&sql.unwrap_or_default()).await.is_err() {
+                let (what, remedy) = settings::refusal(DEMANDED, &name);
+                return Err(Error::new(ErrorKind::Denied, what, remedy));
+            }
+        }
+        Ok(())
     }
 
     /// Statements without parameters.
@@ -184,9 +200,12 @@ impl Pool {
             stages: HashMap::new(),
             made: 0,
         };
-        session.run(SETTINGS).await?;
+        let pins = settings::pins(settings::BOTH.iter().chain(settings::STORE));
         let longest = self.statement_timeout.as_millis();
-        session.run(&format!("SET statement_timeout = {longest}")).await?;
+        session
+            .run(&format!("{pins}{SETTINGS}; SET statement_timeout = {longest}"))
+            .await?;
+        session.demand().await?;
         Ok(session)
     }
 }
