@@ -3,7 +3,7 @@
 //! Nothing here does IO or knows a clock. The map:
 //!
 //! - who and where: [`name`], [`subject`]
-//! - what a row is: [`mod@column`], [`value`], [`rows`], [`cursor`], [`total`]
+//! - what a row is: [`mod@column`], [`value`], [`rows`], [`key`], [`cursor`], [`total`]
 //! - one message: [`manifest`] and body make a [`chunk`]; [`envelope`] is the frame that is signed
 //! - what goes back: [`receipt`]
 //! - what is asked: [`request`], its [`reply`] with [`refusal`] codes and each [`part`] of the answer;
@@ -29,6 +29,7 @@ pub mod cursor;
 pub mod digest;
 pub mod envelope;
 pub mod heads;
+pub mod key;
 pub mod lease;
 pub mod load;
 pub mod manifest;
