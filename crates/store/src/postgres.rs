@@ -70,6 +70,8 @@ struct Known {
     shape: Option<Shape>,
     /// For so many more calls rows go by staging: there was a conflict.
     staged: u32,
+    /// No row waits for another one, as far as this process knows.
+    is_settled: bool,
 }
 
 impl PostgresStore {
@@ -122,6 +124,36 @@ impl PostgresStore {
             && let Err(failed) = tables::refuse(session, lane, place, why).await
         {
             tracing::debug!(%lane, error = %failed, "a refusal was not noted");
+        }
+    }
+
+    /// Tries rows again that another row may have made room for by now. The chunks are stored whatever comes of it.
+    async fn retry_waiting_on(
+        &self,
+        session: &mut Session,
+        lane: &Lane,
+        arrivals: &[Arrival],
+        outcomes: &mut [Outcome],
+    ) {
+        let counts = |outcome: &Outcome| match outcome {
+            Outcome::Stored { rows, quarantined } => Some((*rows, *quarantined)),
+            _ => None,
+        };
+        let stored: Vec<(u64, u64)> = outcomes.iter().filter_map(counts).collect();
+        let is_quiet = stored.iter().all(|(_, quarantined)| *quarantined == 0);
+        if stored.iter().all(|(rows, _)| *rows == 0) || (is_quiet && self.known(lane).is_settled) {
+            return;
+        }
+        let tables = self.options.tables(Database::Postgres, lane);
+        match quarantine::retry_waiting(session, &tables, true, jiff::Timestamp::now()).await {
+            Ok(retried) => {
+                self.lanes().entry(lane.clone()).or_default().is_settled = retried.waiting == 0;
+                retried.count_out(arrivals, outcomes);
+            }
+            Err(error) => {
+                session.rollback().await;
+                tracing::debug!(%lane, %error, "rows that wait were not tried again");
+            }
         }
     }
 
@@ -206,9 +238,13 @@ impl Store for PostgresStore {
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let mut session = self.pool.take().await?;
-        let done = self.store_on(&mut session, lane, arrivals).await;
-        if let Err(error) = &done {
-            self.refuse(&session, lane, arrivals, error).await;
+        let mut done = self.store_on(&mut session, lane, arrivals).await;
+        match &mut done {
+            Err(error) => self.refuse(&session, lane, arrivals, error).await,
+            Ok(outcomes) => {
+                self.retry_waiting_on(&mut session, lane, arrivals, outcomes)
+                    .await
+            }
         }
         self.pool.give_back(session, &done).await;
         done

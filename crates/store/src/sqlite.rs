@@ -8,7 +8,7 @@
 //! - `claims` whose a table is
 //! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
 //! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target; `cell` their values
+//! - `rows` rows into the target; `traits` what of a table decides how; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` SQLite's errors by kind
@@ -23,6 +23,7 @@ mod requests;
 mod rows;
 mod steps;
 mod tables;
+mod traits;
 mod verbs;
 
 use std::path::{Path, PathBuf};

@@ -6,3 +6,5 @@ mod quarantine;
 mod requests;
 mod settings;
 mod sqlite;
+mod tables;
+mod values;

@@ -56,9 +56,15 @@ fn of_answer(answer: Answer<'_>) -> Error {
         &SqlState::T_R_DEADLOCK_DETECTED
         | &SqlState::T_R_SERIALIZATION_FAILURE
         | &SqlState::LOCK_NOT_AVAILABLE => told(ErrorKind::Contended, "it is tried again"),
-        &SqlState::DISK_FULL | &SqlState::READ_ONLY_SQL_TRANSACTION => told(
+        &SqlState::DISK_FULL => told(ErrorKind::Full, "make room; nothing is lost meanwhile"),
+        &SqlState::READ_ONLY_SQL_TRANSACTION => told(
             ErrorKind::Full,
-            "make room, or connect to the primary; nothing is lost meanwhile",
+            "connect to the primary, or take default_transaction_read_only off the role and the database; nothing is \
+             lost meanwhile",
+        ),
+        &SqlState::INSUFFICIENT_PRIVILEGE if answer.is_within_function() => told(
+            ErrorKind::Denied,
+            "grant the account what the function of the table's trigger uses, or make it SECURITY DEFINER",
         ),
         &SqlState::INSUFFICIENT_PRIVILEGE => told(
             ErrorKind::Denied,
@@ -85,22 +91,67 @@ fn of_answer(answer: Answer<'_>) -> Error {
     }
 }
 
-/// Why the server refused a row, when it was the row's own fault. `columns` are names that may
-/// be told.
-pub(super) fn of_row(error: &tokio_postgres::Error, columns: &[&str]) -> Option<String> {
-    let answer = Answer::of(error.as_db_error()?);
-    is_data(answer.code()).then(|| reason(&answer, columns))
+/// Why a row is not stored.
+pub(super) struct Why {
+    /// In words that hold no value.
+    pub(super) reason: String,
+    /// Its key was there before.
+    pub(super) is_duplicate: bool,
+    /// Another row may make room for it: what is unique moves, what is referred to comes.
+    pub(super) waits: bool,
 }
 
-/// Whether it was a duplicate key.
-pub(super) fn is_duplicate(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+impl Why {
+    /// For a reason that stays.
+    pub(super) fn of(reason: String) -> Self {
+        Self {
+            reason,
+            is_duplicate: false,
+            waits: false,
+        }
+    }
+}
+
+/// Why the server refused a row, when it was the row's own fault. `columns` are names that may
+/// be told.
+pub(super) fn of_row(error: &tokio_postgres::Error, columns: &[&str]) -> Option<Why> {
+    let answer = Answer::of(error.as_db_error()?);
+    is_of_row(&answer).then(|| Why {
+        reason: reason(&answer, columns),
+        is_duplicate: answer.code() == &SqlState::UNIQUE_VIOLATION,
+        waits: matches!(
+            answer.code(),
+            &SqlState::UNIQUE_VIOLATION | &SqlState::EXCLUSION_VIOLATION | &SqlState::FOREIGN_KEY_VIOLATION
+        ),
+    })
+}
+
+/// Whether an error is about a row: a value or a constraint, a policy for rows, or whatever a function of the
+/// receiver raises or runs into while it handles the row. What is about the server, the account or other transactions
+/// is not, wherever it is met.
+fn is_of_row(answer: &Answer<'_>) -> bool {
+    is_data(answer.code())
+        || answer.is_policy()
+        || answer.is_raised()
+        || (answer.is_within_function() && !is_environment(answer.code()))
 }
 
 /// Data, constraints, limits of a value, and what a trigger of the receiver raises.
 fn is_data(code: &SqlState) -> bool {
     let class = code.code().get(..2).unwrap_or_default();
     matches!(class, "21" | "22" | "23" | "44" | "54" | "P0")
+}
+
+/// The server, the account, the connection or other transactions; another server that a function asks.
+fn is_environment(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    matches!(
+        class,
+        "08" | "25" | "28" | "3D" | "40" | "53" | "57" | "58" | "F0" | "HV" | "XX"
+    ) || matches!(
+        code,
+        &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::LOCK_NOT_AVAILABLE
+    )
 }
 
 fn reason(answer: &Answer<'_>, columns: &[&str]) -> String {

@@ -319,6 +319,8 @@ pub(super) struct Kept<'a> {
     pub(super) reason: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) exchanged_at: jiff::Timestamp,
+    /// It is tried again without an operator.
+    pub(super) waits: bool,
 }
 
 /// Keeps it, once.
@@ -326,8 +328,9 @@ pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Res
     pg(session
         .client
         .execute(
-            "INSERT INTO slacktide.quarantine VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::timestamptz, \
-             clock_timestamp()) ON CONFLICT DO NOTHING",
+            "INSERT INTO slacktide.quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
+             exchanged_at, quarantined_at, retry_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+             $10::text::timestamptz, clock_timestamp(), CASE WHEN $11 THEN clock_timestamp() END) ON CONFLICT DO NOTHING",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
@@ -339,6 +342,7 @@ pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Res
                 &kept.reason,
                 &kept.bytes,
                 &kept.exchanged_at.to_string(),
+                &kept.waits,
             ],
         )
         .await)

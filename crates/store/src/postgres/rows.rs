@@ -2,13 +2,17 @@
 //! to the rows at fault.
 //!
 //! - `stage` the staging tables; `names` PURE, the SQL that goes from there to the target
-//! - `copy` rows as text
+//! - `traits` what of a table decides how rows are written; `copy` rows as text
+//! - `park` older versions give up what is unique
 //! - `target` which way a bulk goes, and what becomes of what is refused
 
 mod copy;
 mod names;
+mod park;
 mod stage;
 mod target;
+mod traits;
 
+pub(super) use park::{Park, parks};
 pub(super) use stage::stage;
 pub(super) use target::{Refused, Target};

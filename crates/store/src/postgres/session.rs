@@ -31,9 +31,8 @@ const SETTINGS: &str = "SET jit = off; SET lock_timeout = '15s'; \
 /// The first statement of a transaction that has to know at once what a constraint refuses.
 pub(super) const IMMEDIATE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// What a staging table is for: the tables as they were, its columns, and whether it marks
-/// deletes.
-pub(super) type Staged = (Shape, Vec<String>, bool);
+/// What a staging table is for: the tables as they were, and its columns.
+pub(super) type Staged = (Shape, Vec<String>);
 
 /// A connection.
 pub(super) struct Session {

@@ -163,10 +163,7 @@ async fn stage_all(
         .filter(|(_, arrival)| fits(arrival))
         .collect();
     for group in groups(shape, layout, &fitting) {
-        if let Some((_, first)) = group.arrivals.first() {
-            let schema = &first.chunk.manifest.schema;
-            stage(session, layout, lane, shape, schema, &group.routes).await?;
-        }
+        stage(session, layout, lane, shape, &group.routes).await?;
     }
     Ok(())
 }
@@ -226,14 +223,7 @@ async fn store_rows(
             continue;
         };
         let schema = &first.chunk.manifest.schema;
-        let target = Target::new(
-            session,
-            &job.tables.layout,
-            &job.tables.lane,
-            shape,
-            schema,
-            group.routes,
-        )?;
+        let target = Target::new(session, job.tables, shape, schema, group.routes).await?;
         let (more, met) = target
             .store(session, &group.arrivals, job.known.staged == 0)
             .await?;
@@ -255,6 +245,7 @@ async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Re
         reason: &row.reason,
         bytes: &row.bytes,
         exchanged_at: arrival.exchanged_at,
+        waits: row.waits,
     };
     quarantine::keep_manifest(session, lane, arrival).await?;
     records::keep(session, lane, &kept).await
@@ -271,6 +262,7 @@ pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) ->
         reason: &message.reason,
         bytes: &message.bytes,
         exchanged_at: message.exchanged_at,
+        waits: false,
     };
     session.begin("").await?;
     records::make(session, &message.lane).await?;

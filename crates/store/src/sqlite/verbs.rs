@@ -5,12 +5,12 @@ use rusqlite::{Connection, Transaction, params};
 use schemas::name::Lane;
 
 use super::records::{self, int};
-use super::rows::Tables;
+use super::rows::{Tables, Undone};
 use super::tables::{begin, commit};
 use super::{claims, failure, quarantine, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::layout::{LaneTables, Layout, Role};
+use crate::layout::{LaneTables, Role};
 use crate::ledger::EntryState;
 use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
@@ -29,7 +29,17 @@ pub(super) fn store(
     tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Vec<Outcome>> {
-    let done = store_all(connection, tables, arrivals);
+    let mut undone = Undone::default();
+    let done = loop {
+        let done = store_all(connection, tables, arrivals, &mut undone);
+        if done.is_ok() || !undone.take() {
+            break done;
+        }
+    };
+    let mut done = done;
+    if let Ok(outcomes) = &mut done {
+        retry_waiting(connection, tables, arrivals, outcomes);
+    }
     let first = arrivals.iter().map(Place::of).min();
     if let (Err(error), Some(place)) = (&done, first)
         && let Some(why) = error.refusal(&tables.lane)
@@ -38,6 +48,23 @@ pub(super) fn store(
         tracing::debug!(lane = %tables.lane, error = %failed, "a refusal was not noted");
     }
     done
+}
+
+/// Tries rows again that another row may have made room for by now. The chunks are stored whatever comes of it.
+fn retry_waiting(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    arrivals: &[Arrival],
+    outcomes: &mut [Outcome],
+) {
+    let brought = |outcome: &Outcome| matches!(outcome, Outcome::Stored { rows, .. } if *rows > 0);
+    if !outcomes.iter().any(brought) {
+        return;
+    }
+    match quarantine::retry_waiting(connection, tables, true, Timestamp::now()) {
+        Ok(retried) => retried.count_out(arrivals, outcomes),
+        Err(error) => tracing::debug!(lane = %tables.lane, %error, "rows that wait were not tried again"),
+    }
 }
 
 /// Notes why nothing of a lane is stored until somebody acts.
@@ -51,7 +78,12 @@ pub(super) fn refuse(connection: &mut Connection, lane: &Lane, place: Place, why
     commit(tx)
 }
 
-fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+fn store_all(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    arrivals: &[Arrival],
+    undone: &mut Undone,
+) -> Result<Vec<Outcome>> {
     let lane = &tables.lane;
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
@@ -85,7 +117,7 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
         if verdict.stores() {
-            quarantined = store_chunk(&tx, &tables.layout, lane, record.shape.as_ref(), arrival)?;
+            quarantined = store_chunk(&tx, tables, record.shape.as_ref(), arrival, undone)?;
         } else if verdict.is_superseded() {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
@@ -99,15 +131,16 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
 /// Stores a chunk's rows and its entry; says how many rows were refused.
 fn store_chunk(
     tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     shape: Option<&Shape>,
     arrival: &Arrival,
+    undone: &mut Undone,
 ) -> Result<u64> {
+    let (lane, layout) = (&tables.lane, &tables.layout);
     let refused = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
         Some(shape) => {
             let first = 0;
-            rows::store(tx, lane, &Tables { layout, shape, first }, arrival)?
+            rows::store(tx, lane, &Tables { layout, shape, first }, arrival, undone)?
         }
         None => Vec::new(),
     };
@@ -200,6 +233,7 @@ fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Re
         &row.reason,
         &row.bytes,
         arrival.exchanged_at,
+        row.waits,
     )
 }
 
@@ -214,10 +248,13 @@ fn keep(
     reason: &str,
     bytes: &[u8],
     exchanged_at: Timestamp,
+    waits: bool,
 ) -> Result<()> {
+    let now = Timestamp::now();
     tx.prepare_cached(
         "INSERT INTO slacktide_quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
-         exchanged_at, quarantined_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+         exchanged_at, quarantined_at, retry_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         ON CONFLICT DO NOTHING",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -231,7 +268,8 @@ fn keep(
             reason,
             bytes,
             exchanged_at.to_string(),
-            Timestamp::now().to_string(),
+            now.to_string(),
+            waits.then(|| now.as_microsecond()),
         ])
     })
     .map(|_| ())
@@ -253,6 +291,7 @@ pub(super) fn keep_message(connection: &mut Connection, message: &Unreadable) ->
         &message.reason,
         &message.bytes,
         message.exchanged_at,
+        false,
     )?;
     if let Some(row) = claimed {
         records::note(&tx, &message.lane, &row)?;

@@ -7,7 +7,7 @@ use super::super::session::{Session, Staged};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::table::shape::{Routes, Shape};
-use crate::table::{EPOCH, NUMBER, listed};
+use crate::table::{EPOCH, KEY, NUMBER, listed};
 
 /// A lane whose columns changed more often than this has its staging tables made anew.
 const MOST_STAGES: usize = 8;
@@ -19,10 +19,9 @@ pub(in crate::postgres) async fn stage(
     layout: &Layout,
     lane: &Lane,
     shape: &Shape,
-    schema: &RowSchema,
     routes: &Routes,
 ) -> Result<()> {
-    let staged = staged(shape, schema, routes);
+    let staged = staged(shape, routes);
     if session.stage(lane, &staged).is_some() {
         return Ok(());
     }
@@ -40,14 +39,10 @@ pub(in crate::postgres) async fn stage(
     session.made += 1;
     let name = format!("slacktide_stage_{}", session.made);
     let names = routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
-    let extra = if has_tombstones(shape, schema) {
-        ", NULL::bytea AS _slacktide_key, false AS _slacktide_deleted"
-    } else {
-        ""
-    };
     session
         .run(&format!(
-            "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}{extra} FROM {} WITH NO DATA",
+            "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}, NULL::bytea AS {KEY}, \
+             false AS _slacktide_deleted FROM {} WITH NO DATA",
             listed(names),
             layout.sql(&layout.table),
         ))
@@ -61,8 +56,8 @@ pub(in crate::postgres) async fn stage(
 }
 
 /// What a staging table was made for: the tables as they were, and the columns of it.
-pub(super) fn staged(shape: &Shape, schema: &RowSchema, routes: &Routes) -> Staged {
-    (shape.clone(), routes.names.clone(), has_tombstones(shape, schema))
+pub(super) fn staged(shape: &Shape, routes: &Routes) -> Staged {
+    (shape.clone(), routes.names.clone())
 }
 
 /// Whether rows of the lane may be deleted. A chunk from before the feed had a tombstone column
