@@ -9,7 +9,7 @@
 //! - `session` the one connection: statements raced against the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
-//! - `check` whether a feed can be served, before anything is read
+//! - `check` whether a feed can be served, before anything is read; `collation` which keys are refused for theirs
 //! - `activity` the looks behind the fence
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
@@ -21,6 +21,7 @@ mod activity;
 mod catalogue;
 mod cell;
 mod check;
+mod collation;
 mod config;
 mod delivery;
 mod failure;

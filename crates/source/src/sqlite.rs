@@ -8,13 +8,14 @@
 //! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served
+//! - `check` whether a feed can be served; `collation` which texts of a key are one
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
 //! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
 mod check;
+mod collation;
 mod convert;
 mod failure;
 mod probe;

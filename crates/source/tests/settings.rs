@@ -27,12 +27,12 @@ fn hostile(name: &str) -> &'static str {
         "xmlbinary" => "hex",
         "default_transaction_isolation" => "serializable",
         "gin_fuzzy_search_limit" => "10",
-        "search_path" => "evil, pg_catalog",
+        "search_path" => "evil, public",
         other => panic!("{other} is pinned; say here what a hostile role would set"),
     }
 }
 
-const TABLE: &str = "CREATE TYPE public.mood AS ENUM ('sad', 'ok'); CREATE SCHEMA evil; CREATE DOMAIN evil.text AS varchar(3);
+const TABLE: &str = "CREATE TYPE public.mood AS ENUM ('sad', 'ok'); CREATE SCHEMA evil; CREATE TABLE evil.setl (id bigint);
     GRANT USAGE ON SCHEMA evil TO PUBLIC;
     CREATE TABLE public.setl (id bigint PRIMARY KEY, at timestamptz, day date, took interval, rate float8, raw bytea, marks text[],
     floats float8[], mood public.mood, note text, words text[], span tstzrange, paid money);

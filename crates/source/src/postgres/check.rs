@@ -10,6 +10,7 @@ use schemas::column::{Column, RowSchema};
 
 use super::catalogue::{self, Account, Relation};
 use super::cell::{self, Wire};
+use super::collation;
 use super::session::{Session, Turn};
 use crate::columns::cursor_places;
 use crate::error::{Error, ErrorKind, Result, refused};
@@ -105,6 +106,7 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
         warn!(feed = %feed.name, zone, "the cursor has no time zone: writers must use this zone, and never change it");
     }
     unique(&mut turn, permit, feed, columns, &places, base).await?;
+    collation::deterministic(&mut turn, permit, feed, columns).await?;
     // The feed must also do as a subquery.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
     turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use schemas::column::{Column, ColumnType, RowSchema};
 
-use super::failure;
+use super::{collation, failure};
 use crate::columns::cursor_places;
 use crate::declared;
 use crate::error::{Result, refused};
@@ -84,6 +84,9 @@ pub(super) fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Che
         .all(|place| columns.get(*place).is_some_and(|one| !one.nullable));
     if !never_null {
         no_nulls(connection, feed, &keyset)?;
+    }
+    if let Some(table) = &table {
+        collation::fold(connection, &table.name, &feed.key, &mut columns)?;
     }
     let schema = RowSchema {
         name: feed.name.to_string(),
