@@ -73,6 +73,22 @@ impl Ask {
         self
     }
 
+    /// The program's own name for it.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The same question, asked for the second, third, … time: its key is made from the first one's and the number.
+    #[must_use]
+    pub fn attempt(&self, number: u32) -> Self {
+        let mut again = self.clone();
+        if number > 1 {
+            again.key = format!("{}~{number}", self.key);
+        }
+        again
+    }
+
     /// The request that it makes now.
     ///
     /// # Errors

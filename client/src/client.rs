@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use exchange::port::Stream;
 use exchange::{ErrorKind, Exchange, Filed, Stored};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
@@ -15,7 +16,7 @@ use schemas::name::RecipientName;
 use schemas::origin::Origin;
 use schemas::part;
 use schemas::progress::Progress;
-use schemas::reply::Reply;
+use schemas::reply::{Outcome, Reply};
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::seal::{SealKey, SealRing};
 use schemas::sign::{PublicKey, SigningKey};
@@ -117,14 +118,21 @@ impl Client {
     /// [`Error::Text`] when a text holds what cannot be seen; [`Error::KeyTaken`] when something else was asked under
     /// the key. After [`Error::Exchange`] it may have been filed: file it again.
     pub async fn file(&self, ask: &Ask) -> Result<RequestId, Error> {
+        self.file_once(ask).await.map(|filed| filed.id)
+    }
+
+    /// The same, and whether it was filed just now.
+    ///
+    /// # Errors
+    /// As [`Client::file`].
+    pub async fn file_once(&self, ask: &Ask) -> Result<FiledAs, Error> {
         let request = ask.request(&self.recipient, self.key.public(), &self.origin, Timestamp::now())?;
         request.check_texts()?;
         let id = request.id.clone();
-        if let Some(day) = id.day().and_then(|day| day.yesterday().ok()) {
-            let before = id.on(day);
-            if let Some(stored) = self.exchange.request_status(&self.recipient, &before).await?.0 {
-                return same(ask, &stored, before);
-            }
+        if let Some(before) = yesterday(&id)
+            && let Some(stored) = self.exchange.request_status(&self.recipient, &before).await?.0
+        {
+            return same(ask, &stored, before);
         }
         let bytes = self.signed(&request)?;
         let mut filed = self
@@ -139,18 +147,111 @@ impl Client {
             filed = self.exchange.file_request(&self.recipient, &id, bytes).await;
         }
         match filed? {
-            Filed::Done { .. } => Ok(id),
+            Filed::Done { .. } => Ok(FiledAs { id, is_new: true }),
             Filed::Already(stored) => same(ask, &stored, id),
         }
     }
 
-    /// Wishes that a request be no longer answered; the first final outcome wins.
+    /// Files a question again whose last attempt has an outcome without an answer: under a key made from the first one's
+    /// and the number of the attempt. While the last attempt waits, or where it was answered, nothing is filed and it is
+    /// found: however often, and by however many programs at once, this is called, one attempt follows one outcome.
+    ///
+    /// # Errors
+    /// As [`Client::file`]; [`Error::TooOften`].
+    pub async fn file_again(&self, ask: &Ask) -> Result<FiledAs, Error> {
+        let mut last = None;
+        // All of them, and not until the first that is missing: of the day before yesterday nothing is found.
+        for number in 1..=MOST_ATTEMPTS {
+            if let Some(id) = self.known(&ask.attempt(number)).await? {
+                last = Some((number, id));
+            }
+        }
+        let Some((number, id)) = last else {
+            return self.file_once(ask).await;
+        };
+        let is_answerless = self
+            .outcome(&id)
+            .await?
+            .is_some_and(|outcome| !has_answer(&outcome));
+        if !is_answerless {
+            return Ok(FiledAs { id, is_new: false });
+        }
+        if number == MOST_ATTEMPTS {
+            return Err(Error::TooOften(number));
+        }
+        self.file_once(&ask.attempt(number + 1)).await
+    }
+
+    /// The id under which a question is at the exchange, since today or yesterday.
+    async fn known(&self, ask: &Ask) -> Result<Option<RequestId>, Error> {
+        let request = ask.request(&self.recipient, self.key.public(), &self.origin, Timestamp::now())?;
+        let ids = [yesterday(&request.id), Some(request.id)];
+        for id in ids.into_iter().flatten() {
+            if let Some(stored) = self.exchange.request_status(&self.recipient, &id).await?.0 {
+                return same(ask, &stored, id).map(|known| Some(known.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The final outcome of a request; none while it waits, or where there is no such request.
+    ///
+    /// # Errors
+    /// [`Error::Message`] when it does not hold, [`Error::Exchange`].
+    pub async fn outcome(&self, id: &RequestId) -> Result<Option<Outcome>, Error> {
+        let (_, reply) = self.exchange.request_status(&self.recipient, id).await?;
+        let reply = read::<Reply>(reply.as_ref(), Some(&self.trusted))?;
+        Ok(reply.map(|reply| reply.said.outcome))
+    }
+
+    /// The requests at the exchange that this recipient has not confirmed to have stored, sorted: all that wait, and those whose
+    /// outcome is not stored yet.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`].
+    pub async fn unconfirmed(&self) -> Result<Vec<RequestId>, Error> {
+        let confirmed = self
+            .exchange
+            .request_ids(&self.recipient, Stream::Confirms)
+            .await?;
+        let mut ids = self
+            .exchange
+            .request_ids(&self.recipient, Stream::Requests)
+            .await?;
+        ids.retain(|id| confirmed.binary_search(id).is_err());
+        Ok(ids)
+    }
+
+    /// The one request whose id begins with this text.
+    ///
+    /// # Errors
+    /// [`Error::BadId`], [`Error::NoSuch`], [`Error::Ambiguous`], [`Error::Exchange`].
+    pub async fn find(&self, text: &str) -> Result<RequestId, Error> {
+        if let Some(id) = whole(text)? {
+            return Ok(id);
+        }
+        let all = self
+            .exchange
+            .request_ids(&self.recipient, Stream::Requests)
+            .await?;
+        match (one_of(text, &all), text.parse()) {
+            // The exchange may hold its outcome only.
+            (Err(Error::NoSuch(_)), Ok(id)) => Ok(id),
+            (found, _) => found,
+        }
+    }
+
+    /// Wishes that a request be no longer answered; the first final outcome wins. One that has its outcome already is not
+    /// cancelled, and its outcome is returned.
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::Unknown`], [`Error::Exchange`].
-    pub async fn cancel(&self, id: &RequestId, reason: &str) -> Result<(), Error> {
+    pub async fn cancel(&self, id: &RequestId, reason: &str) -> Result<Option<Outcome>, Error> {
         visible::check("reason", reason)?;
         let (_, request) = self.request(id).await?;
+        if let Some(outcome) = self.outcome(id).await? {
+            return Ok(Some(outcome));
+        }
         let cancel = Cancel {
             id: id.clone(),
             recipient: self.recipient.clone(),
@@ -161,7 +262,7 @@ impl Client {
         };
         let bytes = self.signed(&cancel)?;
         self.exchange.cancel_request(&self.recipient, id, bytes).await?;
-        Ok(())
+        Ok(None)
     }
 
     /// The request itself, as it was filed.
@@ -304,10 +405,73 @@ fn read<P: Payload>(
     }))
 }
 
-fn same(ask: &Ask, stored: &Stored, id: RequestId) -> Result<RequestId, Error> {
+/// Attempts of one question within two days: as many as can be looked up at once.
+const MOST_ATTEMPTS: u32 = 9;
+
+/// Where a question is at the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiledAs {
+    /// Its request.
+    pub id: RequestId,
+    /// Whether it was filed just now; else it was there before.
+    pub is_new: bool,
+}
+
+/// Whether an outcome brings rows, or says that there are none.
+#[must_use]
+pub fn has_answer(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Answered { .. } | Outcome::Empty | Outcome::Partial { .. }
+    )
+}
+
+/// The id that this text is whole; none where it may be the beginning of one.
+///
+/// # Errors
+/// [`Error::BadId`].
+pub fn whole(text: &str) -> Result<Option<RequestId>, Error> {
+    let is_part = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
+    if text.is_empty() || text.len() > WHOLE_ID || !text.bytes().all(is_part) {
+        return Err(Error::BadId);
+    }
+    Ok(if text.len() == WHOLE_ID {
+        text.parse().ok()
+    } else {
+        None
+    })
+}
+
+/// Characters of an id that is made from a key. A shorter one may be whole, or the beginning of a longer one.
+const WHOLE_ID: usize = 41;
+
+/// The one id that is this text, or begins with it.
+///
+/// # Errors
+/// [`Error::NoSuch`], [`Error::Ambiguous`].
+pub fn one_of(text: &str, all: &[RequestId]) -> Result<RequestId, Error> {
+    let named: Vec<&RequestId> = all.iter().filter(|id| id.to_string().starts_with(text)).collect();
+    match named.as_slice() {
+        [] => Err(Error::NoSuch(text.to_owned())),
+        [one] => Ok((*one).clone()),
+        several => match several.iter().find(|id| id.to_string() == text) {
+            Some(exact) => Ok((**exact).clone()),
+            None => Err(Error::Ambiguous {
+                prefix: text.to_owned(),
+                ids: several.iter().take(4).map(|id| (*id).clone()).collect(),
+            }),
+        },
+    }
+}
+
+fn yesterday(id: &RequestId) -> Option<RequestId> {
+    Some(id.on(id.day()?.yesterday().ok()?))
+}
+
+fn same(ask: &Ask, stored: &Stored, id: RequestId) -> Result<FiledAs, Error> {
     let request: Request = Envelope::decode(&stored.bytes)?.read()?;
     if ask.is(&request) {
-        Ok(id)
+        Ok(FiledAs { id, is_new: false })
     } else {
         Err(Error::KeyTaken(id))
     }

@@ -45,6 +45,25 @@ pub enum Error {
     /// There is no such request.
     #[error("there is no request {0} at the exchange: file it first")]
     Unknown(RequestId),
+    /// The question was asked as often as one key allows.
+    #[error("this was asked {0} times within two days: give the next one an idempotency key of its own")]
+    TooOften(u32),
+    /// Several requests begin with a shortened id.
+    #[error("several requests begin with {prefix}: {}; give more characters", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Ambiguous {
+        /// As it was given.
+        prefix: String,
+        /// Some of them.
+        ids: Vec<RequestId>,
+    },
+    /// No request begins with a shortened id.
+    #[error("no request at the exchange begins with {0}: look with `slacktide request list`")]
+    NoSuch(String),
+    /// A text that is no id and no beginning of one.
+    #[error(
+        "this is no id of a request: it is a day, '-', and letters and digits, such as 20260131-x7k2m9q4"
+    )]
+    BadId,
     /// No outcome in the time that was given.
     #[error("request {0} has no outcome yet: wait longer, or look at its status")]
     NotYet(RequestId),

@@ -43,7 +43,7 @@ pub mod error;
 
 pub use answer::{Answer, Cell};
 pub use ask::Ask;
-pub use client::{Client, Identity};
+pub use client::{Client, FiledAs, Identity};
 pub use error::Error;
 pub use nats::{Options, Tls};
 pub use requests::status;

@@ -47,6 +47,10 @@ impl Exchange for JetStream {
         self.wire.last(&Subject::Receipt(lane.clone())).await
     }
 
+    async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        self.wire.receipted_lanes(recipient).await
+    }
+
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
             .publish_at(&Subject::Receipt(lane.clone()), bytes, expected)
@@ -80,6 +84,10 @@ impl Exchange for JetStream {
         max: usize,
     ) -> Result<Vec<Stored>> {
         self.wire.open_requests(recipient, from, max).await
+    }
+
+    async fn request_ids(&self, recipient: &RecipientName, stream: Stream) -> Result<Vec<RequestId>> {
+        self.wire.request_ids(recipient, stream).await
     }
 
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {

@@ -3,9 +3,12 @@
 //! One question, many answers (a batch direct get). Messages come in the stream's order; a gap,
 //! left by retention, is passed over.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use exchange::port::{From, Stream};
 use exchange::{Result, Stored};
-use schemas::name::PartyName;
+use schemas::name::{Lane, PartyName, RecipientName};
+use schemas::subject::Subject;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -30,6 +33,21 @@ struct Names {
     error: Option<Refusal>,
 }
 
+/// The state of a stream, as far as it lists subjects.
+#[derive(Debug, Deserialize)]
+struct Info {
+    #[serde(default)]
+    total: usize,
+    #[serde(default)]
+    state: State,
+    error: Option<Refusal>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct State {
+    subjects: Option<BTreeMap<String, u64>>,
+}
+
 impl Wire {
     /// The parties that have a stream of this kind for themselves, sorted.
     pub(crate) async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
@@ -52,6 +70,31 @@ impl Wire {
         }
         parties.sort();
         Ok(parties)
+    }
+
+    /// The lanes of a recipient that have a receipt, sorted. The state of the stream tells its subjects.
+    pub(crate) async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let stream = own(streams::RECEIPTS, recipient);
+        let question = self.api(&format!("STREAM.INFO.{stream}"));
+        let (mut lanes, mut seen) = (BTreeSet::new(), 0);
+        loop {
+            let filter = format!("receipt.{recipient}.*");
+            let body = json!({"subjects_filter": filter, "offset": seen}).to_string();
+            let info: Info = read(&question, &self.ask(&question, None, body.into()).await?)?;
+            if let Some(refusal) = info.error {
+                return Err(refusal.error(&question));
+            }
+            let subjects = info.state.subjects.unwrap_or_default();
+            seen += subjects.len();
+            let of = |subject: &String| match subject.parse() {
+                Ok(Subject::Receipt(lane)) => Some(lane),
+                _ => None,
+            };
+            lanes.extend(subjects.keys().filter_map(of));
+            if subjects.is_empty() || seen >= info.total {
+                return Ok(lanes.into_iter().collect());
+            }
+        }
     }
 
     /// All messages whose subjects match `filter`, oldest first; for filters that match few.

@@ -30,7 +30,9 @@ impl Refusal {
         match self.err_code {
             10071 | 10164 => Refused::Conflict,
             10077 if self.description.contains("per subject") => Refused::Taken,
-            10077 | 10023 | 10028 | 10047 => Refused::Error(ErrorKind::Full),
+            10077 => Refused::Error(ErrorKind::Full),
+            // The server's own storage, or what the account may use of it: no limit of a stream.
+            10023 | 10028 | 10047 => Refused::Error(ErrorKind::NoRoom),
             10054 => Refused::Error(ErrorKind::TooLarge),
             // No stream, no consumer, JetStream off for the account, another stream than
             // expected, direct get not allowed, sealed.
@@ -91,7 +93,7 @@ mod tests {
         );
         assert_eq!(
             class(10023, "insufficient resources"),
-            Refused::Error(ErrorKind::Full)
+            Refused::Error(ErrorKind::NoRoom)
         );
     }
 

@@ -1,15 +1,16 @@
 //! The responder's queue: requests without replies, as the streams have them now.
 
-use exchange::port::{From, Sequence};
+use exchange::port::{From, Sequence, Stream};
 use exchange::{Error, Result, Stored};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::name::RecipientName;
+use schemas::request::RequestId;
 use schemas::subject::Subject;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::refusal::Refusal;
-use crate::streams::{REPLIES, REQUESTS, own};
+use crate::streams::{self, REPLIES, REQUESTS, own};
 use crate::wire::{Wire, read};
 
 /// How many requests are looked at in one go.
@@ -20,6 +21,9 @@ const AT_ONCE: usize = 16;
 
 #[derive(Debug, Deserialize)]
 struct StreamInfo {
+    /// Subjects in all, where they come in pages.
+    #[serde(default)]
+    total: usize,
     #[serde(default)]
     state: StreamState,
     error: Option<Refusal>,
@@ -56,6 +60,34 @@ impl Wire {
         }
         open.truncate(max);
         Ok(open)
+    }
+
+    /// The requests that have a message in a stream of the recipient's, by the stream's index alone.
+    pub(crate) async fn request_ids(
+        &self,
+        recipient: &RecipientName,
+        stream: Stream,
+    ) -> Result<Vec<RequestId>> {
+        let question = self.api(&format!("STREAM.INFO.{}", own(streams::kind(stream), recipient)));
+        let filter = format!("{}.{recipient}.*", stream.token());
+        let (mut ids, mut seen) = (Vec::new(), 0);
+        loop {
+            let body = json!({"subjects_filter": filter, "offset": seen}).to_string();
+            let info: StreamInfo = read(&question, &self.ask(&question, None, body.into()).await?)?;
+            if let Some(refusal) = info.error {
+                return Err(refusal.error(&question));
+            }
+            let page = info.state.subjects.unwrap_or_default();
+            seen += page.len();
+            let id = |subject: &String| subject.rsplit('.').next()?.parse().ok();
+            ids.extend(page.keys().filter_map(id));
+            if page.is_empty() || seen >= info.total {
+                break;
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 
     /// Whether a request has its reply. Asked of the stream's index: a reply may be large, and

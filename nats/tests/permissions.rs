@@ -124,9 +124,12 @@ async fn the_bureau_does_its_part_and_no_more() {
         bureau.drained(&a),
     )
     .await;
+    // Its own chunks in order: an epoch goes on from any of them. Not what the recipient alone publishes and reads in order.
+    let chunks = bureau.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1);
+    chunks.await.unwrap();
     denied(
-        "JS.hub.API.DIRECT.GET.DATA_insurer-a",
-        bureau.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
+        "JS.hub.API.DIRECT.GET.RECEIPTS_insurer-a",
+        bureau.read(Stream::Receipts, From::Sequence(0), "receipt.insurer-a.>", 1),
     )
     .await;
     api_denied(&bureau, &ADMINISTRATION).await;
@@ -227,9 +230,26 @@ async fn a_recipient_does_its_part_and_no_more() {
     )
     .await;
     // What would read without a consumer: the bare form, whatever the body says.
+    for (stream, kind) in [(Stream::Data, "DATA"), (Stream::Confirms, "CONFIRMS")] {
+        let filter = |party: &str| format!("{}.{party}.>", stream.token());
+        let own = insurer
+            .read(stream, From::Sequence(0), &filter("insurer-a"), 10)
+            .await;
+        assert!(
+            own.unwrap()
+                .iter()
+                .all(|stored| stored.subject.contains(".insurer-a.")),
+            "{kind}"
+        );
+        denied(
+            &format!("JS.hub.API.DIRECT.GET.{kind}_insurer-b"),
+            insurer.read(stream, From::Sequence(0), &filter("insurer-b"), 1),
+        )
+        .await;
+    }
     denied(
-        "JS.hub.API.DIRECT.GET.DATA_insurer-a",
-        insurer.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1),
+        "JS.hub.API.DIRECT.GET.PARTS_insurer-a",
+        insurer.read(Stream::Parts, From::Sequence(0), "part.insurer-a.>", 1),
     )
     .await;
     api_denied(&insurer, &ADMINISTRATION).await;

@@ -92,8 +92,9 @@ pub struct RowSchema {
     pub columns: Vec<Column>,
     /// Names of the columns that identify a row.
     pub key: Vec<String>,
-    /// Name of the column that marks a deleted row: any value but null, false, 0, `0`, `f`,
-    /// `false` and the empty text means deleted.
+    /// Name of the column that marks a deleted row. A publisher sends only rows whose mark is one of a few known values:
+    /// see `docs/store.md`. Of a received row, any value but null, false, 0, `0`, `f`, `F`, `false`, `FALSE`, `n`, `N` and the
+    /// empty text counts as deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tombstone: Option<String>,
 }

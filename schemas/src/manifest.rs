@@ -16,6 +16,7 @@ use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
 use crate::origin::Origin;
 use crate::sign::PublicKey;
+use crate::source::SourceMark;
 
 /// Everything about a chunk but its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +53,9 @@ pub struct Manifest {
     pub schema: RowSchema,
     /// The digest of the feed's definition.
     pub definition: Digest,
+    /// The database that its rows were read from; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceMark>,
     /// Control totals.
     pub totals: Totals,
     /// The load under which its rows were read.
@@ -105,6 +109,16 @@ pub enum Cause {
     DefinitionAccepted,
     /// The operator wants the store to equal the source again, rows included that are gone there.
     Resync,
+    /// The source is another database, or went back, and the operator accepts it as it is.
+    SourceChanged,
+}
+
+impl Cause {
+    /// Whether the epoch goes on with the source as it is, whatever was read before.
+    #[must_use]
+    pub fn accepts_source(self) -> bool {
+        matches!(self, Self::Resync | Self::SourceChanged)
+    }
 }
 
 /// The progress of a resynchronisation: the feed is sent again from its start, and the store removes the rows that did not

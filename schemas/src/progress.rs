@@ -1,7 +1,7 @@
 //! How a request stands while it has no outcome: what the bureau tells its recipient.
 //!
-//! Only the last record of a request is kept. It says since when, so that a status needs no
-//! history; and once there is a reply, nobody reads it any more. It is news and no evidence: what
+//! Only the last record of a request is kept. It says since when, and what was before, so that a status needs no
+//! other record; and once there is a reply, nobody reads it any more. It is news and no evidence: what
 //! was disclosed is proved by parts and reply.
 
 use jiff::Timestamp;
@@ -31,6 +31,9 @@ pub struct Progress {
     /// When the responder first took it into its queue, by the responder's clock.
     #[schemars(with = "String")]
     pub taken_at: Timestamp,
+    /// The states before this one, each once, with the time since when it was first in it. None in messages of versions before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierState>,
     /// Its place in the queue; 1 is the next. None while it is not in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<u64>,
@@ -45,6 +48,20 @@ pub struct Progress {
     pub at: Timestamp,
     /// The key that signed.
     pub key: PublicKey,
+}
+
+/// Earlier states that a record keeps.
+pub const MOST_EARLIER: usize = 32;
+
+/// A state that a request was in before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EarlierState {
+    /// The state.
+    #[serde(flatten)]
+    pub state: Waiting,
+    /// Since when it was first in it, by the responder's clock.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
 }
 
 /// What a request without an outcome does or waits for.
@@ -74,6 +91,23 @@ pub enum Waiting {
         /// Rows in them.
         rows: u64,
     },
+}
+
+impl Waiting {
+    /// Whether both are the same step of a request's life, however far it has come within it.
+    #[must_use]
+    pub fn is_same_step(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Answering { attempt: one, .. }, Self::Answering { attempt: other, .. }) => one == other,
+            (one, other) => one == other,
+        }
+    }
+
+    /// Whether the request is in the responder's queue, or was taken from it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        !matches!(self, Self::WaitsForApproval { .. })
+    }
 }
 
 impl Payload for Progress {

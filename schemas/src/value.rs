@@ -20,7 +20,8 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Whether a tombstone column with this value marks its row as deleted.
+    /// Whether a received tombstone column with this value counts as a mark of a deleted row. Publishers judge by
+    /// [`crate::tombstone`], which lets only values pass that this reads alike; older publishers let every value pass.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         match self {

@@ -95,6 +95,7 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
             tombstone: None,
         },
         definition: Digest::of(&[b"definition"]),
+        source: None,
         totals: Totals {
             rows: 1,
             money: [("amount".to_owned(), "777.31".to_owned())].into(),

@@ -10,7 +10,7 @@ const CORE: &str = "
     CREATE TABLE claim (id INTEGER PRIMARY KEY, updated_at TEXT NOT NULL, name TEXT);
     CREATE VIEW failing AS SELECT id, updated_at, json_extract('{}', name) AS name FROM claim;
     WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 30)
-    INSERT INTO claim SELECT id, strftime('%Y-%m-%d %H:%M:%f', '2026-01-01', '+' || id || ' minutes'), '$.' || id FROM n;";
+    INSERT INTO claim SELECT id, strftime('%Y-%m-%d %H:%M:%f', '2026-01-01 00:00:00.125', '+' || id || ' minutes'), '$.' || id FROM n;";
 
 /// A trigger's own text, a check that shows its expression, and a key over names.
 const STORE: &str = "
@@ -65,7 +65,7 @@ async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
     open("store.db").execute_batch(&planted(STORE)).unwrap();
     let changed = format!(
         "UPDATE claim SET name = '{MARKER}' || CASE WHEN id IN (13, 14) THEN '' ELSE id END, \
-         updated_at = strftime('%Y-%m-%d %H:%M:%f', '2026-02-01', '+' || id || ' minutes') WHERE id BETWEEN 11 AND 20"
+         updated_at = strftime('%Y-%m-%d %H:%M:%f', '2026-02-01 00:00:00.125', '+' || id || ' minutes') WHERE id BETWEEN 11 AND 20"
     );
     open("core.db").execute_batch(&changed).unwrap();
     reach(

@@ -156,6 +156,7 @@ impl Core {
                 },
                 Some(_) => TransactionId::Prepared(tx.id.to_string()),
             },
+            xid: None,
             role: "clerk".into(),
             application: "claims".into(),
             since: time(tx.prepared.unwrap_or(tx.began)),

@@ -43,6 +43,7 @@ fn last(receipt: Option<&Receipt>) -> LastReceipt {
         head: receipt.basis.head,
         quarantined: receipt.quarantined.clone(),
         stopped: receipt.stopped.clone(),
+        ..LastReceipt::none()
     })
 }
 

@@ -10,6 +10,7 @@
 //! - `lost_orders` pauses and holds that an older copy of the exchange does not hold
 //! - `anchored` audit chains that were cut off, restored or rewritten
 //! - `origin` messages of another site, bureau or source
+//! - `refill` a store that was put back, replaced, truncated or doubled
 //! - `restore` an exchange restored from an older copy
 //! - `resync` a feed that is sent again until the store equals the core
 //! - `orders_at` orders as an operator gives them, for the tests here
@@ -31,6 +32,7 @@ mod orders_at;
 mod origin;
 mod poison;
 mod pollers;
+mod refill;
 mod restore;
 mod resync;
 mod shut;

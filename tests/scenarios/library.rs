@@ -71,7 +71,8 @@ fn value(column: &str, row: i64) -> Option<String> {
         "naïve 名" => format!("名前 {row} 🎵"),
         "Fee €" => format!("{}.{:02}", row * 1_000_003, row % 100),
         "a.b'c" => format!("2024-02-{:02}", row % 29 + 1),
-        "changedAt" => format!("2026-01-01 {:02}:{:02}:00+00", row / 60, row % 60),
+        // A part of a second: a cursor of whole minutes would need a lag of more than one.
+        "changedAt" => format!("2026-01-01 {:02}:{:02}:00.25+00", row / 60, row % 60),
         "Station" => format!("st-{}", row % 3),
         "user" => (row % 5).to_string(),
         "from" => (row / 2).to_string(),

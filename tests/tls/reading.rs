@@ -30,7 +30,7 @@ const SEALED: [&str; 8] = [
 fn feed(name: &str, recipient: &str) -> String {
     format!(
         "[[feed]]\nname = \"{name}\"\nsql = \"SELECT id, at, person, amount, memo FROM {name}\"\n\
-         cursor = [\"at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1s\"\nkey = [\"id\"]\n\
+         cursor = [\"at\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1500ms\"\nkey = [\"id\"]\n\
          money = [\"amount\"]\nrecipients = [\"{recipient}\"]\n"
     )
 }

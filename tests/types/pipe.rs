@@ -39,11 +39,13 @@ pub(super) fn feed(name: &str, cursor: Vec<String>, key: Vec<String>, money: Vec
         sql: format!("SELECT * FROM {name}"),
         cursor,
         cursor_set_by: CursorSetBy::Application,
-        lag: Duration::ZERO,
+        // More than a day, the step of a date.
+        lag: Duration::from_secs(100_000),
         key,
         money,
         tombstone: None,
         types: BTreeMap::new(),
+        clock: source::feed::CursorClock::default(),
     }
 }
 

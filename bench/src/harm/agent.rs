@@ -101,6 +101,7 @@ fn feed(name: &str) -> Outcome<FeedPlan> {
             money: ["medfee_sumamt", "hifp_pay", "psn_cash_pay"].map(text).to_vec(),
             tombstone: None,
             types: BTreeMap::new(),
+            clock: source::feed::CursorClock::default(),
         },
         recipients: vec![RecipientName::new("insurer-a")?],
     })

@@ -84,5 +84,6 @@ pub(crate) fn definition(name: &str, rows: u64) -> Outcome<FeedDefinition> {
         money: MONEY.map(str::to_owned).to_vec(),
         tombstone: None,
         types: BTreeMap::new(),
+        clock: source::feed::CursorClock::default(),
     })
 }

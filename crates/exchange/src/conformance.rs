@@ -128,6 +128,9 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(replay::begins(p))
     }),
     ("a replay passes over gaps", |p| Box::pin(replay::gaps(p))),
+    ("a recipient reads again what it acknowledged", |p| {
+        Box::pin(replay::again(p))
+    }),
     ("streams of one party are listed and read by its name", |p| {
         Box::pin(replay::parties(p))
     }),

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Denied,
     /// The stream is full and refuses. Wait; tell the operator.
     Full,
+    /// The exchange itself has no room: its disk, or what it may use of it. Wait; tell the operator.
+    NoRoom,
     /// The message is larger than the exchange takes.
     TooLarge,
     /// A stream, consumer or setting is missing or differs. Stop: run `exchange apply`.
@@ -41,7 +43,10 @@ impl ErrorKind {
     /// Whether trying again later can help without an operator.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Unknown | Self::Full)
+        matches!(
+            self,
+            Self::Unreachable | Self::Unknown | Self::Full | Self::NoRoom
+        )
     }
 
     /// What to do about it.
@@ -60,6 +65,10 @@ impl ErrorKind {
                 "grant this subject to the credential in the exchange's account file, or use the right credential"
             }
             Self::Full => "raise max_bytes of the stream or retire settled chunks; nothing is lost meanwhile",
+            Self::NoRoom => {
+                "make room on the exchange's disk, or raise max_file_store in its server.conf and restart it; a larger \
+                 max_bytes does not help"
+            }
             Self::TooLarge => {
                 "shorten it; max_msg_size of the stream and max_payload of the exchange are the limits"
             }

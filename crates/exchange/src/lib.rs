@@ -5,6 +5,7 @@
 //! - [`outcome`] what a publish comes to
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`conformance`] the suite that every transport must pass
+//! - [`seek`] finds a chunk by its place
 //! - [`memory`] an exchange in memory that passes it, for tests of agents
 
 pub mod conformance;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod memory;
 pub mod outcome;
 pub mod port;
+pub mod seek;
 
 pub use delivery::{Delivery, Settlement};
 pub use error::{Error, ErrorKind, Result};

@@ -124,6 +124,13 @@ pub trait Exchange: Send + Sync {
     /// The last receipt of a lane.
     async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>>;
 
+    /// The lanes of a recipient that have a receipt, sorted; for the recipient. A store that was replaced knows of none. A
+    /// transport for benchmarks may leave it out.
+    async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let what = format!("receipt.{recipient}.*: the lanes are not listed by this transport");
+        Err(Error::new(ErrorKind::Protocol, what))
+    }
+
     /// Publishes a receipt if the lane's last receipt is still at `expected`.
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
@@ -215,6 +222,15 @@ pub trait Exchange: Send + Sync {
         id: &RequestId,
     ) -> Result<(Option<Stored>, Option<Stored>)>;
 
+    /// The requests of a recipient that have a message in one of its streams, sorted: filed ([`Stream::Requests`]) or
+    /// confirmed ([`Stream::Confirms`]). A transport for benchmarks may leave it out.
+    async fn request_ids(&self, recipient: &RecipientName, _stream: Stream) -> Result<Vec<RequestId>> {
+        Err(Error::new(
+            ErrorKind::Protocol,
+            format!("request.{recipient}: the ids of requests are not offered by this transport"),
+        ))
+    }
+
     /// The last audit entry of a writer.
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
 
@@ -247,8 +263,8 @@ pub trait Exchange: Send + Sync {
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
 
     /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
-    /// (a subject, `*` and `>` allowed; the second token names the party); for the auditor, and for the bureau the requests and what was said about them (cancels, approvals,
-    /// confirmations) and its operators' orders. No consumer is made. The next place
+    /// (a subject, `*` and `>` allowed; the second token names the party); for the auditor, for the bureau the requests and what was said about them (cancels, approvals,
+    /// confirmations), its chunks and its operators' orders, and for the recipient its chunks and confirmations. No consumer is made. The next place
     /// is the last sequence read plus one; an empty answer is the end for now.
     async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
 

@@ -5,6 +5,7 @@
 
 mod bind;
 mod form;
+mod stored;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -13,6 +14,7 @@ use schemas::value::Value;
 use serde::{Deserialize, Serialize};
 
 pub use bind::{BadArgument, bind};
+pub use stored::{StoredAs, StoredForm, time_zone};
 
 /// One argument, in the place that it has in the list: the first is `$1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,10 @@ pub struct Argument {
     /// Whether it is one end of the period that is asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<End>,
+    /// How the column that it is compared with writes days or times, where that column has no type for them:
+    /// `%Y-%m-%d %H:%M:%S`, `%Y%m%d`, `unix_seconds`, ….
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

@@ -35,13 +35,14 @@ mod placeholder;
 use std::collections::BTreeMap;
 
 use runtime::span::Span;
+use schemas::cursor::Scalar;
 use schemas::digest::Digest;
 use schemas::name::{FeedName, RecipientName};
 use schemas::person::PersonKey;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalRule;
-use crate::argument::{Argument, Bound, End};
+use crate::argument::{Argument, ArgumentType, BadArgument, Bound, End, StoredAs, StoredForm};
 use crate::mask::Mask;
 
 pub use check::KindError;
@@ -78,6 +79,9 @@ pub struct KindConfig {
     /// Columns whose exact sums are sent along.
     #[serde(default)]
     pub money: Vec<String>,
+    /// The time zone in which the core writes times without zone: `Asia/Shanghai`. The SQL is evaluated in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Types of columns where the source does not tell them, as feeds have them.
     #[serde(default)]
     pub types: BTreeMap<String, String>,
@@ -122,12 +126,34 @@ pub struct Grant {
     pub masks: BTreeMap<String, Mask>,
 }
 
+/// An argument's value as the source gets it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The type in which it is bound.
+    pub kind: ArgumentType,
+    /// The value; none is null.
+    pub value: Option<Scalar>,
+    /// What the column holds that it is compared with, where the kind says so.
+    pub stored_as: Option<StoredAs>,
+}
+
+/// Without the value: arguments name persons.
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sent")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A kind that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     config: KindConfig,
     /// Places of both ends of the period.
     period: Option<(usize, usize)>,
+    /// By argument: the form of the column that it is compared with, where one is given.
+    forms: Vec<Option<StoredForm>>,
     shared: Digest,
 }
 
@@ -171,6 +197,7 @@ impl Kind {
     /// [`KindError`] with the first fault.
     pub fn new(config: KindConfig) -> Result<Self, KindError> {
         check::check(&config)?;
+        let forms = check::forms(&config)?;
         let place = |end| {
             config
                 .arguments
@@ -182,6 +209,7 @@ impl Kind {
         Ok(Self {
             config,
             period,
+            forms,
             shared,
         })
     }
@@ -211,6 +239,41 @@ impl Kind {
             .grant
             .iter()
             .find(|grant| grant.recipient == *recipient)
+    }
+
+    /// Each bound value as the source gets it: in the form of the column that it is compared with.
+    ///
+    /// # Errors
+    /// [`BadArgument`] with the first whose form cannot say exactly its value.
+    pub fn sent(&self, bound: &[Bound]) -> Result<Vec<Sent>, BadArgument> {
+        let places = self.config.arguments.iter().zip(&self.forms).zip(bound);
+        places
+            .map(|((argument, form), bound)| {
+                let Some(form) = form else {
+                    return Ok(Sent {
+                        kind: argument.kind,
+                        value: bound.scalar(),
+                        stored_as: None,
+                    });
+                };
+                let stored_as = form.stored_as();
+                Ok(Sent {
+                    kind: match stored_as {
+                        StoredAs::Text(_) => ArgumentType::Text,
+                        StoredAs::Integer(..) => ArgumentType::Integer,
+                    },
+                    value: form.render(argument, bound)?,
+                    stored_as: Some(stored_as),
+                })
+            })
+            .collect()
+    }
+
+    /// Each argument as the source gets it, without a value: for a look at the kind alone.
+    #[must_use]
+    pub fn sent_empty(&self) -> Vec<Sent> {
+        let none = vec![Bound::Null; self.config.arguments.len()];
+        self.sent(&none).unwrap_or_default()
     }
 
     /// Places of the two ends of the period among the arguments.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// How a process ended. A supervisor restarts on 4, 5, 6 and 70, and asks a person about the
+/// How a process ended. A supervisor restarts on 4, 5, 6, 12 and 70, and asks a person about the
 /// others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
@@ -25,13 +25,19 @@ pub enum Exit {
     TooBusy,
     /// Stopped before the work was finished, or parts did not stop within their grace.
     Unfinished,
+    /// A request has an outcome without an answer: refused, expired, cancelled or failed.
+    NoAnswer,
+    /// The request has its outcome already, so nothing was changed.
+    TooLate,
+    /// Something of this host is used by another process, such as the port of the status page.
+    InUse,
     /// A fault of the program itself.
     Internal,
 }
 
 impl Exit {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::Usage,
         Self::Denied,
@@ -41,6 +47,9 @@ impl Exit {
         Self::Evidence,
         Self::TooBusy,
         Self::Unfinished,
+        Self::NoAnswer,
+        Self::TooLate,
+        Self::InUse,
         Self::Internal,
     ];
 
@@ -57,6 +66,9 @@ impl Exit {
             Self::Evidence => 7,
             Self::TooBusy => 8,
             Self::Unfinished => 9,
+            Self::NoAnswer => 10,
+            Self::TooLate => 11,
+            Self::InUse => 12,
             Self::Internal => 70,
         }
     }
@@ -76,6 +88,9 @@ impl Exit {
             }
             Self::TooBusy => "the host was too busy to ever be idle; nothing was moved",
             Self::Unfinished => "stopped before the work was finished, or not within the grace",
+            Self::NoAnswer => "the request was not answered: refused, expired, cancelled or failed",
+            Self::TooLate => "the request has its outcome already; nothing was changed",
+            Self::InUse => "a port of this host is used by another process; it may be free at the next try",
             Self::Internal => "a fault of the program itself; please report it",
         }
     }

@@ -83,6 +83,16 @@ pub enum HealthError {
     AddrFile(PathBuf, io::Error),
 }
 
+impl HealthError {
+    /// Whether the same configuration may work at the next start: the port is another process's, or the address is not there
+    /// yet.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let passing = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable];
+        matches!(self, Self::Bind(_, error) if passing.contains(&error.kind()))
+    }
+}
+
 /// The running server.
 #[derive(Debug)]
 pub struct Serving {
@@ -471,6 +481,18 @@ mod tests {
             addr_file: None,
         };
         let refused = serve(&config, Arc::new(Fixed(true)), CancellationToken::new()).await;
-        assert!(matches!(refused, Err(HealthError::NotLoopback(_))));
+        assert!(matches!(&refused, Err(error @ HealthError::NotLoopback(_)) if !error.passes()));
+    }
+
+    #[tokio::test]
+    async fn health_port_that_is_taken_may_be_free_later() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = HealthError::Bind(
+            taken.local_addr().unwrap(),
+            std::net::TcpListener::bind(taken.local_addr().unwrap()).unwrap_err(),
+        );
+        assert!(error.passes(), "{error}");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(!HealthError::Bind(taken.local_addr().unwrap(), denied).passes());
     }
 }

@@ -1,7 +1,7 @@
 //! What every process of Slacktide needs around its work.
 //!
 //! - [`config`] the configuration file, the environment's overrides, secrets
-//! - [`span`] durations as people write them
+//! - [`span`] durations as people write them; [`text`] PURE: text files of other programs
 //! - [`telemetry`] logs
 //! - [`health`] how the process is, over HTTP on the host; [`metrics`] the text of its numbers
 //! - [`stop`] a clean stop; [`supervise`] an end when a part failed; [`stall`] a report when tasks do not run any more
@@ -25,4 +25,5 @@ pub mod stall;
 pub mod stop;
 pub mod supervise;
 pub mod telemetry;
+pub mod text;
 pub mod unverified;

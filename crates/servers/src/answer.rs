@@ -11,6 +11,17 @@ use std::fmt;
 
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
+/// The places in the server's languages that raise what a function's author wrote: with any code that he chose.
+const RAISING: &[&str] = &[
+    "exec_stmt_raise",
+    "exec_stmt_assert",
+    "PLy_elog",
+    "PLy_elog_impl",
+    "plperl_call_perl_trigger_func",
+    "plperl_call_perl_func",
+    "throw_tcl_error",
+];
+
 /// What may be passed on of a server's error.
 #[derive(Clone, Copy)]
 pub struct Answer<'a>(&'a DbError);
@@ -63,6 +74,39 @@ impl<'a> Answer<'a> {
         self.0.routine() == Some("RevalidateCachedQuery")
     }
 
+    /// Whether the server refused a read because row level security would leave rows out of it. The code stands for any want
+    /// of a privilege; the place in the server does not follow its language.
+    #[must_use]
+    pub fn rows_hidden(&self) -> bool {
+        self.0.routine() == Some("check_enable_rls")
+    }
+
+    /// Whether a function raised it on purpose, with a code that its author chose.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.0.routine().is_some_and(|routine| RAISING.contains(&routine))
+    }
+
+    /// Whether a policy for rows refused a row. Its code is that of a missing privilege.
+    #[must_use]
+    pub fn is_policy(&self) -> bool {
+        self.0.routine() == Some("ExecWithCheckOptions")
+    }
+
+    /// Whether it happened within a function, such as a trigger's: each puts a line of its own behind the error,
+    /// and a COPY one that names its line and table.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whether there is a text is what is returned, and nothing of it"
+    )]
+    pub fn is_within_function(&self) -> bool {
+        let copied = |line: &str| line.starts_with("COPY ");
+        self.0
+            .where_()
+            .is_some_and(|place| place.lines().any(|line| !line.is_empty() && !copied(line)))
+    }
+
     /// The constraint that refused a row.
     #[must_use]
     pub fn constraint(&self) -> Option<&'a str> {
@@ -104,7 +148,11 @@ impl<'a> Answer<'a> {
 /// Meaning, code, and the names that are the server's own.
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (SQLSTATE {})", self.condition(), self.sqlstate())?;
+        let condition = match self.is_raised() {
+            true => condition::of("P0001"),
+            false => self.condition(),
+        };
+        write!(f, "{condition} (SQLSTATE {})", self.sqlstate())?;
         if let Some(column) = self.column() {
             write!(f, ", column {column:?}")?;
         }

@@ -13,6 +13,7 @@
 //! - [`Security`] what protects a connection that is open
 //! - [`Driver`] drives a connection and drops the server's notices; [`Cancel`] cancels a statement over the same TLS
 //! - [`Answer`] PURE: what may be passed on of a server's error: no text that could hold a row's value
+//! - [`settings`] PURE: what a session pins, so that no setting of a role or a database alters a value
 //! - [`cause`] PURE: what was wrong, where the driver says it in layers
 
 mod answer;
@@ -23,6 +24,7 @@ mod hosts;
 mod mode;
 mod reach;
 mod security;
+pub mod settings;
 mod tls;
 mod url;
 

@@ -13,7 +13,7 @@ const SPEAKING: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO t VALUES (1, 'HUSH')",
-        "a unique constraint is violated (SQLSTATE 23505), constraint \"t_pkey\"",
+        "a function or trigger raised an error (SQLSTATE 23505), constraint \"t_pkey\"",
     ),
     (
         "INSERT INTO t VALUES (2, repeat('HUSH', 9))",
@@ -30,14 +30,20 @@ const SPEAKING: &[(&str, &str)] = &[
     // Posing as the server's own: a constraint, a column, a name in a statement.
     (
         "SELECT loud('23505')",
-        "a unique constraint is violated (SQLSTATE 23505)",
+        "a function or trigger raised an error (SQLSTATE 23505)",
     ),
-    ("SELECT loud('42703')", "there is no such column (SQLSTATE 42703)"),
+    (
+        "SELECT loud('42703')",
+        "a function or trigger raised an error (SQLSTATE 42703)",
+    ),
     (
         "SELECT loud('57014')",
-        "the statement was cancelled or ran into its timeout (SQLSTATE 57014)",
+        "a function or trigger raised an error (SQLSTATE 57014)",
     ),
-    ("SELECT loud('AB123')", "the server refused (SQLSTATE AB123)"),
+    (
+        "SELECT loud('AB123')",
+        "a function or trigger raised an error (SQLSTATE AB123)",
+    ),
     ("SELECT dynamic()", "syntax error (SQLSTATE 42601)"),
     (
         "INSERT INTO d DEFAULT VALUES",

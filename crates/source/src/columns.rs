@@ -1,7 +1,27 @@
 //! PURE: whether the columns that a feed names are there.
 
-use crate::error::{Error, ErrorKind, Result};
+use schemas::column::Column;
+use schemas::tombstone;
+
+use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::FeedDefinition;
+
+/// Refuses a tombstone column whose type has no plain value for a deleted row.
+pub(crate) fn tombstone_fits(feed: &FeedDefinition, columns: &[Column]) -> Result<()> {
+    let Some(name) = &feed.tombstone else {
+        return Ok(());
+    };
+    let column = columns.iter().find(|column| column.name == *name);
+    if column.is_none_or(|column| tombstone::can_mark(&column.kind)) {
+        return Ok(());
+    }
+    Err(refused(
+        format!("tombstone column {name} has a type that cannot mark deleted rows"),
+        format!(
+            "make it a boolean, 0 and 1, or the time of the deletion in the sql, for example (status = 'deleted') AS {name}"
+        ),
+    ))
+}
 
 /// The places of the cursor columns among the columns that the SQL gives.
 pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec<usize>> {

@@ -56,6 +56,12 @@ impl Error {
         )
     }
 
+    /// Whether the database refused to give rows that the account may not see.
+    pub(crate) fn is_about_rows(&self) -> bool {
+        self.kind == ErrorKind::Denied
+            || (self.kind == ErrorKind::Refused && self.what.starts_with("row level security"))
+    }
+
     /// The same error, with where it happened in front.
     #[must_use]
     pub fn at(mut self, place: &str) -> Self {

@@ -21,6 +21,58 @@ pub enum CursorSetBy {
     Application,
 }
 
+/// What becomes of rows whose position is ahead of the source's own clock. Whatever it is, they never move the feed's position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FutureRows {
+    /// They wait until the clock has passed them. They are counted and shown.
+    #[default]
+    Hold,
+    /// The same; a note of each goes to the recipients as a reject.
+    Send,
+}
+
+/// What an integer cursor counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CursorCounts {
+    /// Something else than time: versions, numbers.
+    Numbers,
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+    /// Microseconds since 1970.
+    Microseconds,
+    /// Nanoseconds since 1970.
+    Nanoseconds,
+}
+
+/// How the first cursor column is compared with the source's clock. It does not change what a row is, so it is no part of the
+/// definition's digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorClock {
+    /// What becomes of rows ahead of the clock.
+    pub future: FutureRows,
+    /// Rows further ahead of the clock than this are shown; others wait in silence, because clocks differ.
+    pub tolerance: Duration,
+    /// The zone in which times without a zone are written; none: the session's zone in PostgreSQL, UTC in SQLite.
+    pub zone: Option<String>,
+    /// What an integer counts; none: it is recognised from the values.
+    pub counts: Option<CursorCounts>,
+}
+
+impl Default for CursorClock {
+    fn default() -> Self {
+        Self {
+            future: FutureRows::Hold,
+            tolerance: Duration::from_secs(300),
+            zone: None,
+            counts: None,
+        }
+    }
+}
+
 /// A named, keyed, ordered query over the source. Pure data: the digest of it travels in every
 /// manifest, so recipients and intervals, which do not change what a row is, are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +100,9 @@ pub struct FeedDefinition {
     pub tombstone: Option<String>,
     /// Types by column name, where the source declares none: `decimal(16,2)`, `date`, ….
     pub types: BTreeMap<String, String>,
+    /// How the first cursor column is compared with the source's clock.
+    #[serde(skip)]
+    pub clock: CursorClock,
 }
 
 fn as_millis<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,12 +9,17 @@
 //!   once every transaction open at that moment has ended.
 //! - [`HighWater::by_lag`] nobody knows who is still writing: a maximum noted a declared lag ago.
 //!
+//! [`SourceClock`] bounds a fence that is a time: a clock that went back, or that is ahead.
+//!
 //! All take what was seen and the clock as arguments, so a simulation can run the very same code.
 
+mod clock;
 mod high_water;
 mod open;
+mod prepared;
 mod time;
 
+pub use clock::{ClockLook, ClockReading, ClockTrouble, SourceClock};
 pub use high_water::HighWater;
 pub use open::{OpenTransaction, TransactionId};
 use schemas::cursor::Scalar;

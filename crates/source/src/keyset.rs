@@ -62,6 +62,8 @@ pub struct Keyset {
     pub select: Vec<String>,
     /// The cursor; empty where rows have no order.
     pub cursor: Vec<CursorColumn>,
+    /// A condition that rows with a place in the order meet; none: every row has one.
+    pub only: Option<String>,
     /// Parameters that the SQL itself has: those of the quantum come behind them.
     pub own: usize,
     /// Time zone in which a fence that is an instant ([`Bound::Below`]) becomes a date or a time
@@ -111,6 +113,7 @@ impl Keyset {
         if behind && !self.cursor.is_empty() {
             conditions.push(self.behind(&mut next));
         }
+        conditions.extend(self.only.clone());
         if let (Some(first), Bound::Below | Bound::UpTo) = (self.cursor.first(), bound) {
             let compare = if bound == Bound::Below { "<" } else { "<=" };
             conditions.push(format!(
@@ -135,9 +138,9 @@ impl Keyset {
         sql
     }
 
-    /// The greatest value of the first cursor column, as one value of its own type.
+    /// The greatest value of the first cursor column, as one value of its own type, that is not above an expression.
     #[must_use]
-    pub fn highest(&self) -> String {
+    pub fn highest(&self, up_to: Option<&str>) -> String {
         let name = self
             .cursor
             .first()
@@ -147,9 +150,13 @@ impl Keyset {
             Dialect::Postgres => format!("{name}::text"),
             Dialect::Sqlite => name.clone(),
         };
+        let only = self.only.as_ref().map(|only| format!(" AND {only}"));
+        let bound = up_to.map(|bound| format!(" AND {name} <= {bound}"));
         format!(
-            "SELECT {value} FROM {} WHERE {name} IS NOT NULL ORDER BY {name} DESC LIMIT 1",
-            subquery(&self.sql)
+            "SELECT {value} FROM {} WHERE {name} IS NOT NULL{}{} ORDER BY {name} DESC LIMIT 1",
+            subquery(&self.sql),
+            only.unwrap_or_default(),
+            bound.unwrap_or_default()
         )
     }
 
@@ -230,6 +237,7 @@ mod tests {
                     cast: (*cast).into(),
                 })
                 .collect(),
+            only: None,
             own: 0,
             fence_zone: None,
         }
@@ -276,6 +284,18 @@ mod tests {
                 .read(false, Bound::None)
                 .ends_with(") AS feed ORDER BY feed.\"id\" LIMIT ?1")
         );
+    }
+
+    #[test]
+    fn keyset_condition_keeps_rows_without_a_place_out_of_read_and_maximum() {
+        let mut keyset = keyset(Dialect::Sqlite, &[("id", "")]);
+        keyset.only = Some("typeof(feed.\"id\") = 'integer'".into());
+        assert!(keyset.read(true, Bound::UpTo).contains(
+            "WHERE feed.\"id\" > ?1 AND typeof(feed.\"id\") = 'integer' AND feed.\"id\" <= ?2 ORDER"
+        ));
+        assert!(keyset.highest(Some("?1")).ends_with(
+            "WHERE feed.\"id\" IS NOT NULL AND typeof(feed.\"id\") = 'integer' AND feed.\"id\" <= ?1 ORDER BY feed.\"id\" DESC LIMIT 1"
+        ));
     }
 
     #[test]

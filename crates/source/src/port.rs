@@ -12,11 +12,13 @@ use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::manifest::Reject;
+use schemas::source::SourceMark;
 use schemas::value::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
-use crate::fence::Fence;
+use crate::fence::{ClockTrouble, Fence};
 use crate::question::Question;
 
 /// A system of record.
@@ -63,6 +65,10 @@ pub trait FeedReader: Send {
     /// The columns of its rows.
     fn schema(&self) -> &RowSchema;
 
+    /// Notes where lanes stand, before a fence is taken: a source whose clock or content is below one of them is
+    /// told of by [`FenceReading`].
+    fn stands_at(&mut self, _standings: Vec<Standing>) {}
+
     /// Takes the fence: in a statement of its own, before and outside the snapshot of the read
     /// that follows.
     ///
@@ -88,6 +94,20 @@ pub trait FeedReader: Send {
         permit: &Permit,
         rows: &mut dyn RowSink,
     ) -> Result<Quantum>;
+
+    /// What is not proven of the feed, and rows without a place in its order, as of the last look. [`FeedReader::read`] looks now
+    /// and then, when everything within the fence was read.
+    fn evidence(&self) -> Option<&Evidence> {
+        None
+    }
+
+    /// Looks at once at what is due of that. Returns whether something was.
+    ///
+    /// # Errors
+    /// `Refused` where the feed cannot go on: a key that two rows share, a cursor that is null or of several forms.
+    async fn examine(&mut self, _permit: &Permit) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One question of a source, ready to be read.
@@ -143,13 +163,30 @@ pub enum End {
     Revoked,
 }
 
-/// What a look at the fence came to.
+/// Where lanes stand that are read for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The position that is read on from.
+    pub position: Cursor,
+    /// When the rows before it were read, by the agent's clock.
+    pub read_at: Option<Timestamp>,
+}
+
+/// What a look at the fence came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FenceReading {
     /// Rows within it may be read now; none: nothing yet.
     pub fence: Option<Fence>,
     /// Who keeps it from moving, when someone does for longer than the margin.
     pub held: Option<Holder>,
+    /// The database, as far as it tells: no row within the fence was committed after this was true.
+    pub source: SourceMark,
+    /// What is wrong with the source's clock.
+    pub clock: Option<ClockTrouble>,
+    /// Positions at which rows may have been missed, each with the one to read on from.
+    pub again: Vec<(Cursor, Cursor)>,
+    /// Positions beyond everything that the source holds.
+    pub beyond: Vec<Cursor>,
 }
 
 /// Who holds the fence. A visible state with an alarm; it never lapses by itself.

@@ -9,8 +9,13 @@
 //! - `session` the one connection: statements raced against the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
-//! - `check` whether a feed can be served, before anything is read
-//! - `activity` the looks behind the fence
+//! - `check` whether a feed can be served, before anything is read; `comparison` whether a question's times are compared in
+//!   the terms of the columns; `collation` which keys are refused for theirs
+//! - `hidden` rows that the account does not see
+//! - `order` the first cursor column against the source's clock, `key` whether the key is unique
+//! - `reach` what the SQL reads behind names, `sequence` what fills a cursor, `zone` local times
+//! - `upkeep` what is checked again while a feed is served
+//! - `activity` the looks behind the fence; `guard` what is looked at beside it: which database this is, its clock
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
 //!   `delivery` its rows on their way to the sink
@@ -21,19 +26,30 @@ mod activity;
 mod catalogue;
 mod cell;
 mod check;
+mod collation;
+mod comparison;
 mod config;
 mod delivery;
 mod failure;
 mod grants;
+mod guard;
+mod hidden;
+mod key;
+mod order;
 mod probe;
 mod quantum;
 mod question;
 mod question_order;
+mod reach;
 mod reader;
 mod security;
+mod sequence;
 mod session;
+mod upkeep;
+mod zone;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 pub use config::PostgresConfig;
@@ -41,11 +57,13 @@ use gate::permit::Permit;
 use gate::shut::ShutFlag;
 pub use grants::grants;
 pub use probe::{OwnStatements, probes};
+use schemas::name::FeedName;
 pub use security::security;
 
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
+use crate::key_proof::Proofs;
 use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
 use crate::question::Question;
 use session::Session;
@@ -55,7 +73,10 @@ use session::Session;
 pub struct PostgresSource {
     session: Arc<Session>,
     questions: Arc<question::Known>,
+    proofs: Arc<Proofs<String>>,
     counter: Arc<DriverCounter>,
+    /// By feed.
+    clocks: Mutex<BTreeMap<FeedName, Arc<guard::Clock>>>,
 }
 
 impl PostgresSource {
@@ -69,7 +90,9 @@ impl PostgresSource {
         Ok(Self {
             session,
             questions: Arc::default(),
+            proofs: Arc::default(),
             counter,
+            clocks: Mutex::default(),
         })
     }
 }
@@ -78,13 +101,20 @@ impl PostgresSource {
 impl Source for PostgresSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
-        let checked = check::feed(&self.session, feed, permit)
+        let opened = check::feed(&self.session, feed, permit, self.proofs.find(feed))
             .await
             .map_err(|error| error.at(&place))?;
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = clocks
+            .entry(feed.name.clone())
+            .or_insert_with(|| Arc::new(guard::Clock::new(feed.lag)));
+        let (session, proofs) = (Arc::clone(&self.session), Arc::clone(&self.proofs));
         Ok(Box::new(reader::PostgresReader::new(
-            Arc::clone(&self.session),
+            session,
+            proofs,
             feed,
-            checked,
+            opened,
+            Arc::clone(clock),
         )))
     }
 

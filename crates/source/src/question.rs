@@ -29,6 +29,8 @@ pub struct Question {
     pub money: Vec<String>,
     /// Types by column name, where the source declares none: `decimal(16,2)`, `date`, ….
     pub types: BTreeMap<String, String>,
+    /// The time zone of the core's times without zone, by its name in the IANA database. The SQL is evaluated in it.
+    pub zone: Option<String>,
 }
 
 /// A value with its declared type.
@@ -40,6 +42,17 @@ pub struct Argument {
     pub kind: ArgumentKind,
     /// The value: an integer as such, all others as the text of their type's form. None is null.
     pub value: Option<Scalar>,
+    /// What the column holds that it is compared with, where that is a text or a number that means a time.
+    pub stored_as: Option<StoredAs>,
+}
+
+/// How a column writes a time that has no type of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredAs {
+    /// As texts that match a GLOB pattern.
+    Text(String),
+    /// As integers from the first to below the second.
+    Integer(i64, i64),
 }
 
 /// What an argument is.
@@ -189,10 +202,12 @@ mod tests {
                 name: "it".into(),
                 kind,
                 value,
+                stored_as: None,
             }],
             order: vec!["id".into()],
             money: vec![],
             types: BTreeMap::new(),
+            zone: None,
         }
     }
 

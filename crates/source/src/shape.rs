@@ -16,10 +16,14 @@ pub struct Shape {
     pub plain: bool,
 }
 
+/// A piece of SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
+    /// A name without quotes, a keyword or a number, in lower case.
     Word(String),
+    /// A name in quotes.
     Quoted(String),
+    /// Any other character; a text in quotes is one `'`.
     Sign(char),
 }
 
@@ -135,7 +139,8 @@ impl Shape {
     }
 }
 
-fn tokens(sql: &str) -> Vec<Token> {
+/// The pieces of a statement, without blanks and comments.
+pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

@@ -8,20 +8,31 @@
 //! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served
+//! - `check` whether a feed can be served; `comparison` whether a question's times have the form of its columns;
+//!   `collation` which texts of a key are one
+//! - `order` the form of a cursor, `key` whether a key is unique
+//! - `upkeep` what is checked again while a feed is served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
+//! - `file` which file it is; `numbers` whether a row's number is used again
 //! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
 mod check;
+mod collation;
+mod comparison;
 mod convert;
 mod failure;
+mod file;
+mod key;
+mod numbers;
+mod order;
 mod probe;
 mod quantum;
 mod question;
 mod reader;
 mod sender;
+mod upkeep;
 mod worker;
 
 pub use probe::probes;
@@ -37,6 +48,7 @@ use gate::shut::ShutFlag;
 use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
+use crate::key_proof::Proofs;
 use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
 use crate::question::Question;
 use worker::Worker;
@@ -68,7 +80,9 @@ impl SqliteConfig {
 #[derive(Debug)]
 pub struct SqliteSource {
     worker: Arc<Worker>,
+    proofs: Arc<Proofs<rusqlite::types::Value>>,
     counter: Arc<DriverCounter>,
+    compared: Arc<question::Compared>,
 }
 
 impl SqliteSource {
@@ -80,7 +94,13 @@ impl SqliteSource {
     pub fn new(config: SqliteConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut.clone()));
         let worker = Arc::new(Worker::start(config, shut, Arc::clone(&counter))?);
-        Ok(Self { worker, counter })
+        let proofs = Arc::default();
+        Ok(Self {
+            worker,
+            proofs,
+            counter,
+            compared: Arc::default(),
+        })
     }
 }
 
@@ -88,21 +108,20 @@ impl SqliteSource {
 impl Source for SqliteSource {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>> {
         let place = format!("feed {}", feed.name);
-        let asked = feed.clone();
-        let checked = self
+        let (asked, proof) = (feed.clone(), self.proofs.find(feed));
+        let opened = self
             .worker
-            .run(permit, move |connection, _| check::feed(connection, &asked))
+            .run(permit, move |connection, ticket| {
+                check::open(connection, ticket, &asked, proof)
+            })
             .await;
-        let checked = checked.map_err(|error| error.at(&place))?;
-        Ok(Box::new(reader::SqliteReader::new(
-            Arc::clone(&self.worker),
-            feed,
-            checked,
-        )))
+        let opened = opened.map_err(|error| error.at(&place))?;
+        let (worker, proofs) = (Arc::clone(&self.worker), Arc::clone(&self.proofs));
+        Ok(Box::new(reader::SqliteReader::new(worker, proofs, feed, opened)?))
     }
 
     async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
-        let opened = question::open(&self.worker, question, permit).await?;
+        let opened = question::open(&self.worker, &self.compared, question, permit).await?;
         Ok(Box::new(opened))
     }
 

@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
+mod ahead;
+mod believed;
 mod bytes;
 mod fence;
+mod forms;
+mod hidden;
+mod keys;
 mod postgres;
 mod probe;
 mod question;
 mod rows;
+mod settings;
 mod sqlite;

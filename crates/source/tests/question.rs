@@ -48,6 +48,7 @@ fn question(sql: &str, arguments: &[(ArgumentKind, Option<Scalar>)], order: &[&s
         name: format!("a{number}"),
         kind: *kind,
         value: value.clone(),
+        stored_as: None,
     });
     Question {
         name: "setl.asked".into(),
@@ -56,6 +57,7 @@ fn question(sql: &str, arguments: &[(ArgumentKind, Option<Scalar>)], order: &[&s
         order: order.iter().map(ToString::to_string).collect(),
         money: vec![],
         types: BTreeMap::new(),
+        zone: None,
     }
 }
 
@@ -311,4 +313,94 @@ async fn a_kind_is_looked_up_once() {
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Database, "{error}");
     assert_eq!(ids(&source, &ask("p5"), &permit).await.len(), 500);
+}
+
+/// The core writes Shanghai time without zone; 08:00 of the first of February is 00:00 UTC.
+const LOCAL: &str = "CREATE TABLE visit (id bigint PRIMARY KEY, local timestamp NOT NULL, instant timestamptz NOT NULL, \
+    day date NOT NULL); INSERT INTO visit SELECT i, t, t AT TIME ZONE 'Asia/Shanghai', t::date \
+    FROM generate_series(1, 48) i, LATERAL (SELECT timestamp '2026-01-31 00:30' + i * interval '1 hour') x(t)";
+
+fn visits(sql: &str, arguments: &[(ArgumentKind, Option<Scalar>)], zone: Option<&str>) -> Question {
+    Question {
+        zone: zone.map(str::to_owned),
+        ..question(
+            &format!("SELECT id, instant FROM visit WHERE {sql}"),
+            arguments,
+            &["id"],
+        )
+    }
+}
+
+#[tokio::test]
+async fn postgres_argument_time_is_compared_in_the_columns_terms() {
+    use ArgumentKind::{Date, Timestamp};
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let db = database(LOCAL).await;
+    let (source, _) = open(&db, "GRANT SELECT ON visit TO $role", &gate).await;
+    let shanghai = Some("Asia/Shanghai");
+    let at = || (Timestamp, text("2026-02-01T08:00:00+08:00"));
+    let day = || (Date, text("2026-01-31"));
+    for (sql, argument, zone, wanted) in [
+        ("local < $1", at(), shanghai, 31),
+        ("local < $1::timestamptz", at(), shanghai, 31),
+        ("local < $1::timestamp", at(), shanghai, 31),
+        ("instant < $1", at(), None, 31),
+        ("instant < $1", at(), shanghai, 31),
+        ("local AT TIME ZONE 'Asia/Shanghai' < $1", at(), None, 31),
+        ("day = $1", day(), None, 23),
+        ("local::date = $1", day(), shanghai, 23),
+        ("instant::date = $1", day(), shanghai, 23),
+        ("instant < $1::date + 1", day(), shanghai, 23),
+    ] {
+        let asked = visits(sql, &[argument], zone);
+        assert_eq!(
+            ids(&source, &asked, &permit).await.len(),
+            wanted,
+            "{sql} in {zone:?}"
+        );
+    }
+    for (sql, argument, zone, told) in [
+        ("local < $1", at(), None, "zone ="),
+        ("local < $1::timestamptz", at(), None, "zone ="),
+        ("date_trunc('day', $1) > local", at(), None, "zone ="),
+        ("day <= $1", at(), shanghai, "declare the argument as date"),
+        ("local <= $1", day(), None, "column::date"),
+        ("instant <= $1", day(), shanghai, "column::date"),
+        ("instant < $1::date + 1", day(), None, "zone ="),
+        ("local < $1", at(), Some("Nowhere/Town"), "time zone"),
+    ] {
+        let asked = visits(sql, &[argument], zone);
+        let error = source
+            .open_question(&asked, &permit)
+            .await
+            .err()
+            .expect(sql)
+            .to_string();
+        assert!(error.contains(told), "{sql} in {zone:?}: {error}");
+    }
+    source.close().await;
+}
+
+#[tokio::test]
+async fn postgres_kind_in_a_zone_gives_times_in_utc() {
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let db = database(LOCAL).await;
+    db.execute("INSERT INTO visit VALUES (0, '-infinity', '-infinity', '-infinity')")
+        .await;
+    let (source, _) = open(&db, "GRANT SELECT ON visit TO $role", &gate).await;
+    let mut texts = Vec::new();
+    for zone in [Some("Asia/Shanghai"), None, Some("Europe/Berlin")] {
+        let asked = visits("id < 3", &[], zone);
+        let mut reader = source.open_question(&asked, &permit).await.unwrap();
+        let taken = all(reader.as_mut(), 1, &permit).await;
+        texts.push(taken.rows.iter().map(|row| row[1].clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(
+        texts[0],
+        ["-infinity", "2026-01-30 17:30:00+00", "2026-01-30 18:30:00+00"]
+    );
+    assert!(texts.iter().all(|other| *other == texts[0]), "{texts:?}");
+    source.close().await;
 }

@@ -44,11 +44,16 @@ pub(crate) fn feed(sql: &str, cursor: &[&str], set_by: CursorSetBy) -> FeedDefin
         sql: sql.into(),
         cursor: cursor.iter().map(ToString::to_string).collect(),
         cursor_set_by: set_by,
-        lag: Duration::ZERO,
+        lag: match set_by {
+            // More than the step of any cursor in these tests.
+            CursorSetBy::Application => Duration::from_secs(100_000),
+            _ => Duration::ZERO,
+        },
         key: vec!["id".into()],
         money: vec![],
         tombstone: None,
         types: BTreeMap::new(),
+        clock: source::feed::CursorClock::default(),
     }
 }
 
@@ -86,4 +91,18 @@ pub(crate) async fn drain(
             End::Revoked => panic!("revoked"),
         }
     }
+}
+
+/// Makes every check that is due, and gives the codes of what is not proven.
+pub(crate) async fn examine(reader: &mut dyn FeedReader, permit: &Permit) -> Vec<&'static str> {
+    while reader.examine(permit).await.unwrap() {}
+    let evidence = reader.evidence().unwrap();
+    evidence.unverified.iter().map(|(code, _)| code).collect()
+}
+
+/// What is shown under a code.
+pub(crate) fn unverified(reader: &dyn FeedReader, code: &str) -> String {
+    let evidence = reader.evidence().unwrap();
+    let found = evidence.unverified.iter().find(|(set, _)| *set == code);
+    found.map(|(_, reason)| reason.detail.clone()).unwrap_or_default()
 }

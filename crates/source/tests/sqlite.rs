@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::rows::{Taken, drain, feed};
 
-struct Core {
+pub(crate) struct Core {
     _dir: TempDir,
     path: PathBuf,
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
-fn core(sql: &str) -> Core {
+pub(crate) fn core(sql: &str) -> Core {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("core.db");
     let connection = Connection::open(&path).unwrap();
@@ -29,7 +29,7 @@ fn core(sql: &str) -> Core {
     }
 }
 
-fn source(core: &Core, gate: &Gate) -> SqliteSource {
+pub(crate) fn source(core: &Core, gate: &Gate) -> SqliteSource {
     SqliteSource::new(SqliteConfig::new(&core.path), gate.shut_flag()).unwrap()
 }
 
@@ -58,7 +58,9 @@ async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
             scale: Some(2)
         }
     );
-    let fence = reader.fence(&permit).await.unwrap().fence.unwrap();
+    // The day's lag is not over.
+    assert_eq!(reader.fence(&permit).await.unwrap().fence, None);
+    let fence = Fence::Open;
     for limit in [1, 7, 333, 1000, 5000] {
         let taken = drain(reader.as_mut(), &["day", "id"], &fence, limit, &permit).await;
         let mut ids = taken.ids();
@@ -84,7 +86,11 @@ async fn a_cursor_that_is_not_unique_is_refused_by_the_catalogue_and_by_its_neig
     assert!(error.to_string().contains("not unique"), "{error}");
     // A set operation proves nothing: the reader finds it, and hands on nothing of the pair.
     let sql = "SELECT id, day FROM setl UNION ALL SELECT id, day FROM setl WHERE id = 500";
-    let blind = feed(sql, &["id"], CursorSetBy::Application);
+    // The key tells the pair apart.
+    let sql = sql.replace("id, day FROM", "id, day, 'a' AS part FROM");
+    let sql = sql.replacen("'a' AS part FROM setl WHERE", "'b' AS part FROM setl WHERE", 1);
+    let mut blind = feed(&sql, &["id"], CursorSetBy::Application);
+    blind.key.push("part".into());
     let mut reader = source.open_feed(&blind, &permit).await.unwrap();
     let mut taken = Taken::default();
     let error = reader
@@ -167,7 +173,10 @@ async fn a_value_that_its_column_cannot_carry_is_rejected_in_its_place() {
     let permit = gate.permit().await;
     let source = source(&core, &gate);
     let mut reader = source
-        .open_feed(&feed("SELECT * FROM t", &["id"], CursorSetBy::Sequence), &permit)
+        .open_feed(
+            &feed("SELECT * FROM t", &["id"], CursorSetBy::Application),
+            &permit,
+        )
         .await
         .unwrap();
     let mut taken = Taken::default();
@@ -242,4 +251,71 @@ async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
     script.open();
     let permit = gate.permit().await;
     assert!(reader.fence(&permit).await.is_ok());
+}
+
+#[tokio::test]
+async fn numbers_that_are_used_again_are_no_sequence() {
+    let core = core(
+        "CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
+         CREATE TABLE reused (id INTEGER PRIMARY KEY, x TEXT);
+         CREATE TABLE other (id INTEGER NOT NULL UNIQUE, x TEXT);
+         INSERT INTO kept (x) VALUES ('a'), ('b'), ('c');",
+    );
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let source = source(&core, &gate);
+    let numbered = |table: &str| feed(&format!("SELECT * FROM {table}"), &["id"], CursorSetBy::Sequence);
+    for table in ["reused", "other"] {
+        let error = source.open_feed(&numbered(table), &permit).await.err().unwrap();
+        assert!(error.to_string().contains("AUTOINCREMENT"), "{table}: {error}");
+        assert_eq!(error.kind, ErrorKind::Refused);
+    }
+    let mut reader = source.open_feed(&numbered("kept"), &permit).await.unwrap();
+    let standing = |at: i64| source::Standing {
+        position: schemas::cursor::Cursor(vec![schemas::cursor::Scalar::Int(at)]),
+        read_at: None,
+    };
+    reader.stands_at(vec![standing(3)]);
+    core.connection
+        .execute_batch("DELETE FROM kept WHERE id > 1")
+        .unwrap();
+    assert!(
+        reader.fence(&permit).await.unwrap().beyond.is_empty(),
+        "it goes on with 4"
+    );
+    reader.stands_at(vec![standing(3), standing(9)]);
+    assert_eq!(
+        reader.fence(&permit).await.unwrap().beyond,
+        [standing(9).position]
+    );
+}
+
+#[tokio::test]
+async fn file_that_takes_the_name_of_an_open_one_is_noticed() {
+    let core = core(SETL);
+    let gate = Gate::fixed_open();
+    let permit = gate.permit().await;
+    let source = source(&core, &gate);
+    let feed = feed("SELECT * FROM setl", &["id"], CursorSetBy::Application);
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    let first = reader.fence(&permit).await.unwrap().source;
+    core.connection.execute_batch("VACUUM").unwrap();
+    let again = reader.fence(&permit).await.unwrap().source;
+    assert_eq!(
+        source::identity::changed(&first, &again),
+        None,
+        "vacuumed in place"
+    );
+    let copy = core.path.with_extension("copy");
+    let into = format!("VACUUM INTO '{}'", copy.display());
+    core.connection.execute_batch(&into).unwrap();
+    std::fs::rename(&copy, &core.path).unwrap();
+    let error = reader.fence(&permit).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    let other = reader.fence(&permit).await.unwrap().source;
+    assert_eq!(
+        source::identity::changed(&first, &other),
+        Some(source::identity::SourceChange::System)
+    );
 }

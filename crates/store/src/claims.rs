@@ -89,7 +89,11 @@ pub(crate) fn writable(tables: &LaneTables, role: Role, table: &str, found: &Fou
                 role.word(),
                 shown(tables, table)
             ),
-            "put it back, from a backup or from the name that it has now",
+            format!(
+                "put it back, from a backup or from the name that it has now; or have it made and filled again: \
+                 slacktide feed refill {} --from start",
+                tables.lane.feed
+            ),
         )),
     }
 }

@@ -9,6 +9,7 @@
 //! - [`claims`] tables and columns that belong to others; [`names`] reserved names, feeds that are not listed
 //! - [`resync`] a feed that is sent again from its start
 //! - [`columns`] types, widening, rows that the receiver refuses
+//! - [`refill`] identity, chunks that are stored again, rows that are counted
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 //! - [`requests`] a suite of its own: what is asked for, and the answers
 
@@ -20,6 +21,7 @@ pub mod columns;
 pub mod layouts;
 pub mod names;
 pub mod quarantine;
+pub mod refill;
 pub mod requests;
 pub mod resync;
 
@@ -36,6 +38,7 @@ use schemas::value::Value;
 use crate::error::Error;
 use crate::layout::Options;
 use crate::port::{Arrival, Changes, LaneReport, Outcome as Stored, Store};
+use crate::refill::Refill;
 use crate::samples::{lane, schema};
 
 /// An empty database, and eyes on it that are not the store's.
@@ -45,6 +48,8 @@ pub trait Receiver: Send + Sync {
     fn store(&self) -> Arc<dyn Store>;
     /// The same with an operator's options.
     fn with(&self, options: Options) -> Arc<dyn Changes>;
+    /// The same for an operator who refills it.
+    fn refill(&self, options: Options) -> Arc<dyn Refill>;
     /// Our own table of this name, in SQL: `ledger`, `lanes`, `quarantine`, `tombstones`.
     fn own(&self, table: &str) -> String;
     /// Runs statements.
@@ -185,6 +190,28 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(resync::keeps_doubtful(r))
     }),
     ("an unlisted feed is not stored", |r| Box::pin(names::unlisted(r))),
+    ("a store keeps its identity", |r| Box::pin(refill::identity(r))),
+    ("rows that others deleted are counted and stored again", |r| {
+        Box::pin(refill::truncated(r))
+    }),
+    ("a table that is gone is made again", |r| {
+        Box::pin(refill::dropped(r))
+    }),
+    ("a refill restores what others changed", |r| {
+        Box::pin(refill::changed(r))
+    }),
+    ("a refill brings no deleted row back", |r| {
+        Box::pin(refill::no_resurrection(r))
+    }),
+    ("rows are counted through updates and deletes", |r| {
+        Box::pin(refill::counted(r))
+    }),
+    ("a refill of a history has every version once", |r| {
+        Box::pin(refill::history(r))
+    }),
+    ("a chunk that cannot be stored again is as before", |r| {
+        Box::pin(refill::as_before(r))
+    }),
 ];
 
 /// Runs all checks, each on what `make` gives, and tells every failure by its name.

@@ -127,7 +127,7 @@ pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[Noted]) -> Adva
             epoch: frontier.epoch,
             number: frontier.number + 1,
         };
-        if entry.place != follows || entry.state == EntryState::Superseded {
+        if entry.place != follows || matches!(entry.state, EntryState::Superseded | EntryState::Awaited) {
             // A gap. Entries of a later epoch are not reached over it.
             break;
         }

@@ -40,6 +40,8 @@ pub enum EntryState {
     Superseded,
     /// It could not be opened. What it claims is kept and not trusted.
     Quarantined,
+    /// It was stored, and an operator ordered it to be fetched and stored again. The frontier does not pass it.
+    Awaited,
 }
 
 impl EntryState {
@@ -50,6 +52,7 @@ impl EntryState {
             Self::Stored => "stored",
             Self::Superseded => "superseded",
             Self::Quarantined => "quarantined",
+            Self::Awaited => "awaited",
         }
     }
 
@@ -59,6 +62,7 @@ impl EntryState {
         match word {
             "stored" => Self::Stored,
             "superseded" => Self::Superseded,
+            "awaited" => Self::Awaited,
             _ => Self::Quarantined,
         }
     }
@@ -78,6 +82,17 @@ pub struct Entry {
 impl Entry {
     fn trusted(&self) -> bool {
         self.state != EntryState::Quarantined
+    }
+
+    /// Whether it is to be stored again.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.state == EntryState::Awaited
+    }
+
+    /// Whether nothing of it is to be stored any more.
+    fn is_settled(&self) -> bool {
+        matches!(self.state, EntryState::Stored | EntryState::Superseded)
     }
 }
 
@@ -174,7 +189,7 @@ pub enum Judgement {
 pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
     if let Some(same) = view
         .same
-        .filter(|same| same.trusted() && same.digest == chunk.digest)
+        .filter(|same| same.is_settled() && same.digest == chunk.digest)
     {
         return match same.state {
             EntryState::Superseded => Judgement::Superseded,

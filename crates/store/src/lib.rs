@@ -11,6 +11,7 @@
 //! - `claims` PURE: whether a table may be made, written or changed for its owner
 //! - [`layout`] PURE: which tables a feed's rows go to, and what is kept of them
 //! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
+//! - [`refill`] a store that holds less than it signed for: identity, chunks stored again, rows counted
 //! - [`requests`] the verbs of an insurer's requests; PURE: the outbox's rows, the answers' tables
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two receivers
@@ -29,6 +30,7 @@ pub mod port;
 pub mod postgres;
 pub mod quarantine;
 mod record;
+pub mod refill;
 pub mod requests;
 pub mod resync;
 pub mod samples;
@@ -41,5 +43,6 @@ pub use naming::Refusal;
 pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
 pub use postgres::{PostgresStore, security};
 pub use quarantine::Quarantine;
+pub use refill::{Identity, Refill, RowCount};
 pub use requests::Requests;
 pub use sqlite::SqliteStore;

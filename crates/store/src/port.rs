@@ -1,5 +1,7 @@
 //! The verbs of a receiver.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use schemas::chunk::Verified;
@@ -11,6 +13,7 @@ use schemas::name::Lane;
 use crate::error::Result;
 use crate::merge::Place;
 use crate::naming::Refusal;
+use crate::refill::{Identity, RowCount};
 use crate::table::asked::Question;
 
 /// A chunk as it arrived.
@@ -159,6 +162,12 @@ pub trait Store: Send + Sync {
     /// Every lane's frontier, advanced as far as the ledger reaches; tombstones that no older
     /// chunk can need any more are dropped here.
     async fn reports(&self) -> Result<Vec<LaneReport>>;
+
+    /// Which store this is; [`Store::prepare`] made its identity.
+    async fn identity(&self) -> Result<Identity>;
+
+    /// Compares the rows of every lane's table with what was stored. A count that takes longer than `most` is given up.
+    async fn count_rows(&self, most: Duration) -> Result<Vec<RowCount>>;
 
     /// Ends connections.
     async fn close(&self);

@@ -16,6 +16,7 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `refill` identity, chunks that are stored again, rows that are counted
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` the server's errors by kind
 
@@ -26,6 +27,7 @@ mod fit;
 mod native;
 mod quarantine;
 mod records;
+mod refill;
 mod requests;
 mod rows;
 mod security;
@@ -46,6 +48,7 @@ use crate::layout::{Database, Options};
 use crate::merge::Place;
 use crate::naming;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::refill::{Identity, RowCount};
 use crate::table::asked::Question;
 use crate::table::shape::Shape;
 pub use security::security;
@@ -70,6 +73,8 @@ struct Known {
     shape: Option<Shape>,
     /// For so many more calls rows go by staging: there was a conflict.
     staged: u32,
+    /// No row waits for another one, as far as this process knows.
+    is_settled: bool,
 }
 
 impl PostgresStore {
@@ -110,6 +115,10 @@ impl PostgresStore {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn forget(&self, lane: &Lane) {
+        self.lanes().remove(lane);
+    }
+
     fn known(&self, lane: &Lane) -> Known {
         self.lanes().get(lane).cloned().unwrap_or_default()
     }
@@ -122,6 +131,36 @@ impl PostgresStore {
             && let Err(failed) = tables::refuse(session, lane, place, why).await
         {
             tracing::debug!(%lane, error = %failed, "a refusal was not noted");
+        }
+    }
+
+    /// Tries rows again that another row may have made room for by now. The chunks are stored whatever comes of it.
+    async fn retry_waiting_on(
+        &self,
+        session: &mut Session,
+        lane: &Lane,
+        arrivals: &[Arrival],
+        outcomes: &mut [Outcome],
+    ) {
+        let counts = |outcome: &Outcome| match outcome {
+            Outcome::Stored { rows, quarantined } => Some((*rows, *quarantined)),
+            _ => None,
+        };
+        let stored: Vec<(u64, u64)> = outcomes.iter().filter_map(counts).collect();
+        let is_quiet = stored.iter().all(|(_, quarantined)| *quarantined == 0);
+        if stored.iter().all(|(rows, _)| *rows == 0) || (is_quiet && self.known(lane).is_settled) {
+            return;
+        }
+        let tables = self.options.tables(Database::Postgres, lane);
+        match quarantine::retry_waiting(session, &tables, true, jiff::Timestamp::now()).await {
+            Ok(retried) => {
+                self.lanes().entry(lane.clone()).or_default().is_settled = retried.waiting == 0;
+                retried.count_out(arrivals, outcomes);
+            }
+            Err(error) => {
+                session.rollback().await;
+                tracing::debug!(%lane, %error, "rows that wait were not tried again");
+            }
         }
     }
 
@@ -198,17 +237,29 @@ fn jitter(tries: u32) -> Duration {
 #[async_trait]
 impl Store for PostgresStore {
     async fn prepare(&self) -> Result<()> {
+        self.pool.identify(None);
         let mut session = self.pool.take().await?;
-        let done = tables::prepare(&mut session, &self.options.schemas()).await;
+        let prepared = async {
+            tables::prepare(&mut session, &self.options.schemas()).await?;
+            refill::identity(&session).await
+        };
+        let done = prepared.await;
+        if let Ok(identity) = &done {
+            self.pool.identify(Some(identity.id.clone()));
+        }
         self.pool.give_back(session, &done).await;
-        done
+        done.map(|_| ())
     }
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let mut session = self.pool.take().await?;
-        let done = self.store_on(&mut session, lane, arrivals).await;
-        if let Err(error) = &done {
-            self.refuse(&session, lane, arrivals, error).await;
+        let mut done = self.store_on(&mut session, lane, arrivals).await;
+        match &mut done {
+            Err(error) => self.refuse(&session, lane, arrivals, error).await,
+            Ok(outcomes) => {
+                self.retry_waiting_on(&mut session, lane, arrivals, outcomes)
+                    .await
+            }
         }
         self.pool.give_back(session, &done).await;
         done
@@ -233,6 +284,14 @@ impl Store for PostgresStore {
         let done = verbs::reports(&mut session).await;
         self.pool.give_back(session, &done).await;
         done
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        self.identified().await
+    }
+
+    async fn count_rows(&self, most: Duration) -> Result<Vec<RowCount>> {
+        self.counted_rows(most).await
     }
 
     async fn close(&self) {

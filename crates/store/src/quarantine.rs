@@ -15,8 +15,10 @@
 //! what was discarded is not stored.
 //!
 //! - [`decide`] PURE: what may be tried again, what became of it, the frontier counted anew
+//! - [`waiting`] PURE: rows that another row may make room for, and when they are tried again
 
 pub mod decide;
+pub mod waiting;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -137,6 +139,8 @@ pub struct Entry {
     pub bytes: u64,
     /// Set once it has ended.
     pub ended: Option<Ended>,
+    /// Set while it is tried again without an operator.
+    pub waiting: Option<waiting::Waiting>,
 }
 
 /// What an entry holds: personal data.
@@ -253,6 +257,9 @@ pub trait Quarantine: Store {
     /// Gives entries of one lane up: their bytes are dropped, their digests and reasons stay.
     async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>>;
 
+    /// Tries the rows again that another row may make room for, as far as their time has come. Says how many were stored.
+    async fn retry_waiting(&self, now: Timestamp) -> Result<u64>;
+
     /// How much is kept now, by lane and kind.
     async fn held(&self) -> Result<Vec<Held>>;
 
@@ -299,6 +306,10 @@ pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> A
         exchanged_at: entry.exchanged_at,
     }
 }
+
+/// Why a row is not stored that the table took without an error.
+pub(crate) const LEFT_OUT: &str = "a trigger of the table left the row out, or another row has a key that the column's \
+     type takes for the same";
 
 /// Why a row finds no place any more.
 pub(crate) const NO_PLACE: &str = "its columns have no place in the tables any more: they changed since, or the \

@@ -112,6 +112,8 @@ pub(crate) struct LedgerRow {
     pub(crate) publisher: String,
     pub(crate) rows: u64,
     pub(crate) rows_quarantined: u64,
+    /// How many more rows its table has since, with the others of its transaction; `None` where that is not known.
+    pub(crate) rows_net: Option<i64>,
     pub(crate) cursor_after: Option<Cursor>,
     pub(crate) read_from: Timestamp,
     pub(crate) read_to: Timestamp,
@@ -160,6 +162,7 @@ impl LedgerRow {
             publisher: manifest.publisher.instance.clone(),
             rows: manifest.totals.rows,
             rows_quarantined: 0,
+            rows_net: Some(0),
             cursor_after: manifest.cursor_after.clone(),
             read_from: manifest.read_from,
             read_to: manifest.read_to,

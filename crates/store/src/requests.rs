@@ -272,8 +272,25 @@ pub trait Requests: Store {
         at: Timestamp,
     ) -> Result<()>;
 
+    /// Those of these requests whose replies are not stored.
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>>;
+
     /// What is known, the latest first.
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>>;
+
+    /// How many have no outcome here. It looks at every request: not to be asked each second.
+    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests>;
+}
+
+/// The requests without an outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WaitingRequests {
+    /// Not at the exchange yet.
+    pub kept: u64,
+    /// At the exchange.
+    pub filed: u64,
+    /// When the oldest of them was filed, by the filer's clock.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What stands in the outbox behind a row whose key was used before.

@@ -169,6 +169,7 @@ impl Chain {
             cursor_after: Some(Cursor(vec![Scalar::Int(at)])),
             schema: self.schema.clone(),
             definition: Digest::of(&[b"definition"]),
+            source: None,
             totals: Totals {
                 rows: rows.len() as u64,
                 deleted: rows.iter().filter(deleted).count() as u64,

@@ -8,8 +8,9 @@
 //! - `claims` whose a table is
 //! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
 //! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target; `cell` their values
+//! - `rows` rows into the target; `traits` what of a table decides how; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `refill` identity, chunks that are stored again, rows that are counted
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` SQLite's errors by kind
 
@@ -19,10 +20,12 @@ mod failure;
 mod native;
 mod quarantine;
 mod records;
+mod refill;
 mod requests;
 mod rows;
 mod steps;
 mod tables;
+mod traits;
 mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +41,7 @@ use crate::layout::{Database, Options};
 use crate::merge::Place;
 use crate::naming;
 use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::refill::{Identity, RowCount};
 use crate::table::asked::Question;
 
 /// How long a transaction of another process is waited for.
@@ -48,7 +52,36 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct SqliteStore {
     path: PathBuf,
     options: Options,
-    connection: Arc<Mutex<Option<Connection>>>,
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// The connection that is kept, and which file it was made to.
+#[derive(Debug, Default)]
+struct Slot {
+    open: Option<Connection>,
+    file: Option<FileId>,
+    /// Set when the path led to another file than before, until the store is prepared again.
+    is_replaced: bool,
+}
+
+/// Which file a path leads to: its device and its inode.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+fn replaced(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        format!(
+            "{}: another file is there than the one that was the store until now",
+            path.display()
+        ),
+        "it is compared with the receipts before anything is stored; see `slacktide status`",
+    )
 }
 
 impl SqliteStore {
@@ -58,7 +91,7 @@ impl SqliteStore {
         Self {
             path: path.into(),
             options: Options::default(),
-            connection: Arc::default(),
+            slot: Arc::default(),
         }
     }
 
@@ -77,22 +110,46 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     {
-        let (path, slot) = (self.path.clone(), Arc::clone(&self.connection));
-        let done = tokio::task::spawn_blocking(move || {
+        self.run_on(false, work).await
+    }
+
+    /// `accepts` a file that replaced the one of before; every other verb refuses it.
+    async fn run_on<T, F>(&self, accepts: bool, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    {
+        let (path, slot) = (self.path.clone(), Arc::clone(&self.slot));
+        Self::blocking(move || {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut connection = match slot.take() {
+            // What is written to a file that was moved away or deleted is lost.
+            if slot.file.is_some_and(|file| file_id(&path) != Some(file)) {
+                (slot.open, slot.file, slot.is_replaced) = (None, None, true);
+            }
+            if slot.is_replaced && !accepts {
+                return Err(replaced(&path));
+            }
+            let mut connection = match slot.open.take() {
                 Some(connection) => connection,
                 None => open(&path)?,
             };
+            slot.file = slot.file.or_else(|| file_id(&path));
             let result = work(&mut connection);
+            if result.is_ok() {
+                slot.is_replaced = false;
+            }
             // A connection whose error is not understood is opened anew.
             if !matches!(&result, Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Database))
             {
-                *slot = Some(connection);
+                slot.open = Some(connection);
             }
             result
-        });
-        done.await.unwrap_or_else(|error| {
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             let what = if error.is_panic() {
                 "work on the store's file broke off"
             } else {
@@ -147,7 +204,7 @@ fn open_once(path: &Path) -> Result<Connection> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn prepare(&self) -> Result<()> {
-        self.run(tables::prepare).await
+        self.run_on(true, tables::prepare).await
     }
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
@@ -173,12 +230,22 @@ impl Store for SqliteStore {
         self.run(verbs::reports).await
     }
 
+    async fn identity(&self) -> Result<Identity> {
+        self.run(|connection| refill::identity(connection)).await
+    }
+
+    async fn count_rows(&self, _most: Duration) -> Result<Vec<RowCount>> {
+        let (path, options) = (self.path.clone(), self.options.clone());
+        Self::blocking(move || refill::count_rows(&path, &options)).await
+    }
+
     async fn close(&self) {
-        let slot = Arc::clone(&self.connection);
+        let slot = Arc::clone(&self.slot);
         // Closing writes the WAL back; nothing depends on it.
-        let _ =
-            tokio::task::spawn_blocking(move || slot.lock().unwrap_or_else(PoisonError::into_inner).take())
-                .await;
+        let _ = tokio::task::spawn_blocking(move || {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).open.take()
+        })
+        .await;
     }
 }
 

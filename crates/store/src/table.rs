@@ -25,6 +25,9 @@ use shape::{Routes, Shape};
 pub const EPOCH: &str = "_slacktide_epoch";
 /// The column that keeps a row's number.
 pub const NUMBER: &str = "_slacktide_number";
+/// In a table whose key's columns may hold one key in several spellings, or take two keys for one: the key in its one
+/// form ([`schemas::key`]).
+pub const KEY: &str = "_slacktide_key";
 /// In a history: the row's place in its chunk, counted from 0.
 pub const ORDINAL: &str = "_slacktide_ordinal";
 /// In a history: whether the version deletes its row.

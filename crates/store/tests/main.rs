@@ -4,4 +4,8 @@
 mod postgres;
 mod quarantine;
 mod requests;
+mod settings;
+mod shaped;
 mod sqlite;
+mod tables;
+mod values;

@@ -27,6 +27,14 @@ impl Receiver for Database {
         )
     }
 
+    fn refill(&self, options: store::Options) -> Arc<dyn store::Refill> {
+        Arc::new(
+            PostgresStore::new(&self.0.url, "public")
+                .unwrap()
+                .with_options(options),
+        )
+    }
+
     fn own(&self, table: &str) -> String {
         format!("slacktide.{table}")
     }

@@ -40,6 +40,10 @@ impl Receiver for File {
         Arc::new(SqliteStore::new(self.path()).with_options(options))
     }
 
+    fn refill(&self, options: store::Options) -> Arc<dyn store::Refill> {
+        Arc::new(SqliteStore::new(self.path()).with_options(options))
+    }
+
     fn own(&self, table: &str) -> String {
         format!("slacktide_{table}")
     }

@@ -61,7 +61,65 @@ async fn one(admin: &Admin, change: &Change) -> Result<()> {
             (format!("CONSUMER.CREATE.{stream}.{consumer}.{filter}"), body)
         }
     };
-    admin.api(&subject, &body).await?;
+    admin
+        .api(&subject, &body)
+        .await
+        .map_err(|error| room(error, change))?;
     tracing::info!(object = %change.object, kind = ?change.kind, "exchange changed");
     Ok(())
+}
+
+/// Streams are made with room for `max_bytes`, whatever they hold. The error of a server without so much names what was asked
+/// for, and both ways to go on.
+fn room(error: Error, change: &Change) -> Error {
+    if error.kind != ErrorKind::NoRoom {
+        return error;
+    }
+    let asked = change
+        .config
+        .get("max_bytes")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let text = format!(
+        "{}: {}: the exchange's store has less room than the max_bytes of all its streams together, and this one asks for \
+         {asked} bytes; give max_bytes a smaller number in the file of the stream and apply again, or else",
+        change.object, error.what
+    );
+    Error::new(ErrorKind::NoRoom, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apply_without_room_advises_a_smaller_limit_or_a_larger_store() {
+        let Value::Object(config) = json!({"max_bytes": 10_737_418_240_i64}) else {
+            return;
+        };
+        let change = Change {
+            object: Object::Stream {
+                stream: "DATA-insurer-a".to_owned(),
+            },
+            kind: Kind::Create,
+            fields: Vec::new(),
+            config,
+        };
+        let refused = Error::new(
+            ErrorKind::NoRoom,
+            "insufficient storage resources available (10047)",
+        );
+        let told = room(refused, &change).to_string();
+        for wanted in [
+            "DATA-insurer-a",
+            "10737418240 bytes",
+            "a smaller number",
+            "raise max_file_store",
+        ] {
+            assert!(told.contains(wanted), "{told}");
+        }
+        assert!(!told.contains("raise max_bytes"), "{told}");
+        let other = room(Error::new(ErrorKind::Full, "full"), &change);
+        assert_eq!(other.kind, ErrorKind::Full);
+    }
 }

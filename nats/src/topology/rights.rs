@@ -152,7 +152,8 @@ fn bureau(name: &PartyName, parties: &Parties, table: &mut Table) {
             table.last(&stream, &subject);
         }
         // The queue: requests in order, and what became of them.
-        for kind in [REQUESTS, CANCELS, CONFIRMS, APPROVALS, REPLIES] {
+        // Chunks: an epoch goes on from any of them.
+        for kind in [DATA, REQUESTS, CANCELS, CONFIRMS, APPROVALS, REPLIES] {
             table.scan(&own(kind, recipient));
         }
     }
@@ -178,6 +179,11 @@ fn recipient<'a>(name: &PartyName, bureaus: impl Iterator<Item = &'a PartyName>,
     }
     for (stream, subject) in exchanged(name).filter(|(stream, _)| *stream != own(APPROVALS, name)) {
         table.last(&stream, &subject);
+    }
+    // A store that lost what it had acknowledged reads it again: its consumers do not deliver it any more, and reading
+    // changes nothing for the other pollers.
+    for kind in [DATA, CONFIRMS] {
+        table.scan(&own(kind, name));
     }
     // The bureau's notices to this recipient about lanes that are stopped or held.
     for bureau in bureaus {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::poller::{CommercialError, CommercialParts, Poller};
 use crate::requester::{Requester, RequesterParts};
+use crate::rows::watch;
 
 /// Runs the agent without requests.
 ///
@@ -20,18 +21,20 @@ pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), 
 /// connections are closed. What is dropped is delivered again.
 ///
 /// # Errors
-/// [`CommercialError`] where only an operator can help; the rest was stopped in order.
+/// [`CommercialError`] where only an operator can help, or where the grace was over first; the rest was stopped in order.
 pub async fn run_asking(
     parts: CommercialParts,
     asking: Option<RequesterParts>,
     stop: CancellationToken,
 ) -> Result<(), CommercialError> {
     let grace = parts.options.grace;
+    parts.board.note(|status| status.is_compared_first = true);
     let (store, exchange) = (Arc::clone(&parts.store), Arc::clone(&parts.exchange));
     let asked = asking.as_ref().map(|asking| Arc::clone(&asking.store));
     // Ends with the poller, whatever ended that.
     let working = stop.child_token();
     let requester = asking.map(|asking| tokio::spawn(Requester::new(asking).run(working.clone())));
+    let counting = tokio::spawn(watch(Arc::clone(&store), parts.board.clone(), working.clone()));
     let mut poller = Poller::new(parts);
     let flows = async {
         let polled = poller.poll(stop.clone()).await;
@@ -44,13 +47,15 @@ pub async fn run_asking(
                 "the requester ended unexpectedly; report this"
             );
         }
+        // Nothing depends on a count that has begun.
+        counting.abort();
         polled
     };
     let result = tokio::select! {
         result = flows => result,
         () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
             tracing::warn!("the grace is over: what is not stored and settled is delivered again");
-            Ok(())
+            Err(CommercialError::Unfinished)
         }
     };
     let close = async {

@@ -5,6 +5,8 @@
 //! crash comes again. Lanes are stored side by side, and a lane whose transactions fail rests
 //! by itself.
 
+mod reports;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +22,15 @@ use schemas::origin::Origin;
 use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
-use store::{Arrival, LaneReport, Store};
+use store::{Arrival, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::compare::Comparison;
 use crate::open::{Opened, open};
 use crate::receipts::Receipts;
-use crate::status::{Board, Missing};
+use crate::status::Board;
 use crate::step::{STOPPED_REST, batches, next_tick};
 use crate::transaction::{Attempt, settle, store_lane};
 
@@ -86,6 +89,11 @@ pub enum CommercialError {
     /// The exchange refused for good.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
+    /// A stop was ordered, and what was in hand was not finished within the grace.
+    #[error(
+        "the grace was over before what was in hand was stored and settled; it is delivered again at the next start"
+    )]
+    Unfinished,
 }
 
 type Fetched = JoinHandle<exchange::Result<Vec<(Delivery, Opened)>>>;
@@ -102,7 +110,11 @@ pub struct Poller {
     said: Said,
     said_of: BTreeMap<Lane, Said>,
     /// What was logged of lanes that wait for an operator.
-    held_up: BTreeMap<Lane, String>,
+    held_up: BTreeMap<Lane, Said>,
+    /// What was said of receipts: a lane that stores has nothing to do with whether its receipts are taken.
+    receipts_said: BTreeMap<Lane, Said>,
+    /// The store against its own receipts.
+    comparison: Comparison,
 }
 
 /// How long to wait beyond the next tick after rounds that met trouble.
@@ -128,6 +140,8 @@ impl Poller {
             said: Said::default(),
             said_of: BTreeMap::new(),
             held_up: BTreeMap::new(),
+            receipts_said: BTreeMap::new(),
+            comparison: Comparison::default(),
         }
     }
 
@@ -137,9 +151,12 @@ impl Poller {
     /// [`CommercialError`] where only an operator can help. Everything else is waited out.
     pub async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
-        self.parts.board.note(|status| status.recipient = recipient);
+        self.parts.board.note(|status| {
+            status.recipient = recipient;
+            status.is_compared_first = true;
+        });
         let born = Instant::now();
-        let mut prepared = false;
+        let (mut prepared, mut was_prepared) = (false, false);
         let mut tick = Duration::ZERO;
         while !stop.is_cancelled() {
             self.parts.board.note(|status| {
@@ -149,20 +166,24 @@ impl Poller {
             if !prepared {
                 match self.parts.store.prepare().await {
                     Ok(()) => {
-                        prepared = true;
+                        (prepared, was_prepared) = (true, true);
                         self.parts.board.note(|status| status.is_prepared = true);
                     }
+                    // A store that is being put back is waited for.
                     Err(error)
-                        if matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
+                        if !was_prepared
+                            && matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
                     {
                         return Err(error.into());
                     }
                     Err(error) => self.trouble(&error.to_string()),
                 }
             }
-            if prepared {
+            if prepared && self.may_fetch().await {
                 self.drain(&stop).await;
             }
+            // A store that was replaced has to be prepared, too.
+            prepared &= self.comparison.identity().is_some();
             let rested = Instant::now() + self.end_round();
             tick = next_tick(tick, self.parts.options.interval, born.elapsed());
             tokio::select! {
@@ -183,8 +204,8 @@ impl Poller {
         self.troubles = 0;
         if let Some(met) = self.said.over() {
             tracing::info!(met, "the trouble is over");
-            self.parts.board.note(|status| status.last_error = None);
         }
+        self.parts.board.note(|status| status.last_error = None);
         self.state("waiting for the next tick");
         Duration::ZERO
     }
@@ -230,12 +251,30 @@ impl Poller {
             if !batch.is_empty() {
                 self.store(batch).await;
             }
+            if !self.may_fetch().await {
+                // What was fetched and not stored is delivered again.
+                return;
+            }
             if receipted.elapsed() >= RECEIPT_EVERY {
                 self.write_receipts().await;
                 receipted = Instant::now();
             }
         }
         self.write_receipts().await;
+    }
+
+    /// Whether the store is known to be the one that its receipts were signed for: compared at the start, after
+    /// trouble and every some seconds.
+    async fn may_fetch(&mut self) -> bool {
+        if let Err(error) = self.comparison.renew(&self.parts).await {
+            self.trouble(&error);
+            return false;
+        }
+        if !self.parts.board.may_fetch() {
+            self.state("stopped: the receipts are another store's");
+            return false;
+        }
+        true
     }
 
     fn fetch(&self) -> Fetched {
@@ -330,7 +369,7 @@ impl Poller {
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);
-                    if let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over()) {
+                    if let Some(met) = self.said_of.get_mut(&lane).and_then(Said::over) {
                         tracing::info!(%lane, met, "the lane's trouble is over");
                     }
                 }
@@ -339,6 +378,7 @@ impl Poller {
                     if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
                         tracing::warn!(%lane, error, "the lane rests, and is tried again and again");
                     }
+                    self.comparison.doubt();
                     *self.failures.entry(lane.clone()).or_default() += 1;
                     self.resting.insert(lane, Instant::now() + rest);
                 }
@@ -353,7 +393,13 @@ impl Poller {
         );
         match self.parts.store.quarantine(message).await {
             Ok(()) => {
-                self.parts.board.note(|status| status.quarantined += 1);
+                self.parts.board.note(|status| {
+                    status.quarantined += 1;
+                    // Where the lane is stopped for another reason, its report says so in the same round.
+                    if let Some(lane) = status.lanes.get_mut(&message.lane.to_string()) {
+                        (lane.stopped, lane.refused) = (None, None);
+                    }
+                });
                 self.settle(std::slice::from_ref(delivery), Settlement::Done)
                     .await;
             }
@@ -375,81 +421,9 @@ impl Poller {
         settle(&self.parts, deliveries, how).await;
     }
 
-    async fn write_receipts(&mut self) {
-        let reports = match self.parts.store.reports().await {
-            Ok(reports) => reports,
-            Err(error) => return self.trouble(&error.to_string()),
-        };
-        for report in &reports {
-            self.say_held_up(report);
-            self.parts.board.lane(&report.lane, |status| {
-                (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
-                // What is stopped waits for its operator, and not for a chunk.
-                let waits = if report.held_up().is_some() {
-                    0
-                } else {
-                    report.pending
-                };
-                let before = status.missing;
-                status.missing = Missing::of(report.epoch, report.to, waits, before, Timestamp::now());
-                status.stopped = report.held_up();
-                status.refused = report.refused.as_ref().map(ToString::to_string);
-                status.waits.clone_from(&report.waits);
-                status.show_unremoved(report.unremoved);
-            });
-        }
-        let exchange = Arc::clone(&self.parts.exchange);
-        for (lane, result) in self
-            .receipts
-            .publish(exchange.as_ref(), &self.parts.key, &self.parts.here, &reports)
-            .await
-        {
-            match result {
-                Ok(to) => {
-                    // A lane whose transactions fail has its own trouble still.
-                    let is_well = !self.failures.contains_key(&lane);
-                    if is_well && let Some(met) = self.said_of.remove(&lane).and_then(|mut said| said.over())
-                    {
-                        tracing::info!(%lane, met, "the lane's trouble is over");
-                    }
-                    self.parts.board.lane(&lane, |status| {
-                        status.receipted = to;
-                        if is_well {
-                            status.last_error = None;
-                        }
-                    });
-                }
-                Err(error) => {
-                    if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
-                        tracing::warn!(%lane, error, "the receipt waits");
-                    }
-                    self.parts
-                        .board
-                        .lane(&lane, |status| status.last_error = Some(error));
-                }
-            }
-        }
-    }
-
-    /// Says once that a lane waits for an operator, and once that it does not any more.
-    fn say_held_up(&mut self, report: &LaneReport) {
-        let lane = &report.lane;
-        match report.held_up() {
-            Some(why) if self.held_up.get(lane).is_none_or(|said| *said != why) => {
-                tracing::error!(%lane, why, "the lane waits for an operator");
-                self.held_up.insert(lane.clone(), why);
-            }
-            Some(_) => {}
-            None => {
-                if self.held_up.remove(lane).is_some() {
-                    tracing::info!(%lane, "the lane goes on");
-                }
-            }
-        }
-    }
-
     fn trouble(&mut self, what: &str) {
         self.troubled = true;
+        self.comparison.doubt();
         if self.said.is_news(what) {
             tracing::warn!(error = what, "polling is tried again and again");
         }

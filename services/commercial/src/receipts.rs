@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::name::Lane;
 use schemas::origin::Origin;
-use schemas::receipt::Receipt;
+use schemas::receipt::{Behind, Receipt, StoreId};
 use schemas::sign::SigningKey;
-use store::LaneReport;
+use store::{Identity, LaneReport};
 
+use crate::evidence::{other_store, receipt_behind};
 use crate::step::{LastReceipt, receipt_due};
 
 /// What is known of the lanes' last receipts.
@@ -32,7 +33,7 @@ impl Receipts {
         &mut self,
         exchange: &dyn Exchange,
         key: &SigningKey,
-        here: &Origin,
+        (here, identity): (&Origin, &Identity),
         reports: &[LaneReport],
     ) -> Vec<(Lane, Result<u64, String>)> {
         if self.rounds.is_multiple_of(TRUST_MEMORY) {
@@ -41,7 +42,7 @@ impl Receipts {
         self.rounds += 1;
         let mut results = Vec::new();
         for report in reports {
-            let result = self.one(exchange, key, here, report).await;
+            let result = self.one(exchange, key, (here, identity), report).await;
             if result.is_err() {
                 self.known.remove(&report.lane);
             }
@@ -54,7 +55,7 @@ impl Receipts {
         &mut self,
         exchange: &dyn Exchange,
         key: &SigningKey,
-        here: &Origin,
+        (here, identity): (&Origin, &Identity),
         report: &LaneReport,
     ) -> Result<u64, String> {
         loop {
@@ -68,12 +69,19 @@ impl Receipts {
                         .as_ref(),
                 ),
             };
-            if !receipt_due(report, &last) {
+            if let Some(other) = last.store.as_ref().filter(|store| !identity.owns(store)) {
+                return Err(other_store(&report.lane, &identity.id, other));
+            }
+            // Receipts of versions before name no store, and those of a replaced one another one.
+            let is_unnamed = (report.epoch, report.to) == (last.epoch, last.to)
+                && report.to > 0
+                && last.store.as_ref() != Some(&identity.id);
+            if !is_unnamed && !receipt_due(report, &last) {
                 let to = last.to;
                 self.known.insert(report.lane.clone(), last);
                 return Ok(to);
             }
-            let receipt = receipt(report, here, key);
+            let receipt = receipt(report, (here, &identity.id), key);
             let bytes = Envelope::seal(&receipt, Vec::new(), key)
                 .and_then(|envelope| envelope.encode())
                 .map_err(|e| e.to_string())?;
@@ -93,6 +101,53 @@ impl Receipts {
             }
         }
     }
+}
+
+/// A lane's last receipt, where its signature holds. Only this party can publish there, so that a key of before a
+/// rotation counts, too.
+///
+/// # Errors
+/// What the exchange answered.
+pub async fn last(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<(Receipt, u64)>, exchange::Error> {
+    let Some(stored) = exchange.last_receipt(lane).await? else {
+        return Ok(None);
+    };
+    let read = Envelope::decode(&stored.bytes).and_then(|envelope| {
+        let named: Receipt = envelope.read()?;
+        envelope.verify::<Receipt>(&[named.key])
+    });
+    Ok(read
+        .ok()
+        .filter(|receipt| receipt.lane() == *lane)
+        .map(|receipt| (receipt, stored.sequence)))
+}
+
+/// Publishes that the store is behind its receipt, unless the receipt says so. Another poller that was faster said it.
+///
+/// # Errors
+/// What went wrong, in words.
+pub async fn publish_behind(
+    exchange: &dyn Exchange,
+    key: &SigningKey,
+    (receipt, sequence): (&Receipt, u64),
+    (held, store): (Behind, &StoreId),
+) -> Result<(), String> {
+    let Some(behind) = receipt_behind(receipt, held, store) else {
+        return Ok(());
+    };
+    let behind = Receipt {
+        at: Timestamp::now(),
+        key: key.public().clone(),
+        ..behind
+    };
+    let bytes = Envelope::seal(&behind, Vec::new(), key)
+        .and_then(|envelope| envelope.encode())
+        .map_err(|error| error.to_string())?;
+    exchange
+        .publish_receipt(&behind.lane(), Bytes::from(bytes), sequence)
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// What stands at the exchange. What cannot be read is replaced, as if it were nothing.
@@ -121,10 +176,12 @@ fn remember(receipt: &Receipt, sequence: u64) -> LastReceipt {
         head: receipt.head,
         quarantined: receipt.quarantined.clone(),
         stopped: receipt.stopped.clone(),
+        store: receipt.store.clone(),
+        is_behind: receipt.behind.is_some(),
     }
 }
 
-fn receipt(report: &LaneReport, here: &Origin, key: &SigningKey) -> Receipt {
+fn receipt(report: &LaneReport, (here, store): (&Origin, &StoreId), key: &SigningKey) -> Receipt {
     Receipt {
         recipient: report.lane.recipient.clone(),
         feed: report.lane.feed.clone(),
@@ -137,6 +194,8 @@ fn receipt(report: &LaneReport, here: &Origin, key: &SigningKey) -> Receipt {
         rows: report.rows,
         quarantined: report.quarantined.clone(),
         stopped: report.held_up_shared().map(str::to_owned),
+        store: Some(store.clone()),
+        behind: None,
         at: Timestamp::now(),
         key: key.public().clone(),
     }

@@ -7,6 +7,7 @@
 //! - `filing` PURE: a row of the outbox becomes a signed request
 //! - `outbox` rows to kept requests, kept requests to the exchange
 //! - `answer` a reply becomes what is stored, or waits, or is no reply; `inbox` stores and settles it
+//! - `lost` answers that were confirmed and are not stored any more
 //! - `confirm` the signed word that a reply is stored
 //! - `status` what it shows
 
@@ -14,6 +15,7 @@ mod answer;
 mod confirm;
 mod filing;
 mod inbox;
+mod lost;
 mod outbox;
 mod status;
 #[cfg(test)]
@@ -37,10 +39,14 @@ use crate::status::Board;
 use crate::step::next_tick;
 
 pub use filing::{UNNAMED, filing, signed};
+pub use lost::{REFILL_ANSWERS, RefilledAnswers, refill_answers};
 pub use status::RequestsStatus;
 
 /// Messages and rows that are taken at once: each costs a round trip, and they go side by side.
 const AT_ONCE: u32 = 64;
+
+/// How often confirmations are compared with what is stored.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// How long to wait beyond the next tick after rounds that met trouble.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
@@ -74,7 +80,14 @@ pub struct Requester {
     said: Said,
     troubled: bool,
     troubles: u32,
+    counted: Option<Instant>,
+    compared: lost::Compared,
+    /// When confirmations are compared with the store next.
+    compare_at: Instant,
 }
+
+/// Between two counts of what waits: they look at every request of the store.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 impl Requester {
     /// Over these parts; touches nothing yet.
@@ -85,6 +98,9 @@ impl Requester {
             said: Said::default(),
             troubled: false,
             troubles: 0,
+            counted: None,
+            compared: lost::Compared::default(),
+            compare_at: Instant::now(),
         }
     }
 
@@ -101,7 +117,8 @@ impl Requester {
                     Err(error) => self.trouble(&error.to_string()),
                 }
             }
-            if prepared {
+            // A reply that another store's poller takes is lost to the true one.
+            if prepared && self.parts.board.may_fetch() {
                 self.round(&stop).await;
             }
             let rested = Instant::now() + self.end_round();
@@ -126,6 +143,28 @@ impl Requester {
                 self.trouble(&what);
             }
         }
+        if Instant::now() >= self.compare_at {
+            self.compare_at = Instant::now() + COMPARE_EVERY;
+            if let Err(what) = lost::compare(&parts, &mut self.compared).await {
+                self.trouble(&what);
+            }
+        }
+        self.count().await;
+    }
+
+    /// How many requests wait, for the status and the metrics.
+    async fn count(&mut self) {
+        if self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        match self.parts.store.waiting(&self.parts.recipient).await {
+            Ok(waiting) => self.parts.board.requests(|status| {
+                (status.waiting, status.kept) = (waiting.kept + waiting.filed, waiting.kept);
+                status.oldest = waiting.oldest;
+            }),
+            Err(error) => self.trouble(&error.to_string()),
+        }
     }
 
     fn end_round(&mut self) -> Duration {
@@ -136,13 +175,15 @@ impl Requester {
         self.troubles = 0;
         if let Some(met) = self.said.over() {
             tracing::info!(met, "the trouble with requests is over");
-            self.parts.board.requests(|status| status.last_error = None);
         }
+        self.parts.board.requests(|status| status.last_error = None);
         Duration::ZERO
     }
 
     fn trouble(&mut self, what: &str) {
         self.troubled = true;
+        // A connection that broke may lead to a store that was put back.
+        self.compared = lost::Compared::default();
         if self.said.is_news(what) {
             tracing::warn!(error = what, "requests are tried again and again");
         }

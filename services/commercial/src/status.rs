@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use runtime::said::Said;
 use runtime::unverified::Unverified;
 use schemas::name::Lane;
 use serde::Serialize;
@@ -20,6 +21,17 @@ pub struct CommercialStatus {
     pub state: String,
     /// Whether the store has answered and has what it needs.
     pub is_prepared: bool,
+    /// The identity of the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// When the store was compared with its own receipts last.
+    pub compared_at: Option<Timestamp>,
+    /// Why nothing is fetched: the receipts are another store's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_store: Option<String>,
+    /// Whether fetching waits for the comparison.
+    #[serde(skip)]
+    pub is_compared_first: bool,
     /// Ticks of the interval.
     pub ticks: u64,
     /// The last tick.
@@ -103,9 +115,11 @@ impl LaneStatus {
         };
         let detail = format!(
             "the store may hold rows that are gone at the source: the resynchronisation of chunk {epoch}.{number} is under way, \
-             was interrupted, or could not remove them, because rows of it were rejected, held back or in quarantine"
+             was interrupted, or could not remove them, because rows of it were rejected, held back or in quarantine, or \
+             because its table did not let them go"
         );
-        let remedy = "wait for its end; if it has ended, release holds and quarantine, and have the bureau run `slacktide feed resync` \
+        let remedy = "wait for its end; if it has ended, release holds and quarantine, see what triggers, policies and foreign keys of the \
+                      table refuse, and have the bureau run `slacktide feed resync` \
                       again";
         self.unverified.set("resync_incomplete", detail, remedy);
     }
@@ -143,7 +157,7 @@ impl Missing {
 
 /// Where the poller writes what it is doing. Copies are the same board.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<CommercialStatus>>);
+pub struct Board(Arc<Mutex<CommercialStatus>>, Arc<Mutex<BTreeMap<String, Said>>>);
 
 impl Board {
     /// Changes something.
@@ -159,6 +173,26 @@ impl Board {
     /// Changes what is told of requests.
     pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
         self.note(|status| change(status.requests.get_or_insert_default()));
+    }
+
+    /// Notes a fault of something that has no place of its own to remember it; whether it is news for the log.
+    pub fn is_news(&self, of: &str, what: &str) -> bool {
+        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        said.entry(of.to_owned()).or_default().is_news(what)
+    }
+
+    /// That is well again: how often its faults were met, where that is worth a line.
+    pub fn over(&self, of: &str) -> Option<u32> {
+        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        said.get_mut(of).and_then(Said::over)
+    }
+
+    /// Whether anything may be fetched: the store is the one that the receipts were signed for.
+    #[must_use]
+    pub fn may_fetch(&self) -> bool {
+        let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = status.is_compared_first && status.compared_at.is_none();
+        !is_due && status.other_store.is_none()
     }
 
     /// The agent at a glance.

@@ -11,6 +11,7 @@ use exchange::Settlement;
 use runtime::backoff::Backoff;
 use schemas::digest::Digest;
 use schemas::name::Lane;
+use schemas::receipt::StoreId;
 use store::{ErrorKind, LaneReport, Outcome};
 
 /// How long a stopped lane's chunk rests at the exchange.
@@ -95,6 +96,10 @@ pub struct LastReceipt {
     pub quarantined: Vec<u64>,
     /// Whether it said that the lane is stopped.
     pub stopped: Option<String>,
+    /// The store that it was signed for.
+    pub store: Option<StoreId>,
+    /// Whether it said that the store is behind what it covers.
+    pub is_behind: bool,
 }
 
 impl LastReceipt {
@@ -109,6 +114,8 @@ impl LastReceipt {
             head: None,
             quarantined: Vec::new(),
             stopped: None,
+            store: None,
+            is_behind: false,
         }
     }
 }
@@ -122,7 +129,8 @@ pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
         // A lane of which nothing is stored says nothing, unless that it is stopped.
         return now > then && (report.to > 0 || report.held_up_shared().is_some());
     }
-    report.held_up_shared() != last.stopped.as_deref()
+    last.is_behind
+        || report.held_up_shared() != last.stopped.as_deref()
         || report.quarantined != last.quarantined
         || report.from != last.from
         || report.head != last.head
@@ -230,6 +238,16 @@ mod tests {
         assert!(!receipt_due(&report(1, 900), &receipt(2, 1)));
         assert!(receipt_due(&report(2, 1), &receipt(1, 900)));
         assert!(!receipt_due(&report(1, 0), &LastReceipt::none()));
+    }
+
+    #[test]
+    fn receipt_of_a_store_that_is_no_longer_behind_is_due() {
+        let behind = LastReceipt {
+            is_behind: true,
+            ..receipt(1, 5)
+        };
+        assert!(receipt_due(&report(1, 5), &behind));
+        assert!(!receipt_due(&report(1, 4), &behind));
     }
 
     #[test]

@@ -21,17 +21,22 @@ pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], how
         .await
         .err()
         .map(|error| error.to_string());
-    parts.board.note(|status| {
-        // Said when it begins; the status goes on showing it.
-        if let (Some(error), None) = (&unsettled, &status.unsettled) {
+    match &unsettled {
+        Some(error) if parts.board.is_news("settling", error) => {
             tracing::warn!(
                 error,
                 deliveries = deliveries.len(),
                 "settling failed; they come again"
             );
         }
-        status.unsettled = unsettled;
-    });
+        Some(_) => {}
+        None => {
+            if let Some(met) = parts.board.over("settling") {
+                tracing::info!(met, "settling works again");
+            }
+        }
+    }
+    parts.board.note(|status| status.unsettled = unsettled);
 }
 
 /// What became of a lane's transactions.
@@ -118,9 +123,12 @@ fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
                 }
                 store::Outcome::Already => {
                     status.already += 1;
-                    status.last_error = None;
+                    (status.last_error, status.waits_for_key) = (None, None);
                 }
-                store::Outcome::Superseded => status.superseded += 1,
+                store::Outcome::Superseded => {
+                    status.superseded += 1;
+                    status.waits_for_key = None;
+                }
                 store::Outcome::Stopped { reason } => status.stopped = Some(reason.clone()),
                 store::Outcome::Later { .. } => {}
             }

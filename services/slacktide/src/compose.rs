@@ -9,7 +9,7 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{Changes, Quarantine, Requests, Store};
+use store::{Changes, Quarantine, Refill, Requests, Store};
 
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
@@ -83,9 +83,14 @@ pub(crate) fn requests(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Reques
     Ok(receiver(loaded)?)
 }
 
+/// The same where it holds less than it signed for.
+pub(crate) fn refill(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Refill>, Failure> {
+    Ok(receiver(loaded)?)
+}
+
 /// All that a receiver does.
-trait Receiver: Quarantine + Changes + Requests {}
-impl<T: Quarantine + Changes + Requests> Receiver for T {}
+trait Receiver: Quarantine + Changes + Requests + Refill {}
+impl<T: Quarantine + Changes + Requests + Refill> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let table = &loaded.value.store;

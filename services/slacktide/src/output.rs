@@ -4,16 +4,21 @@
 //! came: whatever is shown is a [`Line`], a line cannot hold a character that acts on the terminal, and colours and
 //! cursor movement exist only as types of this module.
 //!
+//! - `columns` a table with a header
 //! - `text` one line: text of any origin, and our styles
 //! - `screen` what is redrawn in place
 //! - `json` JSON that is safe on a terminal, and still the same JSON
 //! - `log` the log lines of this process
 
+mod columns;
 mod json;
 mod log;
 mod screen;
 mod text;
 
+pub(crate) use columns::Columns;
+#[cfg(test)]
+pub(crate) use columns::display_width;
 pub(crate) use json::JsonLines;
 #[cfg(test)]
 pub(crate) use json::json_text;
@@ -113,6 +118,16 @@ pub(crate) fn command_line(error: &clap::Error) -> ExitCode {
 /// Returns whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
     Stream::Out.is_terminal()
+}
+
+/// Returns how many characters a line of standard output has room for; none where it is no terminal. `COLUMNS` says it
+/// otherwise.
+pub(crate) fn width() -> Option<usize> {
+    let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    is_terminal().then(|| {
+        let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        told.or_else(size).unwrap_or(80)
+    })
 }
 
 /// One of the two streams of the process.

@@ -317,6 +317,28 @@ impl Chunker {
         self.closed.push(block);
     }
 
+    /// Goes on from a position before the one that was reached: a block without rows says so, so that whoever reads
+    /// on after a restart does the same.
+    pub fn go_back(&mut self, to: Cursor) {
+        self.close();
+        if self.fault.is_some() {
+            return;
+        }
+        let mut totals = Totals::default();
+        self.money.take(&mut totals);
+        self.closed.push(Block {
+            plain: Vec::new(),
+            totals,
+            rejects: Vec::new(),
+            withheld: BTreeMap::new(),
+            cursor_before: self.before.replace(to.clone()),
+            cursor_after: Some(to),
+            read_from: self.quantum_from,
+            completes_resync: false,
+        });
+        self.last = Last::Nothing;
+    }
+
     /// The blocks closed since the last call, in order.
     pub fn take_closed(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.closed)

@@ -16,6 +16,7 @@ use std::time::Duration;
 use exchange::Exchange;
 use gate::{Gate, Orders, ReasonKind};
 use jiff::Timestamp;
+use runtime::said::Said;
 use schemas::control;
 use schemas::heads::Mark;
 use schemas::name::{Lane, PartyName, SourceName};
@@ -106,6 +107,7 @@ struct Keeper {
     chains: Vec<PartyName>,
     waiting: VecDeque<Act>,
     relief: Option<String>,
+    said: Said,
 }
 
 /// A place that names a control record.
@@ -137,6 +139,7 @@ impl Keeper {
             is_behind: false,
             waiting: VecDeque::new(),
             relief: None,
+            said: Said::default(),
             parts,
         }
     }
@@ -157,8 +160,16 @@ impl Keeper {
             Some(Trouble::Unread(why) | Trouble::Refused(why) | Trouble::Behind(why)) => Some(why.clone()),
             None => None,
         };
-        if let Some(why) = refused.as_ref().filter(|_| refused != self.known.refused) {
-            tracing::warn!(%why, "the operators' orders are not taken as the exchange holds them");
+        match &refused {
+            Some(why) if self.said.is_news(why) => {
+                tracing::warn!(%why, "the operators' orders are not taken as the exchange holds them");
+            }
+            Some(_) => {}
+            None => {
+                if self.said.over().is_some() {
+                    tracing::info!("the operators' orders are taken again");
+                }
+            }
         }
         self.known.refused = refused;
         match trouble {

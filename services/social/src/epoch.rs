@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use exchange::seek::seek_chunk;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use schemas::chunk;
@@ -65,9 +66,9 @@ pub enum From {
     /// The beginning: everything is sent again. Allowed where there is no receipt; the receiver replaces
     /// its rows as they come.
     Beginning,
-    /// Where the lane stands, with the definition as it is configured now.
+    /// Where the lane stands, with the definition as it is configured now, or with the source as it is now.
     Tail,
-    /// The position before this chunk: what was read since is sent again. Known for the lane's last chunk,
+    /// The position before this chunk: what was read since is sent again. Known for every chunk that the exchange keeps,
     /// and for those where holds began to keep rows back.
     Chunk {
         /// Its epoch.
@@ -182,12 +183,25 @@ pub async fn open_epoch(
                     .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?
             }
             (_, None) => return Err(EpochError::NoSchema { lane: lane.clone() }),
-            (from, Some((manifest, link))) => behind(order, from, manifest, *link, signed.as_ref())?,
+            (from, Some((manifest, link))) => {
+                let named = match from {
+                    From::Chunk { epoch, number } => {
+                        named_chunk(exchange, lane, trust, (epoch, number), link.epoch).await?
+                    }
+                    _ => None,
+                };
+                behind(order, from, manifest, *link, signed.as_ref(), named.as_ref())?
+            }
         };
         let held_back = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
             still_held_back(&manifest.totals.held_back, continues)
         });
         let tail = tail.map(|(manifest, _)| manifest);
+        // Only an order that says so makes another database the lane's source.
+        let source = tail
+            .as_ref()
+            .and_then(|manifest| manifest.source.clone())
+            .filter(|_| !order.cause.accepts_source());
         // What stopped the lane is seen here, and signed as it was: a definition that changed must
         // not read as a restored exchange for ever after.
         let changed = tail
@@ -203,6 +217,7 @@ pub async fn open_epoch(
             .or_else(|| tail.map(|manifest| manifest.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
         let manifest = Manifest {
+            source,
             origin: Some(trust.here.clone()),
             opening: Some(Opening {
                 cause,
@@ -238,6 +253,41 @@ pub async fn open_epoch(
         }
     }
     Err(EpochError::Busy { lane: lane.clone() })
+}
+
+/// The chunk in this place, where the exchange keeps it, with what the epochs behind it go on from.
+async fn named_chunk(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+    trust: &Trust,
+    (epoch, number): (u32, u64),
+    last: u32,
+) -> Result<Option<plan::Named>, EpochError> {
+    let untrusted = |what| EpochError::Untrusted {
+        lane: lane.clone(),
+        what,
+    };
+    let found = seek_chunk(exchange, lane, (epoch, number)).await?;
+    let Some(found) = found.filter(|found| (found.epoch, found.number) == (epoch, number)) else {
+        return Ok(None);
+    };
+    let (manifest, _) = trusted_manifest(&found.stored, lane, trust).map_err(untrusted)?;
+    let mut openings = BTreeMap::new();
+    let mut at = last;
+    while at > epoch {
+        let opening = seek_chunk(exchange, lane, (at, 1)).await?;
+        let Some(opening) = opening.filter(|opening| (opening.epoch, opening.number) == (at, 1)) else {
+            break;
+        };
+        let (opening, _) = trusted_manifest(&opening.stored, lane, trust).map_err(untrusted)?;
+        let continues = opening.opening.and_then(|opening| opening.continues);
+        openings.insert(at, continues);
+        match continues {
+            Some(link) if link.epoch < at => at = link.epoch,
+            _ => break,
+        }
+    }
+    Ok(Some(plan::Named::of(&manifest, last, &openings)))
 }
 
 /// PURE: whether the receiver signed for more than the exchange holds, which was restored then or rewritten.
@@ -329,6 +379,7 @@ fn opening(
         cursor_after: cursor,
         schema,
         definition: order.definition,
+        source: None,
         totals: Totals::default(),
         load: Load::default(),
         rejects: Vec::new(),

@@ -47,6 +47,8 @@ pub struct Group {
     pub limit: usize,
     /// Nothing more within the round's fence.
     pub drained: bool,
+    /// Notes of rows without a place in the order that its lanes were sent.
+    pub unplaced: Vec<Reject>,
     /// How far a resynchronisation has come; `None` while there is none.
     pub resync: Option<Phase>,
 }
@@ -107,6 +109,19 @@ impl Group {
         packs.for_each(|pack| gate::journal::merge(&mut pack.load, load.clone()));
     }
 
+    /// Sends the notes of rows without a place in the order, each once for as long as the row stands so. The position stays
+    /// where it is. Lanes that read on after a restart are sent them again.
+    pub fn reject_unplaced(&mut self, unplaced: &[Reject]) {
+        if self.unplaced == unplaced {
+            return;
+        }
+        for reject in unplaced.iter().filter(|reject| !self.unplaced.contains(reject)) {
+            let packs = self.packs.iter_mut();
+            packs.for_each(|pack| pack.chunker.reject_unplaced(reject.clone()));
+        }
+        self.unplaced = unplaced.to_vec();
+    }
+
     /// Closes the open blocks.
     pub fn close(&mut self) {
         self.packs.iter_mut().for_each(|pack| pack.chunker.close());
@@ -160,11 +175,13 @@ impl Group {
         for pack in &self.packs {
             if pack.chunker.position()? != at {
                 let (limit, drained, resync) = (self.limit, self.drained, self.resync);
+                let unplaced = self.unplaced;
                 let alone = |pack| Self {
                     packs: vec![pack],
                     limit,
                     drained,
                     resync,
+                    unplaced: unplaced.clone(),
                 };
                 return Ok(self.packs.into_iter().map(alone).collect());
             }
@@ -188,6 +205,8 @@ impl Group {
             }
         }
         self.drained &= other.drained;
+        // What one of them was not sent is sent to both: a note that comes twice harms nobody.
+        self.unplaced.retain(|reject| other.unplaced.contains(reject));
     }
 }
 

@@ -33,7 +33,7 @@ use crate::step::{self, Action, Event, step};
 use crate::tail::{self, Beside, under_way};
 
 use holds::otherwise_than;
-pub use parts::{LaneParts, Parcel, Position};
+pub use parts::{Handed, LaneParts, Parcel, Position};
 
 type Answer = (Event, Option<Beside>);
 type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -43,7 +43,7 @@ type Sealing = JoinHandle<Result<SealedChunk, String>>;
 pub struct LaneWorker {
     parts: LaneParts,
     state: step::Lane,
-    inbox: mpsc::Receiver<Parcel>,
+    inbox: mpsc::Receiver<Handed>,
     closed: bool,
     position: watch::Sender<Position>,
     /// The position that the next block has to begin at.
@@ -65,12 +65,14 @@ pub struct LaneWorker {
     failures: u32,
     /// What was said of reading, and of publishing and stops: a lane that may not publish can be read all the same.
     said: [Said; 2],
+    /// The last trouble of each, until the same succeeds.
+    troubles: [Option<String>; 2],
 }
 
 impl LaneWorker {
     /// With the two ends that the reader keeps.
     #[must_use]
-    pub fn new(parts: LaneParts) -> (Self, mpsc::Sender<Parcel>, watch::Receiver<Position>) {
+    pub fn new(parts: LaneParts) -> (Self, mpsc::Sender<Handed>, watch::Receiver<Position>) {
         let (outbox, inbox) = mpsc::channel(2);
         let (position, watch) = watch::channel(Position::default());
         let state = step::Lane::new(parts.instance.clone(), parts.definition);
@@ -92,6 +94,7 @@ impl LaneWorker {
             receipts_said: Said::default(),
             failures: 0,
             said: Default::default(),
+            troubles: [None, None],
         };
         (worker, outbox, watch)
     }
@@ -118,6 +121,7 @@ impl LaneWorker {
                 continue;
             }
             rested = false;
+            self.show_free();
             let term = tokio::select! {
                 term = lease.held() => term,
                 () = otherwise_than(&hold, &judging, &mut holds) => continue,
@@ -162,13 +166,20 @@ impl LaneWorker {
                 sealed = ended(&mut self.sealing) => { self.sealing = None; self.take_sealed(sealed); }
                 parcel = self.inbox.recv(), if wants => match parcel {
                     None => self.closed = true,
-                    Some(parcel) => self.seal(parcel),
+                    Some(Handed::Block(parcel)) => self.seal(parcel),
+                    Some(Handed::SourceChanged { generation, what }) => self.source_changed(generation, what),
                 },
                 _ = check.tick(), if self.call.is_none() => self.decide(Event::Check),
                 () = tokio::time::sleep(self.parts.recheck), if self.state.stopped().is_some() && self.call.is_none() => {
                     self.decide(Event::Begin);
                 }
             }
+        }
+    }
+
+    fn source_changed(&mut self, generation: u64, what: String) {
+        if generation == self.position.borrow().generation {
+            self.decide(Event::SourceChanged(what));
         }
     }
 
@@ -354,6 +365,9 @@ impl LaneWorker {
             position.generation += 1;
             position.from = from;
             position.known = true;
+            position.source.clone_from(&self.beside.source);
+            position.read_at = self.beside.read_at;
+            position.is_source_accepted = self.beside.is_source_accepted;
         });
     }
 

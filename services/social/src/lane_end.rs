@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemas::name::Lane;
 use tokio::sync::{mpsc, watch};
 
-use crate::lane::{Parcel, Position};
+use crate::lane::{Handed, Position};
 use crate::mask::Masks;
 
 /// The reader's end of a lane.
@@ -14,8 +14,8 @@ pub struct LaneEnd {
     pub lane: Lane,
     /// Where to read on.
     pub position: watch::Receiver<Position>,
-    /// Takes blocks.
-    pub outbox: mpsc::Sender<Parcel>,
+    /// Takes blocks, and what else the reader has to tell.
+    pub outbox: mpsc::Sender<Handed>,
     /// What its recipient sees of rows; none: all of them.
     pub masks: Option<Arc<Masks>>,
 }

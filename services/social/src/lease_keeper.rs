@@ -93,8 +93,16 @@ pub struct LeaseKeeper {
     renewal: u64,
     born: Instant,
     standing: watch::Sender<Standing>,
+    troubles: Troubles,
     witness: Witness,
     publishers: Vec<PublicKey>,
+}
+
+/// What failed last, until the same succeeds.
+#[derive(Debug, Default)]
+struct Troubles {
+    reading: Option<String>,
+    writing: Option<String>,
 }
 
 impl LeaseKeeper {
@@ -127,6 +135,7 @@ impl LeaseKeeper {
                 renewal: 0,
                 born,
                 standing,
+                troubles: Troubles::default(),
                 witness: Witness::default(),
                 publishers: Vec::new(),
             },
@@ -155,6 +164,8 @@ impl LeaseKeeper {
                 }
                 Decision::Take { expect } => self.write(expect, false).await,
                 Decision::Wait { until } => {
+                    // Another's turn: nothing is to be written.
+                    self.wrote(None);
                     let pause = until.saturating_sub(now).min(self.timing.ttl / 10);
                     tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(pause) => {} }
                     self.look().await;
@@ -209,11 +220,16 @@ impl LeaseKeeper {
                 if self.view.record.is_none() {
                     self.view.record = Some(unknown(self.timing.ttl));
                 }
-                self.trouble(error.to_string());
+                self.troubles.reading = Some(error.to_string());
+                self.show_troubles();
                 tokio::time::sleep(self.timing.ttl / 10).await;
                 return;
             }
         };
+        // What was away can be read again, whoever holds the lease.
+        if self.troubles.reading.take().is_some() {
+            self.show_troubles();
+        }
         let record = stored.map(|stored| {
             if let Some(mark) = lease_mark(&stored.bytes, &self.source, &self.publishers) {
                 let source = &self.source;
@@ -278,7 +294,7 @@ impl LeaseKeeper {
     /// The write may or may not have been stored. Reading tells; it renews nothing, so that
     /// the next write by the sequence found decides.
     async fn doubt(&mut self, what: String) -> Duration {
-        self.trouble(what);
+        self.wrote(Some(what));
         self.look().await;
         self.timing.ttl / 20
     }
@@ -301,17 +317,28 @@ impl LeaseKeeper {
             standing.valid_until = Some(until);
             standing.term += u64::from(taken);
             standing.holder.clone_from(&self.holder);
-            standing.trouble = None;
         });
+        self.wrote(None);
     }
 
-    fn trouble(&self, what: String) {
-        tracing::debug!(source = %self.source, error = what, "lease");
+    /// What writing came to; none: well, or not needed.
+    fn wrote(&mut self, trouble: Option<String>) {
+        if self.troubles.writing != trouble {
+            self.troubles.writing = trouble;
+            self.show_troubles();
+        }
+    }
+
+    fn show_troubles(&self) {
+        let trouble = self.troubles.writing.as_ref().or(self.troubles.reading.as_ref());
+        if let Some(error) = trouble {
+            tracing::debug!(source = %self.source, error, "lease");
+        }
         self.standing
-            .send_modify(|standing| standing.trouble = Some(what));
+            .send_modify(|standing| standing.trouble = trouble.cloned());
     }
 
-    fn record(&self, released: bool) -> Option<Bytes> {
+    fn record(&mut self, released: bool) -> Option<Bytes> {
         let lease = Lease {
             source: self.source.clone(),
             instance: self.view.instance.clone(),
@@ -324,10 +351,13 @@ impl LeaseKeeper {
             key: self.key.public().clone(),
         };
         let sealed = Envelope::seal(&lease, Vec::new(), &self.key).and_then(|envelope| envelope.encode());
-        sealed
-            .map(Bytes::from)
-            .map_err(|error| self.trouble(error.to_string()))
-            .ok()
+        match sealed {
+            Ok(bytes) => Some(Bytes::from(bytes)),
+            Err(error) => {
+                self.wrote(Some(error.to_string()));
+                None
+            }
+        }
     }
 }
 

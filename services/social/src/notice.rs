@@ -71,6 +71,7 @@ pub fn standing_still(
         let what = match (one.stopped_by, &one.held) {
             (Some("restored"), _) => "stopped: exchange restored or rewritten".to_owned(),
             (Some("definition"), _) => "stopped: the feed's definition changed".to_owned(),
+            (Some("source_changed"), _) => "stopped: the source was replaced or went back".to_owned(),
             (Some(_), _) => "stopped: the bureau's operator has to act".to_owned(),
             (None, Some(_)) => "held by the bureau".to_owned(),
             // Codes only: a detail may name what is the bureau's alone, such as a role of its database.

@@ -5,9 +5,12 @@
 //! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
 
 mod collect;
+mod evidence;
 mod quantum;
+mod source_state;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use jiff::Timestamp;
 use runtime::said::Said;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
+use schemas::source::SourceMark;
 use source::fence::Fence;
 use source::{FeedDefinition, FeedReader, Source};
 use tokio::time::Instant;
@@ -30,6 +34,7 @@ use crate::mask::Masks;
 use crate::options::PublisherOptions;
 use crate::status::{Board, WAITING_FOR_GATE};
 use crate::turn::{Turned, Turns};
+use source_state::KnownSource;
 
 use collect::Collector;
 
@@ -61,9 +66,15 @@ pub struct Publisher {
     reader: Option<Box<dyn FeedReader>>,
     groups: Vec<Group>,
     fence: Option<(Fence, Instant)>,
+    /// The database, as it was when the fence was taken.
+    source: Option<SourceMark>,
+    /// By lane: the generation, and what is known of its source.
+    known: BTreeMap<usize, (u64, KnownSource)>,
     failures: u32,
     said: Said,
     collector: Collector,
+    /// By lane: why nothing is read for it.
+    lanes_said: BTreeMap<usize, Said>,
     limit: usize,
     awaiting: Option<Instant>,
 }
@@ -95,9 +106,12 @@ impl Publisher {
             reader: None,
             groups: Vec::new(),
             fence: None,
+            source: None,
+            known: BTreeMap::new(),
             failures: 0,
             said: Said::default(),
             collector: Collector::default(),
+            lanes_said: BTreeMap::new(),
             limit,
             awaiting: None,
         }
@@ -108,6 +122,10 @@ impl Publisher {
         let mut lease = self.parts.lease.clone();
         while !stop.is_cancelled() {
             self.state("waiting for the lease");
+            // Whatever troubled this process is another's to meet, or to be met again.
+            self.parts
+                .board
+                .feed(&self.parts.definition.name, |feed| feed.last_error = None);
             let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
             tokio::select! {
                 biased;
@@ -234,7 +252,8 @@ impl Publisher {
         for (lane, position) in positions.into_iter().enumerate() {
             let Some(from) = position.from else { continue };
             any = true;
-            let known = self.groups.iter().any(|group| group.has(lane));
+            let known = self.groups.iter().any(|group| group.has(lane))
+                || self.is_other_source(lane, position.generation);
             let (false, Some(schema)) = (known, self.schema.as_ref()) else {
                 continue;
             };
@@ -244,6 +263,9 @@ impl Publisher {
             let definition = masks.as_ref().map_or(self.digest, own);
             let made = Chunker::masking(schema, &feed.cursor, &feed.money, from, masks)
                 .and_then(|chunker| chunker.withholding(position.withhold));
+            if made.is_ok() {
+                self.well_for(lane);
+            }
             match made {
                 Ok(chunker) => self.groups.push(Group {
                     packs: vec![Pack {
@@ -258,6 +280,7 @@ impl Publisher {
                     limit: self.limit,
                     drained: false,
                     resync: position.is_resync.then_some(Phase::Within),
+                    unplaced: Vec::new(),
                 }),
                 Err(error) => self.not_for(lane, &error.to_string()),
             }
@@ -334,6 +357,7 @@ impl Publisher {
                     .board
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
                 self.reader = Some(reader);
+                self.show_evidence();
                 self.failures = 0;
                 Turn::Go
             }

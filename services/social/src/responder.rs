@@ -6,7 +6,7 @@
 //! - what the streams say: [`follow`] reads what is new, [`book`] PURE keeps what waits, [`clock`] PURE tells the
 //!   exchange's time; what this process did for each, [`standing`]
 //! - what is done next: [`plan`] PURE, by the rules as they are now, [`lists`]; what is told meanwhile, [`telling`] PURE
-//! - one answer: [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
+//! - one answer: [`question`] PURE is what the source is asked, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
 //! - all of it: [`desk`], one for each term of the lease; what it shows, [`tally`]
 //!
 //! Nothing of it is state that has to be kept: who takes over reads the streams and goes on. What it cannot
@@ -22,6 +22,7 @@ pub mod lists;
 pub mod packer;
 pub mod plan;
 pub mod post;
+pub mod question;
 pub mod standing;
 pub mod tally;
 pub mod telling;
@@ -48,6 +49,7 @@ use crate::turn::Turns;
 use desk::Desk;
 
 pub use answering::{AnswerOptions, Answering, AnsweringError};
+pub use question::question;
 pub use tally::RequestsStatus;
 
 /// What the responder is made of.
@@ -109,6 +111,8 @@ impl Responder {
         let mut lease = self.parts.lease.clone();
         while !stop.is_cancelled() {
             self.state("waiting for the lease");
+            // What waits, and what is in trouble, is for the holder to tell.
+            self.parts.board.requests(RequestsStatus::hand_over);
             let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
             // Everything anew: another may have answered in between.
             let mut desk = Desk::new(Arc::clone(&self.parts), std::mem::take(&mut self.costs));

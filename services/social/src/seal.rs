@@ -22,6 +22,7 @@ use schemas::name::{Lane, RecipientName};
 use schemas::origin::Origin;
 use schemas::seal::{SealKey, SealPublicKey, SealRing, parcel, position};
 use schemas::sign::SigningKey;
+use schemas::source::SourceMark;
 
 use crate::chunker::Block;
 use crate::hold;
@@ -40,6 +41,8 @@ pub struct Packed {
     pub load: Load,
     /// When the last quantum ended.
     pub read_to: Timestamp,
+    /// The database that they were read from.
+    source: Option<SourceMark>,
     body: OnceLock<Result<(BodyForm, Vec<u8>), BodyError>>,
 }
 
@@ -124,8 +127,16 @@ impl Packed {
             definition,
             load,
             read_to,
+            source: None,
             body: OnceLock::new(),
         }
+    }
+
+    /// The same, naming the database.
+    #[must_use]
+    pub fn read_from_source(mut self, source: Option<SourceMark>) -> Self {
+        self.source = source;
+        self
     }
 
     /// Makes it a chunk of a lane, its body in clear.
@@ -167,6 +178,10 @@ impl Packed {
             (Some(cursor), Some(seal)) => position::seal(cursor, lane, &seal.own).map(Some),
             (cursor, _) => Ok(cursor.clone()),
         };
+        let mut source = self.source.clone();
+        if let Some(mark) = &mut source {
+            mark.written = shown(&mark.written)?;
+        }
         let mut manifest = Manifest {
             recipient: lane.recipient.clone(),
             feed: lane.feed.clone(),
@@ -188,6 +203,7 @@ impl Packed {
             cursor_after: shown(&self.block.cursor_after)?,
             schema: (*self.schema).clone(),
             definition: self.definition,
+            source,
             totals: self.block.totals.clone(),
             load: self.load.clone(),
             rejects: self.block.rejects.clone(),

@@ -93,7 +93,7 @@ pub struct LaneStatus {
     pub state: String,
     /// Whether an operator has to act.
     pub stopped: bool,
-    /// Which kind of stop it is: `restored`, `definition`, `tail`, `exchange` or `source`.
+    /// Which kind of stop it is: `restored`, `definition`, `tail`, `exchange`, `source` or `source_changed`.
     pub stopped_by: Option<&'static str>,
     /// Which hold keeps it from publishing.
     pub held: Option<String>,

@@ -89,6 +89,8 @@ pub enum Event {
     Conflict,
     /// The verb in flight failed.
     Failed(ErrorKind, String),
+    /// What was read shows that the source is not the one of the lane's last chunk.
+    SourceChanged(String),
     /// The lease is not held any more.
     LeaseLost,
 }
@@ -228,6 +230,10 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
     };
     let actions = match (phase, event) {
         (_, Event::LeaseLost) => Vec::new(),
+        (
+            Phase::Idle { .. } | Phase::Checking { .. } | Phase::InFlight { .. },
+            Event::SourceChanged(what),
+        ) => next.stop(StopReason::SourceChanged(what)),
         (Phase::Stopped(reason), Event::Begin) => {
             // The reason is kept until the exchange was read: it decides what lifts it.
             next.phase = Phase::Stopped(reason);
@@ -285,7 +291,7 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
         }
         (Phase::InFlight { offer, expect }, Event::Conflict) => next.read(Some((offer, expect)), false),
         (Phase::InFlight { offer, expect }, Event::Failed(kind, what)) => match kind {
-            ErrorKind::Unreachable | ErrorKind::Full => next.publish(offer, expect, true),
+            ErrorKind::Unreachable | ErrorKind::Full | ErrorKind::NoRoom => next.publish(offer, expect, true),
             ErrorKind::Unknown | ErrorKind::Protocol => next.read(Some((offer, expect)), true),
             _ => next.stop(StopReason::Exchange(what)),
         },

@@ -15,6 +15,8 @@ pub enum StopReason {
     Exchange(String),
     /// The source refuses the feed.
     Source(String),
+    /// The source is not the one that the lane's last chunk was read from, or holds less than it held then.
+    SourceChanged(String),
 }
 
 impl StopReason {
@@ -27,13 +29,14 @@ impl StopReason {
             Self::TailUnreadable(_) => "tail",
             Self::Exchange(_) => "exchange",
             Self::Source(_) => "source",
+            Self::SourceChanged(_) => "source_changed",
         }
     }
 
     /// Whether only a new epoch lifts it.
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
-        matches!(self, Self::Restored)
+        matches!(self, Self::Restored | Self::SourceChanged(_))
     }
 }
 
@@ -53,6 +56,13 @@ impl fmt::Display for StopReason {
                 f,
                 "the lane's last chunk cannot be trusted: {what}; add the key that signed it to \
                  [trust] chunks, or open a new epoch with `slacktide feed rewind`"
+            ),
+            Self::SourceChanged(what) => write!(
+                f,
+                "the source is not what it was: {what}; find out what happened to it, then accept it as it is: where rows may \
+                 be gone with `slacktide feed resync FEED --recipient R`, which sends everything again and removes from the \
+                 store what is gone; where none is with `slacktide feed rewind … --accept-source`, which goes on where the \
+                 lane stands"
             ),
             Self::Exchange(what) | Self::Source(what) => f.write_str(what),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use exchange::{Exchange, Stored};
+use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
@@ -13,6 +14,7 @@ use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::seal::{SealRing, position};
 use schemas::sign::PublicKey;
+use schemas::source::SourceMark;
 
 use crate::step::{Event, Signed, Tail};
 
@@ -40,8 +42,16 @@ pub struct Beside {
     pub held_back: BTreeMap<String, HeldBack>,
     /// While the feed is sent again from its start: rows that no chunk of the epoch carries so far.
     pub resync: Option<u64>,
+    /// The database that the last chunk was read from.
+    pub source: Option<SourceMark>,
+    /// An operator accepted the source as it is, and nothing was read since.
+    pub is_source_accepted: bool,
+    /// When its rows were read.
+    pub read_at: Option<Timestamp>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
+    /// Whether the receiver's store is behind its own receipts.
+    pub is_receiver_behind: bool,
     /// Why the last receipt is not used.
     pub receipt_trouble: Option<String>,
 }
@@ -83,6 +93,11 @@ fn tail(
     beside.control = manifest.heads.control;
     beside.held_back = manifest.totals.held_back;
     beside.resync = under_way(manifest.resync);
+    beside.source = manifest.source.map(|mark| opened(mark, lane, own));
+    beside.read_at = Some(manifest.read_to);
+    beside.is_source_accepted = manifest
+        .opening
+        .is_some_and(|opening| opening.cause.accepts_source());
     beside.definition = Some(manifest.definition);
     beside.schema = Some(manifest.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
@@ -104,6 +119,15 @@ pub fn under_way(resync: Option<Resync>) -> Option<u64> {
     resync
         .filter(|resync| !resync.is_complete)
         .map(|resync| resync.kept_back)
+}
+
+/// With its counters opened. Where they cannot be, they are not compared.
+fn opened(mark: SourceMark, lane: &Lane, own: &SealRing) -> SourceMark {
+    let written = mark.written.as_ref();
+    SourceMark {
+        written: written.and_then(|counters| position::open(counters, lane, own).ok()),
+        ..mark
+    }
 }
 
 /// The manifest of a stored chunk, if a trusted key signed it for this lane.
@@ -136,6 +160,7 @@ pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(
 fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> Option<Signed> {
     match trusted_receipt(stored, lane, trust) {
         Ok(receipt) => {
+            beside.is_receiver_behind = receipt.behind.is_some();
             beside.receiver_stopped = receipt.stopped;
             Some(Signed {
                 epoch: receipt.epoch,

@@ -121,7 +121,13 @@ pub(super) async fn receipts(parties: &Parties) -> Outcome {
             &B,
         )?;
     }
-    Ok(())
+    let lanes = recipient.receipted_lanes(&parties.name).await?;
+    ensure(
+        lanes.iter().filter(|listed| **listed == lane).count() == 1 && lanes.is_sorted(),
+        "the lanes with a receipt are not listed",
+    )?;
+    let without = parties.lane("chain-no-receipt")?;
+    ensure(!lanes.contains(&without), "a lane without a receipt is listed")
 }
 
 pub(super) async fn lease(parties: &Parties) -> Outcome {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Failure, Outcome, Parties, ensure, id, same};
+use crate::delivery::Settlement;
 use crate::outcome::{Filed, Published, Stored};
 use crate::port::{From, Sequence, Stream};
 
@@ -100,6 +101,45 @@ pub(super) async fn begins(parties: &Parties) -> Outcome {
     )?;
     let later = chunks[3].stored_at + jiff::SignedDuration::from_hours(1);
     same("from the future", &read(From::Time(later)).await?.len(), &0)
+}
+
+/// What was fetched and settled is read again by the recipient, and by the bureau; no delivery comes of it.
+pub(super) async fn again(parties: &Parties) -> Outcome {
+    let [one, _] = two_lanes(parties, ["replay-again", "replay-apart"], 3).await?;
+    let filter = format!("data.{}.replay-again", parties.name);
+    loop {
+        let some = parties.recipient.fetch_chunks(&parties.name, 100).await?;
+        if some.is_empty() {
+            break;
+        }
+        parties.recipient.settle(&some, Settlement::Done).await?;
+    }
+    for reader in [&parties.recipient, &parties.bureau] {
+        let read = reader
+            .read(Stream::Data, From::Sequence(one[1]), &filter, 10)
+            .await?;
+        same("from the second on", &sequences(&read), &one[1..].to_vec())?;
+    }
+    let delivered = parties.recipient.fetch_chunks(&parties.name, 100).await?;
+    same("deliveries", &delivered.len(), &0)?;
+    let request = id("readagain")?;
+    let confirm = parties
+        .recipient
+        .confirm(&parties.name, &request, Bytes::from_static(b"c"));
+    ensure(
+        matches!(confirm.await?, Filed::Done { .. }),
+        "it was confirmed already",
+    )?;
+    let filter = format!("confirm.{}.*", parties.name);
+    let read = parties
+        .recipient
+        .read(Stream::Confirms, From::Sequence(0), &filter, 1_000)
+        .await?;
+    let subject = format!("confirm.{}.{request}", parties.name);
+    ensure(
+        read.iter().any(|stored| stored.subject == subject),
+        "a confirmation is not read",
+    )
 }
 
 /// A gap: what lies between the messages that match is as good as gone.

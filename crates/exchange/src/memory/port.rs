@@ -57,6 +57,19 @@ impl Exchange for Memory {
         Ok(self.last(&Subject::Receipt(lane.clone())))
     }
 
+    async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let state = self.state();
+        let subjects = state.logs.get("receipt").into_iter().flat_map(Log::messages);
+        let lane = |stored: &Stored| match stored.subject.parse::<Subject>() {
+            Ok(Subject::Receipt(lane)) => Some(lane).filter(|lane| lane.recipient == *recipient),
+            _ => None,
+        };
+        let mut lanes: Vec<Lane> = subjects.filter_map(lane).collect();
+        lanes.sort();
+        lanes.dedup();
+        Ok(lanes)
+    }
+
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.publish_at(&Subject::Receipt(lane.clone()), &bytes, expected)
     }
@@ -98,6 +111,16 @@ impl Exchange for Memory {
             .filter(|request| matches(&own, &request.subject))
             .filter(|request| request.sequence >= from && !answered(request));
         Ok(open.take(max).cloned().collect())
+    }
+
+    async fn request_ids(&self, recipient: &RecipientName, stream: Stream) -> Result<Vec<RequestId>> {
+        let own = format!("{}.{recipient}.*", stream.token());
+        let state = self.state();
+        let messages = state.logs.get(stream.token()).into_iter().flat_map(Log::messages);
+        let ids = messages.filter(|message| matches(&own, &message.subject));
+        let id = |message: &Stored| message.subject.rsplit('.').next()?.parse().ok();
+        let ids: std::collections::BTreeSet<RequestId> = ids.filter_map(id).collect();
+        Ok(ids.into_iter().collect())
     }
 
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {

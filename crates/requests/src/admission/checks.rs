@@ -70,7 +70,10 @@ pub(super) fn basis(request: &Request, grant: &Grant) -> Result<(), Refusal> {
 
 /// Values for the kind's arguments.
 pub(super) fn arguments(request: &Request, kind: &Kind) -> Result<Vec<Bound>, Refusal> {
-    argument::bind(&kind.config().arguments, &request.arguments).map_err(|error| bad(&error))
+    let bound = argument::bind(&kind.config().arguments, &request.arguments).map_err(|error| bad(&error))?;
+    // Whether each has the form of the column that it is compared with is known here, and not at the core first.
+    kind.sent(&bound).map_err(|error| bad(&error))?;
+    Ok(bound)
 }
 
 fn bad(error: &BadArgument) -> Refusal {

@@ -56,6 +56,26 @@ pub enum BadArgument {
         /// Those that it has.
         names: Vec<String>,
     },
+    /// Finer than what it is compared with can hold.
+    #[error(
+        "argument {name:?} is finer than the bureau's column, which is written as {form}: give a coarser time"
+    )]
+    Finer {
+        /// As the kind names it.
+        name: String,
+        /// How the column is written.
+        form: String,
+    },
+    /// In the hour that a time zone repeats in autumn, where a time without zone stands for two instants.
+    #[error(
+        "argument {name:?} lies in the hour that {zone} repeats, where the bureau's times without zone are ambiguous: give a time outside it"
+    )]
+    Repeated {
+        /// As the kind names it.
+        name: String,
+        /// The zone.
+        zone: String,
+    },
     /// The period ends before it begins.
     #[error("the period ends ({end}) before it begins ({begin})")]
     Backwards {
@@ -143,6 +163,7 @@ mod tests {
             one_of: Vec::new(),
             person: false,
             period: None,
+            form: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::approval::MOST_OFFICERS;
-use crate::argument::{Argument, ArgumentType, End};
+use crate::argument::{Argument, ArgumentType, End, StoredForm, time_zone};
 use crate::mask::Mask;
 
 use super::{Grant, KindConfig, SqlError};
@@ -32,6 +32,22 @@ pub(super) fn twice(kind: String) -> KindError {
         kind,
         what: "there are two kinds of this name: rename one".to_owned(),
     }
+}
+
+/// The form of each argument's column, where one is given.
+pub(super) fn forms(config: &KindConfig) -> Result<Vec<Option<StoredForm>>, KindError> {
+    let wrong = |what: String| KindError {
+        kind: config.name.clone(),
+        what,
+    };
+    let zone = config.zone.as_deref().map(time_zone).transpose().map_err(wrong)?;
+    let form = |argument: &Argument| {
+        let form = argument.form.as_deref();
+        let form = form.map(|form| StoredForm::new(argument.kind, form, zone.as_ref()));
+        form.transpose()
+            .map_err(|what| wrong(format!("argument {:?}: {what}", argument.name)))
+    };
+    config.arguments.iter().map(form).collect()
 }
 
 /// Everything but what only the source can tell.

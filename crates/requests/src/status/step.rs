@@ -195,13 +195,25 @@ pub(super) fn all(known: &Known<'_>) -> Vec<Step> {
         let progress = progress.said;
         let state = State::from(&progress.state);
         // Whoever waits for an officer is in no queue yet.
-        let queued = !matches!(state, State::WaitsForApproval { .. });
-        if queued {
+        let (before, after): (Vec<_>, Vec<_>) = progress
+            .earlier
+            .iter()
+            .partition(|earlier| !earlier.state.is_taken());
+        for earlier in before {
+            step(State::from(&earlier.state), earlier.since, Clock::Responder);
+        }
+        let is_taken = progress.state.is_taken() || !after.is_empty();
+        if is_taken {
             step(State::Taken, progress.taken_at, Clock::Responder);
         }
+        for earlier in after.iter().filter(|earlier| earlier.state != Waiting::Taken) {
+            step(State::from(&earlier.state), earlier.since, Clock::Responder);
+        }
         // Once there is an outcome, what it waited for last is no longer of interest; how far it came is.
-        let news = known.reply.is_none() || matches!(state, State::Answering { .. });
-        if news && state != State::Taken {
+        let news =
+            known.reply.is_none() || matches!(state, State::Answering { .. }) || !progress.earlier.is_empty();
+        let is_told = state == State::Taken && after.iter().all(|earlier| earlier.state == Waiting::Taken);
+        if news && !is_told {
             step(state, progress.since, Clock::Responder);
         }
     }

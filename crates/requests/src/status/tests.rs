@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use schemas::progress::Waiting;
+use schemas::progress::{EarlierState, Waiting};
 use schemas::refusal::RefusalCode;
 use schemas::reply::Outcome;
 
@@ -23,6 +23,7 @@ fn progress(state: Waiting) -> Progress {
         state,
         since: at(30),
         taken_at: at(20),
+        earlier: Vec::new(),
         place: Some(3),
         forecast: Some(at(900)),
         instance: "one".to_owned(),
@@ -145,6 +146,46 @@ fn each_state_of_a_waiting_request_has_its_time() {
         [FILED, STORED, TAKEN, ("answering", 30, Clock::Responder)]
     );
     assert_eq!(answering.outcome(), None);
+}
+
+#[test]
+fn status_trail_keeps_approvals_after_the_last_officer() {
+    let approval = |granted, second| EarlierState {
+        state: Waiting::WaitsForApproval { granted, needed: 2 },
+        since: at(second),
+    };
+    let held = || Waiting::Held {
+        reason: "why".to_owned(),
+    };
+    let mut taken = progress(Waiting::Taken);
+    taken.earlier = vec![approval(0, 5), approval(1, 9)];
+    let of = |progress: &Progress| life(&status(true, Some(progress), None, None).unwrap());
+    let waits = |second| ("waits_for_approval", second, Clock::Responder);
+    let asked = vec![FILED, STORED, waits(5), waits(9), TAKEN];
+    assert_eq!(of(&taken), asked);
+    let more = |steps: &[(&'static str, i64, Clock)]| [asked.as_slice(), steps].concat();
+    let mut answering = progress(Waiting::Answering {
+        attempt: 1,
+        parts: 0,
+        rows: 1,
+    });
+    answering.earlier = taken.earlier.clone();
+    answering.earlier.push(EarlierState {
+        state: held(),
+        since: at(22),
+    });
+    let (held_at, now) = (
+        ("held", 22, Clock::Responder),
+        ("answering", 30, Clock::Responder),
+    );
+    assert_eq!(of(&answering), more(&[held_at, now]));
+    // Held once more: the first time stays, and the last step is how it stands.
+    let mut again = answering.clone();
+    again.state = held();
+    assert_eq!(of(&again), more(&[held_at, ("held", 30, Clock::Responder)]));
+    let reply = sample::reply(Outcome::Empty);
+    let done = status(true, Some(&answering), Some(&reply), None).unwrap();
+    assert_eq!(life(&done), more(&[held_at, now, ("empty", 61, Clock::Exchange)]));
 }
 
 #[test]

@@ -66,10 +66,7 @@ pub fn load_with<T: DeserializeOwned>(
     path: &Path,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded<T>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-        path: path.to_owned(),
-        why: error.to_string(),
-    })?;
+    let text = read(path)?;
     let overrides = overrides::from_variables(variables);
     let value = parse(path, &text, &overrides)?;
     Ok(Loaded {
@@ -77,6 +74,25 @@ pub fn load_with<T: DeserializeOwned>(
         path: path.to_owned(),
         overrides,
     })
+}
+
+/// Reads the text of a configuration file, without the byte order mark that some editors put in front.
+///
+/// # Errors
+/// Where the file cannot be read, or holds what is no text.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })?;
+    let text = crate::text::decode(&bytes).map_err(|bad| ConfigError::Place {
+        path: path.to_owned(),
+        line: bad.line,
+        column: bad.column,
+        key: "file".to_owned(),
+        what: bad.what.to_owned(),
+    })?;
+    Ok(text.to_owned())
 }
 
 /// PURE: the configuration that a text and overrides make; the path is for messages.
@@ -223,5 +239,31 @@ mod tests {
         };
         assert_eq!(loaded.resolve(Path::new("key")), Path::new("/etc/slacktide/key"));
         assert_eq!(loaded.resolve(Path::new("/run/key")), Path::new("/run/key"));
+    }
+
+    #[test]
+    fn config_file_of_another_editor_is_read_or_its_fault_is_placed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("social.toml");
+        let load = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            load_with::<Sample>(&path, []).map(|loaded| loaded.value.name)
+        };
+        let told = |bytes: &[u8]| load(bytes).unwrap_err().to_string();
+        assert_eq!(load(b"\xEF\xBB\xBFname = \"a\"\r\n"), Ok("a".to_owned()));
+        assert!(told(b"\xEF\xBB\xBFnome = \"a\"\n").contains("social.toml:1:1: nome:"));
+        assert!(told(b"name = \"a\"\n# \xFF\n").contains("social.toml:2:3: file: this is not UTF-8"));
+        for twice in [
+            "name = \"a\"\nname = \"b\"\n",
+            "name = \"a\"\ngate = { hold = \"1s\", hold = \"2s\" }\n",
+            "name = \"a\"\n[gate]\nhold = \"1s\"\n[gate]\n",
+            "name = \"a\"\n[gate]\nhold = \"1s\"\nhold = \"2s\"\n",
+        ] {
+            assert!(
+                told(twice.as_bytes()).contains("duplicate key"),
+                "{}",
+                told(twice.as_bytes())
+            );
+        }
     }
 }

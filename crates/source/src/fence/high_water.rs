@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemas::cursor::Scalar;
 
-use super::open::{OpenTransaction, TransactionId, holder};
+use super::open::{OpenTransaction, TransactionId};
+use super::prepared::PreparedBook;
 use crate::port::Holder;
 
 /// Most maxima that wait at a time. Beyond it looks are left out, which only makes the fence
@@ -35,6 +36,8 @@ pub struct HighWater {
     rule: Rule,
     readable: Option<Scalar>,
     pending: VecDeque<Pending>,
+    prepared: PreparedBook,
+    looked: Duration,
 }
 
 impl HighWater {
@@ -45,6 +48,8 @@ impl HighWater {
             rule: Rule::Lag(lag),
             readable: None,
             pending: VecDeque::new(),
+            prepared: PreparedBook::default(),
+            looked: Duration::ZERO,
         }
     }
 
@@ -55,6 +60,8 @@ impl HighWater {
             rule: Rule::Transactions,
             readable: None,
             pending: VecDeque::new(),
+            prepared: PreparedBook::default(),
+            looked: Duration::ZERO,
         }
     }
 
@@ -64,6 +71,9 @@ impl HighWater {
     ///
     /// `now` is any monotonic clock. By lag, `open` is not looked at and may be empty.
     pub fn take(&mut self, high: Option<Scalar>, now: Duration, open: &[OpenTransaction]) -> Option<Scalar> {
+        // No time is asked of it: only which transactions a prepared one may have been.
+        self.prepared.look(Timestamp::UNIX_EPOCH, open);
+        self.looked = now;
         self.settle(now, open);
         if let Some(high) = high {
             self.note(high, now, open);
@@ -72,14 +82,27 @@ impl HighWater {
         self.readable.clone()
     }
 
-    /// Who keeps the oldest waiting maximum, for longer than the margin.
+    /// Who keeps the oldest waiting maximum: one that is open for longer than the margin, or whoever it is where
+    /// the maximum waits for longer than that.
     #[must_use]
     pub fn held(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<Holder> {
         let first = self.pending.front()?;
-        let waits = open
-            .iter()
-            .filter(|one| one.is_prepared() || first.waits.contains(&one.id));
-        holder(waits, at, margin)
+        let is_old = self.looked.saturating_sub(first.noted) > margin;
+        let margin = SignedDuration::try_from(margin).unwrap_or_default();
+        open.iter()
+            .filter(|one| self.waits_for(first, one))
+            .filter(|one| is_old || at.duration_since(one.since) > margin)
+            .min_by_key(|one| (!one.is_prepared(), one.since))
+            .map(OpenTransaction::as_holder)
+    }
+
+    /// A session's transaction that was prepared since has a new name.
+    fn waits_for(&self, pending: &Pending, one: &OpenTransaction) -> bool {
+        if one.is_prepared() {
+            self.prepared.may_be_of(&one.id, &pending.waits)
+        } else {
+            pending.waits.contains(&one.id)
+        }
     }
 
     fn note(&mut self, high: Scalar, now: Duration, open: &[OpenTransaction]) {
@@ -112,10 +135,7 @@ impl HighWater {
         while let Some(first) = self.pending.front() {
             let decided = match self.rule {
                 Rule::Lag(lag) => now.saturating_sub(first.noted) >= lag,
-                // A session's transaction that was prepared since has a new name: none may wait.
-                Rule::Transactions => !open
-                    .iter()
-                    .any(|one| one.is_prepared() || first.waits.contains(&one.id)),
+                Rule::Transactions => !open.iter().any(|one| self.waits_for(first, one)),
             };
             if !decided {
                 return;
@@ -132,6 +152,7 @@ mod tests {
     fn session(pid: i32) -> OpenTransaction {
         OpenTransaction {
             id: TransactionId::Session { pid, started_us: 7 },
+            xid: None,
             role: "clerk".into(),
             application: "claims".into(),
             since: Timestamp::UNIX_EPOCH,
@@ -184,7 +205,7 @@ mod tests {
 
     /// Trap: a transaction that is prepared leaves the list of sessions under a new name.
     #[test]
-    fn a_prepared_transaction_holds_every_waiting_maximum() {
+    fn a_transaction_that_is_prepared_holds_the_maximum_that_waits_for_it() {
         let mut water = HighWater::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
         assert_eq!(water.take(int(6), S(1), &[prepared()]), None);
@@ -196,6 +217,44 @@ mod tests {
             "prepared transaction"
         );
         assert_eq!(water.take(int(6), S(2), &[]), int(6));
+    }
+
+    /// Trap: with XA clients some transaction is always prepared.
+    #[test]
+    fn prepared_transaction_that_began_later_holds_no_earlier_maximum() {
+        let named = |name: &str, xid| OpenTransaction {
+            id: TransactionId::Prepared(name.into()),
+            xid: Some(xid),
+            ..session(0)
+        };
+        let mut water = HighWater::by_transactions();
+        let old = named("old", 1);
+        assert_eq!(water.take(int(5), S(0), std::slice::from_ref(&old)), None);
+        assert_eq!(water.take(int(6), S(1), &[old, named("a", 2)]), None);
+        // The one from before the first look has ended; "a" was not seen when 5 was noted.
+        assert_eq!(water.take(int(7), S(2), &[named("a", 2), named("b", 3)]), int(5));
+        assert_eq!(water.take(int(8), S(3), &[named("b", 3), named("c", 4)]), int(6));
+        assert_eq!(water.take(int(9), S(4), &[named("c", 4), named("d", 5)]), int(7));
+    }
+
+    #[test]
+    fn prepared_transaction_is_told_from_others_by_its_number() {
+        let numbered = |xid| OpenTransaction {
+            xid: Some(xid),
+            ..session(1)
+        };
+        let named = |name: &str, xid| OpenTransaction {
+            id: TransactionId::Prepared(name.into()),
+            xid: Some(xid),
+            ..session(0)
+        };
+        let mut water = HighWater::by_transactions();
+        assert_eq!(water.take(int(5), S(0), &[numbered(7)]), None);
+        assert_eq!(
+            water.take(int(5), S(1), &[named("other", 8), named("same", 7)]),
+            None
+        );
+        assert_eq!(water.take(int(5), S(2), &[named("other", 8)]), int(5));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum TransactionId {
         /// Microseconds since 1970.
         started_us: i64,
     },
-    /// Prepared, by its name: it lives on without a session.
+    /// Prepared, by its name and number: it lives on without a session.
     Prepared(String),
 }
 
@@ -23,6 +23,8 @@ pub enum TransactionId {
 pub struct OpenTransaction {
     /// Which one.
     pub id: TransactionId,
+    /// Its number at the database, once it has written: the same before and after it is prepared.
+    pub xid: Option<u32>,
     /// The database role.
     pub role: String,
     /// The application's name; of a prepared transaction, its own name.
@@ -54,19 +56,4 @@ impl OpenTransaction {
             since: self.since,
         }
     }
-}
-
-/// The one to name, when it has been open for longer than the margin: a prepared one first, for
-/// it freezes the fence, then the oldest.
-pub(super) fn holder<'a>(
-    open: impl Iterator<Item = &'a OpenTransaction>,
-    at: Timestamp,
-    margin: std::time::Duration,
-) -> Option<Holder> {
-    let long = |transaction: &&OpenTransaction| {
-        at.duration_since(transaction.since) > jiff::SignedDuration::try_from(margin).unwrap_or_default()
-    };
-    open.filter(long)
-        .min_by_key(|one| (!one.is_prepared(), one.since))
-        .map(OpenTransaction::as_holder)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::open::{OpenTransaction, holder};
+use super::open::OpenTransaction;
+use super::prepared::PreparedBook;
 use crate::port::Holder;
 
 /// What one look at the database showed.
@@ -21,7 +22,7 @@ pub struct TimeLook {
 pub struct TimeReading {
     /// Rows strictly below may be read.
     pub below: Option<Timestamp>,
-    /// Who keeps it from moving.
+    /// Who keeps it from moving, for longer than the margin.
     pub held: Option<Holder>,
 }
 
@@ -29,14 +30,14 @@ pub struct TimeReading {
 /// the column's resolution.
 ///
 /// A transaction's own id (`xmin`) will not do: the time is fixed at its begin, the id comes with
-/// its first write. A prepared transaction shows when it was prepared, not when it began, so
-/// while there is one the fence stays where it was before.
+/// its first write. A prepared transaction shows when it was prepared, not when it began; its begin is bounded by
+/// what was seen before it was prepared, each by its own, so that a steady stream of them moves the fence on. One that
+/// was prepared before the first look is bounded by nothing, so there is no fence while it is there.
 #[derive(Debug, Clone)]
 pub struct TimeFence {
     margin: Duration,
     resolution: Duration,
-    /// The last fence taken while nothing was prepared.
-    clear: Option<Timestamp>,
+    prepared: PreparedBook,
 }
 
 impl TimeFence {
@@ -47,32 +48,36 @@ impl TimeFence {
         Self {
             margin,
             resolution: resolution.max(Duration::from_micros(1)),
-            clear: None,
+            prepared: PreparedBook::default(),
         }
+    }
+
+    /// Rounds further fences down to this, where the column keeps no smaller step.
+    pub fn round_to(&mut self, resolution: Duration) {
+        self.resolution = resolution.max(Duration::from_micros(1));
     }
 
     /// Takes the fence from a look.
     pub fn take(&mut self, look: &TimeLook) -> TimeReading {
-        let sessions = look.open.iter().filter(|one| !one.is_prepared());
-        let oldest = sessions
-            .map(|one| one.since)
-            .min()
-            .map_or(look.at, |since| since.min(look.at));
-        let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
-        let fence = oldest
-            .checked_sub(margin)
-            .ok()
-            .and_then(|fence| round_down(fence, self.resolution));
-        let below = if look.open.iter().any(OpenTransaction::is_prepared) {
-            // What is prepared was open before, at or behind the last fence.
-            self.clear.zip(fence).map(|(clear, fence)| clear.min(fence))
-        } else {
-            self.clear = fence;
-            fence
+        self.prepared.look(look.at, &look.open);
+        let earliest = |one: &OpenTransaction| {
+            if one.is_prepared() {
+                self.prepared.earliest(&one.id)
+            } else {
+                Some(one.since)
+            }
         };
+        // One without a bound is the first.
+        let first = look.open.iter().min_by_key(|one| earliest(one));
+        let began = first.map_or(Some(look.at), |one| earliest(one).map(|since| since.min(look.at)));
+        let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
+        let below = began
+            .and_then(|began| began.checked_sub(margin).ok())
+            .and_then(|fence| round_down(fence, self.resolution));
+        let is_long = began.is_none_or(|began| look.at.duration_since(began) > margin);
         TimeReading {
             below,
-            held: holder(look.open.iter(), look.at, self.margin),
+            held: first.filter(|_| is_long).map(OpenTransaction::as_holder),
         }
     }
 }
@@ -98,6 +103,7 @@ mod tests {
                 pid,
                 started_us: at(since).as_microsecond(),
             },
+            xid: None,
             role: "clerk".into(),
             application: "claims".into(),
             since: at(since),
@@ -205,5 +211,80 @@ mod tests {
             open: vec![],
         });
         assert_eq!(reading.below, Some(at("10:00:08")));
+    }
+
+    /// Trap: with XA clients some transaction is always prepared.
+    #[test]
+    fn fence_moves_on_under_a_steady_stream_of_prepared_transactions() {
+        let mut fence = fence();
+        let begin = at("10:00:00");
+        let second = |second: u64| begin + Duration::from_secs(second);
+        let mut last = None;
+        for tick in 0..200_u64 {
+            // Each begins at its tick, is prepared a second later and ends three seconds after that.
+            let open = (tick.saturating_sub(4)..=tick).map(|began| {
+                let xid = Some(u32::try_from(began).unwrap());
+                let id = if tick > began {
+                    TransactionId::Prepared(format!("x{began}"))
+                } else {
+                    TransactionId::Session {
+                        pid: i32::try_from(began).unwrap(),
+                        started_us: second(began).as_microsecond(),
+                    }
+                };
+                OpenTransaction {
+                    id,
+                    xid: xid.filter(|_| tick > began),
+                    ..session(1, "10:00:00")
+                }
+            });
+            let open: Vec<_> = open
+                .zip(tick.saturating_sub(4)..=tick)
+                .map(|(one, began)| OpenTransaction {
+                    since: if one.is_prepared() {
+                        second(began + 1)
+                    } else {
+                        second(began)
+                    },
+                    ..one
+                })
+                .collect();
+            let reading = fence.take(&TimeLook {
+                at: second(tick),
+                open: open.clone(),
+            });
+            let oldest = second(tick.saturating_sub(4));
+            assert!(reading.below.unwrap() <= oldest, "it passes no open transaction");
+            assert!(reading.below >= last, "it does not go back");
+            last = reading.below;
+        }
+        assert!(last.unwrap() >= second(199 - 4 - 3), "it follows them: {last:?}");
+    }
+
+    #[test]
+    fn fence_returns_when_what_was_prepared_before_the_first_look_has_ended() {
+        let mut fence = fence();
+        let old = prepared("09:00:00");
+        let new = |name: &str| OpenTransaction {
+            id: TransactionId::Prepared(name.into()),
+            ..prepared("10:00:05")
+        };
+        let look = |at_: &str, open: Vec<OpenTransaction>| TimeLook { at: at(at_), open };
+        let reading = fence.take(&look("10:00:00", vec![old.clone()]));
+        assert_eq!((reading.below, reading.held.is_some()), (None, true));
+        let reading = fence.take(&look("10:00:10", vec![old, new("a")]));
+        assert_eq!(reading.below, None);
+        let reading = fence.take(&look("10:00:20", vec![new("a")]));
+        assert_eq!(
+            reading.below,
+            Some(at("09:59:58")),
+            "it began after the first look"
+        );
+        let reading = fence.take(&look("10:00:30", vec![new("b")]));
+        assert_eq!(reading.below, Some(at("10:00:18")));
+        assert_eq!(
+            reading.held.map(|holder| holder.what),
+            Some("prepared transaction".to_owned())
+        );
     }
 }

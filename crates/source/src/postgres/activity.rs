@@ -17,7 +17,7 @@ const SESSIONS: &str = "SELECT \
     (extract(epoch FROM statement_timestamp()) * 1000000)::int8, a.pid, \
     (extract(epoch FROM COALESCE(a.xact_start, CASE WHEN a.state <> 'idle' THEN a.query_start END)) * 1000000)::int8, \
     COALESCE(a.usename::text, ''), COALESCE(a.application_name, ''), \
-    a.pid IS NOT NULL AND a.backend_type IS NULL, COALESCE(a.state = 'disabled', false) \
+    a.pid IS NOT NULL AND a.backend_type IS NULL, COALESCE(a.state = 'disabled', false), a.backend_xid::text \
     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid <> pg_backend_pid() \
     AND (a.datname = current_database() OR a.datname IS NULL) \
     AND NOT (a.usename IS NOT DISTINCT FROM current_user AND a.application_name = 'slacktide') \
@@ -26,7 +26,7 @@ const SESSIONS: &str = "SELECT \
     'logical replication launcher', 'slotsync worker', 'startup', 'walreceiver', 'walsender', \
     'walsummarizer', 'walwriter'))";
 
-const PREPARED: &str = "SELECT gid, (extract(epoch FROM prepared) * 1000000)::int8, owner::text \
+const PREPARED: &str = "SELECT gid, (extract(epoch FROM prepared) * 1000000)::int8, owner::text, transaction::text \
     FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()";
 
 /// Looks for open transactions, but those of `read_only_roles`.
@@ -72,9 +72,11 @@ fn session(row: &Row) -> Option<Session> {
     let since: Option<i64> = row.try_get(2).ok()?;
     let role: String = row.try_get(3).ok()?;
     let application: String = row.try_get(4).ok()?;
+    let xid: Option<String> = row.try_get(7).ok()?;
     let transaction = match pid.zip(since) {
         Some((pid, started_us)) => Some(OpenTransaction {
             id: TransactionId::Session { pid, started_us },
+            xid: xid.and_then(|xid| xid.parse().ok()),
             role: role.clone(),
             application,
             since: Timestamp::from_microsecond(started_us).ok()?,
@@ -92,8 +94,11 @@ fn session(row: &Row) -> Option<Session> {
 
 fn prepared(row: &Row) -> Option<OpenTransaction> {
     let name: String = row.try_get(0).ok()?;
+    let xid: String = row.try_get(3).ok()?;
     Some(OpenTransaction {
-        id: TransactionId::Prepared(name.clone()),
+        // A name is given again; with the number it is one transaction's.
+        id: TransactionId::Prepared(format!("{xid} {name}")),
+        xid: Some(xid.parse().ok()?),
         role: row.try_get(2).ok()?,
         application: name,
         since: Timestamp::from_microsecond(row.try_get(1).ok()?).ok()?,

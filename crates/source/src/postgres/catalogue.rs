@@ -25,8 +25,10 @@ pub(super) struct Relation {
     pub(super) oid: u32,
     pub(super) schema: String,
     pub(super) name: String,
-    /// An ordinary or partitioned table, or a materialised view: its indexes can prove something.
+    /// An ordinary table that no other inherits from, a partitioned one or a materialised view: its indexes can prove something.
     pub(super) is_table: bool,
+    /// A table that keeps rows, with those of its heirs or partitions.
+    pub(super) is_stored: bool,
     pub(super) readable: bool,
     pub(super) writable: bool,
 }
@@ -45,7 +47,7 @@ pub(super) struct Index {
     pub(super) columns: Vec<i16>,
 }
 
-fn odd(error: &tokio_postgres::Error) -> Error {
+pub(super) fn odd(error: &tokio_postgres::Error) -> Error {
     Error::new(
         ErrorKind::Database,
         format!("the catalogue answered oddly: {error}"),
@@ -93,9 +95,10 @@ pub(super) async fn relations(
 }
 
 pub(super) const RELATIONS: &str = "SELECT DISTINCT c.oid, n.nspname::text, c.relname::text, \
-    c.relkind IN ('r', 'p', 'm'), \
+    c.relkind IN ('p', 'm') OR (c.relkind = 'r' AND NOT c.relhassubclass), \
     has_any_column_privilege(c.oid, 'SELECT'), \
-    has_any_column_privilege(c.oid, 'INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE') \
+    has_any_column_privilege(c.oid, 'INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE'), \
+    c.relkind IN ('r', 'p') \
     FROM unnest($1) AS t(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(t.name) \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 2, 3";
 
@@ -107,6 +110,7 @@ pub(super) fn relation(row: &tokio_postgres::Row) -> std::result::Result<Relatio
         is_table: row.try_get(3)?,
         readable: row.try_get(4)?,
         writable: row.try_get(5)?,
+        is_stored: row.try_get(6)?,
     })
 }
 
@@ -140,21 +144,20 @@ pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) ->
         .map_err(|error| odd(&error))
 }
 
-/// Whether a sequence that fills this column hands numbers out in blocks.
-pub(super) async fn cached_sequence(
-    turn: &mut Turn<'_>,
-    permit: &Permit,
-    table: u32,
-    column: i16,
-) -> Result<bool> {
-    let sql = "SELECT 1 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d ON d.objid = s.seqrelid \
-        AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
-        WHERE d.refobjid = $1 AND d.refobjsubid = $2 AND s.seqcache > 1";
-    let number = i32::from(column);
-    Ok(!turn
-        .query(permit, sql, &[(&table, Type::OID), (&number, Type::INT4)])
-        .await?
-        .is_empty())
+/// Whether a SELECT calls a function that gives several rows for one.
+pub(super) async fn repeats_rows(turn: &mut Turn<'_>, permit: &Permit, sql: &str) -> Result<bool> {
+    let plan = turn
+        .query(permit, &format!("EXPLAIN (COSTS off) {sql}"), &[])
+        .await;
+    match plan {
+        Ok(lines) => Ok(lines.iter().any(|line| {
+            line.try_get::<_, String>(0)
+                .is_ok_and(|line| line.contains("ProjectSet"))
+        })),
+        // The probe of the same SELECT that follows names what may not be read.
+        Err(error) if error.is_about_rows() => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// For each column: its type as the database spells it, and whether its base column is NOT NULL.

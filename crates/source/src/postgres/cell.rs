@@ -44,15 +44,26 @@ impl Wire {
 pub(super) fn asked(kind: &Type, name: &str) -> String {
     match *kind {
         // The text of money follows the server's locale, which the store need not share.
-        Type::MONEY => format!("{name}::pg_catalog.numeric::text"),
-        Type::MONEY_ARRAY => format!("{name}::pg_catalog.numeric[]::text"),
+        Type::MONEY => format!("{name}::pg_catalog.numeric::pg_catalog.text"),
+        Type::MONEY_ARRAY => format!("{name}::pg_catalog.numeric[]::pg_catalog.text"),
         // The cast to text adds a mask that the address itself does not print.
         Type::INET => format!("pg_catalog.textin(pg_catalog.inet_out({name}))"),
         // The cast to text keeps an encoding declared that the text no longer has.
         Type::XML => format!("pg_catalog.textin(pg_catalog.xml_out({name}))"),
-        _ if Wire::of(kind).1 => format!("{name}::text"),
+        _ if Wire::of(kind).1 => format!("{name}::pg_catalog.text"),
         _ => name.to_owned(),
     }
+}
+
+/// The same while the session is in another time zone than UTC: a time with zone is still given in UTC.
+pub(super) fn asked_in_zone(kind: &Type, name: &str) -> String {
+    if *kind != Type::TIMESTAMPTZ {
+        return asked(kind, name);
+    }
+    format!(
+        "CASE WHEN pg_catalog.isfinite({name}) THEN pg_catalog.replace(({name} AT TIME ZONE 'UTC')::text || '+00', ' BC+00', \
+         '+00 BC') ELSE {name}::text END"
+    )
 }
 
 /// The bytes of a value as they came.

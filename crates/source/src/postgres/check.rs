@@ -1,20 +1,26 @@
 //! Whether a feed can be served, before anything is read: each refusal says what to do.
 
 use gate::permit::Permit;
-use std::time::Duration;
 use tokio_postgres::Column as WireColumn;
 use tokio_postgres::types::Type;
 use tracing::{info, warn};
 
 use schemas::column::{Column, RowSchema};
 
-use super::catalogue::{self, Account, Relation};
+use super::catalogue::{self, Account, Index, Relation};
 use super::cell::{self, Wire};
+use super::collation;
+use super::guard::Facts;
+use super::hidden;
+use super::key::{self, Proof};
+use super::order::Placement;
 use super::session::{Session, Turn};
-use crate::columns::cursor_places;
+use super::{reach, sequence, zone};
+use crate::columns::{cursor_places, tombstone_fits};
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
+use crate::key_proof::not_unique;
+use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote, subquery};
 use crate::nulls;
 use crate::shape::Shape;
 
@@ -28,10 +34,28 @@ pub(super) struct Checked {
     /// Places of the cursor columns in a row.
     pub(super) cursor: Vec<usize>,
     pub(super) keyset: Keyset,
-    /// What the first cursor column rounds times to.
-    pub(super) resolution: Duration,
+    /// What is looked at beside the fence.
+    pub(super) guard: Facts,
     /// The catalogue proves that no cursor is null.
     pub(super) never_null: bool,
+    /// The types of the key's columns, for casts.
+    pub(super) key_casts: Vec<String>,
+    /// Places of the key's columns in a row.
+    pub(super) key: Vec<usize>,
+    /// The refusal of a key that occurs twice in one read; none: the catalogue proves that none does.
+    pub(super) key_repeated: Option<Error>,
+}
+
+/// A feed that was opened, with what is known of its rows.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) checked: Checked,
+    /// The first cursor column: its type and the type's modifier.
+    pub(super) first: (Type, i32),
+    pub(super) placement: Placement,
+    pub(super) proof: Proof,
+    /// Why rows may be missing by who reads.
+    pub(super) by_account: Option<(String, String)>,
 }
 
 /// A column as the database describes it: name, type, and the type's length or precision.
@@ -49,7 +73,12 @@ pub(super) fn shape(columns: &[WireColumn]) -> Vec<Described> {
     columns.iter().map(one).collect()
 }
 
-pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Permit) -> Result<Checked> {
+pub(super) async fn feed(
+    session: &Session,
+    feed: &FeedDefinition,
+    permit: &Permit,
+    proof: Option<Proof>,
+) -> Result<Opened> {
     if !feed.types.is_empty() {
         return Err(refused(
             "types is set, but PostgreSQL declares its own types",
@@ -60,7 +89,14 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     let mut turn = session.turn(permit).await?;
     let account = catalogue::account(&mut turn, permit).await?;
     server(&account, feed)?;
-    let prepared = turn.prepare(permit, &sql, &[], Some(&sql)).await?;
+    let shape = Shape::of(&sql);
+    let prepared = match turn.prepare(permit, &sql, &[], Some(&sql)).await {
+        Ok(prepared) => prepared,
+        Err(error) if error.is_about_rows() => {
+            return Err(hidden::explain(&mut turn, permit, &account, &shape, error).await);
+        }
+        Err(error) => return Err(error),
+    };
     if prepared.columns().is_empty() || !prepared.params().is_empty() {
         return Err(refused(
             "the sql is no SELECT without parameters",
@@ -70,21 +106,40 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
     let described = catalogue::describe(&mut turn, permit, prepared.columns()).await?;
     let given: Vec<&str> = prepared.columns().iter().map(WireColumn::name).collect();
     let places = cursor_places(feed, &given)?;
-    let shape = Shape::of(&sql);
     let relations = catalogue::relations(&mut turn, permit, &shape.relations).await?;
     privileges(session, &account, &relations)?;
+    let reached = reach::reached(&mut turn, permit, &shape.relations).await?;
+    reach::commits_seen(feed, &reached)?;
 
     let base = match relations.as_slice() {
         [only] if shape.plain && only.is_table => Some(only),
         _ => None,
     };
     let columns = prepared.columns();
+    if columns
+        .iter()
+        .any(|one| matches!(*one.type_(), Type::MONEY | Type::MONEY_ARRAY))
+    {
+        currency(&mut turn, permit).await?;
+    }
+    // A function of several rows in the select list repeats the table's row, and what its indexes prove is gone.
+    let is_computed = columns.iter().any(|one| one.table_oid().is_none());
+    let base = match base {
+        Some(base) if is_computed && catalogue::repeats_rows(&mut turn, permit, &sql).await? => {
+            info!(feed = %feed.name, table = %base.quoted(), "the sql may give several rows for one of the table");
+            None
+        }
+        other => other,
+    };
     let mut never_null = base.is_some();
     for place in &places {
         never_null &= described.get(*place).is_some_and(|(_, not_null)| *not_null);
     }
-    let zone = turn.live()?.zone.clone();
-    let keyset = Keyset {
+    let zone = match &feed.clock.zone {
+        Some(zone) => zone.clone(),
+        None => turn.live()?.zone.clone(),
+    };
+    let mut keyset = Keyset {
         dialect: Dialect::Postgres,
         sql: sql.clone(),
         select: columns
@@ -92,32 +147,105 @@ pub(super) async fn feed(session: &Session, feed: &FeedDefinition, permit: &Perm
             .map(|one| cell::asked(one.type_(), &column(one.name())))
             .collect(),
         cursor: cursor_columns(feed, columns, &places)?,
+        only: None,
         own: 0,
         fence_zone: zoned(feed, columns, &places).then(|| zone.clone()),
     };
     if keyset.fence_zone.is_some() {
         warn!(feed = %feed.name, zone, "the cursor has no time zone: writers must use this zone, and never change it");
     }
-    unique(&mut turn, permit, feed, columns, &places, base).await?;
-    // The feed must also do as a subquery.
+    let indexes = match base {
+        Some(base) => catalogue::indexes(&mut turn, permit, base.oid).await?,
+        None => Vec::new(),
+    };
+    unique(feed, columns, &places, (base, &indexes))?;
+    let first = places.first().and_then(|place| columns.get(*place));
+    let guard = Facts {
+        tables: reach::tables(&reached),
+        sequence: match first.filter(|_| feed.cursor_set_by == CursorSetBy::Sequence) {
+            Some(first) => sequence::of_cursor(&mut turn, permit, &relations, first).await?,
+            None => None,
+        },
+        form: match first.filter(|_| is_timed(feed)) {
+            Some(first) => Some(zone::time_form(&mut turn, permit, first.type_(), &zone).await?),
+            None => None,
+        },
+    };
+    collation::deterministic(&mut turn, permit, feed, columns).await?;
+    // The feed must also do as a subquery, and the account may read every column that it reads.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
     turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
         .await?;
+    let none = format!(
+        "SELECT {} FROM {} LIMIT 0",
+        keyset.select.join(", "),
+        subquery(&sql)
+    );
+    match turn.query(permit, &none, &[]).await {
+        Err(error) if error.is_about_rows() => {
+            return Err(hidden::explain(&mut turn, permit, &account, &shape, error).await);
+        }
+        other => other?,
+    };
+    reach::commits_planned(&mut turn, permit, feed, &sql).await?;
     if !never_null {
         no_nulls(&mut turn, permit, feed, &keyset).await?;
     }
-    Ok(Checked {
-        schema: schema(feed, columns, &described, base.is_some()),
+    let schema = schema(feed, columns, &described, base.is_some());
+    tombstone_fits(feed, &schema.columns)?;
+    let kind = first.map_or((Type::TEXT, -1), |one| (one.type_().clone(), one.type_modifier()));
+    let placement = Placement::of(
+        &mut turn,
+        permit,
+        feed,
+        (&kind.0, kind.1),
+        guard.sequence.as_ref(),
+    )
+    .await?;
+    keyset.only.clone_from(&placement.only);
+    let is_unique = key::by_catalogue(feed, columns, base, &indexes);
+    let key: Vec<usize> = schema.key_indices().unwrap_or_default();
+    let cast = |place: &usize| columns.get(*place).map(|one| type_name(one.type_()));
+    let checked = Checked {
         shape: self::shape(columns),
         wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
-        resolution: places
-            .first()
-            .and_then(|place| columns.get(*place))
-            .map_or(Duration::ZERO, resolution),
+        guard,
         cursor: places,
         keyset,
         never_null,
+        key_casts: key.iter().filter_map(cast).collect(),
+        key,
+        key_repeated: (!is_unique).then(|| not_unique(feed)),
+        schema,
+    };
+    let mut proof = match (is_unique, proof) {
+        (true, _) => Proof::by_catalogue(),
+        (false, Some(known)) if !known.is_by_catalogue() => known,
+        (false, _) => Proof::by_reading(),
+    };
+    if proof.is_reading() {
+        key::page(&mut turn, permit, feed, &checked, &mut proof).await?;
+    }
+    let by_account = hidden::by_account(&mut turn, permit, &account, &sql, &shape).await?;
+    Ok(Opened {
+        checked,
+        first: kind,
+        placement,
+        proof,
+        by_account,
     })
+}
+
+/// The locale of money says how many decimals its amounts have, and those of the database are what its rows mean.
+async fn currency(turn: &mut Turn<'_>, permit: &Permit) -> Result<()> {
+    let own = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'lc_monetary' AND source IN ('user', 'database user')";
+    if turn.query(permit, own, &[]).await?.is_empty() {
+        return Ok(());
+    }
+    Err(refused(
+        "the account has an lc_monetary of its own, which may read amounts of money with another number of decimals",
+        "run ALTER ROLE … RESET lc_monetary, or cast the column to numeric in a view of the core",
+    ))
 }
 
 fn server(account: &Account, feed: &FeedDefinition) -> Result<()> {
@@ -246,23 +374,18 @@ fn type_name(kind: &Type) -> String {
     format!("{}.{}", quote(kind.schema()), quote(kind.name()))
 }
 
+/// Whether the fence is a time.
+fn is_timed(feed: &FeedDefinition) -> bool {
+    matches!(
+        feed.cursor_set_by,
+        CursorSetBy::Transaction | CursorSetBy::Statement
+    )
+}
+
 /// A fence is an instant; these columns hold it as somebody's local time.
 fn zoned(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> bool {
     let first = places.first().and_then(|place| columns.get(*place));
-    let timed = matches!(
-        feed.cursor_set_by,
-        CursorSetBy::Transaction | CursorSetBy::Statement
-    );
-    timed && first.is_some_and(|one| matches!(*one.type_(), Type::TIMESTAMP | Type::DATE))
-}
-
-/// `timestamp(0)` rounds to seconds; a date is cut by the database itself.
-fn resolution(one: &WireColumn) -> Duration {
-    let digits = u32::try_from(one.type_modifier()).unwrap_or(6).min(6);
-    match *one.type_() {
-        Type::TIMESTAMP | Type::TIMESTAMPTZ => Duration::from_micros(10_u64.pow(6 - digits)),
-        _ => Duration::from_micros(1),
-    }
+    is_timed(feed) && first.is_some_and(|one| matches!(*one.type_(), Type::TIMESTAMP | Type::DATE))
 }
 
 fn schema(
@@ -290,13 +413,11 @@ fn schema(
 
 /// A cursor whose columns all come from the one table must hold a unique index of it. Elsewhere
 /// nothing is proven, and the reader compares neighbours.
-async fn unique(
-    turn: &mut Turn<'_>,
-    permit: &Permit,
+fn unique(
     feed: &FeedDefinition,
     columns: &[WireColumn],
     places: &[usize],
-    base: Option<&Relation>,
+    (base, indexes): (Option<&Relation>, &[Index]),
 ) -> Result<()> {
     let Some(base) = base else {
         info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
@@ -312,16 +433,6 @@ async fn unique(
         .filter_map(from_base)
         .filter_map(WireColumn::column_id)
         .collect();
-    if feed.cursor_set_by == CursorSetBy::Sequence
-        && let Some(first) = places.first().and_then(from_base).and_then(WireColumn::column_id)
-        && catalogue::cached_sequence(turn, permit, base.oid, first).await?
-    {
-        return Err(refused(
-            "the cursor's sequence has a cache, so sessions use smaller numbers later",
-            "declare cursor_set_by = \"application\" with a lag, or ALTER SEQUENCE … CACHE 1",
-        ));
-    }
-    let indexes = catalogue::indexes(turn, permit, base.oid).await?;
     let proven = indexes
         .iter()
         .any(|index| index.unique && index.columns.iter().all(|one| numbers.contains(one)));

@@ -1,5 +1,7 @@
 //! Rows on their way to the sink, one behind: the last may be the first of two that share a cursor.
 
+use std::collections::HashSet;
+
 use tokio_postgres::Row;
 
 use schemas::cursor::{Cursor, Scalar};
@@ -18,6 +20,8 @@ pub(super) struct Delivery<'a> {
     values: Vec<Value<'static>>,
     handed: u64,
     held: Option<Row>,
+    /// Keys of this read, where the catalogue does not prove that each occurs once.
+    keys: HashSet<Vec<u8>>,
 }
 
 impl<'a> Delivery<'a> {
@@ -28,6 +32,7 @@ impl<'a> Delivery<'a> {
             values: Vec::new(),
             handed: 0,
             held: None,
+            keys: HashSet::new(),
         }
     }
 
@@ -85,6 +90,12 @@ impl<'a> Delivery<'a> {
                 "end the cursor with a column that is unique",
             );
         }
+        if let Some(refusal) = &self.checked.key_repeated
+            && let Some(key) = packed_key(&row, &self.checked.key)
+            && !self.keys.insert(key)
+        {
+            return Err(refusal.clone());
+        }
         self.hand_on();
         self.held = Some(row);
         Ok(())
@@ -125,6 +136,17 @@ impl<'a> Delivery<'a> {
         let reason = "the value's bytes are not what its type promises".to_owned();
         self.rows.reject(Cursor(cursor), Reject { key, column, reason });
     }
+}
+
+/// A row's key as bytes; none where a part is null, which makes the row a reject.
+fn packed_key(row: &Row, places: &[usize]) -> Option<Vec<u8>> {
+    let mut packed = Vec::with_capacity(16);
+    for place in places {
+        let bytes = cell::raw(row, *place)?;
+        packed.extend_from_slice(&bytes.len().to_be_bytes());
+        packed.extend_from_slice(bytes);
+    }
+    Some(packed)
 }
 
 /// Empties a vector and keeps its memory for values of another lifetime.

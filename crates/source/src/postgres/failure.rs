@@ -54,6 +54,13 @@ fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
     if answer.columns_changed() {
         return changed();
     }
+    if answer.rows_hidden() {
+        return Error::new(
+            ErrorKind::Refused,
+            "row level security would hide rows from the account, which would then be missing in silence",
+            "run as a superuser: ALTER ROLE … BYPASSRLS; for the account of the source's url",
+        );
+    }
     match answer.code() {
         &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_SERIALIZATION_FAILURE => {
             Error::new(

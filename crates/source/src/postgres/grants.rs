@@ -9,6 +9,14 @@ use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::keyset::{bare, quote};
 use crate::shape::Shape;
 
+/// Sequences that fill the column of a cursor: a row that none of them numbered is ahead of them.
+const SEQUENCES: &str = "SELECT n.nspname::text, s.relname::text FROM unnest($1) AS t(name) \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(t.name) AND a.attname = $2 \
+    JOIN pg_catalog.pg_depend d ON d.refobjid = a.attrelid AND d.refobjsubid = a.attnum \
+    AND d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+    JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+    JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace ORDER BY 1, 2";
+
 /// The GRANT statements with which `role` may read the feed and take its fence.
 ///
 /// For an operator's command, not for the agent: it opens a short connection of its own, without
@@ -32,6 +40,19 @@ pub async fn grants(url: &str, feed: &FeedDefinition, role: &str) -> Result<Vec<
         )
         .await
         .map_err(fail)?;
+    let sequences = match feed.cursor.first() {
+        Some(first) if feed.cursor_set_by == CursorSetBy::Sequence => {
+            let parameters = [
+                (
+                    &names as &(dyn tokio_postgres::types::ToSql + Sync),
+                    tokio_postgres::types::Type::TEXT_ARRAY,
+                ),
+                (first, tokio_postgres::types::Type::TEXT),
+            ];
+            client.query_typed(SEQUENCES, &parameters).await.map_err(fail)?
+        }
+        _ => Vec::new(),
+    };
     drop(client);
     connection.abort();
     let role = quote(role);
@@ -43,6 +64,14 @@ pub async fn grants(url: &str, feed: &FeedDefinition, role: &str) -> Result<Vec<
             statements.push(usage);
         }
         statements.push(format!("GRANT SELECT ON {} TO {role};", relation.quoted()));
+    }
+    for row in &sequences {
+        let (schema, name): (String, String) = (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?);
+        statements.push(format!(
+            "GRANT SELECT ON SEQUENCE {}.{} TO {role};",
+            quote(&schema),
+            quote(&name)
+        ));
     }
     if feed.cursor_set_by != CursorSetBy::Application {
         statements.push(format!("GRANT pg_read_all_stats TO {role};"));

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use gate::permit::Permit;
@@ -17,6 +17,7 @@ use tokio_postgres::{Column as WireColumn, Statement};
 use super::catalogue;
 use super::cell::{self, Wire};
 use super::check::{self, Checked};
+use super::comparison;
 use super::quantum::{self, Given, text};
 use super::question_order as order;
 use super::session::{Session, Turn};
@@ -75,7 +76,8 @@ fn name(question: &Question) -> String {
             kinds,
             &question.order,
             &question.money,
-            &question.types
+            &question.types,
+            &question.zone
         )
     )
 }
@@ -123,6 +125,7 @@ async fn ready(
     if let Some(looked) = known.find(generation, &name) {
         return Ok((looked, generation));
     }
+    turn.enter_zone(permit, question.zone.as_deref()).await?;
     let looked = Arc::new(look(session, &mut turn, question, permit).await?);
     known.keep(generation, name, &looked);
     Ok((looked, generation))
@@ -158,21 +161,31 @@ async fn look(
         ));
     }
     let columns = prepared.columns();
+    if question.zone.is_some() {
+        for one in columns {
+            comparison::output(one.name(), one.type_())?;
+        }
+    }
     let given: Vec<&str> = columns.iter().map(WireColumn::name).collect();
     let places = question.order_places(&given)?;
     let described = catalogue::describe(turn, permit, columns).await?;
     let shape = Shape::of(&sql);
     let relations = catalogue::relations(turn, permit, &shape.relations).await?;
     check::privileges(session, &account, &relations)?;
+    comparison::check(turn, permit, question, &sql, &types, &relations).await?;
     let never_null = order::never_null(&sql, &described, &places);
     let keyset = Keyset {
         dialect: Dialect::Postgres,
         sql,
         select: columns
             .iter()
-            .map(|one| cell::asked(one.type_(), &column(one.name())))
+            .map(|one| match question.zone {
+                Some(_) => cell::asked_in_zone(one.type_(), &column(one.name())),
+                None => cell::asked(one.type_(), &column(one.name())),
+            })
             .collect(),
         cursor: order::columns(columns, &places)?,
+        only: None,
         own: types.len(),
         fence_zone: None,
     };
@@ -198,8 +211,11 @@ async fn look(
             wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
             cursor: places,
             keyset,
-            resolution: Duration::ZERO,
+            guard: super::guard::Facts::default(),
             never_null,
+            key_casts: Vec::new(),
+            key: Vec::new(),
+            key_repeated: None,
         },
         types,
         statements: Mutex::default(),
@@ -266,6 +282,7 @@ impl PostgresQuestion {
         }
         let session = Arc::clone(&self.session);
         let mut turn = session.turn(permit).await?;
+        turn.enter_zone(permit, self.question.zone.as_deref()).await?;
         let statement = self.statement(&mut turn, permit, after.is_some()).await?;
         let mut values: Vec<Given> = self
             .question

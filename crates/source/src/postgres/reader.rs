@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gate::permit::Permit;
@@ -13,25 +13,39 @@ use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
 use super::activity;
-use super::check::{self, Checked};
+use super::check::{self, Checked, Opened};
 use super::failure;
+use super::guard::{Clock, Guard};
+use super::key::Proof;
+use super::order::Placement;
 use super::quantum::{self, Given, text};
 use super::session::{Session, Turn};
+use super::upkeep;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::Evidence;
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
+use crate::key_proof::Proofs;
 use crate::keyset::{Bound, bare};
-use crate::nulls;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
+use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
+use crate::upkeep::Upkeep;
 
 /// One feed.
 pub(super) struct PostgresReader {
-    session: Arc<Session>,
-    feed: FeedDefinition,
-    checked: Checked,
+    pub(super) session: Arc<Session>,
+    pub(super) feed: FeedDefinition,
+    pub(super) checked: Checked,
     rule: Rule,
-    began: Instant,
-    nulls_looked: Instant,
+    guard: Guard,
+    pub(super) began: Instant,
+    first: (Type, i32),
+    pub(super) placement: Placement,
+    /// The greatest value when the cursor was looked at last.
+    placed_at: Option<Scalar>,
+    pub(super) proof: Proof,
+    pub(super) proofs: Arc<Proofs<String>>,
+    pub(super) upkeep: Upkeep,
+    pub(super) evidence: Evidence,
     statements: BTreeMap<(bool, Bound), (u64, Statement)>,
 }
 
@@ -42,63 +56,139 @@ enum Rule {
 }
 
 impl PostgresReader {
-    pub(super) fn new(session: Arc<Session>, feed: &FeedDefinition, checked: Checked) -> Self {
+    pub(super) fn new(
+        session: Arc<Session>,
+        proofs: Arc<Proofs<String>>,
+        feed: &FeedDefinition,
+        opened: Opened,
+        clock: Arc<Clock>,
+    ) -> Self {
+        let resolution = resolution(&opened.placement);
         let rule = match feed.cursor_set_by {
             CursorSetBy::Transaction | CursorSetBy::Statement => {
-                Rule::Time(TimeFence::new(feed.lag, checked.resolution))
+                Rule::Time(TimeFence::new(feed.lag, resolution))
             }
             CursorSetBy::Sequence => Rule::Sequence(HighWater::by_transactions()),
             CursorSetBy::Application => Rule::Lag(HighWater::by_lag(feed.lag)),
         };
-        let now = Instant::now();
-        let statements = BTreeMap::new();
-        Self {
+        let guard = Guard::new(opened.checked.guard.clone(), clock, resolution);
+        let mut reader = Self {
             session,
             feed: feed.clone(),
-            checked,
+            upkeep: upkeep::checks(opened.checked.never_null),
+            checked: opened.checked,
             rule,
-            began: now,
-            nulls_looked: now,
-            statements,
-        }
+            guard,
+            began: Instant::now(),
+            first: opened.first,
+            placement: opened.placement,
+            placed_at: None,
+            proof: opened.proof,
+            proofs,
+            evidence: Evidence::default(),
+            statements: BTreeMap::new(),
+        };
+        reader.show_placement();
+        reader.show_proof();
+        reader.show_account(opened.by_account);
+        reader
     }
 
-    fn place(&self) -> String {
+    fn named(&self) -> String {
         format!("feed {}", self.feed.name)
     }
 
+    /// Looks at the first cursor column again.
+    pub(super) async fn place(&mut self, permit: &Permit) -> Result<()> {
+        let session = Arc::clone(&self.session);
+        let mut turn = session.turn(permit).await?;
+        let (kind, modifier) = (&self.first.0, self.first.1);
+        let sequence = self.checked.guard.sequence.as_ref();
+        self.placement = Placement::of(&mut turn, permit, &self.feed, (kind, modifier), sequence).await?;
+        if self.checked.keyset.only != self.placement.only {
+            self.checked.keyset.only.clone_from(&self.placement.only);
+            self.statements.clear();
+        }
+        if let Rule::Time(fence) = &mut self.rule {
+            fence.round_to(resolution(&self.placement));
+        }
+        self.guard.round_to(resolution(&self.placement));
+        Ok(())
+    }
+
     async fn look(&mut self, permit: &Permit) -> Result<FenceReading> {
+        let high = match self.rule {
+            Rule::Lag(_) => self.highest_by_lag(permit).await?,
+            _ => None,
+        };
+        // A row ahead of the sequence must not become the position: others would be written behind it.
+        let bound = self.placement.greatest(Duration::ZERO);
         let now = self.began.elapsed();
-        let roles = &self.session.config.read_only_roles;
-        let mut turn = self.session.turn(permit).await?;
-        match &mut self.rule {
+        let session = Arc::clone(&self.session);
+        let roles = &session.config.read_only_roles;
+        let mut turn = session.turn(permit).await?;
+        let mut reading = match &mut self.rule {
             Rule::Time(fence) => {
+                let began = self.guard.steady();
                 let look = activity::look(&mut turn, permit, roles).await?;
                 let reading = fence.take(&look);
-                let below = reading
+                let (clock, again) = self.guard.clock(look.at, began, reading.below);
+                let below = clock
                     .below
                     .map(|below| Fence::Below(Scalar::Text(below.to_string())));
-                Ok(FenceReading {
+                FenceReading {
                     fence: below,
                     held: reading.held,
-                })
+                    clock: clock.trouble,
+                    again,
+                    ..FenceReading::default()
+                }
             }
             Rule::Sequence(water) => {
-                let high = highest(&mut turn, permit, &self.checked).await?;
+                let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
                 let look = activity::look(&mut turn, permit, roles).await?;
+                let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
                 let upto = water.take(high, now, &look.open).map(Fence::UpTo);
-                Ok(FenceReading {
+                FenceReading {
                     fence: upto,
                     held: water.held(&look.open, look.at, self.feed.lag),
-                })
+                    beyond,
+                    ..FenceReading::default()
+                }
             }
             Rule::Lag(water) => {
-                let high = highest(&mut turn, permit, &self.checked).await?;
-                Ok(FenceReading {
+                let mut beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                // The clock that bounds it may be behind, so rows up to the position count, too.
+                if let Some(bound) =
+                    greatest_number(&beyond).and_then(|most| self.placement.greatest_or(most))
+                {
+                    let high = highest(&mut turn, permit, &self.checked, Some(&bound)).await?;
+                    beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                }
+                FenceReading {
                     fence: water.take(high, now, &[]).map(Fence::UpTo),
-                    held: None,
-                })
+                    beyond,
+                    ..FenceReading::default()
+                }
             }
+        };
+        reading.source = self.guard.identify(&mut turn, permit).await?;
+        Ok(reading)
+    }
+
+    /// The greatest value that is not ahead of the clock. Of a feed with few rows each new one may show what its cursor is.
+    async fn highest_by_lag(&mut self, permit: &Permit) -> Result<Option<Scalar>> {
+        loop {
+            let bound = self.placement.greatest(Duration::ZERO);
+            let session = Arc::clone(&self.session);
+            let mut turn = session.turn(permit).await?;
+            let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
+            drop(turn);
+            if !self.placement.is_tentative() || high.is_none() || high == self.placed_at {
+                return Ok(high);
+            }
+            self.placed_at = high;
+            self.place(permit).await?;
         }
     }
 
@@ -147,6 +237,7 @@ impl PostgresReader {
     ) -> Result<(u64, End)> {
         let session = Arc::clone(&self.session);
         let mut turn = session.turn(permit).await?;
+        self.guard.admit(&turn)?;
         let (bound, upper) = Bound::of(fence);
         let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
         let mut values: Vec<String> = after.iter().flat_map(|after| &after.0).map(text).collect();
@@ -172,15 +263,6 @@ impl PostgresReader {
         )
         .await
     }
-
-    async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
-        if self.checked.never_null || self.nulls_looked.elapsed() < nulls::EVERY {
-            return Ok(());
-        }
-        self.nulls_looked = Instant::now();
-        let mut turn = self.session.turn(permit).await?;
-        check::no_nulls(&mut turn, permit, &self.feed, &self.checked.keyset).await
-    }
 }
 
 #[async_trait]
@@ -189,12 +271,16 @@ impl FeedReader for PostgresReader {
         &self.checked.schema
     }
 
+    fn stands_at(&mut self, standings: Vec<Standing>) {
+        self.guard.stands_at(standings);
+    }
+
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
         let reading = match self.look(permit).await {
             Ok(reading) => self.same_columns(permit).await.map(|()| reading),
             failed => failed,
         };
-        reading.map_err(|error| error.at(&self.place()))
+        reading.map_err(|error| error.at(&self.named()))
     }
 
     async fn read(
@@ -208,24 +294,55 @@ impl FeedReader for PostgresReader {
         let began = Instant::now();
         let (count, end) = match self.quantum(after, fence, limit.max(1), permit, rows).await {
             Err(error) if error.kind == ErrorKind::Revoked => (0, End::Revoked),
-            other => other.map_err(|error| error.at(&self.place()))?,
+            other => other.map_err(|error| error.at(&self.named()))?,
         };
+        let took = began.elapsed();
         if end == End::Drained {
-            match self.look_for_nulls(permit).await {
-                Err(error) if error.kind == ErrorKind::Refused => return Err(error.at(&self.place())),
-                _ => {}
-            }
+            self.keep_up(permit)
+                .await
+                .map_err(|error| error.at(&self.named()))?;
         }
         Ok(Quantum {
             rows: count,
             end,
-            took: began.elapsed(),
+            took,
         })
+    }
+
+    fn evidence(&self) -> Option<&Evidence> {
+        Some(&self.evidence)
+    }
+
+    async fn examine(&mut self, permit: &Permit) -> Result<bool> {
+        self.keep_up(permit)
+            .await
+            .map_err(|error| error.at(&self.named()))
     }
 }
 
-async fn highest(turn: &mut Turn<'_>, permit: &Permit, checked: &Checked) -> Result<Option<Scalar>> {
-    let rows = turn.query(permit, &checked.keyset.highest(), &[]).await?;
+/// What a fence is rounded down to. A date is cut by the database itself, and steps of hours follow a zone that is not known.
+fn resolution(placement: &Placement) -> Duration {
+    let step = placement.step.filter(|_| placement.is_an_instant());
+    step.filter(|step| *step <= Duration::from_secs(60))
+        .unwrap_or_default()
+}
+
+/// The greatest number among the first values of positions.
+fn greatest_number(positions: &[Cursor]) -> Option<i64> {
+    let number = |position: &Cursor| match position.0.first()? {
+        Scalar::Int(number) => Some(*number),
+        Scalar::Text(_) => None,
+    };
+    positions.iter().filter_map(number).max()
+}
+
+async fn highest(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    checked: &Checked,
+    bound: Option<&str>,
+) -> Result<Option<Scalar>> {
+    let rows = turn.query(permit, &checked.keyset.highest(bound), &[]).await?;
     let Some(value) = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()) else {
         return Ok(None);
     };

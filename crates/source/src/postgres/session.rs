@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use gate::permit::Permit;
-use servers::{CONNECT_WITHIN, Cancel, Reached, Servers};
+use servers::{CONNECT_WITHIN, Cancel, Reached, Servers, settings};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use tracing::debug;
 
 use super::config::PostgresConfig;
 use super::failure::{self, unanswered};
+use super::guard::Identity;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,6 +54,10 @@ pub(super) struct Live {
     /// What a session gets that sets no time zone: the zone in which defaults fill columns
     /// without zone.
     pub(super) zone: String,
+    /// A question has set another zone than UTC.
+    is_in_zone: bool,
+    /// Which database it leads to, as far as it was asked.
+    pub(super) identity: Identity,
 }
 
 impl Drop for Live {
@@ -101,7 +106,9 @@ impl Session {
             slot.generation = generation;
             slot.live = Some(live);
         }
-        Ok(Turn { session: self, slot })
+        let mut turn = Turn { session: self, slot };
+        turn.leave_zone(permit).await?;
+        Ok(turn)
     }
 
     pub(super) fn own_backends(&self) -> Vec<u32> {
@@ -153,6 +160,8 @@ impl Session {
             connection,
             generation,
             zone: String::new(),
+            is_in_zone: false,
+            identity: Identity::default(),
         };
         let fail = |error: tokio_postgres::Error| failure::of(&error, None);
         self.counter.statement();
@@ -169,6 +178,8 @@ impl Session {
         live.zone = row.try_get(1).map_err(fail)?;
         self.counter.statement();
         live.client.batch_execute(&self.settings()).await.map_err(fail)?;
+        self.counter.statement();
+        demand(&live.client).await?;
         if let Ok(pid) = u32::try_from(pid) {
             self.pids.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
         }
@@ -180,12 +191,25 @@ impl Session {
         let lock = self.config.lock_timeout.as_millis().max(1);
         format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
-             SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET idle_in_transaction_session_timeout = '1s'; \
-             SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
-             SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; \
-             SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}"
+             SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET row_security = off; \
+             SET idle_in_transaction_session_timeout = '1s'; \
+             {}SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}",
+            settings::pins(settings::BOTH.iter().chain(settings::SOURCE)),
         )
     }
+}
+
+/// Checks what only a superuser may set.
+async fn demand(client: &Client) -> Result<()> {
+    const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_SOURCE;
+    let fail = |error: tokio_postgres::Error| failure::of(&error, None);
+    let unmet = client.query_typed(&settings::unmet(DEMANDED), &[]).await;
+    let Some(row) = unmet.map_err(fail)?.into_iter().next() else {
+        return Ok(());
+    };
+    let name: String = row.try_get(0).map_err(fail)?;
+    let (what, remedy) = settings::refusal(DEMANDED, &name);
+    Err(Error::new(ErrorKind::Refused, what, remedy))
 }
 
 /// A database of encoding `SQL_ASCII` holds any bytes for text. Asked for UTF-8 it would refuse a
@@ -197,6 +221,51 @@ impl Turn<'_> {
     /// The connection.
     pub(super) fn live(&self) -> Result<&Live> {
         self.slot.live.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unreachable,
+                "the session was dropped",
+                "it is opened again at the next use",
+            )
+        })
+    }
+
+    /// Evaluates what follows in a time zone, until the session is taken the next time.
+    pub(super) async fn enter_zone(&mut self, permit: &Permit, zone: Option<&str>) -> Result<()> {
+        let Some(zone) = zone else { return Ok(()) };
+        if let Some(live) = &mut self.slot.live {
+            live.is_in_zone = true;
+        }
+        let refused = |error: Error| match error.kind {
+            ErrorKind::Database | ErrorKind::Refused => Error::new(
+                ErrorKind::Refused,
+                format!("the database does not know the time zone {zone}"),
+                "correct zone in the kind: a name of the IANA database, such as Asia/Shanghai",
+            ),
+            _ => error,
+        };
+        self.set_zone(permit, zone).await.map_err(refused)
+    }
+
+    /// Back to UTC where a question has set another zone.
+    async fn leave_zone(&mut self, permit: &Permit) -> Result<()> {
+        if !self.live()?.is_in_zone {
+            return Ok(());
+        }
+        self.set_zone(permit, "UTC").await?;
+        if let Some(live) = &mut self.slot.live {
+            live.is_in_zone = false;
+        }
+        Ok(())
+    }
+
+    async fn set_zone(&mut self, permit: &Permit, zone: &str) -> Result<()> {
+        let sql = "SELECT pg_catalog.set_config('TimeZone', $1, false)";
+        self.query(permit, sql, &[(&zone, Type::TEXT)]).await.map(|_| ())
+    }
+
+    /// The connection, to note what it told.
+    pub(super) fn live_mut(&mut self) -> Result<&mut Live> {
+        self.slot.live.as_mut().ok_or_else(|| {
             Error::new(
                 ErrorKind::Unreachable,
                 "the session was dropped",

@@ -1,10 +1,11 @@
 //! One question.
 //!
 //! `$1` is a name to SQLite, and is bound by it. A decimal is bound as its text, which a column of numbers
-//! compares as a number and exactly as far as the column itself is exact; a time as its text in UTC, so the SQL
-//! says `datetime($1)` where the column holds another form.
+//! compares as a number and exactly as far as the column itself is exact; a time as its text in UTC, or in the form that the
+//! kind declares. Whether the columns have that form is checked before the first row is read.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use schemas::column::{Column, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
 use super::check::{self, Checked};
+use super::comparison;
 use super::failure;
 use super::quantum::{self, Counted};
 use super::sender::Asked;
@@ -31,15 +33,23 @@ pub(super) struct SqliteQuestion {
     checked: Arc<Checked>,
 }
 
+/// Questions whose columns were found to write times as their arguments do, by name and SQL.
+pub(super) type Compared = Mutex<BTreeSet<String>>;
+
 pub(super) async fn open(
     worker: &Arc<Worker>,
+    compared: &Arc<Compared>,
     question: &Question,
     permit: &Permit,
 ) -> Result<SqliteQuestion> {
     question.check()?;
-    let asked = question.clone();
+    let (asked, compared) = (question.clone(), Arc::clone(compared));
     let checked = worker
-        .run(permit, move |connection, _| look(connection, &asked))
+        .run(permit, move |connection, _| {
+            let checked = look(connection, &asked)?;
+            compare(connection, &compared, &asked, &checked.keyset.sql)?;
+            Ok(checked)
+        })
         .await;
     let checked = checked.map_err(|error| question.without_values(error).at(&question.place()))?;
     Ok(SqliteQuestion {
@@ -47,6 +57,31 @@ pub(super) async fn open(
         question: question.clone(),
         checked: Arc::new(checked),
     })
+}
+
+/// Whether its times have the forms of its columns. What was found is remembered: a column's form does not change with each row.
+fn compare(connection: &Connection, compared: &Compared, question: &Question, sql: &str) -> Result<()> {
+    comparison::is_exact(question, sql)?;
+    let forms: Vec<_> = question
+        .arguments
+        .iter()
+        .map(|one| (one.kind, &one.stored_as))
+        .collect();
+    let name = format!("{:?}", (&question.name, sql, forms));
+    if compared
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .contains(&name)
+    {
+        return Ok(());
+    }
+    if comparison::check(connection, question, sql)? {
+        compared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name);
+    }
+    Ok(())
 }
 
 fn look(connection: &Connection, question: &Question) -> Result<Checked> {
@@ -102,6 +137,7 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
                 cast: String::new(),
             })
             .collect(),
+        only: None,
         own: question.arguments.len(),
         fence_zone: None,
     };
@@ -116,6 +152,9 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
         cursor,
         keyset,
         never_null: true,
+        by_rowid: false,
+        key_repeated: None,
+        numbered_by: None,
     })
 }
 

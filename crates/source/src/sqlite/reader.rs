@@ -1,49 +1,112 @@
 //! One feed: its fence and its quanta.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gate::permit::Permit;
-use rusqlite::Connection;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::types::Value as Owned;
+use rusqlite::{Connection, params_from_iter};
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
+use schemas::source::SourceMark;
 
-use super::check::{self, Checked};
-use super::failure;
+use super::check::{Checked, Opened};
+use super::key::Proof;
+use super::order::{self, Search};
 use super::quantum::{self, Counted};
 use super::sender::{Asked, scalar};
+use super::upkeep;
 use super::worker::Worker;
+use super::{failure, numbers};
+use crate::backwards::{Greatest, beyond};
+use crate::cursor_form::CursorForm;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
+use crate::key_proof::Proofs;
 use crate::keyset::Bound;
-use crate::nulls;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink};
+use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
+use crate::upkeep::Upkeep;
 
 /// One feed.
 pub(super) struct SqliteReader {
-    worker: Arc<Worker>,
-    feed: FeedDefinition,
-    checked: Arc<Checked>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) feed: FeedDefinition,
+    pub(super) checked: Arc<Checked>,
     water: HighWater,
-    began: Instant,
-    nulls_looked: Instant,
+    pub(super) began: Instant,
+    /// The first cursor column's form; none: there is no row yet.
+    pub(super) form: Option<CursorForm>,
+    pub(super) zone: TimeZone,
+    pub(super) search: Search,
+    pub(super) proof: Proof,
+    pub(super) proofs: Arc<Proofs<Owned>>,
+    pub(super) upkeep: Upkeep,
+    pub(super) evidence: Evidence,
+    standings: Vec<Standing>,
 }
 
 impl SqliteReader {
-    pub(super) fn new(worker: Arc<Worker>, feed: &FeedDefinition, checked: Checked) -> Self {
-        let now = Instant::now();
-        let water = HighWater::by_lag(feed.lag);
-        Self {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        proofs: Arc<Proofs<Owned>>,
+        feed: &FeedDefinition,
+        opened: Opened,
+    ) -> Result<Self> {
+        let mut reader = Self {
             worker,
             feed: feed.clone(),
-            checked: Arc::new(checked),
-            water,
-            began: now,
-            nulls_looked: now,
+            water: HighWater::by_lag(feed.lag),
+            began: Instant::now(),
+            form: opened.form,
+            zone: order::zone(feed)?,
+            search: opened.search,
+            proof: opened.proof,
+            proofs,
+            upkeep: upkeep::checks(opened.checked.never_null),
+            evidence: Evidence::default(),
+            standings: Vec::new(),
+            checked: Arc::new(opened.checked),
+        };
+        reader.show_search();
+        reader.show_proof();
+        Ok(reader)
+    }
+
+    /// Finds the first cursor column's form, when there are rows.
+    pub(super) async fn find_form(&mut self, permit: &Permit) -> Result<()> {
+        if self.form.is_some() {
+            return Ok(());
         }
+        let (feed, checked) = (self.feed.clone(), Arc::clone(&self.checked));
+        let look = self.worker.run(permit, move |connection, _| {
+            order::form(connection, &feed, &checked, Timestamp::now())
+        });
+        self.form = look.await?;
+        if let Some(form) = &self.form {
+            Arc::make_mut(&mut self.checked).keep_to(form);
+        }
+        Ok(())
+    }
+
+    async fn look(&self, permit: &Permit) -> Result<Look> {
+        // A row ahead of the clock must not become the position: others would be written behind it.
+        let form = self.form.as_ref();
+        let bound = form.and_then(|form| order::greatest(form, &self.zone, Timestamp::now(), Duration::ZERO));
+        let wanted = Wanted {
+            sql: self.checked.keyset.highest(bound.as_ref().map(|_| "?1")),
+            bound,
+            numbered_by: self.checked.numbered_by.clone(),
+            positions: self.standings.iter().map(|one| one.position.clone()).collect(),
+        };
+        self.worker
+            .run(permit, move |connection, _| look(connection, wanted))
+            .await
     }
 
     async fn quantum(
@@ -77,19 +140,6 @@ impl SqliteReader {
         };
         quantum::run(&self.worker, &self.checked, asked, limit, permit, rows).await
     }
-
-    async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
-        if self.checked.never_null || self.nulls_looked.elapsed() < nulls::EVERY {
-            return Ok(());
-        }
-        self.nulls_looked = Instant::now();
-        let (feed, checked) = (self.feed.clone(), Arc::clone(&self.checked));
-        self.worker
-            .run(permit, move |connection, _| {
-                check::no_nulls(connection, &feed, &checked.keyset)
-            })
-            .await
-    }
 }
 
 #[async_trait]
@@ -98,17 +148,26 @@ impl FeedReader for SqliteReader {
         &self.checked.schema
     }
 
+    fn stands_at(&mut self, standings: Vec<Standing>) {
+        self.standings = standings;
+    }
+
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
-        let sql = self.checked.keyset.highest();
         let now = self.began.elapsed();
-        let looked = self
-            .worker
-            .run(permit, move |connection, _| highest(connection, &sql))
-            .await;
-        let high = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
+        let looked = match self.find_form(permit).await {
+            Ok(()) => self.look(permit).await,
+            Err(error) => Err(error),
+        };
+        let look = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
         Ok(FenceReading {
-            fence: self.water.take(high, now, &[]).map(Fence::UpTo),
-            held: None,
+            beyond: look.beyond,
+            source: SourceMark {
+                system: self.worker.file().map(|file| file.fingerprint()),
+                written: Some(Cursor(vec![Scalar::Int(look.schema_version)])),
+                ..SourceMark::default()
+            },
+            fence: self.water.take(look.high, now, &[]).map(Fence::UpTo),
+            ..FenceReading::default()
         })
     }
 
@@ -130,25 +189,96 @@ impl FeedReader for SqliteReader {
             Err(error) if error.kind == ErrorKind::Revoked => End::Revoked,
             other => other.map_err(|error| error.at(&place))?,
         };
-        let count = counted.count;
+        let (count, took) = (counted.count, began.elapsed());
         if end == End::Drained {
-            match self.look_for_nulls(permit).await {
-                Err(error) if error.kind == ErrorKind::Refused => return Err(error.at(&place)),
-                _ => {}
-            }
+            self.keep_up(permit).await.map_err(|error| error.at(&place))?;
         }
         Ok(Quantum {
             rows: count,
             end,
-            took: began.elapsed(),
+            took,
         })
+    }
+
+    fn evidence(&self) -> Option<&Evidence> {
+        Some(&self.evidence)
+    }
+
+    async fn examine(&mut self, permit: &Permit) -> Result<bool> {
+        let ran = self.keep_up(permit).await;
+        ran.map_err(|error| error.at(&format!("feed {}", self.feed.name)))
     }
 }
 
-fn highest(connection: &Connection, sql: &str) -> Result<Option<Scalar>> {
+/// What a look showed.
+struct Look {
+    /// The greatest value of the first cursor column that is not ahead of the clock.
+    high: Option<Scalar>,
+    /// Positions beyond everything that the source holds.
+    beyond: Vec<Cursor>,
+    schema_version: i64,
+}
+
+/// What to look at.
+struct Wanted {
+    sql: String,
+    bound: Option<Scalar>,
+    numbered_by: Option<String>,
+    positions: Vec<Cursor>,
+}
+
+fn look(connection: &Connection, wanted: Wanted) -> Result<Look> {
+    let given_out = match &wanted.numbered_by {
+        Some(table) => numbers::given_out(connection, table)?,
+        None => None,
+    };
+    let judge = |high: Option<&Scalar>| {
+        let greatest = Greatest {
+            value: high,
+            given_out,
+            with_texts: true,
+        };
+        beyond(&wanted.positions, greatest)
+    };
+    let high = highest(connection, &wanted.sql, wanted.bound.clone())?;
+    let mut beyond = judge(high.as_ref());
+    // The clock that bounds it may be behind, so rows up to the position count, too.
+    if let (Some(bound), Some(most)) = (wanted.bound, beyond.iter().filter_map(|one| one.0.first()).max())
+        && is_above(most, &bound)
+    {
+        let high = highest(connection, &wanted.sql, Some(most.clone()))?;
+        beyond = judge(high.as_ref());
+    }
+    Ok(Look {
+        high,
+        beyond,
+        schema_version: schema_version(connection)?,
+    })
+}
+
+/// Whether a position is above a bound of the same form.
+fn is_above(position: &Scalar, bound: &Scalar) -> bool {
+    match (position, bound) {
+        (Scalar::Int(position), Scalar::Int(bound)) => position > bound,
+        (Scalar::Text(position), Scalar::Text(bound)) => position > bound,
+        _ => false,
+    }
+}
+
+/// Counted up with each change of the schema and each VACUUM; an older copy has a lower one.
+fn schema_version(connection: &Connection) -> Result<i64> {
+    let read = connection.query_row("PRAGMA schema_version", [], |row| row.get(0));
+    read.map_err(|error| failure::of(&error))
+}
+
+fn highest(connection: &Connection, sql: &str, bound: Option<Scalar>) -> Result<Option<Scalar>> {
     let fail = |error: rusqlite::Error| failure::of(&error);
     let mut statement = connection.prepare_cached(sql).map_err(fail)?;
-    let mut rows = statement.query([]).map_err(fail)?;
+    let bound = bound.map(|bound| match bound {
+        Scalar::Int(number) => Owned::Integer(number),
+        Scalar::Text(text) => Owned::Text(text),
+    });
+    let mut rows = statement.query(params_from_iter(bound)).map_err(fail)?;
     let Some(row) = rows.next().map_err(fail)? else {
         return Ok(None);
     };

@@ -1,5 +1,7 @@
 //! On the thread: rows off the statement and into pieces.
 
+use std::collections::HashSet;
+
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{Connection, Row, ToSql};
 use tokio::sync::mpsc;
@@ -41,7 +43,7 @@ pub(super) fn scalar(value: ValueRef<'_>) -> Result<Scalar> {
 }
 
 /// A key's value in the note of a row that cannot be carried.
-fn named(value: ValueRef<'_>) -> Option<Scalar> {
+pub(super) fn named(value: ValueRef<'_>) -> Option<Scalar> {
     Scalar::of_key(match value {
         ValueRef::Null => return None,
         ValueRef::Integer(number) => Value::Int(number),
@@ -95,6 +97,8 @@ pub(super) struct Sender<'a> {
     pieces: mpsc::Sender<Piece>,
     packed: Vec<u8>,
     count: u64,
+    /// Keys of this read, where the catalogue does not prove that each occurs once.
+    keys: HashSet<Vec<u8>>,
 }
 
 /// The latest row, ready to be sent.
@@ -113,6 +117,7 @@ impl<'a> Sender<'a> {
             pieces,
             packed: Vec::new(),
             count: 0,
+            keys: HashSet::new(),
         }
     }
 
@@ -142,6 +147,9 @@ impl<'a> Sender<'a> {
                     }
                     if held.filled && !held.cursor.is_empty() && held.cursor == next.cursor {
                         break Err(self.repeated());
+                    }
+                    if let Some(error) = self.repeated_key(row)? {
+                        break Err(error);
                     }
                     if !self.push(&mut held) {
                         break Ok(End::Revoked);
@@ -225,6 +233,28 @@ impl<'a> Sender<'a> {
                 reason: reason.to_owned(),
             },
         ))
+    }
+
+    /// The refusal of a row whose key a row of this read has. A key with a null is a reject.
+    fn repeated_key(&mut self, row: &Row<'_>) -> Result<Option<Error>> {
+        let Some(refusal) = &self.checked.key_repeated else {
+            return Ok(None);
+        };
+        let schema = &self.checked.schema;
+        let mut packed = Vec::with_capacity(16);
+        for name in &schema.key {
+            let place = schema.index_of(name).unwrap_or(usize::MAX);
+            let value = row.get_ref(place).map_err(|error| failure::of(&error))?;
+            let value = match value {
+                ValueRef::Null => return Ok(None),
+                ValueRef::Integer(number) => Value::Int(number),
+                ValueRef::Real(number) => Value::Float(number),
+                ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text),
+                ValueRef::Blob(bytes) => Value::Bytes(bytes),
+            };
+            pack(&[value], &mut packed).map_err(|_| unpackable())?;
+        }
+        Ok((!self.keys.insert(packed)).then(|| refusal.clone()))
     }
 
     fn repeated(&self) -> Error {

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::SqliteConfig;
 use super::failure;
+use super::file::FileMark;
 use crate::count::DriverCounter;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,6 +27,8 @@ type Job = Box<dyn FnOnce(&mut Desk) + Send>;
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
     shut: ShutFlag,
+    /// The file that is open, or was last.
+    file: Arc<Mutex<Option<FileMark>>>,
 }
 
 /// What the thread has.
@@ -34,6 +37,7 @@ struct Desk {
     counter: Arc<DriverCounter>,
     current: Arc<Mutex<Option<Arc<Ticket>>>>,
     connection: Option<Connection>,
+    file: Arc<Mutex<Option<FileMark>>>,
 }
 
 /// One job's leave to go on.
@@ -77,12 +81,15 @@ impl<T> Drop for Running<T> {
 impl Worker {
     pub(super) fn start(config: SqliteConfig, shut: ShutFlag, counter: Arc<DriverCounter>) -> Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
+        let file = Arc::<Mutex<Option<FileMark>>>::default();
+        let opened = Arc::clone(&file);
         let work = move || {
             let mut desk = Desk {
                 config,
                 counter,
                 current: Arc::default(),
                 connection: None,
+                file: opened,
             };
             while let Ok(job) = inbox.recv() {
                 job(&mut desk);
@@ -98,7 +105,12 @@ impl Worker {
                     "raise the process's limits",
                 )
             })?;
-        Ok(Self { jobs, shut })
+        Ok(Self { jobs, shut, file })
+    }
+
+    /// The file that was open for the last job.
+    pub(super) fn file(&self) -> Option<FileMark> {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a job.
@@ -189,7 +201,14 @@ impl Desk {
 
     fn connection(&mut self) -> Result<&Connection> {
         let connection = match self.connection.take() {
-            Some(connection) => connection,
+            // One that is open goes on reading its file after another took the name.
+            Some(connection) => {
+                let opened = *self.file.lock().unwrap_or_else(PoisonError::into_inner);
+                if FileMark::of(&self.config.path).ok() != opened {
+                    return Err(replaced().at(&format!("source {}", self.config.path.display())));
+                }
+                connection
+            }
             None => self.open()?,
         };
         Ok(self.connection.insert(connection))
@@ -207,7 +226,13 @@ impl Desk {
             return Err(place(missing));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        self.set_up(flags).map_err(|error| place(failure::of(&error)))
+        let before = FileMark::of(path).ok();
+        let connection = self.set_up(flags).map_err(|error| place(failure::of(&error)))?;
+        if before.is_none() || FileMark::of(path).ok() != before {
+            return Err(place(replaced()));
+        }
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        Ok(connection)
     }
 
     fn set_up(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -235,4 +260,13 @@ impl Desk {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     }
+}
+
+/// Another file has the name now. It is opened, and compared with what was read before.
+fn replaced() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the database's file was replaced or removed while it was read",
+        "it is opened again",
+    )
 }

@@ -113,3 +113,30 @@ proptest! {
         prop_assert_eq!(apply(&order), apply(&straight));
     }
 }
+
+/// Trap: a mark that a publisher of an earlier version let pass deletes a row for good.
+#[test]
+fn merge_unknown_mark_of_an_old_chunk_keeps_the_row() {
+    let text = ColumnType::Text { max: None };
+    let schema = |kind: &ColumnType| RowSchema {
+        tombstone: Some("gone".to_owned()),
+        ..schema(&["id"], &[("id", ColumnType::Int8), ("gone", kind.clone())])
+    };
+    let at = ColumnType::Timestamp;
+    for (kind, mark, deleted) in [
+        (&text, "no", false),
+        (&text, " ", false),
+        (&text, "N  ", false),
+        (&text, "N", false),
+        (&text, "Y", true),
+        (&at, "infinity", false),
+        (&at, "9999-12-31 00:00:00", false),
+        (&at, "2026-11-29 10:00:00", true),
+    ] {
+        assert_eq!(
+            is_deleted(&schema(kind), 1, Value::Text(mark)),
+            deleted,
+            "{kind:?} {mark:?}"
+        );
+    }
+}

@@ -172,9 +172,12 @@ pub(super) async fn record(
             .run(&format!("COMMENT ON COLUMN {sql}.{EPOCH} IS '{mark}'"))
             .await?;
     }
+    // A table that was lost and is made again must have the rows that the lost one had: what was counted stays.
     let recorded = format!(
-        "INSERT INTO slacktide.tables (recipient, owner, role, origin, schema_name, table_name, oid, home, mark, since) \
-         SELECT $1, $2, $3, $4, n.nspname, c.relname, c.oid::bigint, {HOME}, $6, clock_timestamp() \
+        "INSERT INTO slacktide.tables (recipient, owner, role, origin, schema_name, table_name, oid, home, mark, since, base) \
+         SELECT $1, $2, $3, $4, n.nspname, c.relname, c.oid::bigint, {HOME}, $6, clock_timestamp(), \
+         CASE WHEN $4 = 'made' THEN -coalesce((SELECT sum(l.rows_net) FROM slacktide.ledger l WHERE l.recipient = $1 \
+         AND 'feed ' || l.feed = $2), 0)::bigint END \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($5) \
          ON CONFLICT (recipient, owner, role) DO UPDATE SET origin = excluded.origin, schema_name = excluded.schema_name, \
          table_name = excluded.table_name, oid = excluded.oid, home = excluded.home, mark = excluded.mark, \

@@ -56,9 +56,15 @@ fn of_answer(answer: Answer<'_>) -> Error {
         &SqlState::T_R_DEADLOCK_DETECTED
         | &SqlState::T_R_SERIALIZATION_FAILURE
         | &SqlState::LOCK_NOT_AVAILABLE => told(ErrorKind::Contended, "it is tried again"),
-        &SqlState::DISK_FULL | &SqlState::READ_ONLY_SQL_TRANSACTION => told(
+        &SqlState::DISK_FULL => told(ErrorKind::Full, "make room; nothing is lost meanwhile"),
+        &SqlState::READ_ONLY_SQL_TRANSACTION => told(
             ErrorKind::Full,
-            "make room, or connect to the primary; nothing is lost meanwhile",
+            "connect to the primary, or take default_transaction_read_only off the role and the database; nothing is \
+             lost meanwhile",
+        ),
+        &SqlState::INSUFFICIENT_PRIVILEGE if answer.is_within_function() => told(
+            ErrorKind::Denied,
+            "grant the account what the function of the table's trigger uses, or make it SECURITY DEFINER",
         ),
         &SqlState::INSUFFICIENT_PRIVILEGE => told(
             ErrorKind::Denied,
@@ -71,10 +77,7 @@ fn of_answer(answer: Answer<'_>) -> Error {
                 "check user, password, sslmode and sslcert in the store's url, and pg_hba.conf",
             ),
             "08" | "53" | "57" => told(ErrorKind::Unreachable, "it is tried again"),
-            "42" | "3F" | "0A" => told(
-                ErrorKind::Refused,
-                "make the target table fit: a primary key over the feed's key, and its columns",
-            ),
+            "42" | "3F" | "0A" => told(ErrorKind::Refused, remedy_of_table(answer.code())),
             _ if is_data(answer.code()) => Error::new(
                 ErrorKind::Database,
                 format!("the store refused a value: {answer}"),
@@ -85,22 +88,95 @@ fn of_answer(answer: Answer<'_>) -> Error {
     }
 }
 
-/// Why the server refused a row, when it was the row's own fault. `columns` are names that may
-/// be told.
-pub(super) fn of_row(error: &tokio_postgres::Error, columns: &[&str]) -> Option<String> {
-    let answer = Answer::of(error.as_db_error()?);
-    is_data(answer.code()).then(|| reason(&answer, columns))
+/// PURE: what makes a table take rows again, by the code with which a statement of ours was refused.
+fn remedy_of_table(code: &SqlState) -> &'static str {
+    match *code {
+        SqlState::UNDEFINED_TABLE => {
+            "the table was dropped or renamed: put it back, or have `slacktide feed refill FEED --from start` make it again"
+        }
+        SqlState::UNDEFINED_COLUMN => {
+            "a column of the table was dropped or renamed: put it back under its name"
+        }
+        SqlState::INVALID_COLUMN_REFERENCE => {
+            "give the table a primary key or a unique index over the feed's key columns"
+        }
+        SqlState::INVALID_SCHEMA_NAME => "create the schema, or correct `schema` in [store]",
+        SqlState::DATATYPE_MISMATCH => {
+            "a column of the table has a type that does not take the feed's values: change its type"
+        }
+        SqlState::UNDEFINED_FUNCTION => {
+            "a trigger, default or rule of the table calls a function that is not there: create it, or remove what calls it"
+        }
+        SqlState::WRONG_OBJECT_TYPE => {
+            "what has the table's name is no table: rename it, or name another table in [store.feed.FEED]"
+        }
+        _ => {
+            "the table, its triggers or its rules do not let the feed's rows be stored: see the database's log"
+        }
+    }
 }
 
-/// Whether it was a duplicate key.
-pub(super) fn is_duplicate(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+/// Why a row is not stored.
+pub(super) struct Why {
+    /// In words that hold no value.
+    pub(super) reason: String,
+    /// Its key was there before.
+    pub(super) is_duplicate: bool,
+    /// Another row may make room for it: what is unique moves, what is referred to comes.
+    pub(super) waits: bool,
+}
+
+impl Why {
+    /// For a reason that stays.
+    pub(super) fn of(reason: String) -> Self {
+        Self {
+            reason,
+            is_duplicate: false,
+            waits: false,
+        }
+    }
+}
+
+/// Why the server refused a row, when it was the row's own fault. `columns` are names that may
+/// be told.
+pub(super) fn of_row(error: &tokio_postgres::Error, columns: &[&str]) -> Option<Why> {
+    let answer = Answer::of(error.as_db_error()?);
+    is_of_row(&answer).then(|| Why {
+        reason: reason(&answer, columns),
+        is_duplicate: answer.code() == &SqlState::UNIQUE_VIOLATION,
+        waits: matches!(
+            answer.code(),
+            &SqlState::UNIQUE_VIOLATION | &SqlState::EXCLUSION_VIOLATION | &SqlState::FOREIGN_KEY_VIOLATION
+        ),
+    })
+}
+
+/// Whether an error is about a row: a value or a constraint, a policy for rows, or whatever a function of the
+/// receiver raises or runs into while it handles the row. What is about the server, the account or other transactions
+/// is not, wherever it is met.
+fn is_of_row(answer: &Answer<'_>) -> bool {
+    is_data(answer.code())
+        || answer.is_policy()
+        || answer.is_raised()
+        || (answer.is_within_function() && !is_environment(answer.code()))
 }
 
 /// Data, constraints, limits of a value, and what a trigger of the receiver raises.
 fn is_data(code: &SqlState) -> bool {
     let class = code.code().get(..2).unwrap_or_default();
     matches!(class, "21" | "22" | "23" | "44" | "54" | "P0")
+}
+
+/// The server, the account, the connection or other transactions; another server that a function asks.
+fn is_environment(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    matches!(
+        class,
+        "08" | "25" | "28" | "3D" | "40" | "53" | "57" | "58" | "F0" | "HV" | "XX"
+    ) || matches!(
+        code,
+        &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::LOCK_NOT_AVAILABLE
+    )
 }
 
 fn reason(answer: &Answer<'_>, columns: &[&str]) -> String {

@@ -3,8 +3,10 @@
 
 mod found;
 mod verbs;
+mod waiting;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use schemas::name::Lane;
 
 use super::records::{int, small};
@@ -25,7 +27,9 @@ const OWN: &str = "
 ALTER TABLE slacktide.quarantine
     ADD COLUMN IF NOT EXISTS kind text, ADD COLUMN IF NOT EXISTS ended text, ADD COLUMN IF NOT EXISTS ended_digest text,
     ADD COLUMN IF NOT EXISTS ended_by text, ADD COLUMN IF NOT EXISTS ended_why text,
-    ADD COLUMN IF NOT EXISTS ended_at timestamptz;
+    ADD COLUMN IF NOT EXISTS ended_at timestamptz, ADD COLUMN IF NOT EXISTS tries integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS retry_at timestamptz;
+CREATE INDEX IF NOT EXISTS quarantine_waiting ON slacktide.quarantine (recipient, feed, retry_at) WHERE retry_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS slacktide.quarantine_manifests (
     recipient text NOT NULL, feed text NOT NULL, epoch integer NOT NULL, number bigint NOT NULL,
     manifest text NOT NULL,
@@ -33,9 +37,11 @@ CREATE TABLE IF NOT EXISTS slacktide.quarantine_manifests (
 ";
 
 /// Whether all of it is there: only a table's owner may even ask to add what it has.
-const THERE: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT NULL AND (SELECT count(*) = 6 \
+const THERE: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT NULL AND (SELECT count(*) = 8 \
      FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.quarantine') AND NOT attisdropped \
-     AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_why', 'ended_at'))";
+     AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_why', 'ended_at', 'tries', 'retry_at'))";
+
+pub(super) use waiting::retry as retry_waiting;
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
@@ -165,6 +171,23 @@ impl Quarantine for PostgresStore {
     async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
         let session = self.pool.take().await?;
         let done = Self::ended(&session, verbs::discard(&session, lane, ids, by).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn retry_waiting(&self, now: Timestamp) -> Result<u64> {
+        let mut session = self.pool.take().await?;
+        let done = async {
+            let mut stored = 0;
+            for lane in waiting::due(&session, now).await? {
+                let tables = self.options.tables(Database::Postgres, &lane);
+                let retried = waiting::retry(&mut session, &tables, false, now).await?;
+                stored += retried.released.len() as u64;
+            }
+            Ok(stored)
+        };
+        let done = done.await;
+        let done = Self::ended(&session, done).await;
         self.pool.give_back(session, &done).await;
         done
     }

@@ -44,6 +44,11 @@ pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// The same of a number of rows.
+pub(super) fn signed(number: u64) -> i64 {
+    int(number)
+}
+
 /// An epoch as the database holds it.
 pub(super) fn small(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
@@ -203,6 +208,26 @@ pub(super) async fn save_unremoved(
     .map(|_| ())
 }
 
+/// Writes the frontier, also back; the row must be held alone.
+pub(super) async fn set_frontier(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET frontier = $3, frontier_epoch = $4, frontier_number = $5 \
+             WHERE recipient = $1 AND feed = $2",
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &text.frontier,
+                &small(record.frontier.epoch),
+                &int(record.frontier.number),
+            ],
+        )
+        .await)
+    .map(|_| ())
+}
+
 /// The entries in these places.
 pub(super) async fn entries(
     session: &Session,
@@ -256,18 +281,20 @@ pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> 
         .client
         .execute(
             "INSERT INTO slacktide.ledger (recipient, feed, epoch, number, digest, previous, state, sequence, publisher, \
-             rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at, stored_at) \
+             rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at, stored_at, rows_net) \
              SELECT $1, $2, epoch, number, digest, previous, state, sequence, publisher, rows, rows_quarantined, \
-             cursor_after, read_from::timestamptz, read_to::timestamptz, exchanged_at::timestamptz, clock_timestamp() \
+             cursor_after, read_from::timestamptz, read_to::timestamptz, exchanged_at::timestamptz, clock_timestamp(), rows_net \
              FROM unnest($3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], \
-             $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[]) AS u (epoch, number, digest, \
-             previous, state, sequence, publisher, rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at) \
+             $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[]) AS u (epoch, number, \
+             digest, previous, state, sequence, publisher, rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at, \
+             rows_net) \
              ON CONFLICT (recipient, feed, epoch, number) DO UPDATE SET digest = excluded.digest, \
              previous = excluded.previous, state = excluded.state, sequence = excluded.sequence, \
              publisher = excluded.publisher, rows = excluded.rows, rows_quarantined = excluded.rows_quarantined, \
              cursor_after = excluded.cursor_after, read_from = excluded.read_from, read_to = excluded.read_to, \
-             exchanged_at = excluded.exchanged_at, stored_at = excluded.stored_at \
-             WHERE ledger.state = 'quarantined' AND excluded.state <> 'quarantined'",
+             exchanged_at = excluded.exchanged_at, stored_at = excluded.stored_at, \
+             rows_net = CASE ledger.state WHEN 'awaited' THEN ledger.rows_net ELSE excluded.rows_net END \
+             WHERE ledger.state IN ('quarantined', 'awaited') AND excluded.state <> 'quarantined'",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
@@ -284,6 +311,7 @@ pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> 
                 &all(rows, |row| row.read_from.to_string()),
                 &all(rows, |row| row.read_to.to_string()),
                 &all(rows, |row| row.exchanged_at.to_string()),
+                &all(rows, |row| row.rows_net),
             ],
         )
         .await)
@@ -340,6 +368,8 @@ pub(super) struct Kept<'a> {
     pub(super) reason: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) exchanged_at: jiff::Timestamp,
+    /// It is tried again without an operator.
+    pub(super) waits: bool,
 }
 
 /// Keeps it, once.
@@ -347,8 +377,9 @@ pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Res
     pg(session
         .client
         .execute(
-            "INSERT INTO slacktide.quarantine VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::timestamptz, \
-             clock_timestamp()) ON CONFLICT DO NOTHING",
+            "INSERT INTO slacktide.quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
+             exchanged_at, quarantined_at, retry_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+             $10::text::timestamptz, clock_timestamp(), CASE WHEN $11 THEN clock_timestamp() END) ON CONFLICT DO NOTHING",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
@@ -360,6 +391,7 @@ pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Res
                 &kept.reason,
                 &kept.bytes,
                 &kept.exchanged_at.to_string(),
+                &kept.waits,
             ],
         )
         .await)

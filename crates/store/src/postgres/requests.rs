@@ -18,7 +18,9 @@ use super::{PostgresStore, failure};
 use crate::error::Result;
 use crate::record::broken;
 use crate::requests::outbox::{COLUMNS, OutboxRow};
-use crate::requests::{Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, Wanted};
+use crate::requests::{
+    Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, WaitingRequests, Wanted,
+};
 
 const OWN: &str = "
 CREATE TABLE IF NOT EXISTS slacktide.outbox (
@@ -172,9 +174,23 @@ impl Requests for PostgresStore {
         done
     }
 
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
+        let session = self.pool.take().await?;
+        let done = found::unanswered(&session, recipient, ids).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
         let session = self.pool.take().await?;
         let done = found::listed(&session, recipient, wanted).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
+        let session = self.pool.take().await?;
+        let done = found::waiting(&session, recipient).await;
         self.pool.give_back(session, &done).await;
         done
     }

@@ -1,13 +1,14 @@
 //! Connections and their settings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
-use servers::{CONNECT_WITHIN, Reached, Servers};
+use schemas::receipt::StoreId;
+use servers::{CONNECT_WITHIN, Reached, Servers, settings};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -20,22 +21,19 @@ use crate::table::shape::Shape;
 /// Lanes are stored side by side, but a receiver has few cores for us.
 const MOST: usize = 4;
 
-/// Texts and times are written in fixed forms. A poller that is suspended within a transaction
-/// must not hold its locks for ever. Whoever turned `synchronous_commit` off did not know that
-/// the exchange is told right after the commit.
+/// A poller that is suspended within a transaction must not hold its locks for ever. Whoever turned
+/// `synchronous_commit` off did not know that the exchange is told right after the commit.
 ///
-/// What a statement may take is added by the pool.
-const SETTINGS: &str = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; \
-     SET bytea_output = 'hex'; SET jit = off; SET lock_timeout = '15s'; \
+/// What decides about values is in [`servers::settings`]; what a statement may take is added by the pool.
+const SETTINGS: &str = "SET jit = off; SET lock_timeout = '15s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'error'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The first statement of a transaction that has to know at once what a constraint refuses.
 pub(super) const IMMEDIATE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// What a staging table is for: the tables as they were, its columns, and whether it marks
-/// deletes.
-pub(super) type Staged = (Shape, Vec<String>, bool);
+/// What a staging table is for: the tables as they were, and its columns.
+pub(super) type Staged = (Shape, Vec<String>);
 
 /// A connection.
 pub(super) struct Session {
@@ -47,6 +45,8 @@ pub(super) struct Session {
     pub(super) stages: HashMap<Lane, Vec<(Staged, String)>>,
     /// How many were made: their names are counted.
     pub(super) made: u32,
+    /// Lanes whose rows go to a partitioned table: the server does not tell new rows of it from others.
+    pub(super) uncounted: HashSet<Lane>,
 }
 
 impl Session {
@@ -80,6 +80,29 @@ impl Session {
             .map(|(_, name)| name.as_str())
     }
 
+    /// Whether the server tells how many rows of a lane's table are new.
+    pub(super) fn is_counted(&self, lane: &Lane) -> bool {
+        !self.uncounted.contains(lane)
+    }
+
+    /// Checks what only a superuser may set.
+    async fn demand(&self) -> Result<()> {
+        const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_STORE;
+        let fail = |error: tokio_postgres::Error| failure::of(&error);
+        let unmet = self.client.query_typed(&settings::unmet(DEMANDED), &[]).await;
+        for row in unmet.map_err(fail)? {
+            let name: String = row.try_get(0).map_err(fail)?;
+            let wanted = DEMANDED.iter().find(|demand| demand.name == name);
+            // A superuser's own session may change it.
+            let sql = wanted.map(|demand| format!("SET {} = '{}'", demand.name, demand.value));
+            if self.run(&sql.unwrap_or_default()).await.is_err() {
+                let (what, remedy) = settings::refusal(DEMANDED, &name);
+                return Err(Error::new(ErrorKind::Denied, what, remedy));
+            }
+        }
+        Ok(())
+    }
+
     /// Statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.client
@@ -104,6 +127,8 @@ pub(super) struct Pool {
     pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
+    /// The store that this was prepared for: every new connection must reach the same one.
+    identity: Mutex<Option<StoreId>>,
 }
 
 impl fmt::Debug for Pool {
@@ -121,7 +146,34 @@ impl Pool {
             statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
             free: Semaphore::new(MOST),
+            identity: Mutex::default(),
         })
+    }
+
+    /// Notes which store this is; `None` while it is being prepared, and connections that are idle are closed then.
+    pub(super) fn identify(&self, id: Option<StoreId>) {
+        if id.is_none() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// A database that was restored, or another one behind the same address, must not take rows before it is checked.
+    async fn is_same(&self, session: &Session) -> Result<()> {
+        let expected = self
+            .identity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(expected) = expected else { return Ok(()) };
+        match super::refill::identity(session).await {
+            Ok(identity) if identity.id == expected => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Unreachable,
+                "another database answers than the one that was the store until now",
+                "it is compared with the receipts before anything is stored; see `slacktide status`",
+            )),
+        }
     }
 
     /// A connection, for one verb. At most [`MOST`] are out at a time.
@@ -183,10 +235,15 @@ impl Pool {
             in_transaction: AtomicBool::new(false),
             stages: HashMap::new(),
             made: 0,
+            uncounted: HashSet::new(),
         };
-        session.run(SETTINGS).await?;
+        let pins = settings::pins(settings::BOTH.iter().chain(settings::STORE));
         let longest = self.statement_timeout.as_millis();
-        session.run(&format!("SET statement_timeout = {longest}")).await?;
+        session
+            .run(&format!("{pins}{SETTINGS}; SET statement_timeout = {longest}"))
+            .await?;
+        session.demand().await?;
+        self.is_same(&session).await?;
         Ok(session)
     }
 }

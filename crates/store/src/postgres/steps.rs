@@ -9,6 +9,7 @@ mod there;
 
 use super::claims;
 use super::session::Session;
+use crate::claims::Found;
 use crate::error::{Error, Result};
 use crate::layout::LaneTables;
 use crate::table::quoted;
@@ -22,6 +23,16 @@ use there::{add, has, own_columns};
 pub(super) async fn adopt(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
     if claims::is_adoption_due(session, tables).await? {
         make(session, tables, shape).await?;
+    }
+    Ok(())
+}
+
+/// Makes the tables of a lane that are gone.
+pub(super) async fn make_missing(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    for (role, table) in tables.roles() {
+        if claims::look(session, tables, role, table).await? == Found::Nothing {
+            return make(session, tables, shape).await;
+        }
     }
     Ok(())
 }

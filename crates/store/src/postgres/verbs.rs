@@ -7,11 +7,11 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{Known, claims, failure, quarantine};
+use super::{Known, claims, failure, quarantine, refill};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::{LaneTables, Role};
-use crate::ledger::{EntryState, LaneState};
+use crate::ledger::{Entry, EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
@@ -98,7 +98,9 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
                 removal_of(&arrival.chunk.manifest, &before.frontier),
             )
         })
-        .filter(|(_, removal)| *removal != Removal::None)
+        .filter(|(place, removal)| {
+            *removal != Removal::None && !entries.get(place).is_some_and(Entry::is_awaited)
+        })
         .collect();
     if !removals.is_empty() && !job.alone {
         return Ok(Step::Alone);
@@ -110,20 +112,41 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
             return Ok(Step::Widen);
         }
     }
-    let (refused, conflict) = match &before.shape {
-        Some(shape) => store_rows(session, job, shape, &new).await?,
-        None => Default::default(),
-    };
+    // What a history holds of a chunk that is stored again was altered or lost.
+    let again: Vec<Place> = new
+        .iter()
+        .map(|(_, arrival)| Place::of(arrival))
+        .filter(|place| entries.get(place).is_some_and(Entry::is_awaited))
+        .collect();
+    if before.shape.is_some() {
+        refill::forget_history(session, &tables.layout, &again).await?;
+    }
+    let (old, fresh): (Vec<_>, Vec<_>) = new
+        .iter()
+        .copied()
+        .partition(|(_, arrival)| again.contains(&Place::of(arrival)));
+    let (mut refused, mut conflict, mut net) = (Vec::new(), false, Some(0));
+    if let Some(shape) = &before.shape {
+        // Rows of chunks that are stored again were counted before.
+        let (of_old, met, _) = store_rows(session, job, shape, &old).await?;
+        let (of_fresh, met_too, counted) = store_rows(session, job, shape, &fresh).await?;
+        refused.extend(of_old.into_iter().chain(of_fresh));
+        (conflict, net) = (met || met_too, counted);
+    }
     let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
     for row in &refused {
         *counts.entry(row.arrival).or_default() += 1;
         keep_row(session, lane, arrivals, row).await?;
     }
     let count = |index: usize| counts.get(&index).copied().unwrap_or(0);
-    let stored: Vec<LedgerRow> = new
+    let mut stored: Vec<LedgerRow> = new
         .iter()
         .map(|(index, arrival)| LedgerRow::of(arrival, EntryState::Stored, count(*index)))
         .collect();
+    // The rows of a transaction are counted with its first chunk.
+    if let Some(first) = stored.iter_mut().find(|row| !again.contains(&row.place)) {
+        first.rows_net = net;
+    }
     if records::note(session, lane, &stored).await? != stored.len() as u64 {
         return Ok(Step::Lost);
     }
@@ -183,10 +206,7 @@ async fn stage_all(
         .filter(|(_, arrival)| fits(arrival))
         .collect();
     for group in groups(shape, layout, &fitting) {
-        if let Some((_, first)) = group.arrivals.first() {
-            let schema = &first.chunk.manifest.schema;
-            stage(session, layout, lane, shape, schema, &group.routes).await?;
-        }
+        stage(session, layout, lane, shape, &group.routes).await?;
     }
     Ok(())
 }
@@ -238,17 +258,43 @@ async fn end_resync(
     removal: &Removal,
 ) -> Result<()> {
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let removes = *removal == Removal::Removes;
+    let mut removes = *removal == Removal::Removes;
     if let Some(layout) = made.filter(|layout| removes && layout.mode.keeps_current()) {
-        let sql = format!("DELETE FROM {} WHERE {EPOCH} < $1", layout.sql(&layout.table));
-        let gone = session
-            .client
-            .execute(&sql, &[&records::small(place.epoch)])
-            .await
-            .map_err(|error| failure::of(&error))?;
-        tracing::info!(lane = %tables.lane, rows = gone, "resynchronisation complete, rows gone at the source removed");
+        match remove_older(session, &layout.sql(&layout.table), place).await? {
+            Some(rows) => {
+                tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
+                // Rows that others had deleted came again, too: what is there now is what was stored.
+                refill::take_rows(session, &tables.with_layout(layout)).await?;
+            }
+            None => removes = false,
+        }
     }
     records::save_unremoved(session, &tables.lane, record, (!removes).then_some(place)).await
+}
+
+/// Removes the rows of earlier epochs, and returns how many; `None` where the table did not let all of them go, so that
+/// all of them stay: a trigger, a policy or a row that refers to one.
+async fn remove_older(session: &Session, table: &str, place: Place) -> Result<Option<u64>> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let epoch = records::small(place.epoch);
+    session.run("SAVEPOINT resync").await?;
+    let delete = format!("DELETE FROM {table} WHERE {EPOCH} < $1");
+    let gone = match session.client.execute(&delete, &[&epoch]).await {
+        Ok(rows) => {
+            let left = format!("SELECT EXISTS (SELECT FROM {table} WHERE {EPOCH} < $1)");
+            let left = session.client.query_one(&left, &[&epoch]).await.map_err(fail)?;
+            (!left.try_get::<_, bool>(0).map_err(fail)?).then_some(rows)
+        }
+        Err(error) if failure::of_row(&error, &[]).is_some() => None,
+        Err(error) => return Err(failure::of(&error)),
+    };
+    let back = if gone.is_some() {
+        ""
+    } else {
+        "ROLLBACK TO SAVEPOINT resync; "
+    };
+    session.run(&format!("{back}RELEASE SAVEPOINT resync")).await?;
+    Ok(gone)
 }
 
 async fn store_rows(
@@ -256,33 +302,27 @@ async fn store_rows(
     job: &Job<'_>,
     shape: &Shape,
     new: &[(usize, &Arrival)],
-) -> Result<(Vec<Refused>, bool)> {
+) -> Result<(Vec<Refused>, bool, Option<i64>)> {
     let with_rows: Vec<(usize, &Arrival)> = new
         .iter()
         .copied()
         .filter(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
         .collect();
-    let (mut refused, mut conflict) = (Vec::new(), false);
+    let (mut refused, mut conflict, mut net) = (Vec::new(), false, Some(0));
     for group in groups(shape, &job.tables.layout, &with_rows) {
         let Some((_, first)) = group.arrivals.first() else {
             continue;
         };
         let schema = &first.chunk.manifest.schema;
-        let target = Target::new(
-            session,
-            &job.tables.layout,
-            &job.tables.lane,
-            shape,
-            schema,
-            group.routes,
-        )?;
+        let target = Target::new(session, job.tables, shape, schema, group.routes).await?;
         let (more, met) = target
             .store(session, &group.arrivals, job.known.staged == 0)
             .await?;
         refused.extend(more);
         conflict |= met;
+        net = net.zip(target.net()).map(|(all, more)| all + more);
     }
-    Ok((refused, conflict))
+    Ok((refused, conflict, net))
 }
 
 async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Refused) -> Result<()> {
@@ -297,6 +337,7 @@ async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Re
         reason: &row.reason,
         bytes: &row.bytes,
         exchanged_at: arrival.exchanged_at,
+        waits: row.waits,
     };
     quarantine::keep_manifest(session, lane, arrival).await?;
     records::keep(session, lane, &kept).await
@@ -313,6 +354,7 @@ pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) ->
         reason: &message.reason,
         bytes: &message.bytes,
         exchanged_at: message.exchanged_at,
+        waits: false,
     };
     session.begin("").await?;
     records::make(session, &message.lane).await?;

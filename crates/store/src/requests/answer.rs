@@ -255,6 +255,7 @@ pub fn arrival(
         cursor_after: None,
         schema: schema.clone(),
         definition: part_of.definition,
+        source: None,
         totals: Totals {
             rows: part_of.totals.rows,
             ..Totals::default()

@@ -109,7 +109,12 @@ pub(super) fn record(
     mark: &str,
 ) -> Result<()> {
     sql(tx.execute(
-        "INSERT OR REPLACE INTO slacktide_tables VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        // A table that was lost and is made again must have the rows that the lost one had: what was counted stays.
+        "INSERT INTO slacktide_tables (recipient, owner, role, origin, table_name, mark, since, base) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE ?4 WHEN 'made' THEN -coalesce((SELECT sum(rows_net) FROM slacktide_ledger \
+         WHERE recipient = ?1 AND 'feed ' || feed = ?2), 0) END) \
+         ON CONFLICT DO UPDATE SET origin = excluded.origin, table_name = excluded.table_name, mark = excluded.mark, \
+         since = excluded.since",
         params![
             tables.owner.recipient().as_str(),
             tables.owner.key(),

@@ -48,14 +48,56 @@ pub(super) fn of(error: &rusqlite::Error) -> Error {
     Error::new(kind, format!("SQLite answered: {}", describe(error)), remedy)
 }
 
-/// Why a row was refused, when it was the row's own fault: a constraint, a type, a length.
-pub(super) fn of_row(error: &rusqlite::Error) -> Option<String> {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
-            Some(describe(error))
+/// Why a row is not stored.
+#[derive(Debug, Clone)]
+pub(super) struct Why {
+    /// In words that hold no value.
+    pub(super) reason: String,
+    /// Another row may make room for it: what is unique moves, what is referred to comes.
+    pub(super) waits: bool,
+}
+
+impl Why {
+    /// For a reason that stays.
+    pub(super) fn of(reason: &str) -> Self {
+        Self {
+            reason: reason.to_owned(),
+            waits: false,
         }
-        _ => None,
     }
+}
+
+/// Why a row was refused, when it was the row's own fault: a constraint, a type, a length; or what a function that a
+/// trigger, a check or a computed column uses made of it.
+pub(super) fn of_row(error: &rusqlite::Error) -> Option<Why> {
+    let is_of_row = match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => true,
+        // What is wrong with the statement is found when it is prepared.
+        Some(ErrorCode::Unknown) => {
+            !matches!(error, rusqlite::Error::SqlInputError { .. }) && !is_of_objects(error)
+        }
+        _ => false,
+    };
+    is_of_row.then(|| Why {
+        reason: describe(error),
+        waits: error.sqlite_error().is_some_and(|failure| {
+            matches!(
+                failure.extended_code,
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                    | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                    | ffi::SQLITE_CONSTRAINT_ROWID
+                    | ffi::SQLITE_CONSTRAINT_FOREIGNKEY
+            )
+        }),
+    })
+}
+
+/// Whether an object is missing, or the schema does not fit a statement: an error of no row.
+fn is_of_objects(error: &rusqlite::Error) -> bool {
+    let message = message(error);
+    ["no such ", "ON CONFLICT clause does not match"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// The library's own text. For decisions only.

@@ -3,6 +3,7 @@
 
 mod found;
 mod verbs;
+mod waiting;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,14 +23,16 @@ use crate::quarantine::{
 };
 use crate::record::text;
 
-/// Columns that the quarantine has had since it can be left.
-const COLUMNS: [&str; 6] = [
-    "kind",
-    "ended",
-    "ended_digest",
-    "ended_by",
-    "ended_why",
-    "ended_at",
+/// Columns that the quarantine has had since it can be left, with their types.
+const COLUMNS: [(&str, &str); 8] = [
+    ("kind", "TEXT"),
+    ("ended", "TEXT"),
+    ("ended_digest", "TEXT"),
+    ("ended_by", "TEXT"),
+    ("ended_why", "TEXT"),
+    ("ended_at", "TEXT"),
+    ("tries", "INTEGER NOT NULL DEFAULT 0"),
+    ("retry_at", "INTEGER"),
 ];
 
 const OWN: &str = "
@@ -39,6 +42,8 @@ CREATE TABLE IF NOT EXISTS slacktide_quarantine_manifests (
     PRIMARY KEY (recipient, feed, epoch, number)) WITHOUT ROWID;
 ";
 
+pub(super) use waiting::retry as retry_waiting;
+
 pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
     let run = || {
         tx.execute_batch(OWN)?;
@@ -46,14 +51,17 @@ pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
             .prepare("SELECT name FROM pragma_table_info('slacktide_quarantine')")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<String>>>()?;
-        for column in COLUMNS {
+        for (column, kind) in COLUMNS {
             if !there.iter().any(|name| name == column) {
                 tx.execute_batch(&format!(
-                    "ALTER TABLE slacktide_quarantine ADD COLUMN {column} TEXT"
+                    "ALTER TABLE slacktide_quarantine ADD COLUMN {column} {kind}"
                 ))?;
             }
         }
-        Ok(())
+        tx.execute_batch(
+            "CREATE INDEX IF NOT EXISTS slacktide_quarantine_waiting ON slacktide_quarantine (recipient, feed, retry_at) \
+             WHERE retry_at IS NOT NULL",
+        )
     };
     run().map_err(|error: rusqlite::Error| failure::of(&error))
 }
@@ -150,6 +158,20 @@ impl Quarantine for SqliteStore {
         let (lane, ids, by) = (lane.clone(), ids.to_vec(), by.clone());
         self.run(move |connection| verbs::discard(connection, &lane, &ids, &by))
             .await
+    }
+
+    async fn retry_waiting(&self, now: Timestamp) -> Result<u64> {
+        let options = self.options.clone();
+        self.run(move |connection| {
+            let mut stored = 0;
+            for lane in waiting::due(connection, now)? {
+                let tables = options.tables(Database::Sqlite, &lane);
+                let retried = waiting::retry(connection, &tables, false, now)?;
+                stored += retried.released.len() as u64;
+            }
+            Ok(stored)
+        })
+        .await
     }
 
     async fn held(&self) -> Result<Vec<Held>> {

@@ -160,13 +160,16 @@ pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result
     let cursor = row.cursor_text()?;
     let done = tx
         .prepare_cached(
-            "INSERT INTO slacktide_ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+            "INSERT INTO slacktide_ledger (recipient, feed, epoch, number, digest, previous, state, sequence, publisher, \
+             rows, rows_quarantined, cursor_after, read_from, read_to, exchanged_at, stored_at, rows_net) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
              ON CONFLICT DO UPDATE SET digest = excluded.digest, previous = excluded.previous, state = excluded.state, \
              sequence = excluded.sequence, publisher = excluded.publisher, rows = excluded.rows, \
              rows_quarantined = excluded.rows_quarantined, cursor_after = excluded.cursor_after, \
              read_from = excluded.read_from, read_to = excluded.read_to, exchanged_at = excluded.exchanged_at, \
-             stored_at = excluded.stored_at \
-             WHERE slacktide_ledger.state = 'quarantined' AND excluded.state <> 'quarantined'",
+             stored_at = excluded.stored_at, \
+             rows_net = CASE slacktide_ledger.state WHEN 'awaited' THEN slacktide_ledger.rows_net ELSE excluded.rows_net END \
+             WHERE slacktide_ledger.state IN ('quarantined', 'awaited') AND excluded.state <> 'quarantined'",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -186,6 +189,7 @@ pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result
                 row.read_to.to_string(),
                 row.exchanged_at.to_string(),
                 Timestamp::now().to_string(),
+                row.rows_net,
             ])
         });
     sql(done).map(|_| ())

@@ -17,7 +17,9 @@ use super::{SqliteStore, failure};
 use crate::error::Result;
 use crate::record::broken;
 use crate::requests::outbox::OutboxRow;
-use crate::requests::{Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, Wanted};
+use crate::requests::{
+    Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, WaitingRequests, Wanted,
+};
 
 const OWN: &str = "
 CREATE TABLE IF NOT EXISTS slacktide_outbox (
@@ -132,9 +134,21 @@ impl Requests for SqliteStore {
             .await
     }
 
+    async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
+        let (recipient, ids) = (recipient.clone(), ids.to_vec());
+        self.run(move |connection| found::unanswered(connection, &recipient, ids))
+            .await
+    }
+
     async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
         let (recipient, wanted) = (recipient.clone(), wanted.clone());
         self.run(move |connection| found::listed(connection, &recipient, &wanted))
+            .await
+    }
+
+    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
+        let recipient = recipient.clone();
+        self.run(move |connection| found::waiting(connection, &recipient))
             .await
     }
 }

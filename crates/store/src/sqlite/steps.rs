@@ -15,6 +15,7 @@ mod there;
 use rusqlite::Transaction;
 
 use super::claims;
+use crate::claims::Found;
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
@@ -29,6 +30,16 @@ use there::{add, find, own_columns, run};
 pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
     if !claims::hold(tx, tables, &[Role::Current, Role::History])? {
         make(tx, tables, shape)?;
+    }
+    Ok(())
+}
+
+/// Makes the tables of a lane that are gone.
+pub(super) fn make_missing(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    for (role, table) in tables.roles() {
+        if claims::look(tx, tables, role, table)? == Found::Nothing {
+            return make(tx, tables, shape);
+        }
     }
     Ok(())
 }

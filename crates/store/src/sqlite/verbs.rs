@@ -5,13 +5,13 @@ use rusqlite::{Connection, Transaction, params};
 use schemas::name::Lane;
 
 use super::records::{self, int};
-use super::rows::Tables;
+use super::rows::{Tables, Undone};
 use super::tables::{begin, commit};
-use super::{claims, failure, quarantine, rows, steps};
+use super::{claims, failure, quarantine, refill, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::layout::{LaneTables, Layout, Role};
-use crate::ledger::EntryState;
+use crate::layout::{LaneTables, Role};
+use crate::ledger::{Entry, EntryState};
 use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
@@ -30,7 +30,17 @@ pub(super) fn store(
     tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Vec<Outcome>> {
-    let done = store_all(connection, tables, arrivals);
+    let mut undone = Undone::default();
+    let done = loop {
+        let done = store_all(connection, tables, arrivals, &mut undone);
+        if done.is_ok() || !undone.take() {
+            break done;
+        }
+    };
+    let mut done = done;
+    if let Ok(outcomes) = &mut done {
+        retry_waiting(connection, tables, arrivals, outcomes);
+    }
     let first = arrivals.iter().map(Place::of).min();
     if let (Err(error), Some(place)) = (&done, first)
         && let Some(why) = error.refusal(&tables.lane)
@@ -39,6 +49,23 @@ pub(super) fn store(
         tracing::debug!(lane = %tables.lane, error = %failed, "a refusal was not noted");
     }
     done
+}
+
+/// Tries rows again that another row may have made room for by now. The chunks are stored whatever comes of it.
+fn retry_waiting(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    arrivals: &[Arrival],
+    outcomes: &mut [Outcome],
+) {
+    let brought = |outcome: &Outcome| matches!(outcome, Outcome::Stored { rows, .. } if *rows > 0);
+    if !outcomes.iter().any(brought) {
+        return;
+    }
+    match quarantine::retry_waiting(connection, tables, true, Timestamp::now()) {
+        Ok(retried) => retried.count_out(arrivals, outcomes),
+        Err(error) => tracing::debug!(lane = %tables.lane, %error, "rows that wait were not tried again"),
+    }
 }
 
 /// Notes why nothing of a lane is stored until somebody acts.
@@ -52,7 +79,12 @@ pub(super) fn refuse(connection: &mut Connection, lane: &Lane, place: Place, why
     commit(tx)
 }
 
-fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
+fn store_all(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    arrivals: &[Arrival],
+    undone: &mut Undone,
+) -> Result<Vec<Outcome>> {
     let lane = &tables.lane;
     let tx = begin(connection)?;
     let before = records::lane(&tx, lane)?;
@@ -89,8 +121,15 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
         if verdict.stores() {
-            quarantined = store_chunk(&tx, &tables.layout, lane, record.shape.as_ref(), arrival)?;
-            end_resync(&tx, lane, &mut record, arrival, quarantined)?;
+            let is_again = entries.get(&Place::of(arrival)).is_some_and(Entry::is_awaited);
+            if is_again && record.shape.is_some() {
+                // What a history holds of it was altered or lost.
+                refill::forget_history(&tx, &tables.layout, Place::of(arrival))?;
+            }
+            quarantined = store_chunk(&tx, tables, record.shape.as_ref(), arrival, undone)?;
+            if !is_again {
+                end_resync(&tx, tables, &mut record, arrival, quarantined)?;
+            }
         } else if verdict.is_superseded() {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
@@ -104,23 +143,33 @@ fn store_all(connection: &mut Connection, tables: &LaneTables, arrivals: &[Arriv
 /// Stores a chunk's rows and its entry; says how many rows were refused.
 fn store_chunk(
     tx: &Transaction<'_>,
-    layout: &Layout,
-    lane: &Lane,
+    tables: &LaneTables,
     shape: Option<&Shape>,
     arrival: &Arrival,
+    undone: &mut Undone,
 ) -> Result<u64> {
-    let refused = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
+    let (lane, layout) = (&tables.lane, &tables.layout);
+    let rows::Done { refused, net } = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
         Some(shape) => {
-            let first = 0;
-            rows::store(tx, lane, &Tables { layout, shape, first }, arrival)?
+            let to = Tables {
+                layout,
+                shape,
+                first: 0,
+                is_whole: true,
+            };
+            rows::store(tx, lane, &to, arrival, undone)?
         }
-        None => Vec::new(),
+        None => rows::Done::default(),
     };
     let quarantined = refused.len() as u64;
     for row in &refused {
         keep_row(tx, lane, arrival, row)?;
     }
-    records::note(tx, lane, &LedgerRow::of(arrival, EntryState::Stored, quarantined))?;
+    let stored = LedgerRow {
+        rows_net: Some(net),
+        ..LedgerRow::of(arrival, EntryState::Stored, quarantined)
+    };
+    records::note(tx, lane, &stored)?;
     quarantine::keep_rejects(tx, lane, arrival)?;
     Ok(quarantined)
 }
@@ -128,7 +177,7 @@ fn store_chunk(
 /// Ends a resynchronisation, where the chunk does that: removes the rows of earlier epochs, or notes that they had to stay.
 fn end_resync(
     tx: &Transaction<'_>,
-    lane: &Lane,
+    tables: &LaneTables,
     record: &mut LaneRecord,
     arrival: &Arrival,
     quarantined: u64,
@@ -136,7 +185,7 @@ fn end_resync(
     let place = Place::of(arrival);
     match removal_of(&arrival.chunk.manifest, &record.frontier) {
         Removal::None => return Ok(()),
-        Removal::Removes if quarantined == 0 => record.frontier.unremoved = None,
+        Removal::Removes if quarantined == 0 => {}
         _ => {
             record.frontier.unremoved = Some(place);
             return Ok(());
@@ -144,13 +193,41 @@ fn end_resync(
     }
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
     if let Some(layout) = made.filter(|layout| layout.mode.keeps_current()) {
-        let sql = format!("DELETE FROM {} WHERE {EPOCH} < ?1", quoted(&layout.table));
-        let gone = tx
-            .execute(&sql, params![place.epoch])
-            .map_err(|error| failure::of(&error))?;
-        tracing::info!(%lane, rows = gone, "resynchronisation complete, rows gone at the source removed");
+        let Some(rows) = remove_older(tx, &quoted(&layout.table), place)? else {
+            record.frontier.unremoved = Some(place);
+            return Ok(());
+        };
+        tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
+        // Rows that others had deleted came again, too: what is there now is what was stored.
+        refill::take_rows(tx, &tables.with_layout(layout))?;
     }
+    record.frontier.unremoved = None;
     Ok(())
+}
+
+/// Removes the rows of earlier epochs, and returns how many; `None` where the table did not let all of them go, so that
+/// all of them stay: a trigger, or a row that refers to one.
+fn remove_older(tx: &Transaction<'_>, table: &str, place: Place) -> Result<Option<usize>> {
+    let fail = |error: rusqlite::Error| failure::of(&error);
+    tx.execute_batch("SAVEPOINT resync").map_err(fail)?;
+    let delete = format!("DELETE FROM {table} WHERE {EPOCH} < ?1");
+    let gone = match tx.execute(&delete, params![place.epoch]) {
+        Ok(rows) => {
+            let left = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {EPOCH} < ?1)");
+            let left = tx.query_row(&left, params![place.epoch], |row| row.get::<_, bool>(0));
+            (!left.map_err(fail)?).then_some(rows)
+        }
+        // Where a trigger undid the whole transaction, there is nothing to go back to.
+        Err(error) if failure::of_row(&error).is_some() && !tx.is_autocommit() => None,
+        Err(error) => return Err(failure::of(&error)),
+    };
+    let back = if gone.is_some() {
+        ""
+    } else {
+        "ROLLBACK TO resync; "
+    };
+    tx.execute_batch(&format!("{back}RELEASE resync")).map_err(fail)?;
+    Ok(gone)
 }
 
 /// A new epoch lifts what an old one's chunks asked, and leaves versions behind that stay in a
@@ -233,6 +310,7 @@ fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Re
         &row.reason,
         &row.bytes,
         arrival.exchanged_at,
+        row.waits,
     )
 }
 
@@ -247,10 +325,13 @@ fn keep(
     reason: &str,
     bytes: &[u8],
     exchanged_at: Timestamp,
+    waits: bool,
 ) -> Result<()> {
+    let now = Timestamp::now();
     tx.prepare_cached(
         "INSERT INTO slacktide_quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
-         exchanged_at, quarantined_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+         exchanged_at, quarantined_at, retry_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         ON CONFLICT DO NOTHING",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -264,7 +345,8 @@ fn keep(
             reason,
             bytes,
             exchanged_at.to_string(),
-            Timestamp::now().to_string(),
+            now.to_string(),
+            waits.then(|| now.as_microsecond()),
         ])
     })
     .map(|_| ())
@@ -286,6 +368,7 @@ pub(super) fn keep_message(connection: &mut Connection, message: &Unreadable) ->
         &message.reason,
         &message.bytes,
         message.exchanged_at,
+        false,
     )?;
     if let Some(row) = claimed {
         records::note(&tx, &message.lane, &row)?;

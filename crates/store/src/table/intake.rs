@@ -201,7 +201,10 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
         let mut judged = judged;
         for (index, arrival) in arrivals.iter().enumerate() {
             let place = arrival.links.place;
-            if let Some(judgement @ Judgement::Store) = judged.get_mut(&index)
+            // What it removed was removed when it was stored first.
+            let is_again = entries.get(&place).is_some_and(Entry::is_awaited);
+            if !is_again
+                && let Some(judgement @ Judgement::Store) = judged.get_mut(&index)
                 && removal(arrival.resync, place, given.frontier) == Removal::Waits
             {
                 *judgement = Judgement::Later {

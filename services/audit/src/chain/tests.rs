@@ -65,6 +65,7 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
                 tombstone: None,
             },
             definition: Digest::of(&[b"definition"]),
+            source: None,
             totals: Totals {
                 rows: 1,
                 money: [("amount".to_owned(), "1.50".to_owned())].into(),

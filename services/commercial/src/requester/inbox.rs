@@ -68,12 +68,8 @@ pub(super) async fn store(parts: &RequesterParts, stop: &CancellationToken) -> R
 }
 
 fn put_off(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duration) -> Settlement {
-    let mut news = false;
-    parts.board.requests(|status| {
-        news = status.put_off.as_deref() != Some(why);
-        status.put_off = Some(why.to_owned());
-    });
-    if news {
+    parts.board.requests(|status| status.wait(&delivery.subject, why));
+    if parts.board.is_news("replies", why) {
         tracing::error!(
             subject = delivery.subject,
             why,
@@ -83,7 +79,19 @@ fn put_off(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duratio
     Settlement::Later(rest)
 }
 
-async fn keep(
+/// A reply is stored, by whomever: it waits for nothing any more.
+fn well(parts: &RequesterParts, delivery: &Delivery) {
+    let mut is_well = false;
+    parts.board.requests(|status| {
+        status.waits_no_more(&delivery.subject);
+        is_well = status.put_off.is_none();
+    });
+    if is_well && let Some(met) = parts.board.over("replies") {
+        tracing::info!(met, "no reply is put off any more");
+    }
+}
+
+pub(super) async fn keep(
     parts: &RequesterParts,
     answered: &Answered,
     delivery: &Delivery,
@@ -116,11 +124,18 @@ async fn keep(
                 status.replies += 1;
                 status.rows += rows;
                 status.rows_quarantined += quarantined;
-                status.put_off = None;
+                *status
+                    .outcomes
+                    .entry(answered.reply.outcome.name().to_owned())
+                    .or_default() += 1;
             });
+            well(parts, delivery);
             Settlement::Done
         }
-        Became::Already => Settlement::Done,
+        Became::Already => {
+            well(parts, delivery);
+            Settlement::Done
+        }
         Became::Unknown => put_off(parts, delivery, "the store forgot the request", WAITS),
         Became::Contradicts { reason } => {
             show_refused(parts, &id, &reason);

@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// What could not be opened, stored or carried: looks at it, retries it, gives it up.
     #[command(subcommand)]
     Quarantine(crate::commands::quarantine::QuarantineCommand),
+    /// For the receiver: which store is the right one, and answers that it lost.
+    #[command(subcommand)]
+    Store(crate::commands::store::StoreCommand),
     /// What the insurer asks of the bureau, and what came of it.
     #[command(subcommand)]
     Request(crate::commands::request::RequestCommand),

@@ -46,7 +46,11 @@ pub(crate) async fn serve<T>(
     };
     health::serve(&health, report, CancellationToken::new())
         .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| {
+            // The process before may not have ended yet: the service manager tries again.
+            let exit = if error.passes() { Exit::InUse } else { Exit::Usage };
+            Failure::new(exit, error.to_string())
+        })?;
     Ok(())
 }
 

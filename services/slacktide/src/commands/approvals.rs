@@ -58,8 +58,8 @@ pub(crate) enum ApprovalsCommand {
 /// A decision's words.
 #[derive(Debug, Args)]
 pub(crate) struct Decide {
-    /// The request's id.
-    id: RequestId,
+    /// The request's id, or so much of its beginning that no other request of the recipient that waits has it.
+    id: String,
     /// Who filed it.
     #[arg(long, value_name = "NAME")]
     recipient: RecipientName,
@@ -246,42 +246,68 @@ async fn decided(decide: Decide, decision: Decision) -> Outcome {
         )));
     }
     let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let filed = file_decision(&exchange, &decide, decision, &key).await;
+    let filed = async {
+        let id = find(&exchange, &decide.recipient, &decide.id).await?;
+        file_decision(&exchange, &decide, &id, decision, &key).await?;
+        Ok::<_, Failure>(id)
+    };
+    let filed = filed.await;
     exchange.close().await;
-    filed?;
+    let id = filed?;
     let word = match decision {
         Decision::Grant => "granted",
         Decision::Refuse => "refused",
     };
     if decide.json {
-        output::json(&serde_json::json!({ "id": decide.id, "officer": decide.officer, "decision": word }))?;
+        output::json(&serde_json::json!({ "id": id, "officer": decide.officer, "decision": word }))?;
     } else {
         output::line(&format!(
-            "{} is {word} by {}; it stands for ever",
-            decide.id, decide.officer
+            "{id} is {word} by {}; it stands for ever",
+            decide.officer
         ));
     }
     Ok(Exit::Done)
 }
 
+/// The request that is meant: by its whole id, or by the beginning of one that has no outcome.
+async fn find(exchange: &JetStream, recipient: &RecipientName, text: &str) -> Result<RequestId, Failure> {
+    let wrong = |error: slacktide_client::Error| Failure::usage(error.to_string());
+    if let Some(id) = slacktide_client::client::whole(text).map_err(wrong)? {
+        return Ok(id);
+    }
+    let (mut ids, mut from) = (Vec::new(), 1);
+    loop {
+        let page = exchange.fetch_requests(recipient, from, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        from = last.sequence + 1;
+        let id = |stored: &Stored| stored.subject.rsplit('.').next()?.parse().ok();
+        ids.extend(page.iter().filter_map(id));
+    }
+    match (slacktide_client::client::one_of(text, &ids), text.parse()) {
+        // It may have its outcome, which is told then.
+        (Err(slacktide_client::Error::NoSuch(_)), Ok(id)) => Ok(id),
+        (found, _) => found.map_err(wrong),
+    }
+}
+
 async fn file_decision(
     exchange: &JetStream,
     decide: &Decide,
+    id: &RequestId,
     decision: Decision,
     key: &SigningKey,
 ) -> Result<(), Failure> {
-    let (request, reply) = exchange.request_status(&decide.recipient, &decide.id).await?;
+    let (request, reply) = exchange.request_status(&decide.recipient, id).await?;
     let found = request.as_ref().and_then(|stored| read(&stored.bytes));
     let Some((request, digest)) = found else {
         return Err(Failure::usage(format!(
             "there is no request {} of {} at the exchange; look with `slacktide approvals list`",
-            decide.id, decide.recipient
+            id, decide.recipient
         )));
     };
     if reply.is_some() {
         return Err(Failure::usage(format!(
-            "{} has its outcome already; nothing is left to decide",
-            decide.id
+            "{id} has its outcome already; nothing is left to decide"
         )));
     }
     let approval = Approval {
@@ -298,13 +324,13 @@ async fn file_decision(
         .and_then(|envelope| envelope.encode())
         .map_err(|error| Failure::internal(&error))?;
     let filed = exchange
-        .approve(&decide.recipient, &decide.id, &decide.officer, Bytes::from(bytes))
+        .approve(&decide.recipient, id, &decide.officer, Bytes::from(bytes))
         .await?;
     match filed {
         Filed::Done { .. } => Ok(()),
         Filed::Already(_) => Err(Failure::usage(format!(
             "{} has decided about {} before, and a decision stands for ever; look with `slacktide approvals list`",
-            decide.officer, decide.id
+            decide.officer, id
         ))),
     }
 }

@@ -107,6 +107,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
 fn failed(error: CommercialError) -> Failure {
     match error {
         CommercialError::Store(error) => error.into(),
+        error @ CommercialError::Unfinished => Failure::new(Exit::Unfinished, error.to_string()),
         other => Failure::internal(&other),
     }
 }
@@ -214,10 +215,33 @@ impl Report for Page {
     fn healthy(&self) -> Result<(), String> {
         agent::let_in(&self.connection)?;
         let status = self.board.status();
+        if let Some(why) = &status.other_store {
+            return Err(why.clone());
+        }
+        let lost = status
+            .requests
+            .as_ref()
+            .map_or(0, |requests| requests.lost_answers);
         let refused = status.requests.as_ref().map(|requests| requests.refused.iter());
         match refused.and_then(|mut refused| refused.next()) {
             Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
+            None if lost > 0 => Err(format!(
+                "{lost} answers were confirmed and are not stored: the store was restored or replaced; {}",
+                ::commercial::requester::REFILL_ANSWERS
+            )),
             None => own::healthy(&self.judged()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poller_whose_grace_is_over_ends_unfinished() {
+        assert_eq!(failed(CommercialError::Unfinished).exit, Exit::Unfinished);
+        let denied = store::Error::new(store::ErrorKind::Denied, "a", "b");
+        assert_eq!(failed(CommercialError::Store(denied)).exit, Exit::Denied);
     }
 }

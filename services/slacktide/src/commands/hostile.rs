@@ -187,7 +187,7 @@ fn requests(shown: &mut Shown, hostile: &str) {
         reply: None,
         reason: Some(reason()),
     };
-    shown.lines("request list", [request::list::line(&listed)]);
+    shown.lines("request list", request::list::table(&[listed], Some(80)));
     let rows = [
         vec![Cell::Text(reason()), Cell::Null],
         vec![Cell::Int(1), Cell::Bytes(hostile.into())],
@@ -317,6 +317,7 @@ fn others(shown: &mut Shown, hostile: &str) {
         since: Timestamp::UNIX_EPOCH,
         state: "kept",
         bytes: 1,
+        retry: None,
         ended: Some(ended),
     };
     shown.lines("quarantine show", quarantine::told::shown(&line));

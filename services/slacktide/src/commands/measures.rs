@@ -162,6 +162,170 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         let is = one.fence_held_by.is_some();
         text.gauge("slacktide_fence_held", help, &[("feed", feed)], flag(is));
     }
+    answered(&status.requests.clone().unwrap_or_default(), now, text);
+}
+
+/// Outcomes of requests, by name: each is told, also before the first.
+const OUTCOMES: [&str; 7] = [
+    "answered",
+    "empty",
+    "partial",
+    "refused",
+    "expired",
+    "cancelled",
+    "failed",
+];
+
+const WAITING: &str = "Data requests without an outcome.";
+const OLDEST: &str = "Age of the oldest of them; 0 where none waits.";
+const OUTCOME: &str = "Data requests that got this outcome.";
+const TROUBLED: &str = "1 while answering or asking meets an error that is tried again.";
+
+/// Data requests, as the bureau's agent answers them. One that answers none tells zeros.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floats; counts below 2^53 are exact"
+)]
+fn answered(status: &social::responder::RequestsStatus, now: Timestamp, text: &mut MetricsText) {
+    text.gauge("slacktide_requests_waiting", WAITING, &[], status.waiting as f64);
+    text.gauge(
+        "slacktide_requests_oldest_seconds",
+        OLDEST,
+        &[],
+        age(status.oldest, now),
+    );
+    let gauges = [
+        (
+            "slacktide_requests_queued",
+            "Of the waiting ones, those that may be answered.",
+            status.queued,
+        ),
+        (
+            "slacktide_requests_for_approval",
+            "Of the waiting ones, those that wait for officers.",
+            status.for_approval,
+        ),
+        (
+            "slacktide_requests_held",
+            "Of the waiting ones, those that a hold or the block list keeps.",
+            status.held,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        text.gauge(name, help, &[], value as f64);
+    }
+    for outcome in OUTCOMES {
+        let count = status.outcomes.get(outcome).copied().unwrap_or(0);
+        text.counter(
+            "slacktide_requests_outcomes_total",
+            OUTCOME,
+            &[("outcome", outcome)],
+            count as f64,
+        );
+    }
+    let help = "Attempts to answer that failed.";
+    text.counter(
+        "slacktide_requests_failures_total",
+        help,
+        &[],
+        status.failures as f64,
+    );
+    text.counter(
+        "slacktide_requests_rows_total",
+        "Rows in answers.",
+        &[],
+        status.rows as f64,
+    );
+    let help = "Rows that the block list and holds kept out of answers.";
+    text.counter(
+        "slacktide_requests_withheld_rows_total",
+        help,
+        &[],
+        status.withheld as f64,
+    );
+    text.gauge(
+        "slacktide_requests_troubled",
+        TROUBLED,
+        &[],
+        flag(status.last_error.is_some()),
+    );
+}
+
+/// Data requests, as the insurer's agent files them. One that files none tells zeros.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floats; counts below 2^53 are exact"
+)]
+fn asked(status: &::commercial::requester::RequestsStatus, now: Timestamp, text: &mut MetricsText) {
+    text.gauge("slacktide_requests_waiting", WAITING, &[], status.waiting as f64);
+    text.gauge(
+        "slacktide_requests_oldest_seconds",
+        OLDEST,
+        &[],
+        age(status.oldest, now),
+    );
+    let help = "Of the waiting ones, those that are not at the exchange yet.";
+    text.gauge("slacktide_requests_kept", help, &[], status.kept as f64);
+    for outcome in OUTCOMES {
+        let count = status.outcomes.get(outcome).copied().unwrap_or(0);
+        text.counter(
+            "slacktide_requests_outcomes_total",
+            OUTCOME,
+            &[("outcome", outcome)],
+            count as f64,
+        );
+    }
+    let counters = [
+        (
+            "slacktide_requests_filed_total",
+            "Requests that the exchange has stored.",
+            status.filed,
+        ),
+        (
+            "slacktide_requests_not_filed_total",
+            "Requests that the exchange does not take.",
+            status.not_filed,
+        ),
+        (
+            "slacktide_outbox_refused_total",
+            "Rows of the outbox that make no valid request.",
+            status.unfit,
+        ),
+        (
+            "slacktide_answer_rows_total",
+            "Rows of answers that are stored.",
+            status.rows,
+        ),
+        (
+            "slacktide_answer_rows_quarantined_total",
+            "Rows of answers that constraints of the store refused.",
+            status.rows_quarantined,
+        ),
+    ];
+    for (name, help, value) in counters {
+        text.counter(name, help, &[], value as f64);
+    }
+    let help = "Answers that are not stored until somebody acts.";
+    text.gauge(
+        "slacktide_answers_refused",
+        help,
+        &[],
+        status.refused.len() as f64,
+    );
+    let help =
+        "1 while an answer is put off, because a key or a part of it is missing or the store refuses it.";
+    text.gauge(
+        "slacktide_answers_put_off",
+        help,
+        &[],
+        flag(status.put_off.is_some()),
+    );
+    text.gauge(
+        "slacktide_requests_troubled",
+        TROUBLED,
+        &[],
+        flag(status.last_error.is_some()),
+    );
 }
 
 /// Of the insurer's agent.
@@ -181,6 +345,7 @@ pub(crate) fn commercial(status: &::commercial::CommercialStatus, now: Timestamp
     let help = "1 while the store or the exchange refuses what the agent as a whole does; it is tried again.";
     let is = status.last_error.is_some();
     text.gauge("slacktide_poll_troubled", help, &[], flag(is));
+    asked(&status.requests.clone().unwrap_or_default(), now, text);
     let help = "1 while settling fails; what it concerns is delivered again.";
     text.gauge("slacktide_unsettled", help, &[], flag(status.unsettled.is_some()));
     let counters: [(&str, &str, Of); 5] = [

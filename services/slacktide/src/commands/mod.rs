@@ -25,6 +25,7 @@ mod reopen;
 pub(crate) mod request;
 mod social;
 pub(crate) mod status;
+pub(crate) mod store;
 
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Health(at) => block_on(health::run(at.config)),
         Command::Quarantine(command) => block_on(quarantine::run(command)),
         Command::Request(command) => block_on(request::run(command)),
+        Command::Store(command) => block_on(store::run(command)),
         Command::Approvals(command) => block_on(approvals::run(command)),
         Command::Blocklist(command) => block_on(blocklist::run(command)),
         Command::Masking(command) => block_on(masking::run(command)),

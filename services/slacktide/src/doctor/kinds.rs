@@ -1,13 +1,13 @@
 //! Each kind of request: made ready at the source, and compared with what its grants give away. No row is read.
 
 use gate::Gate;
-use requests::argument::ArgumentType;
-use requests::kind::KindConfig;
+use requests::kind::{Kind, KindConfig};
 use requests::mask::Mask;
 use requests::mask::plan::Plan;
 use schemas::column::RowSchema;
 use schemas::name::{FeedName, RecipientName};
-use source::{Argument, ArgumentKind, CursorSetBy, FeedDefinition, Question, Source};
+use social::responder::question;
+use source::{CursorSetBy, FeedDefinition, Source};
 
 use super::finding::Findings;
 use crate::failure::Failure;
@@ -15,39 +15,23 @@ use crate::failure::Failure;
 /// Asks the source for the columns of each kind, under a permit of this gate.
 pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Gate, findings: &mut Findings) {
     for kind in kinds {
-        let permit = gate.permit().await;
         let about = format!("kind {}", kind.name);
-        match source.open_question(&question(kind), &permit).await {
+        // With nothing for its arguments: what it brings, and what they are compared with, does not depend on them.
+        let asked = match Kind::new(kind.clone()) {
+            Ok(checked) => question(&checked, checked.sent_empty()),
+            Err(error) => {
+                findings.fail(&about, &Failure::usage(error.what));
+                continue;
+            }
+        };
+        let permit = gate.permit().await;
+        match source.open_question(&asked, &permit).await {
             Err(error) => findings.fail(&about, &Failure::from(error)),
             Ok(reader) => match fits(kind, reader.schema()) {
                 Ok(what) => findings.ok(&about, what),
                 Err(what) => findings.fail(&about, &Failure::usage(what)),
             },
         }
-    }
-}
-
-/// The question of a kind with nothing for its arguments: what it brings does not depend on them.
-fn question(kind: &KindConfig) -> Question {
-    let arguments = kind.arguments.iter().map(|argument| Argument {
-        name: argument.name.clone(),
-        kind: match argument.kind {
-            ArgumentType::Text => ArgumentKind::Text,
-            ArgumentType::Integer => ArgumentKind::Integer,
-            ArgumentType::Decimal => ArgumentKind::Decimal,
-            ArgumentType::Date => ArgumentKind::Date,
-            ArgumentType::Timestamp => ArgumentKind::Timestamp,
-            ArgumentType::Boolean => ArgumentKind::Boolean,
-        },
-        value: None,
-    });
-    Question {
-        name: kind.name.clone(),
-        sql: kind.sql.clone(),
-        arguments: arguments.collect(),
-        order: kind.order.clone(),
-        money: kind.money.clone(),
-        types: kind.types.clone(),
     }
 }
 
@@ -124,6 +108,7 @@ pub(super) fn as_feed(kind: &KindConfig) -> Option<FeedDefinition> {
         money: Vec::new(),
         tombstone: None,
         types: kind.types.clone(),
+        clock: source::feed::CursorClock::default(),
     })
 }
 

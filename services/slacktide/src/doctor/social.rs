@@ -1,12 +1,12 @@
 //! The bureau's file: keys, streams, clock, gate, source and its privileges.
 
-use gate::{Gate, Orders, OwnPids};
+use gate::{Gate, Orders, OwnPids, Permit};
 use jiff::Timestamp;
 use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use schemas::name::{Lane, RecipientName};
-use source::Source;
+use source::{FeedReader, FenceReading, Source};
 
 use super::exchange;
 use super::finding::Findings;
@@ -190,7 +190,7 @@ fn role(url: &str) -> Option<String> {
     url.user().filter(|user| !user.is_empty()).map(str::to_owned)
 }
 
-/// Opens every feed under a gate that is fixed open: an operator asked, and it reads no row.
+/// Opens every feed under a gate that is fixed open: an operator asked. It reads keys and cursors, and no other value.
 async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let gate = Gate::fixed_open();
     let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.shut_flag()) {
@@ -209,7 +209,7 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
             hidden::columns(feed, reader.schema(), findings);
         }
         match opened {
-            Ok(mut reader) => match reader.fence(&permit).await {
+            Ok(mut reader) => match proven(reader.as_mut(), &permit, &about, findings).await {
                 Ok(reading) => match reading.held {
                     Some(held) => findings.warn(
                         &about,
@@ -234,6 +234,26 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     kinds::examine(&loaded.value.kinds, source.as_ref(), &gate, findings).await;
     source.close().await;
 }
+
+/// Takes the fence, and makes the checks that the agent makes while it runs.
+async fn proven(
+    reader: &mut dyn FeedReader,
+    permit: &Permit,
+    about: &str,
+    findings: &mut Findings,
+) -> source::Result<FenceReading> {
+    let reading = reader.fence(permit).await?;
+    let began = tokio::time::Instant::now();
+    while reader.examine(permit).await? && began.elapsed() < PROVING {}
+    let evidence = reader.evidence();
+    for (code, reason) in evidence.iter().flat_map(|evidence| evidence.unverified.iter()) {
+        findings.warn(about, format!("{code}: {}; {}", reason.detail, reason.remedy));
+    }
+    Ok(reading)
+}
+
+/// Checks of a feed that take longer are made while the agent runs.
+const PROVING: std::time::Duration = std::time::Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use runtime::span::Span;
 use schemas::name::{FeedName, RecipientName};
 use serde::{Deserialize, Serialize};
 use social::mask::ColumnMasks;
+use source::feed::{CursorClock, CursorCounts, FutureRows};
 use source::{CursorSetBy, FeedDefinition};
 
 use super::database::DatabaseKind;
@@ -29,6 +30,18 @@ pub(crate) struct FeedTable {
     /// How late a row may be committed after its cursor was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lag: Option<Span>,
+    /// What becomes of rows whose cursor is ahead of the source's clock. No part of the definition.
+    #[serde(default, skip_serializing_if = "is_hold")]
+    pub(crate) future: FutureRows,
+    /// How far ahead of the clock a cursor may be before it is shown. No part of the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) future_tolerance: Option<Span>,
+    /// The zone in which a cursor without a zone is written. No part of the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor_zone: Option<String>,
+    /// What an integer cursor counts. No part of the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor_counts: Option<CursorCounts>,
     /// The columns that identify a row at the store.
     pub(crate) key: Vec<String>,
     /// The columns whose sums are control totals.
@@ -54,6 +67,14 @@ fn one() -> u32 {
     1
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives a reference to what it may leave out"
+)]
+fn is_hold(rows: &FutureRows) -> bool {
+    *rows == FutureRows::Hold
+}
+
 /// Clock resolution and skew inside the database, where no lag is given.
 const MARGIN: Span = Span::from_secs(2);
 
@@ -71,6 +92,17 @@ impl FeedTable {
             money: self.money.clone(),
             tombstone: self.tombstone.clone(),
             types: self.types.clone(),
+            clock: self.clock(),
+        }
+    }
+
+    fn clock(&self) -> CursorClock {
+        let usual = CursorClock::default();
+        CursorClock {
+            future: self.future,
+            tolerance: self.future_tolerance.map_or(usual.tolerance, Span::get),
+            zone: self.cursor_zone.clone(),
+            counts: self.cursor_counts,
         }
     }
 
@@ -140,9 +172,18 @@ impl FeedTable {
                 "cursor_set_by",
                 "names a fence that SQLite cannot give: it does not tell who has a transaction open"
                     .to_owned(),
-                "use \"application\" with a lag, or \"sequence\" for the rowid",
+                "use \"application\" with a lag, or \"sequence\" for an AUTOINCREMENT column",
             ),
             _ => {}
+        }
+        if let Some(zone) = &self.cursor_zone
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            say(
+                "cursor_zone",
+                format!("{zone:?} is not a time zone that is known here"),
+                "write a name such as \"Asia/Shanghai\"",
+            );
         }
         for (column, name) in &self.types {
             if source::declared::parse(name).is_none() {

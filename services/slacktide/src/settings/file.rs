@@ -32,7 +32,7 @@ pub(crate) fn load<T: Checked>(path: &Path) -> Result<Loaded<T>, Failure> {
     if broken.is_empty() {
         return Ok(loaded);
     }
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = config::read(path).unwrap_or_default();
     let mut told = broken.iter().map(|broken| broken.told(path, &text));
     let first = told.next().unwrap_or_default();
     Err(Failure::usage(first).with(told.map(|one| format!("error: {one}"))))
@@ -40,12 +40,7 @@ pub(crate) fn load<T: Checked>(path: &Path) -> Result<Loaded<T>, Failure> {
 
 /// Reads a file of whatever kind its tables say it is.
 pub(crate) fn load_any(path: &Path) -> Result<Kind, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!(
-            "{}: {error}; give the configuration file with --config",
-            path.display()
-        ))
-    })?;
+    let text = config::read(path)?;
     match kind_of(&text) {
         "social" => Ok(Kind::Social(Box::new(load(path)?))),
         "commercial" => Ok(Kind::Commercial(Box::new(load(path)?))),

@@ -29,10 +29,35 @@ impl RowSink for Chunker {
         }
     }
 
-    fn reject(&mut self, cursor: Cursor, mut reject: Reject) {
+    fn reject(&mut self, cursor: Cursor, reject: Reject) {
         if self.fault.is_some() {
             return;
         }
+        if cursor.0.iter().any(|value| is_long(value, MOST_CURSOR)) {
+            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
+            self.fault = Some(ChunkerError::Cursor(what));
+            return;
+        }
+        self.last = Last::Passed(cursor);
+        self.note(reject);
+    }
+}
+
+/// Rejects travel in the manifest, which has to stay small.
+fn is_long(value: &Scalar, most: usize) -> bool {
+    matches!(value, Scalar::Text(text) if text.len() > most)
+}
+
+impl Chunker {
+    /// Takes the note of a row that has no place in the order. The position stays where it is.
+    pub fn reject_unplaced(&mut self, reject: Reject) {
+        if self.fault.is_none() {
+            self.note(reject);
+        }
+    }
+
+    /// Keeps the note of a row, without what the recipient must not see.
+    fn note(&mut self, mut reject: Reject) {
         if self.withhold.is_some() {
             // Whose row it is cannot be told: its key might name them.
             reject.key = vec![None; self.sent.key.len()];
@@ -41,19 +66,11 @@ impl RowSink for Chunker {
             let is_sent = |column: &String| self.sent.schema.index_of(column).is_some();
             reject.column = reject.column.filter(is_sent);
         }
-        // Rejects travel in the manifest, which has to stay small.
-        let long = |value: &Scalar, most: usize| matches!(value, Scalar::Text(text) if text.len() > most);
-        if cursor.0.iter().any(|value| long(value, MOST_CURSOR)) {
-            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
-            self.fault = Some(ChunkerError::Cursor(what));
-            return;
-        }
         for value in &mut reject.key {
-            value.take_if(|value| long(value, MOST_KEY));
+            value.take_if(|value| is_long(value, MOST_KEY));
         }
         self.rejected += in_manifest(&reject);
         self.rejects.push(reject);
-        self.last = Last::Passed(cursor);
         self.read_from.get_or_insert(self.quantum_from);
         if self.rejects.len() >= MOST_REJECTS || self.rejected >= MOST_REJECTED {
             self.close();
@@ -64,6 +81,16 @@ impl RowSink for Chunker {
 impl Chunker {
     /// Packs what is sent of the source's row.
     fn take(&mut self, row: &[Value<'_>], sent: &[Value<'_>]) {
+        let is_deleted = match self.mark(sent) {
+            Ok(is_deleted) => is_deleted,
+            Err(reject) => {
+                match self.positions.of(row) {
+                    Ok(cursor) => self.reject(cursor, reject),
+                    Err(fault) => self.fault = Some(fault),
+                }
+                return;
+            }
+        };
         let start = self.plain.len();
         if let Err(error) = rows::pack(sent, &mut self.plain) {
             self.fault = Some(ChunkerError::Cursor(error.to_string()));
@@ -88,7 +115,7 @@ impl Chunker {
         } else {
             start
         };
-        self.add(sent, start);
+        self.add(sent, start, is_deleted);
         if self.plain.len() >= CLOSE_AT {
             self.close();
         }
@@ -115,16 +142,9 @@ impl Chunker {
     }
 
     /// Counts a row as it is sent.
-    fn add(&mut self, row: &[Value<'_>], start: usize) {
+    fn add(&mut self, row: &[Value<'_>], start: usize, is_deleted: bool) {
         self.money.add(row);
-        if self
-            .sent
-            .tombstone
-            .and_then(|place| row.get(place))
-            .is_some_and(Value::is_tombstone)
-        {
-            self.deleted += 1;
-        }
+        self.deleted += u64::from(is_deleted);
         self.rows += 1;
         self.last = Last::Row { start };
         self.read_from.get_or_insert(self.quantum_from);

@@ -221,3 +221,101 @@ fn after_a_change_of_columns_it_goes_on_where_it_stood_under_the_new_places() {
     );
     assert_eq!(blocks[0].totals.money["amount"], "2.50");
 }
+
+/// A chunker whose mark is of this type.
+fn marked(kind: ColumnType) -> Chunker {
+    let mut schema = schema();
+    schema.columns[3].kind = kind;
+    let mut chunker = Chunker::new(&schema, &["id".into()], &[], at(0)).unwrap();
+    chunker.begin_quantum("2026-11-29T12:00:00Z".parse().unwrap());
+    chunker
+}
+
+fn mark(chunker: &mut Chunker, id: i64, mark: Value<'_>) {
+    chunker.row(&[Value::Int(id), Value::Text("1"), Value::Text("x"), mark]);
+}
+
+/// Trap: `'no'`, a blank, a padded `'N'`, `0.0` and `infinity` delete rows.
+#[test]
+fn chunker_unknown_tombstone_is_a_reject_and_no_deletion() {
+    let text = ColumnType::Text { max: None };
+    for (kind, unknown) in [
+        (text.clone(), "no"),
+        (text.clone(), " "),
+        (text.clone(), "N   "),
+        (text.clone(), "0.0"),
+        (ColumnType::Timestamp, "infinity"),
+        (ColumnType::Timestamp, "9999-12-31 00:00:00"),
+    ] {
+        let mut chunker = marked(kind);
+        mark(&mut chunker, 1, Value::Null);
+        mark(&mut chunker, 2, Value::Text(unknown));
+        mark(&mut chunker, 3, Value::Null);
+        chunker.close();
+        let block = chunker.take_closed().remove(0);
+        assert_eq!((block.totals.rows, block.totals.deleted), (2, 0), "{unknown:?}");
+        assert_eq!(block.cursor_after, at(3));
+        let reject = &block.rejects[0];
+        assert_eq!(reject.key, [Some(Scalar::Int(2))]);
+        assert_eq!(reject.column.as_deref(), Some("gone"));
+        // One reason for every value: none stands in it.
+        assert_eq!(
+            reject.reason,
+            "the tombstone column holds a value that is neither a mark for deleted nor one for not deleted"
+        );
+    }
+    let mut chunker = marked(text);
+    for (id, known) in [(1, "N"), (2, ""), (3, "Y"), (4, "t")] {
+        mark(&mut chunker, id, Value::Text(known));
+    }
+    chunker.close();
+    let block = chunker.take_closed().remove(0);
+    assert_eq!((block.totals.rows, block.totals.deleted), (4, 2));
+}
+
+/// Rows without a key would be merged, or stop at the store.
+#[test]
+fn chunker_row_without_a_key_is_a_reject() {
+    let mut schema = schema();
+    schema.key = vec!["id".into(), "note".into()];
+    let mut chunker = Chunker::new(&schema, &["id".into()], &[], at(0)).unwrap();
+    chunker.row(&[Value::Int(1), Value::Text("1"), Value::Null, Value::Null]);
+    chunker.row(&[Value::Int(2), Value::Text("1"), Value::Text("a"), Value::Null]);
+    chunker.close();
+    let block = chunker.take_closed().remove(0);
+    assert_eq!(block.totals.rows, 1);
+    let reject = &block.rejects[0];
+    assert_eq!(reject.key, [Some(Scalar::Int(1)), None]);
+    assert_eq!(reject.column.as_deref(), Some("note"));
+}
+
+/// The note of a row that has no place in the order leaves the position where it is.
+#[test]
+fn chunker_unplaced_row_moves_no_position() {
+    for before in [None, at(7)] {
+        let mut chunker = chunker(before.clone());
+        let reject = || Reject {
+            key: vec![Some(Scalar::Int(99))],
+            column: Some("id".into()),
+            reason: "ahead".into(),
+        };
+        chunker.reject_unplaced(reject());
+        assert_eq!(chunker.position().unwrap(), before);
+        put(&mut chunker, 8, "1", "x", false);
+        chunker.reject_unplaced(reject());
+        assert_eq!(chunker.position().unwrap(), at(8));
+        chunker.close();
+        chunker.reject_unplaced(reject());
+        chunker.close();
+        let blocks = chunker.take_closed();
+        assert_eq!(
+            (&blocks[0].cursor_before, &blocks[0].cursor_after),
+            (&before, &at(8))
+        );
+        assert_eq!(
+            (&blocks[1].cursor_before, &blocks[1].cursor_after),
+            (&at(8), &at(8))
+        );
+        assert_eq!((blocks[0].rejects.len(), blocks[1].rejects.len()), (2, 1));
+    }
+}

@@ -79,7 +79,7 @@ pub enum EpochError {
     },
     /// The position before a chunk is not known any more.
     #[error(
-        "lane {lane}: the position before chunk {epoch}.{number} is not told by the lane's last chunk; {known}"
+        "lane {lane}: the exchange does not keep chunk {epoch}.{number}, which tells the position before it; {known}"
     )]
     NoChunk {
         /// The lane.

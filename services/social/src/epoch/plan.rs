@@ -1,8 +1,10 @@
 //! PURE: where a new epoch begins.
 
+use std::collections::BTreeMap;
+
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::manifest::{Link, Manifest};
+use schemas::manifest::{Cause, Link, Manifest};
 
 use super::{EpochError, From, Order};
 
@@ -28,6 +30,53 @@ pub struct Plan {
     pub continues: Option<Link>,
     /// The position that is read on from.
     pub cursor: Option<Cursor>,
+}
+
+/// A chunk that is kept and that an operator named: an epoch may go on from the position before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The chunk before it.
+    pub continues: Option<Link>,
+    /// The position before it.
+    pub cursor: Option<Cursor>,
+    /// The definition that it was read by.
+    pub definition: Digest,
+    /// Whether it counts along the lineage of the lane's last chunk.
+    pub counts: bool,
+}
+
+impl Named {
+    /// By its manifest. `openings` are what the epochs from its own to the last one go on from.
+    #[must_use]
+    pub(super) fn of(manifest: &Manifest, last: u32, openings: &BTreeMap<u32, Option<Link>>) -> Self {
+        let before = manifest.previous.filter(|_| manifest.number > 1);
+        let continues = before.map(|digest| Link {
+            epoch: manifest.epoch,
+            number: manifest.number - 1,
+            digest,
+        });
+        let opened = manifest.opening.as_ref().and_then(|opening| opening.continues);
+        Self {
+            continues: continues.or(opened),
+            cursor: manifest.cursor_before.clone(),
+            definition: manifest.definition,
+            counts: counts((manifest.epoch, manifest.number), last, openings),
+        }
+    }
+}
+
+/// PURE: whether everything before a chunk counts along the lineage that the openings tell.
+fn counts((epoch, number): (u32, u64), last: u32, openings: &BTreeMap<u32, Option<Link>>) -> bool {
+    let mut at = last;
+    while at > epoch {
+        match openings.get(&at) {
+            Some(Some(link)) if link.epoch == epoch => return number <= link.number + 1,
+            // The guard on `at` ends the walk whatever the links say.
+            Some(Some(link)) if link.epoch > epoch && link.epoch < at => at = link.epoch,
+            _ => return false,
+        }
+    }
+    at == epoch
 }
 
 /// PURE: the plan; none where there is no receipt to go on from.
@@ -61,6 +110,7 @@ pub(super) fn behind(
     tail: &Manifest,
     link: Link,
     receipt: Option<&Basis>,
+    named: Option<&Named>,
 ) -> Result<Plan, EpochError> {
     let lane = order.lane.clone();
     if receipt.is_some_and(|receipt| (receipt.epoch, receipt.to) > (link.epoch, link.number)) {
@@ -72,8 +122,13 @@ pub(super) fn behind(
         cursor,
     };
     let is_changed = tail.definition != order.definition;
+    let is_other_source = order.cause == Cause::SourceChanged;
+    if is_changed && is_other_source {
+        let what = "its definition changed, too, and must be accepted first".to_owned();
+        return Err(EpochError::NoWayOn { lane, what });
+    }
     let From::Chunk { epoch, number } = from else {
-        return if is_changed {
+        return if is_changed || is_other_source {
             Ok(plan(Some(link), tail.cursor_after.clone()))
         } else {
             Err(EpochError::Unchanged { lane })
@@ -99,6 +154,17 @@ pub(super) fn behind(
         };
         return Ok(plan(Some(before), tail.cursor_before.clone()));
     }
+    if let Some(named) = named {
+        let what = if named.definition != order.definition {
+            "another definition read that chunk, and its position may not fit"
+        } else if !named.counts {
+            "a later epoch left that chunk behind"
+        } else {
+            return Ok(plan(named.continues, named.cursor.clone()));
+        };
+        let what = what.to_owned();
+        return Err(EpochError::NoWayOn { lane, what });
+    }
     let mut known: Vec<String> = held
         .map(|back| format!("chunk:{}.{}", back.epoch, back.number))
         .collect();
@@ -111,4 +177,36 @@ pub(super) fn behind(
         number,
         known,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_counts_along_the_lineage_of_the_last_one() {
+        let link = |epoch, number| {
+            Some(Link {
+                epoch,
+                number,
+                digest: Digest::of(&[b"x"]),
+            })
+        };
+        // Epoch 2 left 1.21 and later behind; epoch 4 went on from 2.5, so epoch 3 does not count.
+        let openings = BTreeMap::from([(2, link(1, 20)), (3, link(2, 9)), (4, link(2, 5))]);
+        for (place, wanted) in [
+            ((4, 7), true),
+            ((3, 2), false),
+            ((2, 5), true),
+            ((2, 6), true),
+            ((2, 7), false),
+            ((1, 20), true),
+            ((1, 21), true),
+            ((1, 22), false),
+        ] {
+            assert_eq!(counts(place, 4, &openings), wanted, "{place:?}");
+        }
+        assert!(!counts((1, 1), 2, &BTreeMap::from([(2, None)])));
+        assert!(!counts((1, 1), 2, &BTreeMap::new()));
+    }
 }

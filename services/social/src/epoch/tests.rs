@@ -88,6 +88,7 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         &tail,
         link(2, 9),
         Some(&receipt(2, 5)),
+        None,
     )
     .unwrap();
     assert_eq!(
@@ -99,7 +100,14 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         2
     );
     assert!(matches!(
-        behind(&order(From::Tail, b"old"), From::Tail, &tail, link(2, 9), None),
+        behind(
+            &order(From::Tail, b"old"),
+            From::Tail,
+            &tail,
+            link(2, 9),
+            None,
+            None
+        ),
         Err(EpochError::Unchanged { .. })
     ));
     assert!(matches!(
@@ -108,7 +116,8 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
             From::Tail,
             &tail,
             link(2, 9),
-            Some(&receipt(2, 10))
+            Some(&receipt(2, 10)),
+            None
         ),
         Err(EpochError::Behind { .. })
     ));
@@ -124,6 +133,7 @@ fn what_was_kept_back_is_sent_again_from_before_it_began() {
             from(number),
             &tail,
             link(2, 9),
+            None,
             None,
         )
     };
@@ -143,4 +153,20 @@ fn what_was_kept_back_is_sent_again_from_before_it_began() {
     let unknown = plan(8, b"old").unwrap_err().to_string();
     assert!(unknown.contains("chunk:2.7, chunk:2.9"), "{unknown}");
     assert!(matches!(plan(7, b"new"), Err(EpochError::NoWayOn { .. })));
+}
+
+#[test]
+fn source_accepted_goes_on_where_the_lane_stands() {
+    let accept = |definition: &[u8]| Order {
+        cause: Cause::SourceChanged,
+        ..order(From::Tail, definition)
+    };
+    let plan = behind(&accept(b"old"), From::Tail, &tail(), link(2, 9), None, None).unwrap();
+    assert_eq!(
+        (plan.epoch, plan.continues, plan.cursor),
+        (3, Some(link(2, 9)), cursor(99))
+    );
+    // Two questions are two answers.
+    let both = behind(&accept(b"new"), From::Tail, &tail(), link(2, 9), None, None);
+    assert!(matches!(both, Err(EpochError::NoWayOn { .. })));
 }

@@ -51,6 +51,7 @@ fn masked(lane: usize, at: i64, mask: Option<Mask>) -> Group {
         limit: 1,
         drained: true,
         resync: None,
+        unplaced: Vec::new(),
     }
 }
 
@@ -124,4 +125,116 @@ fn packs_that_came_apart_are_read_for_one_by_one() {
     let parted = join(groups).unwrap();
     assert_eq!(parted.len(), 2);
     assert_eq!(parted[1].position().unwrap(), Some(Cursor(vec![Scalar::Int(6)])));
+}
+
+#[test]
+fn group_unplaced_row_is_noted_once_for_as_long_as_it_stands() {
+    let note = |id| Reject {
+        key: vec![Some(Scalar::Int(id))],
+        column: None,
+        reason: "ahead".into(),
+    };
+    let noted = |group: &mut Group| {
+        group.close();
+        let blocks = group.packs[0].chunker.take_closed();
+        blocks.iter().map(|block| block.rejects.len()).sum::<usize>()
+    };
+    let mut one = group(0, 5);
+    one.reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut one), 1);
+    one.reject_unplaced(&[note(1), note(2)]);
+    assert_eq!(noted(&mut one), 1);
+    one.reject_unplaced(&[note(2)]);
+    assert_eq!(noted(&mut one), 0);
+    // It was repaired, and is wrong again.
+    one.reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut one), 1);
+    // One who joins has not been sent it.
+    let mut joined = join(vec![one, group(1, 5)]).unwrap();
+    joined[0].reject_unplaced(&[note(1)]);
+    assert_eq!(noted(&mut joined[0]), 1);
+    assert_eq!(joined[0].position().unwrap(), Some(Cursor(vec![Scalar::Int(5)])));
+}
+
+fn at(id: i64) -> Option<Cursor> {
+    Some(Cursor(vec![Scalar::Int(id)]))
+}
+
+/// The blocks that were closed: rows, positions, whether each completes a resynchronisation.
+fn closed(group: &mut Group) -> Vec<(u64, Option<Cursor>, Option<Cursor>, bool)> {
+    let blocks = group.packs[0].chunker.take_closed();
+    let what = |block: crate::chunker::Block| {
+        let rows = block.totals.rows;
+        (
+            rows,
+            block.cursor_before,
+            block.cursor_after,
+            block.completes_resync,
+        )
+    };
+    blocks.into_iter().map(what).collect()
+}
+
+#[test]
+fn resync_brings_rows_beyond_the_fence_and_keeps_the_position() {
+    let mut group = group(0, 0);
+    group.resync = Some(Phase::Within);
+    (1..=3).for_each(|id| row(&mut group, id));
+    group.advance_resync().unwrap();
+    assert_eq!((group.resync, group.drained), (Some(Phase::Beyond), false));
+    assert_eq!(closed(&mut group), [(3, at(0), at(3), false)]);
+    // The next quantum beyond the fence goes on behind the one before it.
+    row(&mut group, 7);
+    group.close();
+    row(&mut group, 8);
+    assert_eq!(group.position().unwrap(), at(8));
+    group.advance_resync().unwrap();
+    assert_eq!(
+        closed(&mut group),
+        [(1, at(3), at(3), false), (1, at(3), at(3), true)]
+    );
+    assert_eq!((group.resync, group.position().unwrap()), (None, at(3)));
+}
+
+#[test]
+fn resync_without_rows_is_completed_by_an_empty_block() {
+    let mut group = group(0, 5);
+    group.resync = Some(Phase::Within);
+    group.advance_resync().unwrap();
+    group.advance_resync().unwrap();
+    assert_eq!(closed(&mut group), [(0, at(5), at(5), true)]);
+}
+
+#[test]
+fn resync_interrupted_beyond_the_fence_begins_there_again() {
+    let mut group = group(0, 0);
+    group.resync = Some(Phase::Within);
+    row(&mut group, 1);
+    group.advance_resync().unwrap();
+    closed(&mut group);
+    row(&mut group, 9);
+    group.interrupt_resync();
+    assert_eq!(
+        (group.resync, group.position().unwrap()),
+        (Some(Phase::Within), at(1))
+    );
+    assert!(closed(&mut group).is_empty() && group.open_since().is_none());
+    // Nothing of what was dropped is in the block that completes it.
+    row(&mut group, 2);
+    group.advance_resync().unwrap();
+    group.advance_resync().unwrap();
+    assert_eq!(
+        closed(&mut group),
+        [(1, at(1), at(2), false), (0, at(2), at(2), true)]
+    );
+}
+
+#[test]
+fn resync_lane_is_read_for_alone_until_it_is_complete() {
+    let mut resyncing = group(1, 5);
+    resyncing.resync = Some(Phase::Within);
+    let joined = join(vec![group(0, 5), resyncing]).unwrap();
+    assert_eq!(joined.len(), 2);
+    let joined = join(vec![group(0, 5), group(1, 5)]).unwrap();
+    assert_eq!(joined.len(), 1);
 }

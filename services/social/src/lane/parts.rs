@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
+use jiff::Timestamp;
 use schemas::cursor::Cursor;
 use schemas::name::Lane;
 use schemas::person::PersonKey;
 use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
+use schemas::source::SourceMark;
 
 use crate::blocklist::ListWatch;
 use crate::changed;
@@ -29,6 +31,20 @@ pub struct Parcel {
     pub packed: Arc<Packed>,
 }
 
+/// What the reader hands to a lane.
+#[derive(Debug, Clone)]
+pub enum Handed {
+    /// A block of rows.
+    Block(Parcel),
+    /// The source is not the one that this generation of the lane was read from: what changed.
+    SourceChanged {
+        /// The generation.
+        generation: u64,
+        /// What changed.
+        what: String,
+    },
+}
+
 /// Where the reader has to go on for a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
@@ -43,6 +59,12 @@ pub struct Position {
     pub is_resync: bool,
     /// Which rows are to be kept back.
     pub withhold: Option<Arc<Withhold>>,
+    /// The database that the lane's last chunk was read from; none: any may be read.
+    pub source: Option<SourceMark>,
+    /// An operator accepted that the source holds nothing at this place.
+    pub is_source_accepted: bool,
+    /// When the lane's last rows were read.
+    pub read_at: Option<Timestamp>,
 }
 
 /// What a lane's executor is made of.

@@ -32,6 +32,16 @@ impl LaneWorker {
         });
     }
 
+    /// The hold is over. Where the lease is another's, nothing else would show it.
+    pub(super) fn show_free(&self) {
+        let state = self.state.state();
+        self.parts.board.lane(&self.parts.lane, |status| {
+            if status.held.take().is_some() {
+                state.clone_into(&mut status.state);
+            }
+        });
+    }
+
     /// The columns as the recipient sees them; none: its masks do not go with them.
     fn shown(&self, columns: RowSchema) -> Option<RowSchema> {
         match &self.parts.masks {
@@ -78,6 +88,13 @@ impl LaneWorker {
         self.parts.board.lane(&self.parts.lane, |status| {
             status.receiver_stopped.clone_from(&beside.receiver_stopped);
             status.held_back.clone_from(&beside.held_back);
+            if beside.is_receiver_behind {
+                let why = beside.receiver_stopped.clone().unwrap_or_default();
+                let remedy = "the receiver's operator has to act: `slacktide status` there says how";
+                status.unverified.set("receiver_behind", why, remedy);
+            } else {
+                status.unverified.clear("receiver_behind");
+            }
         });
         self.beside = beside;
     }
@@ -95,12 +112,13 @@ impl LaneWorker {
                 if said.is_news(what) {
                     tracing::warn!(lane = %self.parts.lane, error = what, "exchange; tried again and again");
                 }
-                self.parts
-                    .board
-                    .lane(&self.parts.lane, |status| status.last_error = Some(what.clone()));
+                let at = usize::from(self.state.in_flight());
+                self.show_trouble(at, Some(what.clone()));
             }
             Event::Acked { .. } => {
                 self.failures = 0;
+                self.troubles = [None, None];
+                self.show_trouble(0, None);
                 let [reading, publishing] = &mut self.said;
                 if let Some(met) = publishing.over().max(reading.over()) {
                     tracing::info!(lane = %self.parts.lane, met, "the exchange's trouble is over");
@@ -108,8 +126,26 @@ impl LaneWorker {
             }
             Event::TailRead { .. } => {
                 self.said[0].over();
+                self.show_trouble(0, None);
+            }
+            // What another holds is another's to read and to publish.
+            Event::LeaseLost => {
+                self.troubles = [None, None];
+                self.show_trouble(0, None);
             }
             _ => {}
         }
+    }
+
+    /// Shows the last trouble: of publishing, or else of reading. Each lasts until the same succeeds.
+    fn show_trouble(&mut self, at: usize, trouble: Option<String>) {
+        if let Some(place) = self.troubles.get_mut(at) {
+            *place = trouble;
+        }
+        let [reading, publishing] = &self.troubles;
+        let shown = publishing.as_ref().or(reading.as_ref());
+        self.parts
+            .board
+            .lane(&self.parts.lane, |status| status.last_error = shown.cloned());
     }
 }

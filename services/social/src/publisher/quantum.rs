@@ -8,38 +8,45 @@ use source::fence::Fence;
 use source::{End, ErrorKind};
 use tokio::time::Instant;
 
+use super::source_state::KnownSource;
 use super::{FENCE_AGE, Publisher, Turn, age};
 use crate::group::Phase;
-use crate::lane::Parcel;
+use crate::lane::{Handed, Parcel};
 use crate::quantum::Took;
 use crate::seal::Packed;
 
 impl Publisher {
     pub(super) async fn quantum(&mut self, index: usize, permit: &Permit) -> Turn {
-        let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
-            return Turn::Go;
-        };
-        let name = &self.parts.definition.name;
         if self
             .fence
             .as_ref()
             .is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE)
         {
+            let standings = self.standings();
+            let Some(reader) = self.reader.as_mut() else {
+                return Turn::Go;
+            };
+            reader.stands_at(standings);
             let reading = match reader.fence(permit).await {
                 Ok(reading) => reading,
                 Err(_) if permit.is_revoked() => return Turn::Go,
                 Err(error) => return self.failed(&error),
             };
-            self.parts
-                .board
-                .feed(name, |feed| feed.fence_held_by = reading.held);
+            let is_same = self.judge_source(&reading).await;
             let Some(fence) = reading.fence else {
                 self.fence = None;
                 self.groups.iter_mut().for_each(|group| group.drained = true);
                 return Turn::Go;
             };
             self.fence = Some((fence, Instant::now()));
+            if !is_same {
+                return Turn::Go;
+            }
         }
+        let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
+            return Turn::Go;
+        };
+        let name = &self.parts.definition.name;
         let Some((fence, _)) = &self.fence else {
             return Turn::Go;
         };
@@ -89,6 +96,10 @@ impl Publisher {
                     feed.quantum_rows = next;
                     feed.last_error = None;
                 });
+                self.show_evidence();
+                let Some(group) = self.groups.get_mut(index) else {
+                    return Turn::Go;
+                };
                 if let Some(error) = group.take_fault().or(advanced.err()) {
                     group.close();
                     return self.unusable(&error);
@@ -149,21 +160,26 @@ impl Publisher {
                 continue;
             }
             for block in blocks {
-                let packed = Arc::new(Packed::new(
-                    block,
-                    Arc::clone(pack.chunker.schema()),
-                    pack.definition,
-                    pack.load.clone(),
-                    now,
-                ));
+                let packed = Arc::new(
+                    Packed::new(
+                        block,
+                        Arc::clone(pack.chunker.schema()),
+                        pack.definition,
+                        pack.load.clone(),
+                        now,
+                    )
+                    .read_from_source(self.source.clone()),
+                );
                 for member in &pack.members {
                     let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
                         continue;
                     };
-                    let parcel = Parcel {
+                    let parcel = Handed::Block(Parcel {
                         generation: member.generation,
                         packed: Arc::clone(&packed),
-                    };
+                    });
+                    let named = KnownSource::Named(self.source.clone());
+                    self.known.insert(member.lane, (member.generation, named));
                     let mut position = lane.position.clone();
                     tokio::select! {
                         // The lane has ended, or what was read for it is void: nothing is lost,

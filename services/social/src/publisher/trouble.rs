@@ -28,7 +28,8 @@ impl Publisher {
                 Turn::Rest(self.parts.options.recheck)
             }
             ErrorKind::Unreachable | ErrorKind::Database => {
-                self.reader = None;
+                // Behind the next connection there may be another server.
+                (self.reader, self.fence) = (None, None);
                 self.state(WAITING_FOR_SOURCE);
                 Turn::Rest(retry::after(self.failures))
             }
@@ -46,22 +47,32 @@ impl Publisher {
     }
 
     /// Nothing can be read for one lane; the others go on.
-    pub(super) fn not_for(&self, lane: usize, what: &str) {
+    pub(super) fn not_for(&mut self, lane: usize, what: &str) {
         let Some(end) = self.parts.lanes.get(lane) else {
             return;
         };
-        let mut is_news = false;
-        self.parts.board.lane(&end.lane, |status| {
-            is_news = status.last_error.as_deref() != Some(what);
-            status.last_error = Some(what.to_owned());
-        });
-        if is_news {
+        if self.lanes_said.entry(lane).or_default().is_news(what) {
             tracing::error!(lane = %end.lane, error = what, "nothing is read for this lane");
         }
-        let name = &self.parts.definition.name;
+        let show = |error: &mut Option<String>| *error = Some(what.to_owned());
         self.parts
             .board
-            .feed(name, |feed| feed.last_error = Some(what.to_owned()));
+            .lane(&end.lane, |status| show(&mut status.last_error));
+        let name = &self.parts.definition.name;
+        self.parts.board.feed(name, |feed| show(&mut feed.last_error));
+    }
+
+    /// It is read again for a lane for which it was not.
+    pub(super) fn well_for(&mut self, lane: usize) {
+        let (Some(end), Some(said)) = (self.parts.lanes.get(lane), self.lanes_said.get_mut(&lane)) else {
+            return;
+        };
+        if let Some(met) = said.over() {
+            tracing::info!(lane = %end.lane, met, "it is read for this lane again");
+        }
+        self.parts
+            .board
+            .lane(&end.lane, |status| status.last_error = None);
     }
 
     pub(super) fn state(&self, text: &str) {

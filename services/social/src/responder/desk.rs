@@ -71,6 +71,25 @@ pub struct Desk {
     placed_at: Option<Instant>,
     costs: Costs,
     said: Said,
+    troubles: Troubles,
+}
+
+/// What failed last, until the same succeeds, or is not wanted any more.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// Reading the streams of requests.
+    streams: Option<String>,
+    /// Reading the source.
+    source: Option<String>,
+    /// By request: its last attempt.
+    attempts: BTreeMap<Key, String>,
+}
+
+impl Troubles {
+    fn first(&self) -> Option<&String> {
+        let attempt = self.attempts.values().next();
+        self.streams.as_ref().or(self.source.as_ref()).or(attempt)
+    }
 }
 
 /// What a posting came to.
@@ -122,6 +141,7 @@ impl Desk {
             placed_at: None,
             costs,
             said: Said::default(),
+            troubles: Troubles::default(),
         }
     }
 
@@ -266,11 +286,34 @@ impl Desk {
         });
     }
 
-    fn trouble(&mut self, what: String) {
-        if self.said.is_news(&what) {
+    /// Something failed that is tried again; `note` puts it where its success removes it.
+    fn trouble(&mut self, what: &str, note: impl FnOnce(&mut Troubles)) {
+        if self.said.is_news(what) {
             tracing::warn!(error = what, "answering; tried again and again");
         }
-        self.show(|status| status.last_error = Some(what));
+        note(&mut self.troubles);
+        self.show_troubles();
+    }
+
+    /// Something is well again, or not wanted any more.
+    fn well(&mut self, note: impl FnOnce(&mut Troubles)) {
+        note(&mut self.troubles);
+        if self.troubles.first().is_none()
+            && let Some(met) = self.said.over()
+        {
+            tracing::info!(met, "answering: the trouble is over");
+        }
+        self.show_troubles();
+    }
+
+    /// What the status shows: the first of what is not over.
+    fn show_troubles(&self) {
+        let first = self.troubles.first();
+        self.show(|status| {
+            if status.last_error.as_ref() != first {
+                status.last_error = first.cloned();
+            }
+        });
     }
 }
 

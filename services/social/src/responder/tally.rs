@@ -46,3 +46,12 @@ pub struct RequestsStatus {
     /// The last trouble.
     pub last_error: Option<String>,
 }
+
+impl RequestsStatus {
+    /// Forgets what only the holder of the lease knows. What this process did stays.
+    pub fn hand_over(&mut self) {
+        (self.waiting, self.queued, self.answering) = (0, 0, 0);
+        (self.for_approval, self.held, self.oldest) = (0, 0, None);
+        (self.last_error, self.looked_at) = (None, None);
+    }
+}

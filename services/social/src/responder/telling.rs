@@ -4,7 +4,7 @@
 //! another state at once; a place or a forecast when it is off by a good part of what was told.
 
 use jiff::Timestamp;
-use schemas::progress::{Progress, Waiting};
+use schemas::progress::{EarlierState, MOST_EARLIER, Progress, Waiting};
 
 /// What stands in the last message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Told {
     pub since: Timestamp,
     /// When it was first taken.
     pub taken_at: Timestamp,
+    /// The states before this one.
+    pub earlier: Vec<EarlierState>,
     /// Its place.
     pub place: Option<u64>,
     /// Its forecast.
@@ -29,10 +31,55 @@ impl From<Progress> for Told {
             state: said.state,
             since: said.since,
             taken_at: said.taken_at,
+            earlier: said.earlier,
             place: said.place,
             forecast: said.forecast,
             at: said.at,
         }
+    }
+}
+
+/// When the states of a request began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    /// The state now.
+    pub since: Timestamp,
+    /// The first time in the queue.
+    pub taken_at: Timestamp,
+    /// The states before, each once, with its first time.
+    pub earlier: Vec<EarlierState>,
+}
+
+/// The trail of a request that is in this state now. What was told before keeps its times, whatever follows.
+#[must_use]
+pub fn trail(told: Option<&Told>, state: &Waiting, now: Timestamp) -> Trail {
+    let Some(told) = told else {
+        return Trail {
+            since: now,
+            taken_at: now,
+            earlier: Vec::new(),
+        };
+    };
+    if told.state.is_same_step(state) {
+        return Trail {
+            since: told.since,
+            taken_at: told.taken_at,
+            earlier: told.earlier.clone(),
+        };
+    }
+    let mut earlier = told.earlier.clone();
+    let is_known = earlier.iter().any(|one| one.state.is_same_step(&told.state));
+    if !is_known && earlier.len() < MOST_EARLIER {
+        earlier.push(EarlierState {
+            state: told.state.clone(),
+            since: told.since,
+        });
+    }
+    let was_taken = told.state.is_taken() || told.earlier.iter().any(|one| one.state.is_taken());
+    Trail {
+        since: now,
+        taken_at: if was_taken { told.taken_at } else { now },
+        earlier,
     }
 }
 
@@ -111,6 +158,7 @@ mod tests {
             state,
             since: at(0),
             taken_at: at(0),
+            earlier: Vec::new(),
             place,
             forecast: forecast.map(at),
             at: at(0),
@@ -141,6 +189,48 @@ mod tests {
             needed: 2,
         };
         assert_eq!(worth(Some(&one), &two, None, None), Worth::News);
+    }
+
+    #[test]
+    fn trail_keeps_the_first_time_of_each_step() {
+        let waits = |granted| Waiting::WaitsForApproval { granted, needed: 2 };
+        let answering = |attempt, rows| Waiting::Answering {
+            attempt,
+            parts: 0,
+            rows,
+        };
+        let held = Waiting::Held { reason: "x".into() };
+        let mut last: Option<Told> = None;
+        for (second, state) in [
+            (0, waits(0)),
+            (10, waits(1)),
+            (20, Waiting::Taken),
+            (30, held.clone()),
+            (40, Waiting::Taken),
+            (50, held),
+            (60, answering(1, 5)),
+            (70, answering(1, 9)),
+        ] {
+            let trail = trail(last.as_ref(), &state, at(second));
+            last = Some(Told {
+                state,
+                since: trail.since,
+                taken_at: trail.taken_at,
+                earlier: trail.earlier,
+                place: None,
+                forecast: None,
+                at: at(second),
+            });
+        }
+        let last = last.unwrap();
+        assert_eq!((last.since, last.taken_at), (at(60), at(20)));
+        let seconds: Vec<i64> = last
+            .earlier
+            .iter()
+            .map(|one| one.since.as_second() - at(0).as_second())
+            .collect();
+        assert_eq!(seconds, [0, 10, 20, 30]);
+        assert_eq!(last.earlier[1].state, waits(1));
     }
 
     /// A million rows in two hundred parts are a dozen messages.

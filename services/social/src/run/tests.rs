@@ -26,6 +26,9 @@ mod held;
 mod lapsed;
 mod logged;
 mod masked;
+mod replaced;
+mod standby;
+mod unplaced;
 
 #[derive(Default)]
 struct Memory {
@@ -34,6 +37,8 @@ struct Memory {
     /// Every so many publishes are stored and not acknowledged.
     lose_every: u64,
     publishes: Mutex<u64>,
+    /// The lease cannot be read.
+    is_away: std::sync::atomic::AtomicBool,
 }
 
 fn stored(sequence: u64, bytes: Bytes) -> Stored {
@@ -98,6 +103,9 @@ impl Exchange for Memory {
         Ok(None)
     }
     async fn lease(&self, _: &SourceName) -> Result<Option<Stored>> {
+        if self.is_away.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::new(exchange::ErrorKind::Unreachable, "no connection"));
+        }
         Ok(self.lease.lock().unwrap().clone())
     }
     async fn write_lease(&self, _: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
@@ -249,7 +257,7 @@ impl FeedReader for Reader {
     async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
         Ok(FenceReading {
             fence: Some(Fence::Open),
-            held: None,
+            ..FenceReading::default()
         })
     }
     async fn read(
@@ -306,6 +314,7 @@ fn parts(
         money: vec![],
         tombstone: None,
         types: BTreeMap::new(),
+        clock: source::feed::CursorClock::default(),
     };
     let mut options = SocialOptions::default();
     options.publisher.idle_poll = Duration::from_millis(20);

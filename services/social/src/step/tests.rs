@@ -249,3 +249,26 @@ fn a_look_that_finds_nothing_new_drops_nothing_and_one_that_finds_a_restore_stop
     );
     assert_eq!(lane.stopped(), Some(&StopReason::Restored));
 }
+
+#[test]
+fn source_that_changed_stops_the_lane_until_a_new_epoch() {
+    for lane in [
+        step(lane(), read(tail(50, link(1, 5, "five"), "other", 5), None)).0,
+        in_flight(),
+    ] {
+        let what = || Event::SourceChanged("another file".into());
+        let (stopped, actions) = step(lane, what());
+        let reason = StopReason::SourceChanged("another file".into());
+        assert_eq!(actions, [Action::Stop(reason.clone())]);
+        // Looking again lifts nothing, and what was read for it before is void.
+        let (stopped, _) = step(stopped, Event::Begin);
+        let (stopped, _) = step(stopped, read(tail(51, link(1, 5, "five"), "other", 5), None));
+        let (stopped, actions) = step(stopped, what());
+        assert_eq!((stopped.stopped(), actions), (Some(&reason), Vec::new()));
+        let (_, actions) = step(
+            stopped,
+            read(tail(52, link(2, 1, "opening"), "operator", 5), None),
+        );
+        assert_eq!(actions, [Action::ReadFrom(cursor(5))]);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::signal::SignalError;
 use gate::signal::probe::TIMEOUT;
-use servers::{CONNECT_WITHIN, Servers};
+use servers::{CONNECT_WITHIN, Servers, settings};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
@@ -37,7 +37,8 @@ impl Link {
         let servers = servers.map_err(|error| failure::of_url(&error))?;
         let settings = format!(
             "-c statement_timeout={timeout} -c lock_timeout={timeout} -c default_transaction_read_only=on \
-             -c idle_in_transaction_session_timeout=1000 -c client_min_messages=error -c max_parallel_workers_per_gather=0",
+             -c idle_in_transaction_session_timeout=1000 -c client_min_messages=error -c max_parallel_workers_per_gather=0 {}",
+            settings::options(settings::BOTH.iter().chain(settings::SOURCE)),
             timeout = TIMEOUT.as_millis(),
         );
         Ok(Self {

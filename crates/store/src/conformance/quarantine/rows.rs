@@ -21,7 +21,14 @@ async fn one_refused(keeper: &dyn Keeper, chain: &mut Chain) -> Result<Arc<dyn Q
     execute(keeper, UNIQUE).await?;
     let chunk = chain.next(&[row(1, "good"), row(2, "taken")]);
     quarantine.store(&lane(), &[chunk]).await?;
+    wait_for_operator(keeper).await?;
     Ok(quarantine)
+}
+
+/// Rows that wait for another row are not tried again but by an operator.
+async fn wait_for_operator(keeper: &dyn Keeper) -> Outcome {
+    let own = keeper.own("quarantine");
+    execute(keeper, &format!("UPDATE {own} SET retry_at = NULL")).await
 }
 
 /// Receipts then show that the number is no longer quarantined; a second retry changes nothing.
@@ -142,6 +149,7 @@ pub(super) async fn no_resurrection(keeper: &dyn Keeper) -> Outcome {
     quarantine
         .store(&lane(), &[chain.next(&[row_or_tombstone(7, "taken", false)])])
         .await?;
+    wait_for_operator(keeper).await?;
     all_stored(store, &[chain.next(&[row_or_tombstone(7, "taken", true)])]).await?;
     same("frontier", &report(store).await?.to, &3)?;
     same(
@@ -178,6 +186,7 @@ pub(super) async fn versions(keeper: &dyn Keeper) -> Outcome {
         execute(keeper, &format!("CREATE UNIQUE INDEX setl_name ON {at} (name)")).await?;
         let second = chain.next(&[row(1, "good"), row(2, "taken")]);
         quarantine.store(&lane(), &[second]).await?;
+        wait_for_operator(keeper).await?;
         all_stored(store, &[chain.next(&[row(2, "newest")])]).await?;
         execute(keeper, NOT_UNIQUE).await?;
         let id = only(quarantine.as_ref()).await?.id;

@@ -91,7 +91,12 @@ pub(super) async fn another(asker: &dyn Asker) -> Outcome {
     let requests = open(asker).await?;
     let filing = filed(&requests, "a").await?;
     let answered = reply(&filing, &columns(), &[&[row(1, "x")]])?;
+    let ids = [filing.request.id.clone()];
+    let unanswered = requests.unanswered(&recipient(), &ids).await?;
+    same("before the reply", &unanswered, &ids.to_vec())?;
     requests.store_reply(&answered).await?;
+    let unanswered = requests.unanswered(&recipient(), &ids).await?;
+    same("after the reply", &unanswered, &Vec::new())?;
     let refusal = Answer::Refused {
         code: RefusalCode::NoBasis,
         reason: "no".to_owned(),

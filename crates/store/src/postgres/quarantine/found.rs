@@ -10,6 +10,7 @@ use super::super::session::Session;
 use super::kind_of;
 use crate::error::Result;
 use crate::merge::Place;
+use crate::quarantine::waiting::Waiting;
 use crate::quarantine::{Content, Ended, Ending, Entry, Held, Wanted};
 use crate::record::broken;
 
@@ -36,7 +37,7 @@ fn lane_of(row: &Row) -> Result<Lane> {
 const COLUMNS: &str = "recipient, feed, id, kind, epoch, number, ordinal, sequence, reason, \
      (extract(epoch FROM exchanged_at) * 1000000)::bigint, (extract(epoch FROM quarantined_at) * 1000000)::bigint, \
      octet_length(bytes)::bigint, ended, ended_digest, ended_by, ended_why, \
-     (extract(epoch FROM ended_at) * 1000000)::bigint";
+     (extract(epoch FROM ended_at) * 1000000)::bigint, tries, (extract(epoch FROM retry_at) * 1000000)::bigint";
 
 pub(super) async fn entries(session: &Session, wanted: &Wanted) -> Result<Vec<Entry>> {
     let feed = wanted.feed.as_ref().map(FeedName::as_str);
@@ -86,6 +87,15 @@ fn entry(row: &Row) -> Result<Entry> {
         }),
         _ => None,
     };
+    let retry_at: Option<i64> = pg(row.try_get(18))?;
+    let tries: i32 = pg(row.try_get(17))?;
+    let waiting = match retry_at.filter(|_| ended.is_none()) {
+        Some(at) => Some(Waiting {
+            tries: u32::try_from(tries).unwrap_or(0),
+            at: time(at)?,
+        }),
+        None => None,
+    };
     Ok(Entry {
         lane: lane_of(row)?,
         id: pg(row.try_get(2))?,
@@ -101,6 +111,7 @@ fn entry(row: &Row) -> Result<Entry> {
         since: time(pg(row.try_get(10))?)?,
         bytes: unsigned(pg(row.try_get(11))?),
         ended,
+        waiting,
     })
 }
 

@@ -1,12 +1,11 @@
 //! The transactions.
 
 use schemas::digest::Digest;
-use schemas::manifest::Manifest;
 use schemas::name::Lane;
 use tokio_postgres::types::ToSql;
 
 use super::super::records::{self, Hold, int, small};
-use super::super::rows::{Target, stage};
+use super::super::rows::{Refused, Target, stage};
 use super::super::session::{IMMEDIATE, Session};
 use super::super::{claims, failure};
 use super::found;
@@ -44,10 +43,20 @@ pub(super) async fn judged(session: &Session, arrival: &Arrival) -> Result<Judge
 }
 
 /// A row that may be tried.
-struct Tried {
-    entry: Entry,
-    manifest: Manifest,
-    bytes: Vec<u8>,
+pub(super) struct Tried {
+    pub(super) entry: Entry,
+    /// A chunk of this row alone.
+    pub(super) arrival: Arrival,
+}
+
+/// What came of a try.
+pub(super) enum Try {
+    /// It is stored, where nothing newer stands: how many more rows the table has, where the server tells.
+    Stored(Option<i64>),
+    /// It was refused: why, and whether another row may make room for it.
+    Refused(Refused),
+    /// It was not tried.
+    Not(Became),
 }
 
 pub(super) async fn retry_rows(
@@ -56,8 +65,28 @@ pub(super) async fn retry_rows(
     ids: &[String],
     by: &By,
 ) -> Result<Vec<Became>> {
+    let lane = &tables.lane;
+    stage_for(session, tables, ids).await?;
+    session.begin(IMMEDIATE).await?;
+    let Some(record) = records::lane(session, lane, Hold::Alone).await? else {
+        session.commit().await?;
+        return Ok(vec![Became::Unknown; ids.len()]);
+    };
+    let mut became = Vec::with_capacity(ids.len());
+    for id in ids {
+        became.push(match tried(session, lane, id, &record, by).await? {
+            Err(answer) => answer,
+            Ok(tried) => retry_row(session, tables, &record, &tried, by).await?,
+        });
+    }
+    save_recount(session, lane, &record).await?;
+    session.commit().await?;
+    Ok(became)
+}
+
+/// Makes the staging tables of rows outside of a transaction, which could undo them.
+pub(super) async fn stage_for(session: &mut Session, tables: &LaneTables, ids: &[String]) -> Result<()> {
     let (lane, layout) = (&tables.lane, &tables.layout);
-    // Staging tables are made outside of the transaction, which could undo them.
     let shape = records::lane(session, lane, Hold::Free)
         .await?
         .and_then(|record| record.shape);
@@ -71,51 +100,36 @@ pub(super) async fn retry_rows(
             let (schema, place) = (&manifest.schema, Place::of_manifest(&manifest));
             if fit(Some(shape), schema, place, tables, place) == Fit::Fits {
                 let routes = shape.routes(schema, place, layout);
-                stage(session, layout, lane, shape, schema, &routes).await?;
+                stage(session, layout, lane, shape, &routes).await?;
             }
         }
     }
-    session.begin(IMMEDIATE).await?;
-    let Some(record) = records::lane(session, lane, Hold::Alone).await? else {
-        session.commit().await?;
-        return Ok(vec![Became::Unknown; ids.len()]);
-    };
-    let mut became = Vec::with_capacity(ids.len());
-    for id in ids {
-        became.push(match tried(session, lane, id, &record).await? {
-            Err(answer) => {
-                if answer == Became::LeftBehind {
-                    end(session, lane, id, Ending::LeftBehind, by).await?;
-                }
-                answer
-            }
-            Ok(tried) => retry_row(session, tables, &record, tried, by).await?,
-        });
-    }
-    save_recount(session, lane, &record).await?;
-    session.commit().await?;
-    Ok(became)
+    Ok(())
 }
 
-async fn tried(
+/// A row that may be tried; otherwise what became of it.
+pub(super) async fn tried(
     session: &Session,
     lane: &Lane,
     id: &str,
     record: &LaneRecord,
+    by: &By,
 ) -> Result<std::result::Result<Tried, Became>> {
     let Some(entry) = found::one(session, lane, id).await? else {
         return Ok(Err(Became::Unknown));
     };
     let how = entry.ended.as_ref().map(|ended| ended.how);
     if let Some(answer) = untried(entry.kind, how, &record.state, entry.place) {
+        if answer == Became::LeftBehind {
+            end(session, lane, id, Ending::LeftBehind, by).await?;
+        }
         return Ok(Err(answer));
     }
     let content = found::content(session, lane, id).await?;
     Ok(match content.map(|content| (content.bytes, content.manifest)) {
         Some((bytes, Some(manifest))) => Ok(Tried {
+            arrival: chunk_of_row(&entry, manifest, bytes),
             entry,
-            manifest,
-            bytes,
         }),
         _ => Err(Became::Stays {
             reason: "the columns of its chunk were not kept with it; discard it and rewind the feed"
@@ -128,54 +142,90 @@ async fn retry_row(
     session: &Session,
     tables: &LaneTables,
     record: &LaneRecord,
-    tried: Tried,
+    tried: &Tried,
     by: &By,
 ) -> Result<Became> {
-    let (lane, layout) = (&tables.lane, &tables.layout);
-    let Tried {
-        entry,
-        manifest,
-        bytes,
-    } = tried;
-    let arrival = chunk_of_row(&entry, manifest, bytes);
-    let (columns, place) = (&arrival.chunk.manifest.schema, Place::of(&arrival));
+    match try_row(session, tables, record, tried).await? {
+        Try::Not(became) => Ok(became),
+        Try::Refused(row) => {
+            stays(session, &tables.lane, &tried.entry.id, &row.reason).await?;
+            Ok(Became::Stays { reason: row.reason })
+        }
+        Try::Stored(net) => {
+            release(session, &tables.lane, tried, net, by).await?;
+            Ok(Became::Released { rows: 1, refused: 0 })
+        }
+    }
+}
+
+/// Where a row goes; otherwise why it is not tried.
+pub(super) async fn target<'a>(
+    session: &Session,
+    tables: &'a LaneTables,
+    record: &LaneRecord,
+    tried: &'a Tried,
+) -> Result<std::result::Result<Target<'a>, Became>> {
+    let (columns, place) = (&tried.arrival.chunk.manifest.schema, Place::of(&tried.arrival));
     let shape = record
         .shape
         .as_ref()
         .filter(|shape| fit(Some(shape), columns, place, tables, place) == Fit::Fits);
     let Some(shape) = shape else {
-        return Ok(Became::Never {
+        return Ok(Err(Became::Never {
             reason: NO_PLACE.to_owned(),
-        });
+        }));
     };
     if !claims::hold(session, tables, &[Role::Current, Role::History]).await? {
-        return Ok(Became::Waits {
+        return Ok(Err(Became::Waits {
             reason: "its table is taken over with the next chunk: repeat then".to_owned(),
-        });
+        }));
     }
-    let routes = shape.routes(columns, place, layout);
-    let target =
-        Target::new(session, layout, lane, shape, columns, routes)?.row_at(entry.ordinal.unwrap_or(0));
-    let (refused, _) = target.store(session, &[(0, &arrival)], false).await?;
-    if let Some(row) = refused.into_iter().next() {
-        stays(session, lane, &entry.id, &row.reason).await?;
-        return Ok(Became::Stays { reason: row.reason });
-    }
-    end(session, lane, &entry.id, Ending::Released, by).await?;
+    let routes = shape.routes(columns, place, &tables.layout);
+    let target = Target::new(session, tables, shape, columns, routes).await?;
+    Ok(Ok(target.row_at(tried.entry.ordinal.unwrap_or(0))))
+}
+
+/// Stores one row, under its chunk's place.
+pub(super) async fn try_row(
+    session: &Session,
+    tables: &LaneTables,
+    record: &LaneRecord,
+    tried: &Tried,
+) -> Result<Try> {
+    let target = match target(session, tables, record, tried).await? {
+        Ok(target) => target,
+        Err(became) => return Ok(Try::Not(became)),
+    };
+    let (refused, _) = target.store(session, &[(0, &tried.arrival)], false).await?;
+    let refused = refused.into_iter().next();
+    Ok(refused.map_or_else(|| Try::Stored(target.net()), Try::Refused))
+}
+
+/// Ends the entry of a row that is stored, and counts its row with its chunk's.
+pub(super) async fn release(
+    session: &Session,
+    lane: &Lane,
+    tried: &Tried,
+    net: Option<i64>,
+    by: &By,
+) -> Result<()> {
+    let place = Place::of(&tried.arrival);
+    end(session, lane, &tried.entry.id, Ending::Released, by).await?;
     pg(session
         .client
         .execute(
-            "UPDATE slacktide.ledger SET rows_quarantined = greatest(rows_quarantined - 1, 0) \
+            "UPDATE slacktide.ledger SET rows_quarantined = greatest(rows_quarantined - 1, 0), rows_net = rows_net + $5 \
              WHERE recipient = $1 AND feed = $2 AND epoch = $3 AND number = $4",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &small(place.epoch),
                 &int(place.number),
+                &net,
             ],
         )
-        .await)?;
-    Ok(Became::Released { rows: 1, refused: 0 })
+        .await)
+    .map(|_| ())
 }
 
 pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
@@ -276,7 +326,7 @@ async fn end(session: &Session, lane: &Lane, id: &str, how: Ending, by: &By) -> 
     pg(session
         .client
         .execute(
-            "UPDATE slacktide.quarantine SET ended = $4, ended_digest = encode(sha256(bytes), 'hex'), bytes = '', \
+            "UPDATE slacktide.quarantine SET ended = $4, ended_digest = encode(sha256(bytes), 'hex'), bytes = '', retry_at = NULL, \
              ended_by = $5, ended_why = $6, ended_at = clock_timestamp() \
              WHERE recipient = $1 AND feed = $2 AND id = $3 AND ended IS NULL",
             &params,
@@ -286,7 +336,7 @@ async fn end(session: &Session, lane: &Lane, id: &str, how: Ending, by: &By) -> 
 }
 
 /// Counts anew what stands below the frontier; the lane's row must be held alone.
-async fn save_recount(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+pub(super) async fn save_recount(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let at = record.frontier.place();
     if at.number == 0 {
         return Ok(());

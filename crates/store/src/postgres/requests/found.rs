@@ -2,13 +2,14 @@
 
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
+use schemas::request::RequestId;
 use tokio_postgres::Row;
 
 use super::super::session::Session;
 use super::{pg, time, unsigned, utc};
 use crate::error::Result;
 use crate::record::broken;
-use crate::requests::{Due, Listed, STANDING, Standing, Told, Wanted};
+use crate::requests::{Due, Listed, STANDING, Standing, Told, WaitingRequests, Wanted};
 
 pub(super) async fn due(session: &Session, recipient: &RecipientName, most: u32) -> Result<Vec<Due>> {
     let sql = format!(
@@ -69,6 +70,48 @@ pub(super) async fn listed(
         )
         .await)?;
     rows.iter().map(read).collect()
+}
+
+pub(super) async fn waiting(session: &Session, recipient: &RecipientName) -> Result<WaitingRequests> {
+    let sql = format!(
+        "SELECT {STANDING}, count(*), {} FROM slacktide.requests q LEFT JOIN slacktide.replies p USING (recipient, id) \
+         WHERE recipient = $1 AND {STANDING} IN ('kept', 'filed') GROUP BY 1",
+        utc("min(q.filed_at)")
+    );
+    let mut waiting = WaitingRequests::default();
+    for row in pg(session.client.query(&sql, &[&recipient.as_str()]).await)? {
+        let count = unsigned(pg(row.try_get(1))?);
+        let oldest: Option<String> = pg(row.try_get(2))?;
+        if pg(row.try_get::<_, String>(0))? == Standing::Kept.word() {
+            waiting.kept = count;
+        } else {
+            waiting.filed = count;
+        }
+        let oldest = oldest.as_deref().map(time).transpose()?;
+        waiting.oldest = waiting.oldest.into_iter().chain(oldest).min();
+    }
+    Ok(waiting)
+}
+
+pub(super) async fn unanswered(
+    session: &Session,
+    recipient: &RecipientName,
+    ids: &[RequestId],
+) -> Result<Vec<RequestId>> {
+    let texts: Vec<String> = ids.iter().map(RequestId::to_string).collect();
+    let rows = pg(session
+        .client
+        .query(
+            "SELECT i FROM unnest($2::text[]) AS i WHERE NOT EXISTS (SELECT FROM slacktide.replies p \
+             WHERE p.recipient = $1 AND p.id = i) ORDER BY i",
+            &[&recipient.as_str(), &texts],
+        )
+        .await)?;
+    let id = |row: &Row| {
+        let text: String = pg(row.try_get(0))?;
+        text.parse().map_err(|_| broken("slacktide.replies"))
+    };
+    rows.iter().map(id).collect()
 }
 
 fn read(row: &Row) -> Result<Listed> {

@@ -66,7 +66,7 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             };
             let shape = ensure(session, &target, &kind, &schema).await?;
             let routes = shape.routes(&schema, place(i64::MAX.unsigned_abs()), &target.layout);
-            let staged = stage(session, &target.layout, &target.lane, &shape, &schema, &routes).await;
+            let staged = stage(session, &target.layout, &target.lane, &shape, &routes).await;
             if let Err(error) = staged {
                 return match claims::explain(session, &target, error).await {
                     Some(error) => Err(error),
@@ -266,7 +266,7 @@ async fn store_rows(session: &Session, answered: &Answered, into: &Destination) 
                 )
             })?;
         let routes = shape.routes(schema, place(number), &target.layout);
-        let rows = Rows::new(session, &target.layout, &target.lane, shape, schema, routes)?;
+        let rows = Rows::new(session, target, shape, schema, routes).await?;
         for row in rows.store(session, &[(0, &chunk)], true).await?.0 {
             refused += 1;
             pg(session

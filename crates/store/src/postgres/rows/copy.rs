@@ -7,7 +7,7 @@ use schemas::column::RowSchema;
 use super::super::session::Session;
 use super::super::{cell, records};
 use crate::merge::{Fold, Version};
-use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, listed};
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, listed};
 
 /// COPY data is sent in pieces of about this size.
 const PIECE: usize = 128 << 10;
@@ -16,8 +16,10 @@ const PIECE: usize = 128 << 10;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum More {
     Nothing,
-    /// Its key as tombstones keep it, and whether it deletes.
-    Tombstone,
+    /// Its key in its one form.
+    Key,
+    /// The same, and whether it deletes.
+    Staged,
     /// Its place in the chunk, and whether it deletes.
     Version,
 }
@@ -31,18 +33,19 @@ pub(super) struct Bulk<'a> {
     pub(super) first: u64,
 }
 
-/// Writes rows into a table; `come` are the store's names of their columns.
+/// Writes rows into a table, and returns how many the table took; `come` are the store's names of their columns.
 pub(super) async fn copy(
     session: &Session,
     into: &str,
     come: &[String],
     more: More,
     bulk: &Bulk<'_>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<u64, tokio_postgres::Error> {
     let mut names: Vec<&str> = come.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
     match more {
         More::Nothing => {}
-        More::Tombstone => names.extend(["_slacktide_key", "_slacktide_deleted"]),
+        More::Key => names.push(KEY),
+        More::Staged => names.extend([KEY, "_slacktide_deleted"]),
         More::Version => names.extend([ORDINAL, DELETED]),
     }
     let sql = format!("COPY {into} ({}) FROM STDIN", listed(names));
@@ -59,10 +62,12 @@ pub(super) async fn copy(
         cell::number(records::int(version.place.number), &mut piece);
         match more {
             More::Nothing => {}
-            More::Tombstone => {
+            More::Key | More::Staged => {
                 piece.push(b'\t');
                 cell::hex(&version.key, &mut piece);
-                piece.extend_from_slice(flag(version.deleted));
+                if more == More::Staged {
+                    piece.extend_from_slice(flag(version.deleted));
+                }
             }
             More::Version => {
                 piece.push(b'\t');
@@ -75,14 +80,14 @@ pub(super) async fn copy(
             let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE + 4_096));
             if sink.send(Bytes::from(full)).await.is_err() {
                 // The server has ended the COPY; its answer says why.
-                return sink.finish().await.map(|_| ());
+                return sink.finish().await;
             }
         }
     }
     if !piece.is_empty() && sink.send(Bytes::from(piece)).await.is_err() {
-        return sink.finish().await.map(|_| ());
+        return sink.finish().await;
     }
-    sink.finish().await.map(|_| ())
+    sink.finish().await
 }
 
 fn flag(deleted: bool) -> &'static [u8] {

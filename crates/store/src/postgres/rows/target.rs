@@ -1,20 +1,25 @@
 //! Rows into the tables: a bulk at a time, each under a savepoint; what is refused is sought by halves.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use schemas::column::RowSchema;
 use schemas::name::Lane;
 use schemas::rows::RowError;
 
+use super::super::failure::Why;
 use super::super::session::Session;
 use super::super::{failure, fit, records};
 use super::copy::{Bulk, More, copy};
-use super::names::Names;
+use super::names::{How, Names};
 use super::stage::{has_tombstones, staged};
+use super::taken::{Taken, upserted};
+use super::traits::{Merge, Traits, traits};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Layout;
+use crate::layout::{LaneTables, Role};
 use crate::merge::{Fold, Version, every};
 use crate::port::Arrival;
+use crate::quarantine::LEFT_OUT;
 use crate::table::shape::{Routes, Shape};
 use crate::table::{EPOCH, NUMBER, ORDINAL};
 
@@ -24,6 +29,8 @@ pub(in crate::postgres) struct Refused {
     pub(in crate::postgres) ordinal: u64,
     pub(in crate::postgres) reason: String,
     pub(in crate::postgres) bytes: Vec<u8>,
+    /// Another row may make room for it.
+    pub(in crate::postgres) waits: bool,
 }
 
 /// Rows that share their columns, on their way.
@@ -37,11 +44,17 @@ pub(in crate::postgres) struct Target<'a> {
     tombstones: bool,
     /// The ordinal of a chunk's first row: above 0 where the chunk is a single row of one.
     first: u64,
+    how: How,
+    /// How many more rows the table of newest versions has, or without one the history.
+    net: AtomicI64,
 }
 
 struct Current {
     table: String,
     stage: String,
+    traits: Traits,
+    /// The table held rows before the lane's.
+    is_adopted: bool,
 }
 
 /// Which way a bulk goes.
@@ -58,7 +71,7 @@ enum Way {
 /// Why a bulk was not stored.
 enum Stop {
     /// A value or a constraint; something else may store the rest.
-    Data { reason: String, duplicate: bool },
+    Data(Why),
     /// The environment.
     Failed(Error),
 }
@@ -70,48 +83,66 @@ impl From<Error> for Stop {
 }
 
 impl<'a> Target<'a> {
-    /// Over a staging table that was made.
-    pub(in crate::postgres) fn new(
+    /// Over a staging table that was made. The table must be held.
+    pub(in crate::postgres) async fn new(
         session: &Session,
-        layout: &Layout,
-        lane: &'a Lane,
+        tables: &'a LaneTables,
         shape: &Shape,
         schema: &'a RowSchema,
         routes: Routes,
     ) -> Result<Self> {
+        let (layout, lane) = (&tables.layout, &tables.lane);
+        let tombstones = has_tombstones(shape, schema);
+        let staged = staged(shape, &routes);
+        let names = Names::of(schema, layout, routes);
         let current = match layout.mode.keeps_current() {
             false => None,
             true => {
-                let stage = session
-                    .stage(lane, &staged(shape, schema, &routes))
-                    .ok_or_else(|| {
-                        Error::new(
-                            ErrorKind::Database,
-                            format!("lane {lane} has no staging table"),
-                            "it is tried again",
-                        )
-                    })?;
+                let stage = session.stage(lane, &staged).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Database,
+                        format!("lane {lane} has no staging table"),
+                        "it is tried again",
+                    )
+                })?;
                 Some(Current {
                     table: layout.sql(&layout.table),
                     stage: format!("pg_temp.{stage}"),
+                    traits: traits(session, tables, (&names.come, &names.key), tombstones).await?,
+                    is_adopted: tables.adopts(Role::Current),
                 })
             }
         };
         Ok(Self {
             lane,
             schema,
-            names: Names::of(schema, layout, routes),
+            names,
             current,
             history: layout.mode.keeps_history().then(|| layout.sql(&layout.history)),
-            tombstones: has_tombstones(shape, schema),
+            tombstones,
             first: 0,
+            how: How {
+                older: "<=",
+                is_counted: session.is_counted(lane),
+            },
+            net: AtomicI64::new(0),
         })
+    }
+
+    /// Returns how many more rows the table has since; `None` where the server does not tell new rows from others.
+    pub(in crate::postgres) fn net(&self) -> Option<i64> {
+        self.how.is_counted.then(|| self.net.load(Ordering::Relaxed))
     }
 
     /// For a single row, which stood in this place of its chunk.
     pub(in crate::postgres) fn row_at(self, ordinal: u64) -> Self {
+        let how = How {
+            older: "<",
+            ..self.how
+        };
         Self {
             first: ordinal,
+            how,
             ..self
         }
     }
@@ -160,19 +191,17 @@ impl<'a> Target<'a> {
             .newest(wanted);
         let versions: Vec<&Version> = all.versions.iter().collect();
         let mut conflict = false;
-        // A row that goes in directly passes by the tombstones, and leaves defaults where
-        // nothing comes.
-        if direct && !self.tombstones && self.names.missing.is_empty() {
+        if direct && self.goes_directly() {
             match self.attempt(session, &all, &versions, Way::Direct).await {
                 Ok(()) => return Ok((Vec::new(), false)),
                 Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Data { duplicate, .. }) => conflict = duplicate,
+                Err(Stop::Data(why)) => conflict = why.is_duplicate,
             }
         }
         match self.attempt(session, &all, &versions, Way::Staged).await {
             Ok(()) => return Ok((Vec::new(), conflict)),
             Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Data { .. }) => {}
+            Err(Stop::Data(_)) => {}
         }
         // Each chunk by itself: a row that is refused must leave the older version of its key
         // standing, whichever chunks came in the same call.
@@ -186,6 +215,17 @@ impl<'a> Target<'a> {
                 .await?;
         }
         Ok((refused, conflict))
+    }
+
+    /// Whether COPY into the table does what the way by staging does. A row that goes in directly passes by the
+    /// tombstones, leaves defaults where nothing comes, and cannot leave out what the table computes.
+    fn goes_directly(&self) -> bool {
+        let plain = |current: &Current| {
+            let traits = &current.traits;
+            let is_computed = |name: &String| traits.generated.contains(name);
+            !traits.is_secured && traits.merge != Merge::Guarded && !self.names.come.iter().any(is_computed)
+        };
+        !self.tombstones && self.names.missing.is_empty() && self.current.as_ref().is_some_and(plain)
     }
 
     /// Stores what can be stored, in halves.
@@ -205,17 +245,18 @@ impl<'a> Target<'a> {
             match (self.attempt(session, fold, part, way).await, part) {
                 (Ok(()), _) => {}
                 (Err(Stop::Failed(error)), _) => return Err(error),
-                (Err(Stop::Data { reason, .. }), [version]) => {
+                (Err(Stop::Data(why)), [version]) => {
                     let mut bytes = Vec::new();
                     schemas::rows::pack(fold.values(version), &mut bytes).map_err(|error| unread(&error))?;
                     refused.push(Refused {
                         arrival: version.arrival,
                         ordinal: self.first + version.ordinal,
-                        reason,
+                        reason: why.reason,
                         bytes,
+                        waits: why.waits,
                     });
                 }
-                (Err(Stop::Data { .. }), part) => {
+                (Err(Stop::Data(_)), part) => {
                     let (left, right) = part.split_at(part.len() / 2);
                     open.extend([right, left]);
                 }
@@ -235,37 +276,56 @@ impl<'a> Target<'a> {
         let live = versions.iter().filter(|version| !version.deleted);
         let unfit = |version: &&Version| fit::unfit(&self.schema.columns, fold.values(version));
         if let Some(reason) = live.copied().find_map(|version| unfit(&version)) {
-            return Err(Stop::Data {
-                reason,
-                duplicate: false,
-            });
+            return Err(Stop::Data(Why::of(reason)));
         }
         session.run("SAVEPOINT bulk").await?;
         let (bulk, come) = (self.bulk(fold, versions), &self.names.come);
+        let copied = |rows: u64| Taken {
+            is_whole: rows == versions.len() as u64,
+            net: records::signed(rows),
+        };
         let done = match (way, &self.current, &self.history) {
             (Way::Direct, Some(current), _) => {
-                copy(session, &current.table, come, More::Nothing, &bulk).await
+                let more = match current.traits.merge {
+                    Merge::Keyed => More::Key,
+                    _ => More::Nothing,
+                };
+                let rows = copy(session, &current.table, come, more, &bulk).await;
+                rows.map(copied)
             }
             (Way::Staged, Some(current), _) => self.staged(session, current, &bulk).await,
-            (Way::History, _, Some(history)) => copy(session, history, come, More::Version, &bulk).await,
-            _ => Ok(()),
-        };
-        match done {
-            Ok(()) => Ok(session.run("RELEASE SAVEPOINT bulk").await?),
-            Err(error) => {
-                let columns: Vec<&str> = self.names.come.iter().map(String::as_str).collect();
-                let Some(reason) = failure::of_row(&error, &columns) else {
-                    return Err(Stop::Failed(failure::of(&error)));
-                };
-                session
-                    .run("ROLLBACK TO SAVEPOINT bulk; RELEASE SAVEPOINT bulk")
-                    .await?;
-                Err(Stop::Data {
-                    reason,
-                    duplicate: failure::is_duplicate(&error),
+            (Way::History, current, Some(history)) => {
+                let rows = copy(session, history, come, More::Version, &bulk).await;
+                // The history is counted where there is no other table.
+                rows.map(copied).map(|taken| match current {
+                    Some(_) => Taken { net: 0, ..taken },
+                    None => taken,
                 })
             }
-        }
+            _ => Ok(Taken {
+                is_whole: true,
+                net: 0,
+            }),
+        };
+        let why = match done {
+            Ok(taken) if taken.is_whole => {
+                session.run("RELEASE SAVEPOINT bulk").await?;
+                self.net.fetch_add(taken.net, Ordering::Relaxed);
+                return Ok(());
+            }
+            Ok(_) => Why::of(LEFT_OUT.to_owned()),
+            Err(error) => {
+                let columns: Vec<&str> = self.names.come.iter().map(String::as_str).collect();
+                match failure::of_row(&error, &columns) {
+                    Some(why) => why,
+                    None => return Err(Stop::Failed(failure::of(&error))),
+                }
+            }
+        };
+        session
+            .run("ROLLBACK TO SAVEPOINT bulk; RELEASE SAVEPOINT bulk")
+            .await?;
+        Err(Stop::Data(why))
     }
 
     fn bulk<'b>(&'b self, fold: &'b Fold<'b>, versions: &'b [&'b Version]) -> Bulk<'b> {
@@ -277,25 +337,87 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Brings rows by the staging table, and returns whether each became what it is to be.
     async fn staged(
         &self,
         session: &Session,
-        Current { table, stage }: &Current,
+        current: &Current,
+        bulk: &Bulk<'_>,
+    ) -> std::result::Result<Taken, tokio_postgres::Error> {
+        let Current {
+            table, stage, traits, ..
+        } = current;
+        self.fill(session, current, bulk).await?;
+        let mut upsert = if self.tombstones {
+            self.names
+                .upsert_past_tombstones(self.lane, table, stage, self.how, traits)
+        } else {
+            self.names.upsert(table, stage, "", self.how, traits)
+        };
+        if current.is_adopted && traits.merge == Merge::Keyed {
+            upsert = format!("{}; {upsert}", self.names.claim(table, stage));
+        }
+        let answers = session.client.simple_query(&upsert).await?;
+        let upserted = upserted(&answers, self.tombstones);
+        let taken = |is_whole| Taken {
+            is_whole,
+            net: upserted.net,
+        };
+        if !traits.is_watched && upserted.rows == bulk.versions.len() as u64 {
+            return Ok(taken(true));
+        }
+        // Older than what is there, or deleted since: or a trigger left it out.
+        let lane = self.tombstones.then_some(self.lane);
+        let left_out = self.names.left_out(lane, table, stage, self.how, traits);
+        let found = session.client.query_typed(&left_out, &[]).await?;
+        Ok(taken(found.is_empty()))
+    }
+
+    /// Puts rows into the staging table, in the place of those of the bulk before in the same transaction.
+    async fn fill(
+        &self,
+        session: &Session,
+        current: &Current,
         bulk: &Bulk<'_>,
     ) -> std::result::Result<(), tokio_postgres::Error> {
-        // Rows of the bulk before, in the same transaction.
+        let stage = &current.stage;
         session
             .client
             .batch_execute(&format!("DELETE FROM {stage}"))
             .await?;
-        let (more, upsert) = if self.tombstones {
-            let sql = self.names.upsert_past_tombstones(self.lane, table, stage);
-            (More::Tombstone, sql)
-        } else {
-            (More::Nothing, self.names.upsert(table, stage, ""))
+        copy(session, stage, &self.names.come, More::Staged, bulk)
+            .await
+            .map(|_| ())
+    }
+}
+
+impl Target<'_> {
+    pub(super) fn schema(&self) -> &RowSchema {
+        self.schema
+    }
+
+    /// The names of the columns of the key.
+    pub(in crate::postgres) fn key(&self) -> &[String] {
+        &self.names.key
+    }
+
+    /// The table of newest versions, its staging table, and what relates their rows.
+    pub(super) fn current_by_stage(&self) -> Option<(&str, &str, String)> {
+        let current = self.current.as_ref()?;
+        let same = self.names.same(&current.traits);
+        Some((&current.table, &current.stage, same))
+    }
+
+    /// Puts rows into the staging table.
+    pub(super) async fn fill_stage(&self, session: &Session, fold: &Fold<'_>) -> Result<()> {
+        let Some(current) = &self.current else {
+            return Ok(());
         };
-        copy(session, stage, &self.names.come, more, bulk).await?;
-        session.client.batch_execute(&upsert).await
+        let versions: Vec<&Version> = fold.versions.iter().collect();
+        let bulk = self.bulk(fold, &versions);
+        self.fill(session, current, &bulk)
+            .await
+            .map_err(|error| failure::of(&error))
     }
 }
 
@@ -324,7 +446,7 @@ async fn take_back(
         .map_err(|error| failure::of(&error))
 }
 
-fn unread(error: &RowError) -> Error {
+pub(super) fn unread(error: &RowError) -> Error {
     Error::new(
         ErrorKind::Database,
         format!("a verified chunk does not read: {error}"),

@@ -1,6 +1,7 @@
 //! Makes tables, or goes on with those that are there.
 
-use schemas::column::Column;
+use schemas::column::{Column, ColumnType};
+use schemas::key::{is_exact, is_respelt};
 
 use super::super::session::Session;
 use super::super::{claims, failure};
@@ -9,7 +10,7 @@ use crate::claims::Claim;
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::shape::Shape;
-use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
 /// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
 pub(super) async fn make(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
@@ -59,9 +60,14 @@ async fn create(
     }
     let (typed, keyed) = (typed.join(", "), listed(key.iter().copied()));
     let place = format!("{EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL");
+    let is_key = |column: &&Column| key.contains(&column.name.as_str());
+    let form = match wanted.iter().filter(is_key).all(|column| is_exact(&column.kind)) {
+        true => String::new(),
+        false => format!("{KEY} bytea UNIQUE, "),
+    };
     let table = tables.layout.sql(table);
     let made = match role {
-        Role::Current => format!("CREATE TABLE {table} ({typed}, {place}, PRIMARY KEY ({keyed}))"),
+        Role::Current => format!("CREATE TABLE {table} ({typed}, {place}, {form}PRIMARY KEY ({keyed}))"),
         Role::History => format!(
             "CREATE TABLE {table} ({typed}, {place}, {ORDINAL} bigint NOT NULL, {DELETED} boolean NOT NULL, \
              {STORED_AT} timestamptz NOT NULL DEFAULT clock_timestamp(), \
@@ -116,6 +122,7 @@ async fn take_over(
     }
     has_key(session, tables, key).await?;
     let table = layout.sql(&layout.table);
+    form_of_key(session, &table, (key, wanted)).await?;
     for (name, kind) in [(EPOCH, "integer"), (NUMBER, "bigint")] {
         if !has(there, name) {
             session
@@ -141,6 +148,75 @@ fn has_all(tables: &LaneTables, wanted: &[Column], there: &Columns) -> Result<()
         ));
     }
     Ok(())
+}
+
+/// Gives the table a column for the key in its one form, where its own types may take two keys for one, or hold one in
+/// two spellings; then with an index, by which the older spelling is found. A partitioned table can have none: there
+/// the columns of the key find the older version.
+async fn form_of_key(session: &Session, table: &str, (key, wanted): (&[&str], &[Column])) -> Result<()> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let found = session
+        .client
+        .query(
+            "SELECT a.attname::text, a.atttypid::regtype::text, a.atttypmod, coalesce(o.collisdeterministic, true), \
+             c.relkind = 'p' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
+             LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \
+             WHERE c.oid = to_regclass($1) AND a.attname = ANY ($2::text[])",
+            &[&table, &key],
+        )
+        .await
+        .map_err(fail)?;
+    let (mut is_exact_here, mut is_partitioned) = (true, false);
+    for row in &found {
+        let (name, kind): (String, String) = (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?);
+        let (modifier, is_deterministic): (i32, bool) =
+            (row.try_get(2).map_err(fail)?, row.try_get(3).map_err(fail)?);
+        is_partitioned = row.try_get(4).map_err(fail)?;
+        let column = wanted.iter().find(|column| column.name == name);
+        is_exact_here &= column.is_some_and(|column| match column.kind {
+            ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => {
+                matches!(kind.as_str(), "smallint" | "integer" | "bigint" | "numeric")
+            }
+            ColumnType::Text { .. } => {
+                is_deterministic && modifier < 0 && matches!(kind.as_str(), "text" | "character varying")
+            }
+            ColumnType::Bool => kind == "boolean",
+            ColumnType::Bytes => kind == "bytea",
+            _ => false,
+        });
+    }
+    if is_exact_here {
+        return Ok(());
+    }
+    session
+        .run(&format!(
+            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {KEY} bytea"
+        ))
+        .await?;
+    let is_key = |column: &&Column| key.contains(&column.name.as_str());
+    if is_partitioned
+        || !wanted
+            .iter()
+            .filter(is_key)
+            .any(|column| is_respelt(&column.kind))
+    {
+        return Ok(());
+    }
+    // A table that held the lane's rows before may have it.
+    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a \
+         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+         WHERE i.indrelid = to_regclass($1) AND a.attname = $2 AND i.indnkeyatts = 1 AND i.indisunique)";
+    let row = session
+        .client
+        .query_one(there, &[&table, &KEY])
+        .await
+        .map_err(fail)?;
+    if row.try_get::<_, bool>(0).map_err(fail)? {
+        return Ok(());
+    }
+    session
+        .run(&format!("CREATE UNIQUE INDEX ON {table} ({KEY})"))
+        .await
 }
 
 /// Rows can be found in a table that its owner made by the feed's key.

@@ -9,6 +9,7 @@ use super::super::failure;
 use super::kind_of;
 use crate::error::Result;
 use crate::merge::Place;
+use crate::quarantine::waiting::Waiting;
 use crate::quarantine::{Content, Ended, Ending, Entry, Held, Wanted};
 use crate::record::broken;
 
@@ -28,7 +29,7 @@ fn lane_of(recipient: String, feed: String) -> Result<Lane> {
 }
 
 const COLUMNS: &str = "recipient, feed, id, kind, epoch, number, ordinal, sequence, reason, exchanged_at, \
-     quarantined_at, length(bytes), ended, ended_digest, ended_by, ended_why, ended_at";
+     quarantined_at, length(bytes), ended, ended_digest, ended_by, ended_why, ended_at, tries, retry_at";
 
 /// As it stands in the table.
 struct Raw {
@@ -49,6 +50,8 @@ struct Raw {
     actor: Option<String>,
     why: Option<String>,
     at: Option<String>,
+    tries: u32,
+    retry_at: Option<i64>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -70,6 +73,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         actor: row.get(14)?,
         why: row.get(15)?,
         at: row.get(16)?,
+        tries: row.get(17)?,
+        retry_at: row.get(18)?,
     })
 }
 
@@ -83,6 +88,13 @@ fn entry(raw: Raw) -> Result<Entry> {
             at: time(&at)?,
         }),
         _ => None,
+    };
+    let waiting = match raw.retry_at.filter(|_| ended.is_none()) {
+        Some(at) => Some(Waiting {
+            tries: raw.tries,
+            at: Timestamp::from_microsecond(at).map_err(|_| broken("slacktide_quarantine"))?,
+        }),
+        None => None,
     };
     Ok(Entry {
         lane: lane_of(raw.recipient, raw.feed)?,
@@ -99,6 +111,7 @@ fn entry(raw: Raw) -> Result<Entry> {
         since: time(&raw.since)?,
         bytes: unsigned(raw.bytes),
         ended,
+        waiting,
     })
 }
 

@@ -6,7 +6,7 @@ use schemas::digest::Digest;
 use schemas::name::Lane;
 
 use super::super::records::{self, int};
-use super::super::rows::Tables;
+use super::super::rows::{Tables, Undone};
 use super::super::tables::{begin, commit};
 use super::super::{failure, rows, steps};
 use super::found;
@@ -48,12 +48,28 @@ pub(super) fn retry_rows(
     ids: &[String],
     by: &By,
 ) -> Result<Vec<Became>> {
+    let mut undone = Undone::default();
+    loop {
+        let done = retry_once(connection, tables, ids, by, &mut undone);
+        if done.is_ok() || !undone.take() {
+            return done;
+        }
+    }
+}
+
+fn retry_once(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    ids: &[String],
+    by: &By,
+    undone: &mut Undone,
+) -> Result<Vec<Became>> {
     let lane = &tables.lane;
     let tx = begin(connection)?;
     let record = records::lane(&tx, lane)?;
     let mut became = Vec::with_capacity(ids.len());
     for id in ids {
-        became.push(retry_row(&tx, tables, id, &record, by)?);
+        became.push(retry_row(&tx, tables, id, &record, by, undone)?);
     }
     save_recount(&tx, lane, record)?;
     commit(tx)?;
@@ -66,59 +82,124 @@ fn retry_row(
     id: &str,
     record: &LaneRecord,
     by: &By,
+    undone: &mut Undone,
 ) -> Result<Became> {
-    let (lane, layout) = (&tables.lane, &tables.layout);
+    let lane = &tables.lane;
+    let tried = match tried(tx, lane, id, record, by)? {
+        Ok(tried) => tried,
+        Err(became) => return Ok(became),
+    };
+    match try_row(tx, tables, record, &tried, undone)? {
+        Try::Not(became) => Ok(became),
+        Try::Refused(row) => {
+            note_reason(tx, lane, id, &row.reason)?;
+            Ok(Became::Stays { reason: row.reason })
+        }
+        Try::Stored(net) => {
+            release(tx, lane, &tried, net, by)?;
+            Ok(Became::Released { rows: 1, refused: 0 })
+        }
+    }
+}
+
+/// A row that may be tried.
+pub(super) struct Tried {
+    pub(super) entry: Entry,
+    /// A chunk of this row alone.
+    pub(super) arrival: Arrival,
+}
+
+/// What came of a try.
+pub(super) enum Try {
+    /// It is stored, where nothing newer stands: how many more rows the table has.
+    Stored(i64),
+    /// It was refused: why, and whether another row may make room for it.
+    Refused(rows::Refused),
+    /// It was not tried.
+    Not(Became),
+}
+
+/// A row that may be tried; otherwise what became of it.
+pub(super) fn tried(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    id: &str,
+    record: &LaneRecord,
+    by: &By,
+) -> Result<std::result::Result<Tried, Became>> {
     let Some(entry) = found::one(tx, lane, id)? else {
-        return Ok(Became::Unknown);
+        return Ok(Err(Became::Unknown));
     };
     let how = entry.ended.as_ref().map(|ended| ended.how);
     if let Some(answer) = untried(entry.kind, how, &record.state, entry.place) {
         if answer == Became::LeftBehind {
             end(tx, lane, id, Ending::LeftBehind, by)?;
         }
-        return Ok(answer);
+        return Ok(Err(answer));
     }
     let content = found::content(tx, lane, id)?;
     let Some((bytes, Some(manifest))) = content.map(|content| (content.bytes, content.manifest)) else {
-        return Ok(Became::Stays {
+        return Ok(Err(Became::Stays {
             reason: "the columns of its chunk were not kept with it; discard it and rewind the feed"
                 .to_owned(),
-        });
+        }));
     };
-    let arrival = chunk_of_row(&entry, manifest, bytes);
-    let place = Place::of(&arrival);
-    let columns = &arrival.chunk.manifest.schema;
+    Ok(Ok(Tried {
+        arrival: chunk_of_row(&entry, manifest, bytes),
+        entry,
+    }))
+}
+
+/// Where a row goes; none: its columns find no place any more.
+pub(super) fn into<'a>(tables: &'a LaneTables, record: &'a LaneRecord, tried: &Tried) -> Option<Tables<'a>> {
+    let (columns, place) = (&tried.arrival.chunk.manifest.schema, Place::of(&tried.arrival));
     let shape = record
         .shape
         .as_ref()
         .filter(|shape| fit(Some(shape), columns, place, tables, place) == Fit::Fits);
-    let Some(shape) = shape else {
-        return Ok(Became::Never {
-            reason: NO_PLACE.to_owned(),
-        });
-    };
-    steps::hold(tx, tables, shape)?;
-    let into = Tables {
-        layout,
+    shape.map(|shape| Tables {
+        layout: &tables.layout,
         shape,
-        first: entry.ordinal.unwrap_or(0),
+        first: tried.entry.ordinal.unwrap_or(0),
+        is_whole: false,
+    })
+}
+
+/// Stores one row, under its chunk's place.
+pub(super) fn try_row(
+    tx: &Transaction<'_>,
+    tables: &LaneTables,
+    record: &LaneRecord,
+    tried: &Tried,
+    undone: &mut Undone,
+) -> Result<Try> {
+    let Some(into) = into(tables, record, tried) else {
+        return Ok(Try::Not(Became::Never {
+            reason: NO_PLACE.to_owned(),
+        }));
     };
-    if let Some(row) = rows::store(tx, lane, &into, &arrival)?.into_iter().next() {
-        note_reason(tx, lane, id, &row.reason)?;
-        return Ok(Became::Stays { reason: row.reason });
-    }
-    end(tx, lane, id, Ending::Released, by)?;
+    steps::hold(tx, tables, into.shape)?;
+    let rows::Done { refused, net } = rows::store(tx, &tables.lane, &into, &tried.arrival, undone)?;
+    let refused = refused.into_iter().next();
+    Ok(refused.map_or(Try::Stored(net), Try::Refused))
+}
+
+/// Ends the entry of a row that is stored, and counts its row with its chunk's.
+pub(super) fn release(tx: &Transaction<'_>, lane: &Lane, tried: &Tried, net: i64, by: &By) -> Result<()> {
+    let place = Place::of(&tried.arrival);
+    end(tx, lane, &tried.entry.id, Ending::Released, by)?;
     sql(tx.execute(
-        "UPDATE slacktide_ledger SET rows_quarantined = max(rows_quarantined - 1, 0) \
+        "UPDATE slacktide_ledger SET rows_quarantined = max(rows_quarantined - 1, 0), rows_net = rows_net + ?5 \
          WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
         params![
             lane.recipient.as_str(),
             lane.feed.as_str(),
             place.epoch,
-            int(place.number)
+            int(place.number),
+            net
         ],
-    ))?;
-    Ok(Became::Released { rows: 1, refused: 0 })
+    ))
+    .map(|_| ())
 }
 
 pub(super) fn finish(connection: &mut Connection, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
@@ -180,7 +261,7 @@ pub(super) fn stays(connection: &mut Connection, lane: &Lane, id: &str, reason: 
     commit(tx)
 }
 
-fn note_reason(tx: &Transaction<'_>, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+pub(super) fn note_reason(tx: &Transaction<'_>, lane: &Lane, id: &str, reason: &str) -> Result<()> {
     sql(tx.execute(
         "UPDATE slacktide_quarantine SET reason = ?4 WHERE recipient = ?1 AND feed = ?2 AND id = ?3 AND ended IS NULL",
         params![lane.recipient.as_str(), lane.feed.as_str(), id, reason],
@@ -219,7 +300,7 @@ fn end(tx: &Transaction<'_>, lane: &Lane, id: &str, how: Ending, by: &By) -> Res
     let content = found::content(tx, lane, id)?;
     let digest = content.map(|content| Digest::of(&[&content.bytes]).to_string());
     sql(tx.execute(
-        "UPDATE slacktide_quarantine SET ended = ?4, ended_digest = ?5, bytes = x'', ended_by = ?6, ended_why = ?7, \
+        "UPDATE slacktide_quarantine SET ended = ?4, ended_digest = ?5, bytes = x'', retry_at = NULL, ended_by = ?6, ended_why = ?7, \
          ended_at = ?8 WHERE recipient = ?1 AND feed = ?2 AND id = ?3 AND ended IS NULL",
         params![
             lane.recipient.as_str(),
@@ -236,7 +317,7 @@ fn end(tx: &Transaction<'_>, lane: &Lane, id: &str, how: Ending, by: &By) -> Res
 }
 
 /// Counts anew what stands below the frontier.
-fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
+pub(super) fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
     let at = record.frontier.place();
     if at.number == 0 {
         return Ok(());

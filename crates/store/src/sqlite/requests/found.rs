@@ -3,11 +3,12 @@
 use rusqlite::{Connection, Row, params};
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
+use schemas::request::RequestId;
 
 use super::{sql, time, unsigned, utc};
 use crate::error::Result;
 use crate::record::broken;
-use crate::requests::{Due, Listed, STANDING, Standing, Told, Wanted};
+use crate::requests::{Due, Listed, STANDING, Standing, Told, WaitingRequests, Wanted};
 
 /// The texts and the numbers of a row, in their places.
 struct Found(Vec<Option<String>>);
@@ -102,6 +103,47 @@ pub(super) fn listed(
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     sql(read())?.iter().map(one).collect()
+}
+
+pub(super) fn waiting(connection: &mut Connection, recipient: &RecipientName) -> Result<WaitingRequests> {
+    let statement = format!(
+        "SELECT {STANDING}, CAST(count(*) AS TEXT), min(q.filed_at) FROM slacktide_requests q \
+         LEFT JOIN slacktide_replies p ON p.recipient = q.recipient AND p.id = q.id \
+         WHERE q.recipient = ?1 AND {STANDING} IN ('kept', 'filed') GROUP BY 1"
+    );
+    let read = || {
+        connection
+            .prepare_cached(&statement)?
+            .query_map(params![recipient.as_str()], |row| Found::of(row, 3))?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let mut waiting = WaitingRequests::default();
+    for found in sql(read())? {
+        if found.word(0)? == Standing::Kept.word() {
+            waiting.kept = found.number(1);
+        } else {
+            waiting.filed = found.number(1);
+        }
+        waiting.oldest = waiting.oldest.into_iter().chain(found.maybe(2)?).min();
+    }
+    Ok(waiting)
+}
+
+pub(super) fn unanswered(
+    connection: &mut Connection,
+    recipient: &RecipientName,
+    ids: Vec<RequestId>,
+) -> Result<Vec<RequestId>> {
+    let mut left = Vec::new();
+    let mut statement = sql(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM slacktide_replies WHERE recipient = ?1 AND id = ?2)"))?;
+    for id in ids {
+        let key = params![recipient.as_str(), id.to_string()];
+        if !sql(statement.query_row(key, |row| row.get::<_, bool>(0)))? {
+            left.push(id);
+        }
+    }
+    Ok(left)
 }
 
 fn one(found: &Found) -> Result<Listed> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemas::digest::Digest;
 
 use super::super::records::int;
-use super::super::rows::{self, Tables};
+use super::super::rows::{self, Tables, Undone};
 use super::super::steps;
 use super::super::tables::{begin, commit};
 use super::{sql, unsigned, utc};
@@ -21,12 +21,29 @@ pub(super) fn store(connection: &mut Connection, options: &Options, answered: &A
     if let Err(reason) = whole(answered) {
         return Ok(Became::Contradicts { reason });
     }
+    // One for each part.
+    let mut undone: Vec<Undone> = answered.parts.iter().map(|_| Undone::default()).collect();
+    loop {
+        let done = once(connection, options, answered, &mut undone);
+        let is_undone = undone.iter_mut().any(Undone::take);
+        if done.is_ok() || !is_undone {
+            return done;
+        }
+    }
+}
+
+fn once(
+    connection: &mut Connection,
+    options: &Options,
+    answered: &Answered,
+    undone: &mut [Undone],
+) -> Result<Became> {
     let tx = begin(connection)?;
     let kind = match known(&tx, answered)? {
         Ok(kind) => kind,
         Err(became) => return Ok(became),
     };
-    let (refused, table) = match store_rows(&tx, options, &kind, answered)? {
+    let (refused, table) = match store_rows(&tx, options, &kind, answered, undone)? {
         Ok(done) => done,
         Err(reason) => return Ok(Became::Contradicts { reason }),
     };
@@ -74,6 +91,7 @@ fn store_rows(
     options: &Options,
     kind: &str,
     answered: &Answered,
+    undone: &mut [Undone],
 ) -> Result<std::result::Result<(u64, Option<String>), String>> {
     let Some(first) = answered.parts.first() else {
         return Ok(Ok((0, None)));
@@ -113,10 +131,11 @@ fn store_rows(
         layout: &target.layout,
         shape: &shape,
         first: 0,
+        is_whole: false,
     };
     let id = answered.reply.id.to_string();
     let (mut before, mut refused) = (0, 0);
-    for part in &answered.parts {
+    for (part, undone) in answered.parts.iter().zip(undone) {
         let chunk =
             arrival(part, &schema, (number, before), &target, answered.exchanged_at).map_err(|error| {
                 Error::new(
@@ -125,7 +144,7 @@ fn store_rows(
                     "report it",
                 )
             })?;
-        for row in rows::store(tx, &target.lane, &tables, &chunk)? {
+        for row in rows::store(tx, &target.lane, &tables, &chunk, undone)?.refused {
             refused += 1;
             let place = int(before + row.ordinal + 1);
             sql(tx.execute(

@@ -1,16 +1,18 @@
 //! Makes tables, or goes on with those that are there.
 
 use rusqlite::Transaction;
-use schemas::column::Column;
+use schemas::column::{Column, ColumnType};
+use schemas::key::{is_exact, is_respelt};
 
 use super::super::native::declared;
+use super::super::traits::is_indexed;
 use super::super::{claims, failure};
 use super::there::{There, add, columns, find, run};
 use crate::claims::{Claim, mark};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::shape::Shape;
-use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
 /// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
 pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
@@ -34,7 +36,7 @@ pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> 
             Claim::Adopt => {
                 let there = columns(tx, table)?.unwrap_or_default();
                 match role {
-                    Role::Current => take_over(tx, tables, (&key, &wanted, &there))?,
+                    Role::Current => take_over(tx, tables, (&key, &wanted, &there), &mark)?,
                     Role::History => take_over_history(tx, tables, &wanted, &there)?,
                 }
                 claims::record(tx, tables, (role, table), "adopted", &mark)?;
@@ -66,6 +68,11 @@ fn create(
     let place = format!("{EPOCH} INTEGER CONSTRAINT {mark} NOT NULL, {NUMBER} INTEGER NOT NULL");
     let table = quoted(table);
     let made = match role {
+        Role::Current if is_form_needed(key, wanted, is_exact) => format!(
+            "CREATE TABLE {table} ({}, {place}, {KEY} BLOB, PRIMARY KEY ({keyed})); \
+             CREATE UNIQUE INDEX {mark}_form ON {table} ({KEY})",
+            typed(key)
+        ),
         Role::Current => format!(
             "CREATE TABLE {table} ({}, {place}, PRIMARY KEY ({keyed}))",
             typed(key)
@@ -80,6 +87,12 @@ fn create(
         ),
     };
     run(tx, &made)
+}
+
+/// Whether the columns of the key may take two keys for one, or hold one in two spellings.
+fn is_form_needed(key: &[&str], wanted: &[Column], is_exact: impl Fn(&ColumnType) -> bool) -> bool {
+    let is_key = |column: &&Column| key.contains(&column.name.as_str());
+    !wanted.iter().filter(is_key).all(|column| is_exact(&column.kind))
 }
 
 /// Goes on with a history that is there and that the configuration names.
@@ -115,6 +128,7 @@ fn take_over(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     (key, wanted, there): (&[&str], &[Column], &[There]),
+    mark: &str,
 ) -> Result<()> {
     let layout = &tables.layout;
     if find(there, EPOCH).is_some() {
@@ -125,6 +139,22 @@ fn take_over(
         has_all(tables, wanted, there)?;
     }
     has_key(tx, tables, key, there)?;
+    if let Some(name) = key
+        .iter()
+        .find(|name| find(there, name).is_some_and(|known| known.is_generated))
+    {
+        return Err(Error::of_lane(
+            &tables.lane,
+            format!(
+                "{} computes {name:?} by itself, which is of the feed's key",
+                quoted(&layout.table)
+            ),
+            format!(
+                "give the key a column of its own: columns = {{ … }} under [store.feed.{}]",
+                tables.key
+            ),
+        ));
+    }
     for name in [EPOCH, NUMBER] {
         if find(there, name).is_none() {
             let table = quoted(&layout.table);
@@ -134,7 +164,55 @@ fn take_over(
             )?;
         }
     }
-    Ok(())
+    form_of_key(tx, tables, (key, wanted, there), mark)
+}
+
+/// Gives the table a column for the key in its one form, where its own columns may take two keys for one, or hold one
+/// in two spellings; then with an index, by which the older spelling is found.
+fn form_of_key(
+    tx: &Transaction<'_>,
+    tables: &LaneTables,
+    (key, wanted, there): (&[&str], &[Column], &[There]),
+    mark: &str,
+) -> Result<()> {
+    let (name, table) = (&tables.layout.table, quoted(&tables.layout.table));
+    let mut is_exact_here = true;
+    for column in wanted.iter().filter(|column| key.contains(&column.name.as_str())) {
+        let declared = find(there, &column.name).map(|known| known.kind.to_ascii_uppercase());
+        let declared = declared.unwrap_or_default();
+        let is_text = ["CHAR", "CLOB", "TEXT"]
+            .iter()
+            .any(|word| declared.contains(word));
+        is_exact_here &= match column.kind {
+            ColumnType::Bool | ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => {
+                declared.contains("INT")
+            }
+            ColumnType::Text { .. } => is_text && !declared.contains("INT"),
+            _ => false,
+        };
+    }
+    if is_exact_here && is_binary(tx, name)? {
+        return Ok(());
+    }
+    if find(there, KEY).is_none() {
+        run(tx, &format!("ALTER TABLE {table} ADD COLUMN {KEY} BLOB"))?;
+    }
+    let is_indexed = is_indexed(tx, name).map_err(|error| failure::of(&error))?;
+    if is_indexed || !is_form_needed(key, wanted, |kind| !is_respelt(kind)) {
+        return Ok(());
+    }
+    run(tx, &format!("CREATE UNIQUE INDEX {mark}_form ON {table} ({KEY})"))
+}
+
+/// Whether no unique index of a table compares otherwise than byte by byte.
+fn is_binary(tx: &Transaction<'_>, table: &str) -> Result<bool> {
+    tx.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) i \
+         WHERE l.\"unique\" AND i.key AND i.coll <> 'BINARY')",
+        [table],
+        |row| row.get(0),
+    )
+    .map_err(|error| failure::of(&error))
 }
 
 /// Every column has its place in a table that its owner made. Types and constraints are the owner's.

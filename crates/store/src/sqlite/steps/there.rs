@@ -34,13 +34,16 @@ pub(super) struct There {
     /// It has a constraint or a default.
     pub(super) bound: bool,
     pub(super) in_key: bool,
+    /// The table computes it.
+    pub(super) is_generated: bool,
 }
 
 /// A table's columns; none where there is no such table.
 pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<There>>> {
     let read = || {
         tx.prepare(
-            "SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0 FROM pragma_table_info(?1)",
+            "SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0, hidden IN (2, 3) \
+             FROM pragma_table_xinfo(?1)",
         )?
         .query_map([table], |row| {
             Ok(There {
@@ -48,6 +51,7 @@ pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<Th
                 kind: row.get(1)?,
                 bound: row.get(2)?,
                 in_key: row.get(3)?,
+                is_generated: row.get(4)?,
             })
         })?
         .collect::<rusqlite::Result<Vec<There>>>()

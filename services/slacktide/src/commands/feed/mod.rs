@@ -2,10 +2,12 @@
 //!
 //! - `rewind` the operator's way on: a new epoch
 //! - `resync` everything is sent again, and the store removes what is gone at the source
+//! - `refill` the receiver's way on after its store was restored, truncated or replaced
 //! - `accept` the receiver's word on a change of columns
 //! - `list` and `show` each feed as the configuration, the exchange and the agent tell it
 
 mod accept;
+mod refill;
 mod resync;
 pub(crate) mod rewind;
 pub(super) mod show;
@@ -25,7 +27,7 @@ pub(crate) enum FeedCommand {
     Show(show::ShowArgs),
     /// Opens a new epoch of a feed for one recipient. Signed, chained, with actor and reason.
     #[command(
-        after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml"
+        after_help = "Examples:\n  after the exchange was restored from an older copy:\n  slacktide feed rewind setl --recipient insurer-a --from receipt --actor li.na --reason \"restored from backup\" --config config/social.toml\n  after the feed's definition was changed on purpose:\n  slacktide feed rewind setl --recipient insurer-a --accept --actor li.na --reason \"new column\" --config config/social.toml\n  after the source was replaced or restored:\n  slacktide feed rewind setl --recipient insurer-a --accept-source --from beginning --actor li.na --reason \"restored from backup\" --config config/social.toml"
     )]
     Rewind(rewind::RewindArgs),
     /// Send a feed again from its start to one recipient, whose store then equals the source, without rows that are gone.
@@ -33,6 +35,11 @@ pub(crate) enum FeedCommand {
         after_help = "Example, after the core was restored from a backup:\n  slacktide feed resync setl --recipient insurer-a --actor li.na --reason \"core restored\" --config config/social.toml"
     )]
     Resync(resync::ResyncArgs),
+    /// For the receiver: read chunks again that were acknowledged and are not stored any more, and store them.
+    #[command(
+        after_help = "Examples:\n  after the store was restored from a backup:\n  slacktide feed refill setl --config config/commercial.toml\n  after its table was truncated, dropped or changed by others:\n  slacktide feed refill setl --from start --config config/commercial.toml"
+    )]
+    Refill(refill::RefillArgs),
     /// For the receiver: accepts a change of columns that a lane waits for. Signed and audited.
     #[command(
         after_help = "Example:\n  slacktide feed accept-change setl --actor li.na --reason \"agreed with the bureau\" --config config/commercial.toml"
@@ -47,6 +54,7 @@ pub(crate) async fn run(command: FeedCommand) -> Outcome {
         FeedCommand::Show(args) => show::show(args).await,
         FeedCommand::Rewind(args) => rewind::rewind(args).await,
         FeedCommand::Resync(args) => resync::resync(args).await,
+        FeedCommand::Refill(args) => refill::refill(args).await,
         FeedCommand::AcceptChange(args) => accept::accept(args).await,
     }
 }

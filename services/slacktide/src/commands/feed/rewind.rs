@@ -54,7 +54,7 @@ impl FromStr for RewindFrom {
 
 /// Its words.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("where").required(true).args(["from", "accept"])))]
+#[command(group(clap::ArgGroup::new("where").required(true).multiple(true).args(["from", "accept", "accept_source"])))]
 pub(crate) struct RewindArgs {
     /// The feed.
     name: String,
@@ -66,8 +66,12 @@ pub(crate) struct RewindArgs {
     #[arg(long, value_name = "WHERE")]
     from: Option<RewindFrom>,
     /// Accepts the changed definition of the feed: it goes on where the lane stands.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["from", "accept_source"])]
     accept: bool,
+    /// Accepts the source as it is, although it is another database than the lane's, or went back: it goes on where the
+    /// lane stands, or where `--from` says.
+    #[arg(long)]
+    accept_source: bool,
     /// Who decides.
     #[arg(long)]
     actor: String,
@@ -83,12 +87,21 @@ pub(crate) struct RewindArgs {
 
 impl RewindArgs {
     fn place(&self) -> (From, Cause) {
-        match self.from {
+        let (from, cause) = match self.from {
+            None if self.accept_source => (From::Tail, Cause::SourceChanged),
             None => (From::Tail, Cause::DefinitionAccepted),
             Some(RewindFrom::Receipt) => (From::Receipt, Cause::ExchangeRestored),
             Some(RewindFrom::Beginning) => (From::Beginning, Cause::Rewind),
             Some(RewindFrom::Chunk { epoch, number }) => (From::Chunk { epoch, number }, Cause::Rewind),
-        }
+        };
+        (
+            from,
+            if self.accept_source {
+                Cause::SourceChanged
+            } else {
+                cause
+            },
+        )
     }
 }
 

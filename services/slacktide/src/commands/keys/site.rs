@@ -154,7 +154,7 @@ fn core(path: &Path) -> Result<(), Failure> {
                  memo TEXT, deleted BOOLEAN NOT NULL DEFAULT 0);
              CREATE INDEX claim_position ON claim (updated_at, id);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-             INSERT INTO claim SELECT i, strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', '+' || i || ' seconds'),
+             INSERT INTO claim SELECT i, strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', '+' || (i * 1.007) || ' seconds'),
                  'person ' || i, printf('%d.%02d', i * 3, i % 100), 'an example', 0 FROM n;",
         )
     });

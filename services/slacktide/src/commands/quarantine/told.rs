@@ -32,13 +32,25 @@ pub(in crate::commands) struct Line {
     pub(in crate::commands) reason: String,
     /// Since when it is known.
     pub(in crate::commands) since: Timestamp,
-    /// `kept`, or how it ended.
+    /// `kept`, `waits` while it is tried again without an operator, or how it ended.
     pub(in crate::commands) state: &'static str,
+    /// Set while it is tried again without an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) retry: Option<Retry>,
     /// Bytes that it holds.
     pub(in crate::commands) bytes: u64,
     /// Its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::commands) ended: Option<Ended>,
+}
+
+/// When a row is tried again without an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(in crate::commands) struct Retry {
+    /// How often it was.
+    pub(in crate::commands) tries: u32,
+    /// When it is next, if no chunk of its lane comes before.
+    pub(in crate::commands) at: Timestamp,
 }
 
 impl From<&Entry> for Line {
@@ -53,7 +65,15 @@ impl From<&Entry> for Line {
             sequence: entry.sequence,
             reason: entry.reason.clone(),
             since: entry.since,
-            state: entry.ended.as_ref().map_or("kept", |ended| ended.how.word()),
+            state: match (&entry.ended, entry.waiting) {
+                (Some(ended), _) => ended.how.word(),
+                (None, Some(_)) => "waits",
+                (None, None) => "kept",
+            },
+            retry: entry.waiting.map(|waiting| Retry {
+                tries: waiting.tries,
+                at: waiting.at,
+            }),
             bytes: entry.bytes,
             ended: entry.ended.clone(),
         }
@@ -148,6 +168,13 @@ pub(in crate::commands) fn shown(line: &Line) -> Vec<String> {
     say("bytes", &line.bytes.to_string());
     say("reason", &line.reason);
     say("state", line.state);
+    if let Some(retry) = &line.retry {
+        let next = format!(
+            "{} times; next with a chunk of its lane, or at {:.0}",
+            retry.tries, retry.at
+        );
+        say("tried", &next);
+    }
     if let Some(ended) = &line.ended {
         say(
             "ended",

@@ -1,4 +1,4 @@
-//! How much the store keeps aside, for the agent's status and metrics.
+//! How much the store keeps aside, for the agent's status and metrics; rows that wait for another row are tried again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,16 @@ pub(crate) fn keep(quarantine: Arc<dyn Quarantine>, board: Board, stop: Cancella
                 counted = quarantine.held() => counted,
                 () = stop.cancelled() => return,
             };
+            // Rows that another row may have made room for since; the count of the next tick lacks them.
+            let retried = tokio::select! {
+                retried = quarantine.retry_waiting(Timestamp::now()) => retried,
+                () = stop.cancelled() => return,
+            };
+            match retried {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "rows that waited for another row are stored"),
+                Err(error) => tracing::debug!(%error, "rows that wait were not tried again"),
+            }
             match counted {
                 Ok(held) => {
                     let mut lanes: BTreeMap<String, BTreeMap<&'static str, HeldStatus>> = BTreeMap::new();

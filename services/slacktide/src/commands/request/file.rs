@@ -1,5 +1,6 @@
 //! Files one request, or a file of them, straight at the exchange.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -8,18 +9,20 @@ use futures_util::stream;
 use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use slacktide_client::{Ask, Client, RequestId};
+use slacktide_client::client::has_answer;
+use slacktide_client::{Ask, Client, FiledAs, Outcome, RequestId};
 
 use super::lines::{self, Defaults, Line};
-use super::{FileArgs, actor, client, failed};
-use crate::failure::{Failure, Outcome};
+use super::records::{self, Record};
+use super::{FileArgs, actor, client, failed, told};
+use crate::failure::Failure;
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
 /// Requests that are under way at once.
 const AT_ONCE: usize = 32;
 
-pub(super) async fn run(args: FileArgs) -> Outcome {
+pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.at.config.config)?;
     let defaults = Defaults {
         actor: actor(args.actor)?,
@@ -28,7 +31,7 @@ pub(super) async fn run(args: FileArgs) -> Outcome {
         deadline: args.deadline,
     };
     if let Some(path) = args.from {
-        return all(&loaded, &path, &defaults, args.at.json).await;
+        return all(&loaded, &path, &defaults, (args.again, args.at.json)).await;
     }
     let mut line = Line {
         // A name that nobody else has: asked again it is another request.
@@ -50,29 +53,114 @@ pub(super) async fn run(args: FileArgs) -> Outcome {
     }
     let ask = line.ask(&defaults, Timestamp::now()).map_err(Failure::usage)?;
     let client = client(&loaded).await?;
-    let filed = client.file(&ask).await;
+    let filed = file_one(&client, &ask, args.again).await;
     client.close().await;
-    let id = filed.map_err(failed)?;
+    let (filed, outcome) = filed.map_err(failed)?;
+    let id = &filed.id;
+    let end = end(&filed, outcome.as_ref(), args.again);
     if args.at.json {
-        output::json(&serde_json::json!({ "id": id }))?;
-    } else {
-        output::line(&format!(
+        output::json(&serde_json::json!({
+            "id": id,
+            "is_new": filed.is_new,
+            "outcome": outcome.as_ref().map(Outcome::name),
+        }))?;
+    }
+    match end {
+        End::Filed if !args.at.json => output::line(&format!(
             "filed as {id}; `slacktide request show {id}` tells how it stands"
-        ));
+        )),
+        End::Filed => {}
+        End::Known(what) => output::note(&format!(
+            "nothing was filed: this key is request {id}, which {what}"
+        )),
+        End::Answerless(what) => {
+            return Err(Failure::new(
+                Exit::NoAnswer,
+                format!(
+                    "nothing was filed: this key is request {id}, which {what}; ask again with --again, or under a new --key"
+                ),
+            ));
+        }
+        End::Answered(what) => {
+            return Err(Failure::new(
+                Exit::TooLate,
+                format!(
+                    "nothing was filed: this key is request {id}, which {what}; another question needs a new --key"
+                ),
+            ));
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Where a filing ended. Texts say how the request stands that was there before.
+enum End {
+    /// It is at the exchange now.
+    Filed,
+    /// It was there before.
+    Known(String),
+    /// It was there before, and has an outcome without an answer.
+    Answerless(String),
+    /// It was to be asked again, and is answered.
+    Answered(String),
+}
+
+/// PURE: where a filing ended.
+fn end(filed: &FiledAs, outcome: Option<&Outcome>, again: bool) -> End {
+    match outcome {
+        _ if filed.is_new => End::Filed,
+        None => End::Known("waits for its outcome".to_owned()),
+        Some(outcome) => {
+            let what = format!("has its outcome: {}", told::outcome(outcome));
+            match (has_answer(outcome), again) {
+                (true, true) => End::Answered(what),
+                (true, false) => End::Known(what),
+                (false, _) => End::Answerless(what),
+            }
+        }
+    }
+}
+
+/// Files a question, and looks for the outcome of one that was there before.
+async fn file_one(
+    client: &Client,
+    ask: &Ask,
+    again: bool,
+) -> Result<(FiledAs, Option<Outcome>), slacktide_client::Error> {
+    let filed = if again {
+        client.file_again(ask).await?
+    } else {
+        client.file_once(ask).await?
+    };
+    let outcome = if filed.is_new {
+        None
+    } else {
+        client.outcome(&filed.id).await?
+    };
+    Ok((filed, outcome))
 }
 
 /// What became of the lines of a file.
 #[derive(Default)]
 struct Counted {
     filed: Vec<RequestId>,
+    /// Requests from before that have an outcome without an answer: their line, id and what became of them.
+    answerless: Vec<(usize, RequestId, String)>,
     /// Line, why, and the line itself.
     rejected: Vec<(usize, String, String)>,
 }
 
-async fn all(loaded: &Loaded<CommercialFile>, path: &Path, defaults: &Defaults, json: bool) -> Outcome {
-    let read = read(path)?;
+async fn all(
+    loaded: &Loaded<CommercialFile>,
+    path: &Path,
+    defaults: &Defaults,
+    (again, json): (bool, bool),
+) -> crate::failure::Outcome {
+    // The whole file before the first request: where its marks do not fit, no line can be trusted.
+    let bytes =
+        std::fs::read(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    let text = decode(path, &bytes)?;
+    let read = read(path, text)?;
     let now = Timestamp::now();
     let (mut counted, mut asks) = (Counted::default(), Vec::new());
     for (number, raw, line) in read {
@@ -81,36 +169,97 @@ async fn all(loaded: &Loaded<CommercialFile>, path: &Path, defaults: &Defaults, 
             Err(why) => counted.rejected.push((number, why, raw)),
         }
     }
+    let asks = without_contradictions(asks, &mut counted);
     let client = client(loaded).await?;
-    let filed = file(&client, asks, &mut counted).await;
+    let filed = file(&client, asks, again, &mut counted).await;
     client.close().await;
-    let aside = aside(path, &counted)?;
-    filed?;
+    let aside = aside(path, text, &counted)?;
+    if let Err(error) = filed {
+        let more = format!(
+            "{} requests of the file are at the exchange; file it again as it is, and the others follow",
+            counted.filed.len()
+        );
+        return Err(error.with([more]));
+    }
+    show(path, &counted, aside.as_deref(), json)?;
+    Ok(if !counted.rejected.is_empty() {
+        Exit::Unfinished
+    } else if counted.answerless.is_empty() {
+        Exit::Done
+    } else {
+        Exit::NoAnswer
+    })
+}
+
+fn show(path: &Path, counted: &Counted, aside: Option<&Path>, json: bool) -> Result<(), Failure> {
     if json {
         let rejected: Vec<_> = counted
             .rejected
             .iter()
             .map(|(line, why, _)| serde_json::json!({ "line": line, "why": why }))
             .collect();
-        output::json(&serde_json::json!({ "filed": counted.filed, "rejected": rejected, "aside": aside }))?;
-    } else {
-        output::line(&format!("{} requests are at the exchange", counted.filed.len()));
-        for (line, why, _) in &counted.rejected {
-            output::note(&format!("{}:{line}: {why}", path.display()));
-        }
-        if let Some(aside) = &aside {
-            output::note(&format!(
-                "{} lines were put aside in {}: correct them there and file that file",
-                counted.rejected.len(),
-                aside.display()
-            ));
+        let answerless: Vec<_> = counted
+            .answerless
+            .iter()
+            .map(|(line, id, what)| serde_json::json!({ "line": line, "id": id, "outcome": what }))
+            .collect();
+        return output::json(&serde_json::json!({
+            "filed": counted.filed, "rejected": rejected, "answerless": answerless, "aside": aside,
+        }));
+    }
+    output::line(&format!("{} requests are at the exchange", counted.filed.len()));
+    for (line, id, what) in &counted.answerless {
+        output::note(&format!(
+            "{}:{line}: nothing was filed: this key is request {id}, which {what}",
+            path.display()
+        ));
+    }
+    if !counted.answerless.is_empty() {
+        output::note(&format!(
+            "{} lines have an outcome without an answer from before: ask them again with --again, or under new keys",
+            counted.answerless.len()
+        ));
+    }
+    for (line, why, _) in &counted.rejected {
+        output::note(&format!("{}:{line}: {why}", path.display()));
+    }
+    if let Some(aside) = aside {
+        output::note(&format!(
+            "{} lines were put aside in {}: correct them there and file that file",
+            counted.rejected.len(),
+            aside.display()
+        ));
+    }
+    Ok(())
+}
+
+/// PURE: without the lines that ask for different things under one key: which of them was meant is not known.
+fn without_contradictions(
+    asks: Vec<(usize, String, Ask)>,
+    counted: &mut Counted,
+) -> Vec<(usize, String, Ask)> {
+    let mut by_key: BTreeMap<&str, Vec<(usize, &Ask)>> = BTreeMap::new();
+    for (number, _, ask) in &asks {
+        by_key.entry(ask.key()).or_default().push((*number, ask));
+    }
+    let mut others: BTreeMap<usize, usize> = BTreeMap::new();
+    for lines in by_key.values() {
+        for (number, ask) in lines {
+            if let Some((other, _)) = lines.iter().find(|(_, other)| other != ask) {
+                others.insert(*number, *other);
+            }
         }
     }
-    Ok(if counted.rejected.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Unfinished
-    })
+    let (good, bad): (Vec<_>, Vec<_>) = asks
+        .into_iter()
+        .partition(|(number, ..)| !others.contains_key(number));
+    for (number, raw, _) in bad {
+        let other = others.get(&number).copied().unwrap_or_default();
+        let why =
+            format!("line {other} asks for something else under the same key: give each a key of its own");
+        counted.rejected.push((number, why, raw));
+    }
+    good
 }
 
 /// Files them, some at once. What the exchange does not take for good is rejected; what time may mend ends it, and the
@@ -118,14 +267,18 @@ async fn all(loaded: &Loaded<CommercialFile>, path: &Path, defaults: &Defaults, 
 async fn file(
     client: &Client,
     asks: Vec<(usize, String, Ask)>,
+    again: bool,
     counted: &mut Counted,
 ) -> Result<(), Failure> {
     let mut filing = stream::iter(asks)
-        .map(|(number, raw, ask)| async move { (number, raw, client.file(&ask).await) })
+        .map(|(number, raw, ask)| async move { (number, raw, file_one(client, &ask, again).await) })
         .buffered(AT_ONCE);
     while let Some((number, raw, filed)) = filing.next().await {
         match filed {
-            Ok(id) => counted.filed.push(id),
+            Ok((filed, outcome)) => match end(&filed, outcome.as_ref(), again) {
+                End::Answerless(what) => counted.answerless.push((number, filed.id, what)),
+                End::Filed | End::Known(_) | End::Answered(_) => counted.filed.push(filed.id),
+            },
             Err(slacktide_client::Error::Exchange(error)) => return Err(error.into()),
             Err(error) => counted.rejected.push((number, error.to_string(), raw)),
         }
@@ -136,73 +289,62 @@ async fn file(
 
 type Read = Vec<(usize, String, Result<Line, String>)>;
 
-fn read(path: &Path) -> Result<Read, Failure> {
-    let told = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
-    if path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
-    {
-        return records(&text).map_err(|why| told(&why));
-    }
-    let filled = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
-    Ok(filled
-        .map(|(number, line)| (number + 1, line.to_owned(), lines::json(line)))
-        .collect())
+fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+    runtime::text::decode(bytes)
+        .map_err(|bad| Failure::usage(format!("{}:{bad}; nothing was filed", path.display())))
 }
 
-/// The records of CSV with the lines that they begin at; an error where there is no header of different names. One that does not fit the
-/// header is rejected as it stands, so that nothing of it is lost.
-fn records(text: &str) -> Result<Read, &'static str> {
-    // Strictness would drop what does not fit.
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let header = reader
-        .headers()
-        .map_err(|_| "its first line is no header")?
-        .clone();
-    let mut names: Vec<&str> = header.iter().map(str::trim).collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err("its header names a column twice: name each once");
+/// PURE: the lines of a file, with their numbers. Empty ones are left out.
+fn read(path: &Path, text: &str) -> Result<Read, Failure> {
+    if !is_csv(path) {
+        let filled = (1..)
+            .zip(
+                text.split('\n')
+                    .map(|line| line.strip_suffix('\r').unwrap_or(line)),
+            )
+            .filter(|(_, line)| !line.trim().is_empty());
+        return Ok(filled
+            .map(|(number, line)| (number, line.to_owned(), lines::json(line)))
+            .collect());
     }
-    let record = |(number, record): (usize, Result<csv::StringRecord, csv::Error>)| {
-        let Ok(record) = record else {
-            return (number + 2, String::new(), Err("it cannot be read".to_owned()));
-        };
-        let at = record.position().and_then(|at| usize::try_from(at.line()).ok());
-        let line = if record.len() == header.len() {
-            Ok(lines::csv(&header, &record))
-        } else {
-            Err(format!(
-                "it has {} columns, and the header {}",
-                record.len(),
-                header.len()
-            ))
-        };
-        (at.unwrap_or(number + 2), joined(&record), line)
+    let table = records::parse(text).map_err(|faults| {
+        let mut told = faults.iter().take(MOST_FAULTS).map(|fault| {
+            format!(
+                "{}:{}:{}: {}",
+                path.display(),
+                fault.line,
+                fault.column,
+                fault.what
+            )
+        });
+        let first = told.next().unwrap_or_default();
+        let left = faults.len().saturating_sub(MOST_FAULTS);
+        let left = (left > 0).then(|| format!("and {left} lines more"));
+        Failure::usage(first)
+            .with(told)
+            .with(left)
+            .with(["nothing was filed".to_owned()])
+    })?;
+    let line = |record: &Record<'_>| {
+        (
+            record.line,
+            record.raw.to_owned(),
+            lines::csv(&table.header, record),
+        )
     };
-    Ok(reader.records().enumerate().map(record).collect())
+    Ok(table.records.iter().map(line).collect())
 }
 
-fn joined(record: &csv::StringRecord) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let written = writer
-        .write_record(record)
-        .ok()
-        .and_then(|()| writer.into_inner().ok());
-    let text = written
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default();
-    text.trim_end().to_owned()
+/// Faults of a file that are shown.
+const MOST_FAULTS: usize = 20;
+
+fn is_csv(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// Writes the rejected lines beside the file, for the one who wrote it only: they are about persons.
-fn aside(path: &Path, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
+fn aside(path: &Path, text: &str, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
     if counted.rejected.is_empty() {
         return Ok(None);
@@ -225,9 +367,9 @@ fn aside(path: &Path, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
     // One that was there before keeps its mode otherwise.
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     file.set_permissions(private).map_err(failed)?;
-    if extension.eq_ignore_ascii_case("csv") {
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        writeln!(file, "{}", text.lines().next().unwrap_or_default()).map_err(failed)?;
+    if is_csv(path) {
+        let header = text.lines().find(|line| !line.is_empty());
+        writeln!(file, "{}", header.unwrap_or_default()).map_err(failed)?;
     }
     for (_, _, raw) in &counted.rejected {
         writeln!(file, "{raw}").map_err(failed)?;
@@ -239,40 +381,126 @@ fn aside(path: &Path, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
 mod tests {
     use super::*;
 
+    fn lines(text: &str, name: &str) -> Result<Vec<(usize, String, bool)>, String> {
+        let read = read(Path::new(name), text).map_err(|failure| failure.to_string())?;
+        let line = |(line, raw, record): (usize, String, Result<Line, String>)| (line, raw, record.is_ok());
+        Ok(read.into_iter().map(line).collect())
+    }
+
     #[test]
-    fn a_record_that_does_not_fit_the_header_is_kept_as_it_stands() {
-        let text = "key,kind,psn_no\nk1,a.b,\"p, 1\"\nk2,a.b\nk3,a.b,\"p\"\"3\nx\",more\nk4,a.b,p4\n";
-        let read = records(text).unwrap();
-        let told: Vec<(usize, &str, bool)> = read
-            .iter()
-            .map(|(line, raw, record)| (*line, raw.as_str(), record.is_ok()))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (2, "k1,a.b,\"p, 1\"", true),
-                (3, "k2,a.b", false),
-                (4, "k3,a.b,\"p\"\"3\nx\",more", false),
-                (6, "k4,a.b,p4", true),
-            ]
-        );
-        let why = read[1].2.as_ref().unwrap_err();
+    fn csv_record_that_does_not_fit_the_header_is_kept_as_written() {
+        let text = "key,kind,psn_no\r\nk1,a.b,\"p, 1\"\r\n\r\nk2,a.b\nk3,a.b,\"p\"\"3\",more\nk4,a.b,p4\n";
+        let wanted = [
+            (2, "k1,a.b,\"p, 1\"", true),
+            (4, "k2,a.b", false),
+            (5, "k3,a.b,\"p\"\"3\",more", false),
+            (6, "k4,a.b,p4", true),
+        ];
+        let wanted = wanted.map(|(line, raw, is_good)| (line, raw.to_owned(), is_good));
+        assert_eq!(lines(text, "asked.csv").unwrap(), wanted);
+        let why = read(Path::new("asked.csv"), text)
+            .unwrap()
+            .remove(1)
+            .2
+            .unwrap_err();
         assert_eq!(why, "it has 2 columns, and the header 3");
+    }
+
+    #[test]
+    fn request_file_with_an_open_quotation_mark_files_nothing() {
+        let text = "key,kind,psn_no\nk1,a.b,\"p1\nk2,a.b,p2\nk3,a.b,p3\"\n";
+        let told = lines(text, "asked.csv").unwrap_err();
+        assert!(
+            told.starts_with("asked.csv:2:8: a quotation mark is not closed"),
+            "{told}"
+        );
+        assert!(
+            told.contains("asked.csv:4:10: ") && told.ends_with("nothing was filed"),
+            "{told}"
+        );
+        let told = decode(Path::new("asked.jsonl"), b"{}\n{\"k\xFF")
+            .unwrap_err()
+            .to_string();
+        assert!(told.starts_with("asked.jsonl:2:4: this is not UTF-8"), "{told}");
+    }
+
+    #[test]
+    fn json_lines_keep_their_numbers() {
+        let text = "{\"key\":\"a\"}\r\n\r\n\n{\"key\":\"b\"} {}\n{\"key\":\"c\"}";
+        let found: Vec<(usize, bool)> = lines(text, "asked.jsonl")
+            .unwrap()
+            .into_iter()
+            .map(|(line, _, is_good)| (line, is_good))
+            .collect();
+        assert_eq!(found, [(1, true), (4, false), (5, true)]);
+    }
+
+    #[test]
+    fn lines_with_one_key_and_two_questions_are_both_rejected() {
+        let text = "key,kind,purpose,basis,n\nk1,a.b,1,1,7\nk2,a.b,1,1,7\nk1,a.b,1,1,8\nk2,a.b,1,1,7\n";
+        let asks: Vec<_> = read(Path::new("a.csv"), text)
+            .unwrap()
+            .into_iter()
+            .map(|(line, raw, one)| {
+                (
+                    line,
+                    raw,
+                    one.unwrap()
+                        .ask(&Defaults::default(), Timestamp::UNIX_EPOCH)
+                        .unwrap(),
+                )
+            })
+            .collect();
+        let mut counted = Counted::default();
+        let good: Vec<usize> = without_contradictions(asks, &mut counted)
+            .iter()
+            .map(|(line, ..)| *line)
+            .collect();
+        assert_eq!(good, [3, 5]);
+        let rejected: Vec<(usize, bool)> = counted
+            .rejected
+            .iter()
+            .map(|(line, why, _)| (*line, why.contains("under the same key")))
+            .collect();
+        assert_eq!(rejected, [(2, true), (4, true)]);
+    }
+
+    #[test]
+    fn filing_ends_by_what_was_there_before() {
+        let filed = |is_new| FiledAs {
+            id: "20260131-abcdefgh".parse().unwrap(),
+            is_new,
+        };
+        let refused = Outcome::Expired;
+        assert!(matches!(end(&filed(true), None, false), End::Filed));
+        assert!(matches!(end(&filed(false), None, true), End::Known(_)));
+        assert!(matches!(
+            end(&filed(false), Some(&refused), false),
+            End::Answerless(_)
+        ));
+        assert!(matches!(
+            end(&filed(false), Some(&Outcome::Empty), false),
+            End::Known(_)
+        ));
+        assert!(matches!(
+            end(&filed(false), Some(&Outcome::Empty), true),
+            End::Answered(_)
+        ));
     }
 
     #[test]
     fn what_is_put_aside_can_be_corrected_and_filed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("asked.csv");
-        std::fs::write(&path, "key,kind,psn_no\nk1,a.b,p1\n,a.b,\"p, 2\"\n").unwrap();
+        let text = "key,kind,psn_no\r\nk1,a.b,p1\r\n,a.b,\"p, 2\"\r\n";
         let counted = Counted {
-            filed: Vec::new(),
             rejected: vec![(3, "key is missing".to_owned(), ",a.b,\"p, 2\"".to_owned())],
+            ..Counted::default()
         };
-        let aside = aside(&path, &counted).unwrap().unwrap();
+        let aside = aside(&path, text, &counted).unwrap().unwrap();
         assert_eq!(aside, folder.path().join("asked.rejected.csv"));
         let text = std::fs::read_to_string(&aside).unwrap();
         assert_eq!(text, "key,kind,psn_no\n,a.b,\"p, 2\"\n");
-        assert_eq!(records(&text).unwrap().len(), 1);
+        assert_eq!(read(&aside, &text).unwrap().len(), 1);
     }
 }

@@ -10,6 +10,8 @@ use schemas::unique;
 use serde::Deserialize;
 use slacktide_client::{Ask, Scalar};
 
+use super::records::Record;
+
 /// What all lines share.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Defaults {
@@ -24,7 +26,7 @@ pub(super) struct Defaults {
 }
 
 /// A line as it is written.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
     /// The filer's own name for it.
@@ -42,50 +44,79 @@ pub(super) struct Line {
     pub(super) deadline: Option<String>,
 }
 
-/// Columns of a CSV file that are no arguments.
-const OWN: [&str; 5] = ["key", "kind", "purpose", "basis", "deadline"];
-
 /// Reads a line of JSON.
 pub(super) fn json(text: &str) -> Result<Line, String> {
-    let line = serde_json::from_str(text).map_err(|error| {
-        // The library's own message may hold what stands there.
-        format!(
-            "column {}: no JSON object with key, kind, arguments, purpose, basis, deadline",
-            error.column()
-        )
-    })?;
-    unique::check(text.as_bytes()).map_err(|error| {
-        format!(
-            "column {}: an object holds a key twice: write each once",
-            error.column()
-        )
-    })?;
+    // Columns are characters, and the library counts bytes.
+    let column = |error: &serde_json::Error| {
+        let bytes = error.column().saturating_sub(1);
+        text.char_indices().take_while(|(at, _)| *at < bytes).count() + 1
+    };
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Line>();
+    let line = match values.next() {
+        Some(Ok(line)) => line,
+        Some(Err(error)) => {
+            // A key that stands twice is found by the reader only where it knows the key.
+            return match unique::check(text.as_bytes()) {
+                Err(twice) if error.is_data() && twice.is_data() => Err(key_twice(column(&twice))),
+                _ => Err(format!("column {}: {}", column(&error), not_read(&error))),
+            };
+        }
+        None => return Err("column 1: no JSON object".to_owned()),
+    };
+    let behind = text.get(values.byte_offset()..).unwrap_or_default();
+    if let Some((at, _)) = behind.char_indices().find(|(_, c)| !c.is_ascii_whitespace()) {
+        let before = text.get(..values.byte_offset() + at).unwrap_or_default();
+        return Err(format!(
+            "column {}: something follows the object: write one object on each line",
+            before.chars().count() + 1
+        ));
+    }
+    unique::check(text.as_bytes()).map_err(|error| key_twice(column(&error)))?;
     Ok(line)
 }
 
-/// Reads a record of CSV: every column that has no other meaning is an argument; an empty field is none.
-pub(super) fn csv(header: &csv::StringRecord, record: &csv::StringRecord) -> Line {
-    let filled = |name: &str| {
-        let place = header.iter().position(|column| column.trim() == name)?;
-        let text = record.get(place)?.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
-    let arguments = header
-        .iter()
-        .map(str::trim)
-        .filter(|name| !OWN.contains(name))
-        .filter_map(|name| {
-            let value = filled(name)?;
-            Some((name.to_owned(), serde_json::Value::String(value)))
-        });
-    Line {
-        key: filled("key"),
-        kind: filled("kind"),
-        arguments: arguments.collect(),
-        purpose: filled("purpose"),
-        basis: filled("basis"),
-        deadline: filled("deadline"),
+fn key_twice(column: usize) -> String {
+    format!("column {column}: an object holds a key twice: write each once")
+}
+
+/// What is wrong with a line. The library's own message may hold what stands there.
+fn not_read(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "the object does not end on its line",
+        serde_json::error::Category::Syntax => "this is no JSON",
+        _ => "no JSON object with key, kind, arguments, purpose, basis, deadline",
     }
+}
+
+/// Reads a record of CSV: every column that has no other meaning is an argument. A cell with nothing in it is left out, `""`
+/// is an empty text, and every other text is kept as it is written.
+pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, String> {
+    if header.cells.len() != record.cells.len() {
+        return Err(format!(
+            "it has {} columns, and the header {}",
+            record.cells.len(),
+            header.cells.len()
+        ));
+    }
+    let mut line = Line::default();
+    for (column, cell) in header.cells.iter().zip(&record.cells) {
+        if cell.text.is_empty() && !cell.is_quoted {
+            continue;
+        }
+        let text = cell.text.clone();
+        match column.text.as_str() {
+            "key" => line.key = Some(text),
+            "kind" => line.kind = Some(text),
+            "purpose" => line.purpose = Some(text),
+            "basis" => line.basis = Some(text),
+            "deadline" => line.deadline = Some(text),
+            name => {
+                line.arguments
+                    .insert(name.to_owned(), serde_json::Value::String(text));
+            }
+        }
+    }
+    Ok(line)
 }
 
 /// `name=value` of the command line: a text. `name:=value` is an integer; the bureau takes `7` as a text for one, too.
@@ -163,6 +194,7 @@ fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::records;
     use super::*;
 
     fn defaults() -> Defaults {
@@ -178,11 +210,18 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let one =
             json(r#"{"key":"k","kind":"a.b","arguments":{"psn_no":"p1"},"basis":"02","deadline":"2d"}"#);
-        let header = csv::StringRecord::from(vec!["key", "kind", "psn_no", "to", "basis", "deadline"]);
-        let record = csv::StringRecord::from(vec!["k", "a.b", "p1", "", "02", "1970-01-03T00:00:00Z"]);
+        let table = "key,kind,psn_no,to,basis,deadline\nk,a.b,p1,,02,1970-01-03T00:00:00Z\nk,a.b, p1,,02,1970-01-03T00:00:00Z\n";
+        let table = records::parse(table).unwrap();
+        let other = |at: usize| {
+            csv(&table.header, &table.records[at])
+                .unwrap()
+                .ask(&defaults(), now)
+        };
         let one = one.unwrap().ask(&defaults(), now);
-        assert_eq!(one, csv(&header, &record).ask(&defaults(), now));
+        assert_eq!(one, other(0));
         assert!(one.is_ok());
+        // A blank belongs to the value.
+        assert_ne!(one, other(1));
     }
 
     #[test]
@@ -206,6 +245,24 @@ mod tests {
         ] {
             let error = json(text).unwrap().ask(&defaults(), now).unwrap_err();
             assert!(error.contains(told) && !error.contains("4711"), "{error}");
+        }
+        for (text, told) in [
+            (r#"{"key":"k"} {"key":"l"}"#, "column 13: something follows"),
+            (r#"{"key":"张"},"#, "column 12: something follows"),
+            (r#"{"key":"k",}"#, "column 12: this is no JSON"),
+            (r#"{"key":"k","kind":"a.b"#, "does not end"),
+            (r#"{"key":"k","arguments":{"a":"1","a":"2"}}"#, "a key twice"),
+            (r#"{"key":"k","arguments":{"a":"1","\u0061":"2"}}"#, "a key twice"),
+            (r#"{"key":"k","key":"l"}"#, "a key twice"),
+            (r#"{"key":"k","arguments":{"a":[{"b":1,"b":2}]}}"#, "a key twice"),
+            ("[]", "no JSON object"),
+            ("\u{feff}{}", "column 1: this is no JSON"),
+        ] {
+            let error = json(text).unwrap_err();
+            assert!(
+                error.starts_with("column ") && error.contains(told),
+                "{text}: {error}"
+            );
         }
         let error = json(r#"{"key":"k","person":"p4711"}"#).unwrap_err();
         assert!(!error.contains("4711"), "{error}");

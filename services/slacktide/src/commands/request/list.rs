@@ -7,7 +7,7 @@ use store::requests::{Listed, Wanted};
 use super::ListArgs;
 use crate::compose;
 use crate::failure::Outcome;
-use crate::output;
+use crate::output::{self, Columns};
 use crate::settings::{CommercialFile, load};
 
 pub(super) async fn run(args: ListArgs) -> Outcome {
@@ -32,32 +32,62 @@ pub(super) async fn run(args: ListArgs) -> Outcome {
             "the store knows of no such request; one that was filed elsewhere is known when its answer is stored",
         );
     } else {
-        for one in &listed {
-            output::line(&line(one));
-        }
+        output::lines(table(&listed, output::width()));
     }
     Ok(Exit::Done)
 }
 
-pub(in crate::commands) fn line(one: &Listed) -> String {
-    let what = one.reply.as_ref().map_or_else(
-        || one.reason.clone().unwrap_or_default(),
-        |reply| {
-            let why = one
-                .reason
+/// PURE: the requests as a table. On a screen of some width ids are shortened as far as they stay different, and long cells
+/// are cut; for a file or a program every cell is whole.
+pub(in crate::commands) fn table(listed: &[Listed], width: Option<usize>) -> Vec<String> {
+    let ids: Vec<String> = listed.iter().map(|one| one.id.to_string()).collect();
+    let short = width.map_or(usize::MAX, |_| short(&ids));
+    let mut columns = Columns::new(&["ID", "KEY", "KIND", "FILED", "STATE", "OUTCOME"]);
+    for (one, id) in listed.iter().zip(&ids) {
+        columns.row([
+            id.chars().take(short).collect(),
+            one.idempotency.clone().unwrap_or_else(|| "-".to_owned()),
+            one.kind.clone(),
+            match width {
+                Some(_) => one.filed_at.strftime("%m-%d %H:%MZ").to_string(),
+                None => format!("{:.0}", one.filed_at),
+            },
+            one.standing.word().to_owned(),
+            outcome(one),
+        ]);
+    }
+    columns.render(width, &["KEY", "KIND", "OUTCOME"])
+}
+
+/// Characters of the ids by which all of them differ: the day and eight more, or as many as it takes.
+fn short(ids: &[String]) -> usize {
+    let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let common = |pair: &[&str]| match pair {
+        [one, other] if one != other => one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count(),
+        _ => 0,
+    };
+    sorted.windows(2).map(common).max().unwrap_or(0).max(16) + 1
+}
+
+fn outcome(one: &Listed) -> String {
+    let why = one.reason.clone();
+    match &one.reply {
+        None => why.unwrap_or_default(),
+        Some(reply) => {
+            let rows = match reply.outcome.as_str() {
+                "answered" | "partial" => format!(", {} rows", reply.rows),
+                _ => String::new(),
+            };
+            let code = reply
+                .code
                 .as_ref()
-                .map(|why| format!(": {why}"))
+                .map(|code| format!(" ({code})"))
                 .unwrap_or_default();
-            format!("{} {} rows{why}", reply.outcome, reply.rows)
-        },
-    );
-    format!(
-        "{}  {:.0}  {:<9}  {}  {what}",
-        one.id,
-        one.filed_at,
-        one.standing.word(),
-        one.kind
-    )
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{}{code}{rows}{why}", reply.outcome)
+        }
+    }
 }
 
 fn json(one: &Listed) -> serde_json::Value {
@@ -86,4 +116,82 @@ fn json(one: &Listed) -> serde_json::Value {
         "reason": one.reason,
         "reply": reply,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use schemas::digest::Digest;
+    use store::requests::{Standing, Told};
+
+    use super::*;
+
+    fn listed(id: &str, key: &str, reply: Option<(&str, u64, &str)>) -> Listed {
+        Listed {
+            id: id.parse().unwrap(),
+            kind: "setl.by_person_and_period".to_owned(),
+            idempotency: Some(key.to_owned()),
+            filed_by: "clerk".to_owned(),
+            filed_at: Timestamp::UNIX_EPOCH,
+            deadline: None,
+            standing: Standing::Filed,
+            exchanged_at: None,
+            reason: reply
+                .map(|(.., why)| why.to_owned())
+                .filter(|why| !why.is_empty()),
+            reply: reply.map(|(outcome, rows, _)| Told {
+                outcome: outcome.to_owned(),
+                code: (outcome == "refused").then(|| "quota".to_owned()),
+                digest: Digest::of(&[b"reply"]),
+                rows,
+                quarantined: 0,
+                withheld: 0,
+                table: None,
+                delivered_at: Timestamp::UNIX_EPOCH,
+                stored_at: Timestamp::UNIX_EPOCH,
+                confirmed_at: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn request_list_fits_80_columns_and_is_whole_in_a_pipe() {
+        let all = [
+            listed("20260131-0123456789abcdef0123456789abcdef", "claim-4711", None),
+            listed(
+                "20260131-0123456789abcdef9999999999999999",
+                "索赔-4711-2026-01-31-a-long-key",
+                Some(("answered", 12, "")),
+            ),
+            listed(
+                "20260131-fedcba9876543210fedcba9876543210",
+                "claim-4712",
+                Some(("refused", 0, "10 requests an hour are used up")),
+            ),
+        ];
+        let shown = table(&all, Some(80));
+        assert!(
+            shown[0].starts_with("ID  ") && shown[0].contains("KEY") && shown[0].contains("OUTCOME"),
+            "{shown:?}"
+        );
+        for line in &shown {
+            assert!(
+                output::display_width(line) <= 80 && !line.ends_with(' '),
+                "{line:?}"
+            );
+        }
+        // Two ids share sixteen characters of their tokens, and are told apart by one more.
+        assert!(shown[1].starts_with("20260131-0123456789abcdef0 "), "{shown:?}");
+        assert!(shown[2].starts_with("20260131-0123456789abcdef9 "), "{shown:?}");
+        let piped = table(&all, None);
+        assert!(
+            piped[1].starts_with("20260131-0123456789abcdef0123456789abcdef  claim-4711 "),
+            "{piped:?}"
+        );
+        assert!(
+            piped[3].ends_with("refused (quota): 10 requests an hour are used up"),
+            "{piped:?}"
+        );
+        assert!(piped[2].contains("索赔-4711-2026-01-31-a-long-key"), "{piped:?}");
+    }
 }

@@ -2,17 +2,19 @@
 //!
 //! Everything but `list` comes from the exchange alone: a request is found again when every local file is lost.
 //!
-//! - `file` one request, or a file of them; `lines` PURE: a line of such a file
-//! - `show` how a request stands; `told` PURE: in which words
+//! - `file` one request, or a file of them; `records` PURE: such a file as CSV; `lines` PURE: a line of it
+//! - `show` how a request stands, `watch` until it has an outcome; `told` PURE: in which words
 //! - `list` what this insurer's store knows; `result` the rows of an answer; `csv` PURE: the rows as CSV
 
 mod csv;
 mod file;
 mod lines;
 pub(super) mod list;
+mod records;
 pub(super) mod result;
 mod show;
 pub(super) mod told;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +24,6 @@ use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::request::RequestId;
 use slacktide_client::{Client, Error};
 use store::requests::Standing;
 
@@ -50,22 +51,22 @@ pub(crate) enum RequestCommand {
         after_help = "Example:\n  slacktide request show 20260131-x7k2m9q4 --config config/commercial.toml"
     )]
     Show {
-        /// Its id.
-        id: RequestId,
+        /// Its id, or so much of its beginning that no other has it.
+        id: String,
         /// Shows its arguments, too. They are about a person.
         #[arg(long)]
         personal: bool,
         #[command(flatten)]
         at: At,
     },
-    /// Waits until each of these requests has an outcome, and says so. Without ids: all that this insurer's store
-    /// knows without one.
+    /// Waits until each of these requests has an outcome, and says so. Without ids: until nothing waits, at the exchange
+    /// or in this insurer's store.
     #[command(
         after_help = "Example:\n  slacktide request watch 20260131-x7k2m9q4 --config config/commercial.toml"
     )]
     Watch {
-        /// Their ids.
-        id: Vec<RequestId>,
+        /// Their ids, or so much of each that no other begins with it.
+        id: Vec<String>,
         #[command(flatten)]
         at: At,
     },
@@ -74,8 +75,8 @@ pub(crate) enum RequestCommand {
         after_help = "Example:\n  slacktide request cancel 20260131-x7k2m9q4 --reason \"settled otherwise\" --config config/commercial.toml"
     )]
     Cancel {
-        /// Its id.
-        id: RequestId,
+        /// Its id, or so much of its beginning that no other has it.
+        id: String,
         /// Why. It is signed and kept; name no person in it.
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -90,8 +91,8 @@ pub(crate) enum RequestCommand {
         after_help = "Example:\n  slacktide request result 20260131-x7k2m9q4 --format csv --config config/commercial.toml"
     )]
     Result {
-        /// Its id.
-        id: RequestId,
+        /// Its id, or so much of its beginning that no other has it.
+        id: String,
         /// In which form.
         #[arg(long, value_enum, default_value_t = Form::Table)]
         format: Form,
@@ -146,6 +147,10 @@ pub(crate) struct FileArgs {
     /// Your own name for the request: filed twice under it, it is one. Left out: a new one each time.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Asks again where the last request under this key was refused, expired, cancelled or failed. While it waits, or
+    /// where it was answered, nothing is filed.
+    #[arg(long)]
+    again: bool,
     /// A file of requests, .jsonl or .csv; bad lines are put aside in FILE.rejected.jsonl or .csv, and the others go on.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "arguments", "key"])]
     from: Option<PathBuf>,
@@ -188,7 +193,7 @@ pub(crate) async fn run(command: RequestCommand) -> Outcome {
         RequestCommand::File(args) => file::run(args).await,
         RequestCommand::List(args) => list::run(args).await,
         RequestCommand::Show { id, personal, at } => show::run(&id, personal, &at).await,
-        RequestCommand::Watch { id, at } => show::watch(id, &at).await,
+        RequestCommand::Watch { id, at } => watch::run(&id, &at).await,
         RequestCommand::Cancel {
             id,
             reason,
@@ -237,19 +242,38 @@ fn failed(error: Error) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-async fn cancel(id: &RequestId, reason: &str, given: Option<String>, at: &At) -> Outcome {
+async fn cancel(text: &str, reason: &str, given: Option<String>, at: &At) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&at.config.config)?;
     let who = actor(given)?;
     let client = client(&loaded).await?;
-    let cancelled = client.cancel(id, &format!("{who}: {reason}")).await;
+    let cancelled = async {
+        let id = client.find(text).await?;
+        let outcome = client.cancel(&id, &format!("{who}: {reason}")).await?;
+        Ok((id, outcome))
+    };
+    let cancelled = cancelled.await;
     client.close().await;
-    cancelled.map_err(failed)?;
+    let (id, outcome) = cancelled.map_err(failed)?;
     if at.json {
-        output::json(&serde_json::json!({ "id": id, "cancel_asked": true }))?;
-    } else {
-        output::line(&format!(
-            "{id}: the bureau is asked not to answer; `slacktide request show {id}` tells which outcome came first"
-        ));
+        let outcome = outcome.as_ref().map(slacktide_client::Outcome::name);
+        output::json(
+            &serde_json::json!({ "id": id, "cancel_asked": outcome.is_none(), "outcome": outcome }),
+        )?;
     }
-    Ok(Exit::Done)
+    match outcome {
+        Some(outcome) => Err(Failure::new(
+            Exit::TooLate,
+            format!(
+                "{id} is not cancelled: it has its outcome already: {}",
+                told::outcome(&outcome)
+            ),
+        )),
+        None if at.json => Ok(Exit::Done),
+        None => {
+            output::line(&format!(
+                "{id}: the bureau is asked not to answer; `slacktide request show {id}` tells which outcome came first"
+            ));
+            Ok(Exit::Done)
+        }
+    }
 }

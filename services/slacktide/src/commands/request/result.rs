@@ -2,15 +2,17 @@
 
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use slacktide_client::client::has_answer;
+use slacktide_client::status::State;
 use slacktide_client::{Answer, Cell, RequestId};
 
-use super::{Form, client, csv, failed};
+use super::{Form, client, csv, failed, told};
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-pub(super) async fn run(id: &RequestId, form: Form, spreadsheet: bool, config: &Config) -> Outcome {
+pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Config) -> Outcome {
     if spreadsheet && form != Form::Csv {
         return Err(Failure::usage(
             "--spreadsheet is for --format csv: add it, or leave --spreadsheet out",
@@ -18,14 +20,23 @@ pub(super) async fn run(id: &RequestId, form: Form, spreadsheet: bool, config: &
     }
     let loaded: Loaded<CommercialFile> = load(&config.config)?;
     let client = client(&loaded).await?;
-    let answer = client.answer(id).await;
+    let answer = async {
+        let id = client.find(wanted).await?;
+        let answer = client.answer(&id).await?;
+        Ok((id, answer))
+    };
+    let answer = answer.await;
     client.close().await;
-    let Some(answer) = answer.map_err(failed)? else {
+    let (id, answer) = answer.map_err(failed)?;
+    let Some(answer) = answer else {
         return Err(Failure::new(
             Exit::Unfinished,
             format!("{id} has no outcome yet; `slacktide request show {id}` tells how it stands"),
         ));
     };
+    if !has_answer(answer.outcome()) {
+        return without_answer(&id, &answer, form);
+    }
     let mut rows = Vec::new();
     for row in answer.rows() {
         rows.push(row.map_err(failed)?);
@@ -50,6 +61,10 @@ pub(super) async fn run(id: &RequestId, form: Form, spreadsheet: bool, config: &
                     is_shown,
                 },
             )?);
+            // The rows alone do not say that there are more, or that there are none.
+            if !matches!(answer.outcome(), slacktide_client::Outcome::Answered { .. }) {
+                output::note(&format!("{id} is {}", told::outcome(answer.outcome())));
+            }
         }
         Form::Table => {
             let names: Vec<&str> = answer
@@ -66,6 +81,26 @@ pub(super) async fn run(id: &RequestId, form: Form, spreadsheet: bool, config: &
         }
     }
     Ok(Exit::Done)
+}
+
+/// Says why there are no rows: an empty table would look like an answer.
+fn without_answer(id: &RequestId, answer: &Answer, form: Form) -> Outcome {
+    let outcome = answer.outcome();
+    if form == Form::Json {
+        let reply = answer.reply();
+        let mut told =
+            serde_json::to_value(State::from(outcome)).map_err(|error| Failure::internal(&error))?;
+        if let Some(told) = told.as_object_mut() {
+            told.remove("state");
+            told.insert("id".to_owned(), serde_json::json!(reply.id));
+            told.insert("outcome".to_owned(), serde_json::json!(outcome.name()));
+        }
+        output::json(&told)?;
+    }
+    Err(Failure::new(
+        Exit::NoAnswer,
+        format!("{id} has no rows: it is {}", told::outcome(outcome)),
+    ))
 }
 
 /// A value for people and for CSV; bytes as PostgreSQL writes them.

@@ -2,12 +2,21 @@
 
 use schemas::request::Request;
 use slacktide_client::status::{Doubt, State, Status, Step};
-use slacktide_client::{RequestId, Scalar};
+use slacktide_client::{Outcome, RequestId, Scalar};
+
+/// A final outcome with what belongs to it.
+pub(in crate::commands) fn outcome(outcome: &Outcome) -> String {
+    words(&State::from(outcome))
+}
 
 /// A state with what belongs to it.
 pub(in crate::commands) fn state(step: &Step) -> String {
-    let name = step.state.name().replace('_', " ");
-    match &step.state {
+    words(&step.state)
+}
+
+fn words(state: &State) -> String {
+    let name = state.name().replace('_', " ");
+    match state {
         State::WaitsForApproval { granted, needed } => {
             format!("{name}: {granted} of {needed} officers granted it")
         }

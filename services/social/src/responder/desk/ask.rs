@@ -1,11 +1,9 @@
 //! What is asked of the source for a kind, and what may come of it.
 
-use requests::argument::{ArgumentType, Bound};
 use requests::kind::Kind;
 use requests::mask::Mask;
 use requests::mask::key::{MaskKey, TokenKey};
 use schemas::name::RecipientName;
-use source::{Argument, ArgumentKind, Question};
 
 /// Why a quantum came to nothing.
 pub(super) enum Trouble {
@@ -40,33 +38,4 @@ pub(super) fn token(
     MaskKey::new(&unused)
         .map(|key| key.of(recipient))
         .map_err(|error| Trouble::Kind(error.to_string()))
-}
-
-/// The question as the source takes it: every argument with its declared type.
-pub(super) fn question(kind: &Kind, bound: &[Bound]) -> Question {
-    let config = kind.config();
-    let arguments = config
-        .arguments
-        .iter()
-        .zip(bound)
-        .map(|(argument, bound)| Argument {
-            name: argument.name.clone(),
-            kind: match argument.kind {
-                ArgumentType::Text => ArgumentKind::Text,
-                ArgumentType::Integer => ArgumentKind::Integer,
-                ArgumentType::Decimal => ArgumentKind::Decimal,
-                ArgumentType::Date => ArgumentKind::Date,
-                ArgumentType::Timestamp => ArgumentKind::Timestamp,
-                ArgumentType::Boolean => ArgumentKind::Boolean,
-            },
-            value: bound.scalar(),
-        });
-    Question {
-        name: config.name.clone(),
-        sql: config.sql.clone(),
-        arguments: arguments.collect(),
-        order: config.order.clone(),
-        money: config.money.clone(),
-        types: config.types.clone(),
-    }
 }

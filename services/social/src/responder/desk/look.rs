@@ -24,13 +24,15 @@ impl Desk {
     /// Reads what is new and judges what it changes.
     pub(super) async fn look(&mut self) {
         if let Err(error) = self.read_streams().await {
-            self.trouble(error.to_string());
+            let what = error.to_string();
+            self.trouble(&what, |troubles| troubles.streams = Some(what.clone()));
             if !self.is_read {
                 self.state("waiting for the exchange");
                 return;
             }
         } else {
             self.is_read = true;
+            self.well(|troubles| troubles.streams = None);
             self.show(|status| status.looked_at = Some(Timestamp::now()));
         }
         for key in self.book.take_removed() {
@@ -48,6 +50,20 @@ impl Desk {
         self.number();
         self.tell();
         self.count();
+        self.forget_troubles();
+    }
+
+    /// Troubles of requests that have their outcome, and of the source while nothing is asked of it, concern nobody any more.
+    fn forget_troubles(&mut self) {
+        let book = &self.book;
+        let waits = |key: &Key| book.get(key).is_some_and(|entry| !entry.standing.closed);
+        self.troubles.attempts.retain(|key, _| waits(key));
+        let is_asked = book.iter().any(|(_, entry)| !entry.standing.closed);
+        self.well(|troubles| {
+            if !is_asked {
+                troubles.source = None;
+            }
+        });
     }
 
     async fn read_streams(&mut self) -> exchange::Result<()> {

@@ -17,8 +17,9 @@ use super::super::ResponderParts;
 use super::super::answer::{Answer, Ended, Open, Packed};
 use super::super::lists::{Allowed, Decision, Lists};
 use super::super::packer::{Packer, Sink, money_sent};
+use super::super::question::question;
 use super::Desk;
-use super::ask::{Trouble, question, token};
+use super::ask::{Trouble, token};
 use crate::quantum::Took;
 use crate::retry;
 use crate::turn::Turned;
@@ -124,7 +125,10 @@ impl Desk {
         let config = kind.config();
         let recipient = answer.about.key.recipient.clone();
         if answer.open.is_none() {
-            let question = question(kind, &allowed.bound);
+            let sent = kind
+                .sent(&allowed.bound)
+                .map_err(|error| Trouble::Kind(error.to_string()))?;
+            let question = question(kind, sent);
             let reader = parts.source.open_question(&question, permit).await?;
             let grant = kind
                 .grant_of(&recipient)
@@ -206,10 +210,11 @@ impl Desk {
     /// A quantum was read.
     fn took(&mut self, mut answer: Answer, kind: &Kind, quantum: Quantum) {
         self.source_failures = 0;
-        if let Some(met) = self.said.over() {
-            tracing::info!(met, "answering: the trouble is over");
-            self.show(|status| status.last_error = None);
-        }
+        let key = answer.about.key.clone();
+        self.well(|troubles| {
+            troubles.source = None;
+            troubles.attempts.remove(&key);
+        });
         let has_order = !kind.config().order.is_empty();
         let (most, limited_by) = answer.most_rows;
         if let Some(packed) = &mut answer.packed {
@@ -293,14 +298,16 @@ impl Desk {
             }
             ErrorKind::TimedOut if has_order && answer.limit > 1 => {
                 answer.limit = self.parts.sizing.after_timeout(answer.limit);
-                self.trouble(error.to_string());
+                let what = error.to_string();
+                self.trouble(&what, |troubles| troubles.source = Some(what.clone()));
                 self.go_on(answer, kind);
                 self.rest(&key, Instant::now() + retry::after(1));
             }
             ErrorKind::Unreachable => {
                 self.source_failures = self.source_failures.saturating_add(1);
                 self.source_rests = Some(Instant::now() + retry::after(self.source_failures));
-                self.trouble(error.to_string());
+                let what = error.to_string();
+                self.trouble(&what, |troubles| troubles.source = Some(what.clone()));
                 answer.open = None;
                 self.go_on(answer, kind);
             }

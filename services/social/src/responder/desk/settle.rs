@@ -94,6 +94,9 @@ impl Desk {
                 self.closed(&key, &outcome, answer.as_deref());
             }
             Posted::Lost => {
+                self.well(|troubles| {
+                    troubles.attempts.remove(&key);
+                });
                 self.in_flight.remove(&key);
                 if let Some(standing) = self.book.standing(&key) {
                     standing.closed = true;
@@ -109,6 +112,9 @@ impl Desk {
     }
 
     fn closed(&mut self, key: &Key, outcome: &Outcome, answer: Option<&Answer>) {
+        self.well(|troubles| {
+            troubles.attempts.remove(key);
+        });
         self.in_flight.remove(key);
         let at = self.now().unwrap_or_else(Timestamp::now);
         self.book.answered(key, at, outcome);
@@ -132,10 +138,9 @@ impl Desk {
     /// An attempt came to nothing: it is made anew after a while, or given up.
     pub(super) fn fail(&mut self, key: &Key, why: String) {
         tracing::warn!(recipient = %key.recipient, id = %key.id, error = why, "an attempt to answer failed");
-        self.show(|status| {
-            status.failures += 1;
-            status.last_error = Some(why);
-        });
+        self.show(|status| status.failures += 1);
+        self.troubles.attempts.insert(key.clone(), why);
+        self.show_troubles();
         self.answers.remove(key);
         self.in_flight.remove(key);
         let Some(standing) = self.book.standing(key) else {

@@ -11,7 +11,7 @@ use schemas::envelope::Envelope;
 use schemas::progress::{Progress, Waiting};
 use schemas::sign::{PublicKey, SigningKey};
 
-use super::super::telling::{Told, Worth, worth};
+use super::super::telling::{Told, Worth, trail, worth};
 use super::Desk;
 
 /// Messages at each look. What nobody waits for is told later, or was answered by then.
@@ -101,12 +101,11 @@ impl Letter {
             return before;
         }
         let now = Timestamp::now();
-        let same = before
-            .as_ref()
-            .filter(|before| is_same(&before.state, &self.state));
+        let trail = trail(before.as_ref(), &self.state, now);
         let progress = Progress {
-            since: same.map_or(now, |before| before.since),
-            taken_at: before.as_ref().map_or(now, |before| before.taken_at),
+            since: trail.since,
+            taken_at: trail.taken_at,
+            earlier: trail.earlier,
             id: self.key.id.clone(),
             recipient: self.key.recipient.clone(),
             request: self.request,
@@ -145,14 +144,5 @@ impl Letter {
                 .ok()
         });
         Ok(said.filter(|said| said.request == self.request).map(Told::from))
-    }
-}
-
-/// Whether it has been in this state all the time.
-fn is_same(before: &Waiting, now: &Waiting) -> bool {
-    match (before, now) {
-        (Waiting::Answering { attempt: a, .. }, Waiting::Answering { attempt: b, .. }) => a == b,
-        (Waiting::WaitsForApproval { .. }, Waiting::WaitsForApproval { .. }) => true,
-        (before, now) => before == now,
     }
 }

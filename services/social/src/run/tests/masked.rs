@@ -73,7 +73,7 @@ impl FeedReader for TableReader {
     async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
         Ok(FenceReading {
             fence: Some(Fence::Open),
-            held: None,
+            ..FenceReading::default()
         })
     }
     async fn read(

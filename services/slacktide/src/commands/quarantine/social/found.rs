@@ -78,6 +78,7 @@ fn line(lane: &Lane, id: String, kind: &'static str, stored: &Stored, reason: St
         reason,
         since: stored.stored_at,
         state: "kept",
+        retry: None,
         bytes: 0,
         ended: None,
     }

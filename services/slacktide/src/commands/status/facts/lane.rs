@@ -133,6 +133,8 @@ pub(crate) struct ReceiptFacts {
     pub(crate) quarantined: Vec<u64>,
     /// Why the receiver has stopped the lane.
     pub(crate) stopped: Option<String>,
+    /// Whether the receiver's store is behind what the receipt covers.
+    pub(crate) is_behind: bool,
 }
 
 impl ReceiptFacts {
@@ -145,6 +147,7 @@ impl ReceiptFacts {
             rows: receipt.rows,
             quarantined: receipt.quarantined,
             stopped: receipt.stopped,
+            is_behind: receipt.behind.is_some(),
         }
     }
 }

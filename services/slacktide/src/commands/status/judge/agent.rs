@@ -61,14 +61,8 @@ pub(super) fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
     let feed = feed(facts, lane);
     match text(feed, "state") {
         Some("waiting for the source") => {
-            let why = text(feed, "last_error")
-                .unwrap_or("the source does not answer")
-                .to_owned();
-            Some((
-                State::Behind,
-                why,
-                "see that the core's database answers".to_owned(),
-            ))
+            let error = text(feed, "last_error").unwrap_or("the source does not answer");
+            Some(behind(error, "see that the core's database answers"))
         }
         Some("waiting for the fence") => {
             let who = feed.and_then(|feed| feed.get("fence_held_by"));
@@ -84,11 +78,7 @@ pub(super) fn agent_says(facts: &Facts, lane: &LaneFacts) -> Found {
             let error = text(own(facts, lane), "last_error");
             match error {
                 Some(error) if own(facts, lane).is_some_and(|own| !own["unpublished_since"].is_null()) => {
-                    Some((
-                        State::Behind,
-                        error.to_owned(),
-                        "it is tried again and again".to_owned(),
-                    ))
+                    Some(behind(error, "it is tried again"))
                 }
                 _ => Some((State::CaughtUp, String::new(), String::new())),
             }
@@ -104,6 +94,12 @@ fn receiver_says(page: &Value, own: Option<&Value>) -> Found {
     }
     // What the whole agent cannot do, no lane can.
     let why = text(Some(page), "last_error").or_else(|| text(own, "last_error"))?;
-    let to_do = "it is tried again and again; nothing is lost meanwhile".to_owned();
-    Some((State::Behind, why.to_owned(), to_do))
+    let (state, why, to_do) = behind(why, "it is tried again");
+    Some((state, why, format!("{to_do}; nothing is lost meanwhile")))
+}
+
+/// An error with the remedy that it names, or with `otherwise`.
+fn behind(error: &str, otherwise: &str) -> (State, String, String) {
+    let (why, to_do) = error.split_once("; ").unwrap_or((error, otherwise));
+    (State::Behind, why.to_owned(), to_do.to_owned())
 }

@@ -22,9 +22,12 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
             to_do.to_owned(),
         ));
     }
+    // The receiver's own page says more of a store that is behind, and how to heal it.
+    let is_shown_here = facts.side == Side::Insurer && own.is_some();
     if let Some(why) = lane
         .receipt
         .as_ref()
+        .filter(|receipt| !(receipt.is_behind && is_shown_here))
         .and_then(|receipt| receipt.stopped.as_deref())
     {
         let to_do = if facts.side == Side::Bureau && why.contains("restored or rewritten") {

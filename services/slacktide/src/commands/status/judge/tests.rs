@@ -53,6 +53,7 @@ fn lane() -> LaneFacts {
             rows: 7,
             quarantined: Vec::new(),
             stopped: None,
+            is_behind: false,
         }),
         bureau_says: None,
         trouble: None,
@@ -340,8 +341,8 @@ fn each_set_of_facts_has_one_state() {
         ),
         (
             "a resynchronisation is under way",
-            Side::Other,
-            None,
+            Side::Bureau,
+            bureau("caught up", "open"),
             |_, lane| lane.chunk.as_mut().unwrap().is_resync = true,
             State::Unverified,
             "sent again from its start",

@@ -1,0 +1,396 @@
+//! How a column writes days and times where its type is text or integer, and an argument in that form.
+//!
+//! A text is compared as a text and an integer as an integer, so an argument is exact only in the column's own form. A form
+//! has the parts of a time in falling order and of fixed width: then the order of texts is the order of times.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use schemas::cursor::Scalar;
+
+use super::{Argument, ArgumentType, BadArgument, Bound};
+
+/// A form that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredForm {
+    /// As it was written.
+    written: String,
+    encoding: Encoding,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Encoding {
+    /// Parts and literal characters, by the clock of a zone.
+    Pattern(Vec<Piece>, TimeZone),
+    /// A number of units of so many nanoseconds since 1970.
+    Unix(i128),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Literal(char),
+    Part(Part),
+}
+
+/// A part of a time, in falling order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    /// So many digits behind the second.
+    Fraction(u32),
+}
+
+/// What a column of a form holds, so that the source can compare its rows with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredAs {
+    /// Texts that match a GLOB pattern.
+    Text(String),
+    /// Integers from the first to below the second, or zero.
+    Integer(i64, i64),
+}
+
+/// Units of `unix_…` with the nanoseconds in each, and the range in which a number of them is a time of our age: numbers of
+/// other units lie outside it.
+const UNIX: [(&str, i128, i64, i64); 3] = [
+    ("unix_seconds", 1_000_000_000, 10_000_000, 100_000_000_000),
+    ("unix_millis", 1_000_000, 100_000_000_000, 100_000_000_000_000),
+    ("unix_micros", 1_000, 100_000_000_000_000, i64::MAX),
+];
+
+/// The time zone of that name.
+///
+/// # Errors
+/// A sentence with what to do.
+pub fn time_zone(name: &str) -> Result<TimeZone, String> {
+    // The database of time zones takes other spellings of case; PostgreSQL is asked with what is written.
+    TimeZone::get(name).map_err(|_| {
+        "zone is no known time zone: write its name in the IANA database, such as \"Asia/Shanghai\", and install \
+         the operating system's tzdata"
+            .to_owned()
+    })
+}
+
+impl StoredForm {
+    /// Reads a form for an argument of this type; `zone` is the zone of the column's times.
+    ///
+    /// # Errors
+    /// A sentence with what to do.
+    pub fn new(kind: ArgumentType, written: &str, zone: Option<&TimeZone>) -> Result<Self, String> {
+        let is_date = match kind {
+            ArgumentType::Date => true,
+            ArgumentType::Timestamp => false,
+            _ => return Err("form is for arguments of type date and timestamp: leave it out".to_owned()),
+        };
+        let unix = UNIX.iter().find(|(name, ..)| *name == written);
+        let encoding = match unix {
+            Some(_) if is_date => {
+                return Err("a day is no number of seconds: use type = \"timestamp\"".to_owned());
+            }
+            Some((_, nanos, ..)) => Encoding::Unix(*nanos),
+            None => pattern(written, is_date, zone)?,
+        };
+        Ok(Self {
+            written: written.to_owned(),
+            encoding,
+        })
+    }
+
+    /// What a column in this form holds.
+    #[must_use]
+    pub fn stored_as(&self) -> StoredAs {
+        match &self.encoding {
+            Encoding::Pattern(pieces, _) => StoredAs::Text(pieces.iter().map(Piece::glob).collect()),
+            Encoding::Unix(_) => {
+                let range = UNIX.iter().find(|(name, ..)| *name == self.written);
+                range.map_or(StoredAs::Integer(i64::MIN, i64::MAX), |(.., from, below)| {
+                    StoredAs::Integer(*from, *below)
+                })
+            }
+        }
+    }
+
+    /// An argument's value in this form; null and values of other types as they are.
+    ///
+    /// # Errors
+    /// [`BadArgument`] where the form cannot say exactly this value.
+    pub fn render(&self, argument: &Argument, bound: &Bound) -> Result<Option<Scalar>, BadArgument> {
+        match (bound, &self.encoding) {
+            (Bound::Date(day), Encoding::Pattern(pieces, _)) => Ok(Some(Scalar::Text(written(
+                pieces,
+                day.to_datetime(jiff::civil::Time::midnight()),
+            )))),
+            (Bound::Timestamp(at), encoding) => self.instant(argument, *at, encoding).map(Some),
+            (other, _) => Ok(other.scalar()),
+        }
+    }
+
+    fn instant(
+        &self,
+        argument: &Argument,
+        at: Timestamp,
+        encoding: &Encoding,
+    ) -> Result<Scalar, BadArgument> {
+        let finer = || BadArgument::Finer {
+            name: argument.name.clone(),
+            form: self.written.clone(),
+        };
+        match encoding {
+            Encoding::Unix(nanos) => {
+                let all = at.as_nanosecond();
+                let units = i64::try_from(all.div_euclid(*nanos)).map_err(|_| finer())?;
+                if all.rem_euclid(*nanos) == 0 {
+                    Ok(Scalar::Int(units))
+                } else {
+                    Err(finer())
+                }
+            }
+            Encoding::Pattern(pieces, zone) => {
+                let local = zone.to_datetime(at);
+                if zone.to_ambiguous_timestamp(local).is_ambiguous() {
+                    return Err(BadArgument::Repeated {
+                        name: argument.name.clone(),
+                        zone: zone.iana_name().unwrap_or("the zone").to_owned(),
+                    });
+                }
+                if !holds(pieces, local) {
+                    return Err(finer());
+                }
+                Ok(Scalar::Text(written(pieces, local)))
+            }
+        }
+    }
+}
+
+/// Reads `%Y-%m-%d %H:%M:%S` and its like.
+fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encoding, String> {
+    let wrong = || {
+        Err("form is unix_seconds, unix_millis, unix_micros, or a pattern of %Y %m %d %H %M %S and %3f, %6f or %9f in this \
+             order, such as \"%Y-%m-%d %H:%M:%S\", with no other letters than T and Z between"
+            .to_owned())
+    };
+    let mut pieces = Vec::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            // A digit or letter might be taken for a part of the time.
+            let is_plain = matches!(character, 'T' | 'Z') || !character.is_alphanumeric();
+            if !is_plain || character.is_control() {
+                return wrong();
+            }
+            pieces.push(Piece::Literal(character));
+            continue;
+        }
+        let part = match characters.next() {
+            Some('Y') => Part::Year,
+            Some('m') => Part::Month,
+            Some('d') => Part::Day,
+            Some('H') => Part::Hour,
+            Some('M') => Part::Minute,
+            Some('S') => Part::Second,
+            Some(digits @ ('3' | '6' | '9')) if characters.next() == Some('f') => {
+                Part::Fraction(digits.to_digit(10).unwrap_or(9))
+            }
+            _ => return wrong(),
+        };
+        pieces.push(Piece::Part(part));
+    }
+    let parts: Vec<u8> = pieces.iter().filter_map(|piece| piece.rank()).collect();
+    let in_order = parts
+        .iter()
+        .copied()
+        .eq(0..u8::try_from(parts.len()).unwrap_or(u8::MAX));
+    if !in_order || parts.len() < 3 || (is_date && parts.len() != 3) {
+        return wrong();
+    }
+    // Z is UTC, whatever the zone of the core's other times.
+    let is_utc = text.ends_with('Z');
+    match (zone, is_utc) {
+        (Some(zone), false) => Ok(Encoding::Pattern(pieces, zone.clone())),
+        (None, false) if !is_date => Err(
+            "form has no time zone: add zone = \"…\" to the kind, the zone of the column's times, such as \"Asia/Shanghai\""
+                .to_owned(),
+        ),
+        _ => Ok(Encoding::Pattern(pieces, TimeZone::UTC)),
+    }
+}
+
+impl Piece {
+    fn rank(&self) -> Option<u8> {
+        Some(match self {
+            Self::Literal(_) => return None,
+            Self::Part(Part::Year) => 0,
+            Self::Part(Part::Month) => 1,
+            Self::Part(Part::Day) => 2,
+            Self::Part(Part::Hour) => 3,
+            Self::Part(Part::Minute) => 4,
+            Self::Part(Part::Second) => 5,
+            Self::Part(Part::Fraction(_)) => 6,
+        })
+    }
+
+    fn glob(&self) -> String {
+        match self {
+            Self::Literal(special @ ('*' | '?' | '[')) => format!("[{special}]"),
+            Self::Literal(literal) => literal.to_string(),
+            Self::Part(Part::Year) => "[0-9]".repeat(4),
+            Self::Part(Part::Fraction(digits)) => "[0-9]".repeat(usize::try_from(*digits).unwrap_or(9)),
+            Self::Part(_) => "[0-9]".repeat(2),
+        }
+    }
+}
+
+/// Whether the pieces hold all of a time: what they leave out is zero.
+fn holds(pieces: &[Piece], local: DateTime) -> bool {
+    let has = |part: u8| pieces.iter().any(|piece| piece.rank() == Some(part));
+    let digits = pieces.iter().find_map(|piece| match piece {
+        Piece::Part(Part::Fraction(digits)) => Some(*digits),
+        _ => None,
+    });
+    let unit = 10_i32.pow(9 - digits.unwrap_or(0).min(9));
+    (has(3) || local.hour() == 0)
+        && (has(4) || local.minute() == 0)
+        && (has(5) || local.second() == 0)
+        && (local.subsec_nanosecond() % unit == 0)
+}
+
+fn written(pieces: &[Piece], local: DateTime) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => text.push(*literal),
+            Piece::Part(Part::Year) => text.push_str(&format!("{:04}", local.year())),
+            Piece::Part(Part::Month) => text.push_str(&format!("{:02}", local.month())),
+            Piece::Part(Part::Day) => text.push_str(&format!("{:02}", local.day())),
+            Piece::Part(Part::Hour) => text.push_str(&format!("{:02}", local.hour())),
+            Piece::Part(Part::Minute) => text.push_str(&format!("{:02}", local.minute())),
+            Piece::Part(Part::Second) => text.push_str(&format!("{:02}", local.second())),
+            Piece::Part(Part::Fraction(digits)) => {
+                let all = format!("{:09}", local.subsec_nanosecond());
+                text.extend(all.chars().take(usize::try_from(*digits).unwrap_or(9)));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn argument(kind: ArgumentType) -> Argument {
+        Argument {
+            name: "from".to_owned(),
+            kind,
+            optional: false,
+            max: None,
+            one_of: Vec::new(),
+            person: false,
+            period: None,
+            form: None,
+        }
+    }
+
+    fn render(form: &str, zone: Option<&str>, at: &str) -> Result<String, String> {
+        let zone = zone.map(|zone| time_zone(zone).unwrap());
+        let form = StoredForm::new(ArgumentType::Timestamp, form, zone.as_ref())?;
+        let bound = Bound::Timestamp(at.parse().unwrap());
+        let value = form.render(&argument(ArgumentType::Timestamp), &bound);
+        match value.map_err(|error| error.to_string())? {
+            Some(Scalar::Text(text)) => Ok(text),
+            Some(Scalar::Int(number)) => Ok(number.to_string()),
+            None => Ok("null".to_owned()),
+        }
+    }
+
+    #[test]
+    fn argument_time_is_written_as_the_column_writes_it() {
+        let shanghai = Some("Asia/Shanghai");
+        for (form, zone, at, wanted) in [
+            (
+                "%Y-%m-%d %H:%M:%S",
+                shanghai,
+                "2026-01-31T08:00:00Z",
+                "2026-01-31 16:00:00",
+            ),
+            (
+                "%Y-%m-%dT%H:%M:%S.%3f",
+                shanghai,
+                "2026-01-31T08:00:00.25Z",
+                "2026-01-31T16:00:00.250",
+            ),
+            (
+                "%Y-%m-%dT%H:%M:%SZ",
+                None,
+                "2026-01-31T08:00:00+08:00",
+                "2026-01-31T00:00:00Z",
+            ),
+            ("%Y%m%d%H%M%S", shanghai, "2026-01-31T20:00:00Z", "20260201040000"),
+            ("unix_seconds", None, "1970-01-01T00:00:07Z", "7"),
+            ("unix_millis", None, "1970-01-01T00:00:07.5Z", "7500"),
+            (
+                "%Y-%m-%d %H:%M",
+                shanghai,
+                "2026-01-31T08:00:00Z",
+                "2026-01-31 16:00",
+            ),
+        ] {
+            assert_eq!(render(form, zone, at).as_deref(), Ok(wanted), "{form}");
+        }
+        let day = StoredForm::new(ArgumentType::Date, "%Y%m%d", None).unwrap();
+        let bound = Bound::Date("2026-01-31".parse().unwrap());
+        let value = day.render(&argument(ArgumentType::Date), &bound).unwrap();
+        assert_eq!(value, Some(Scalar::Text("20260131".to_owned())));
+        assert_eq!(day.stored_as(), StoredAs::Text("[0-9]".repeat(8)));
+    }
+
+    #[test]
+    fn argument_time_that_the_form_cannot_hold_is_refused() {
+        let berlin = Some("Europe/Berlin");
+        for (form, zone, at, told) in [
+            ("%Y-%m-%d %H:%M:%S", berlin, "2026-01-31T08:00:00.5Z", "finer"),
+            ("unix_seconds", None, "2026-01-31T08:00:00.5Z", "finer"),
+            ("%Y-%m-%d %H:%M", berlin, "2026-01-31T08:00:01Z", "finer"),
+            ("%Y-%m-%d %H:%M:%S", berlin, "2026-10-25T00:30:00Z", "repeats"),
+            ("%Y-%m-%d %H:%M:%S", berlin, "2026-10-25T01:30:00Z", "repeats"),
+            ("%Y-%m-%d %H:%M:%S", None, "2026-01-31T08:00:00Z", "add zone"),
+            ("%d.%m.%Y", berlin, "2026-01-31T08:00:00Z", "in this order"),
+            ("%Y-%m", berlin, "2026-01-31T08:00:00Z", "in this order"),
+            (
+                "%Y-%m-%d %H:%M:%s",
+                berlin,
+                "2026-01-31T08:00:00Z",
+                "in this order",
+            ),
+            ("%Y-%m-%d day", berlin, "2026-01-31T08:00:00Z", "in this order"),
+        ] {
+            let error = render(form, zone, at).unwrap_err();
+            assert!(
+                error.contains(told) && !error.contains("08:00"),
+                "{form}: {error}"
+            );
+        }
+        assert!(render("%Y-%m-%d %H:%M:%S", berlin, "2026-10-25T02:30:00Z").is_ok());
+        assert!(StoredForm::new(ArgumentType::Text, "%Y%m%d", None).is_err());
+        assert!(time_zone("Nowhere/Town").is_err());
+    }
+
+    proptest! {
+        /// The order of texts is the order of times, outside the hours that a zone repeats.
+        #[test]
+        fn stored_form_order_of_texts_is_the_order_of_times(one in 0_i64..4_000_000_000, other in 0_i64..4_000_000_000) {
+            let text = |second: i64| {
+                render("%Y-%m-%d %H:%M:%S", Some("Europe/Berlin"), &Timestamp::from_second(second).unwrap().to_string())
+            };
+            if let (Ok(a), Ok(b)) = (text(one), text(other)) {
+                prop_assert_eq!(one.cmp(&other), a.cmp(&b));
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! PURE: whether a source is the one that was read before.
+//!
+//! A position, and the fact that something was published, hold for one database. What the last chunk names of it is compared
+//! with what the source tells now. Not compared: addresses (a list of servers, a new name), the start of the server (a
+//! restart), file numbers of tables (`TRUNCATE`, `CLUSTER`, `VACUUM FULL`), and what one of the two does not tell.
+
+use std::fmt;
+
+use schemas::cursor::{Cursor, Scalar};
+use schemas::source::SourceMark;
+
+/// What tells that a source is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceChange {
+    /// Another server, or another file.
+    System,
+    /// Another database of the same server.
+    Database,
+    /// A standby was promoted, or a backup was restored to a point in time.
+    Timeline {
+        /// The timeline that was read before.
+        from: u32,
+        /// The one now.
+        to: u32,
+    },
+    /// It has written less than before.
+    WentBack,
+    /// A table was dropped and made again, or another one has its name.
+    Table,
+}
+
+impl fmt::Display for SourceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str(
+                "it is another database server or file than the one that was read before: it was replaced, initialised \
+                 or upgraded anew, or the address leads elsewhere",
+            ),
+            Self::Database => f.write_str(
+                "the database was dropped and made again, or restored from a dump, since it was read before",
+            ),
+            Self::Timeline { from, to } => write!(
+                f,
+                "the server's timeline was {from} and is {to}: a standby was promoted or a backup restored, and commits \
+                 that were read may be missing"
+            ),
+            Self::WentBack => f.write_str(
+                "the database is behind what it was when it was read before: an older copy of it was put back",
+            ),
+            Self::Table => f.write_str(
+                "a table that the feed reads was dropped and made again, or replaced by another, since it was read before",
+            ),
+        }
+    }
+}
+
+/// Returns what changed, the most telling first; none where nothing did.
+#[must_use]
+pub fn changed(before: &SourceMark, now: &SourceMark) -> Option<SourceChange> {
+    let differ = |before: &Option<String>, now: &Option<String>| {
+        before.as_ref().zip(now.as_ref()).is_some_and(|(a, b)| a != b)
+    };
+    if differ(&before.system, &now.system) {
+        return Some(SourceChange::System);
+    }
+    if differ(&before.database, &now.database) {
+        return Some(SourceChange::Database);
+    }
+    if let Some((from, to)) = before.timeline.zip(now.timeline).filter(|(a, b)| a != b) {
+        return Some(SourceChange::Timeline { from, to });
+    }
+    if is_behind(before.written.as_ref(), now.written.as_ref()) {
+        return Some(SourceChange::WentBack);
+    }
+    let is_other = |(name, table): (&String, &String)| now.tables.get(name).is_some_and(|now| now != table);
+    before.tables.iter().any(is_other).then_some(SourceChange::Table)
+}
+
+/// Whether one of the counters went back.
+fn is_behind(before: Option<&Cursor>, now: Option<&Cursor>) -> bool {
+    let Some((before, now)) = before.zip(now) else {
+        return false;
+    };
+    before.0.iter().zip(&now.0).any(|pair| match pair {
+        (Scalar::Int(before), Scalar::Int(now)) => now < before,
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark() -> SourceMark {
+        SourceMark {
+            system: Some("s".into()),
+            database: Some("d".into()),
+            timeline: Some(3),
+            written: Some(Cursor(vec![Scalar::Int(1_000), Scalar::Int(50)])),
+            tables: [("claims".to_owned(), "16385".to_owned())].into(),
+        }
+    }
+
+    fn written(log: i64, transaction: i64) -> SourceMark {
+        SourceMark {
+            written: Some(Cursor(vec![Scalar::Int(log), Scalar::Int(transaction)])),
+            ..mark()
+        }
+    }
+
+    #[test]
+    fn identity_is_kept_by_what_goes_on() {
+        assert_eq!(changed(&mark(), &mark()), None);
+        assert_eq!(changed(&mark(), &written(2_000, 50)), None);
+        // A part that is not told, by an older version or for want of a right, is not compared.
+        assert_eq!(changed(&SourceMark::default(), &mark()), None);
+        assert_eq!(changed(&mark(), &SourceMark::default()), None);
+        // A feed that reads other tables has another definition, which is asked about elsewhere.
+        let other = SourceMark {
+            tables: [("visits".to_owned(), "16399".to_owned())].into(),
+            ..mark()
+        };
+        assert_eq!(changed(&mark(), &other), None);
+    }
+
+    #[test]
+    fn identity_change_is_told_by_its_kind() {
+        let with = |change: fn(&mut SourceMark)| {
+            let mut now = mark();
+            change(&mut now);
+            changed(&mark(), &now)
+        };
+        assert_eq!(
+            with(|now| (now.system, now.timeline) = (Some("t".into()), Some(1))),
+            Some(SourceChange::System)
+        );
+        assert_eq!(
+            with(|now| now.database = Some("e".into())),
+            Some(SourceChange::Database)
+        );
+        assert_eq!(
+            with(|now| now.timeline = Some(4)),
+            Some(SourceChange::Timeline { from: 3, to: 4 })
+        );
+        assert_eq!(
+            with(|now| now.timeline = Some(2)),
+            Some(SourceChange::Timeline { from: 3, to: 2 })
+        );
+        assert_eq!(changed(&mark(), &written(999, 50)), Some(SourceChange::WentBack));
+        assert_eq!(
+            changed(&mark(), &written(5_000, 49)),
+            Some(SourceChange::WentBack)
+        );
+        assert_eq!(
+            with(|now| now.tables = [("claims".to_owned(), "16400".to_owned())].into()),
+            Some(SourceChange::Table)
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! PURE: whether a feed's key tells its rows apart.
+//!
+//! Rows with one key are versions of one row at the store: of two that the source has side by side, one would be gone. So the
+//! key is proven, by the catalogue, or by reading the keys in their order, page by page, and comparing neighbours. Where neither
+//! works the feed is unverified. A key that occurs twice in one read refuses the feed; between two reads it is an update.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use schemas::digest::Digest;
+
+use crate::error::{Error, refused};
+use crate::feed::FeedDefinition;
+
+/// Keys of a page.
+pub(crate) const PAGE: usize = 2_000;
+
+/// How long a proof by reading stays good: nothing keeps the rows as they were.
+pub(crate) const GOOD_FOR: Duration = Duration::from_secs(6 * 3_600);
+
+/// How far the proof has come. `P` is a key as the next page's beginning.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyProof<P> {
+    state: State<P>,
+    /// Keys compared since the beginning.
+    compared: u64,
+    /// It was read to its end once; while it is read again it counts as proven.
+    was_read: bool,
+}
+
+#[derive(Debug, Clone)]
+enum State<P> {
+    Catalogue,
+    Reading(Option<Vec<P>>),
+    Read,
+    Impossible(String),
+}
+
+/// The proofs of a source's feeds, kept while feeds are closed and opened again; by definition.
+#[derive(Debug)]
+pub(crate) struct Proofs<P>(Mutex<BTreeMap<Digest, KeyProof<P>>>);
+
+impl<P> Default for Proofs<P> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<P: Clone> Proofs<P> {
+    /// What was proven of a feed before.
+    pub(crate) fn find(&self, feed: &FeedDefinition) -> Option<KeyProof<P>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&feed.digest()).cloned()
+    }
+
+    /// Keeps a feed's proof.
+    pub(crate) fn keep(&self, feed: &FeedDefinition, proof: KeyProof<P>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(feed.digest(), proof);
+    }
+}
+
+/// A key that two rows share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repeated;
+
+impl<P: Clone> KeyProof<P> {
+    /// Proven by the catalogue.
+    pub(crate) fn by_catalogue() -> Self {
+        Self {
+            state: State::Catalogue,
+            compared: 0,
+            was_read: false,
+        }
+    }
+
+    /// To be proven by reading.
+    pub(crate) fn by_reading() -> Self {
+        Self {
+            state: State::Reading(None),
+            compared: 0,
+            was_read: false,
+        }
+    }
+
+    /// Whether the catalogue proves it.
+    pub(crate) fn is_by_catalogue(&self) -> bool {
+        matches!(self.state, State::Catalogue)
+    }
+
+    /// Behind which key the next page begins; the outer `None`: nothing is to be read. A proof that is due again begins from
+    /// the start.
+    pub(crate) fn next(&mut self) -> Option<Option<Vec<P>>> {
+        match &self.state {
+            State::Catalogue => None,
+            State::Reading(after) => Some(after.clone()),
+            State::Read | State::Impossible(_) => {
+                (self.state, self.compared) = (State::Reading(None), 0);
+                Some(None)
+            }
+        }
+    }
+
+    /// Takes a page of keys in their order. Returns whether it was the last one.
+    pub(crate) fn take<K: Hash + Eq>(
+        &mut self,
+        page: Vec<(K, Vec<P>)>,
+        is_last: bool,
+    ) -> Result<bool, Repeated> {
+        let mut seen = HashSet::with_capacity(page.len());
+        // The last key is read again as the first of the next page, for its neighbours may be there.
+        let mut last_but_one = None;
+        let mut last = None;
+        for (key, position) in page {
+            self.compared += 1;
+            if !seen.insert(key) {
+                return Err(Repeated);
+            }
+            last_but_one = last.replace(position);
+        }
+        if is_last {
+            (self.state, self.was_read) = (State::Read, true);
+            return Ok(true);
+        }
+        match last_but_one {
+            Some(position) => self.state = State::Reading(Some(position)),
+            None => self.impossible("a page holds too few keys"),
+        }
+        Ok(false)
+    }
+
+    /// Notes that the keys cannot be read in their order.
+    pub(crate) fn impossible(&mut self, why: impl Into<String>) {
+        self.state = State::Impossible(why.into());
+    }
+
+    /// Whether a page is to be read soon.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.state, State::Reading(_))
+    }
+
+    /// Why it is not proven, with the remedy.
+    pub(crate) fn unproven(&self, feed: &FeedDefinition) -> Option<(String, String)> {
+        let key = feed.key.join(", ");
+        match &self.state {
+            State::Catalogue | State::Read => None,
+            State::Reading(_) if self.was_read => None,
+            State::Reading(_) => Some((
+                format!("whether key ({key}) is unique is being read: {} rows compared so far", self.compared),
+                "wait until it is read; a unique index over the key, in a feed over one table, proves it at once".to_owned(),
+            )),
+            State::Impossible(why) => Some((
+                format!("whether key ({key}) is unique is not known: {why}"),
+                "make a unique index over the key and read its table alone, or an index that serves the key's order, or raise \
+                 statement_timeout"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// The refusal of a feed whose key is not unique.
+pub(crate) fn not_unique(feed: &FeedDefinition) -> Error {
+    refused(
+        format!(
+            "key ({}) is not unique: two rows of one read share it, and the store would keep one of them",
+            feed.key.join(", ")
+        ),
+        "name in key the columns that tell every two rows apart, such as the primary key of the innermost table, and select them \
+         in the sql",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads keys that are in order, in pages of this limit.
+    fn prove(keys: &[i64], limit: usize) -> Result<(u64, KeyProof<i64>), Repeated> {
+        let mut proof = KeyProof::by_reading();
+        let mut pages = 0;
+        while let Some(after) = proof.next() {
+            pages += 1;
+            let behind = |key: &&i64| after.as_ref().is_none_or(|after| **key > after[0]);
+            let page: Vec<(i64, Vec<i64>)> = keys
+                .iter()
+                .filter(behind)
+                .take(limit)
+                .map(|key| (*key, vec![*key]))
+                .collect();
+            let is_last = page.len() < limit;
+            if proof.take(page, is_last)? {
+                break;
+            }
+        }
+        Ok((pages, proof))
+    }
+
+    #[test]
+    fn key_proof_reads_all_pages_and_finds_repeats_at_their_borders() {
+        let keys: Vec<i64> = (0..1_000).collect();
+        let feed = feed();
+        for limit in [2, 3, 7, 999, 1_000, 1_001] {
+            let (_, proof) = prove(&keys, limit).unwrap();
+            assert_eq!(proof.unproven(&feed), None);
+            for repeated in [0, 1, 6, 7, 500, 998, 999] {
+                let mut twice = keys.clone();
+                twice.insert(repeated, keys[repeated]);
+                assert!(prove(&twice, limit).is_err(), "{limit} {repeated}");
+            }
+        }
+        assert!(prove(&[], 7).unwrap().1.unproven(&feed).is_none());
+        assert_eq!(prove(&keys, 1_001).unwrap().0, 1);
+    }
+
+    #[test]
+    fn key_proof_that_is_not_whole_is_unproven() {
+        let feed = feed();
+        let mut proof: KeyProof<i64> = KeyProof::by_reading();
+        assert!(proof.is_reading() && proof.unproven(&feed).unwrap().0.contains("0 rows"));
+        proof.impossible("the statement ran into its timeout");
+        assert!(!proof.is_reading() && proof.unproven(&feed).unwrap().0.contains("timeout"));
+        // Tried again from the start.
+        assert_eq!(proof.next(), Some(None));
+        assert!(proof.is_reading());
+        assert_eq!(KeyProof::<i64>::by_catalogue().next(), None);
+    }
+
+    fn feed() -> FeedDefinition {
+        FeedDefinition {
+            name: "setl".parse().unwrap(),
+            version: 1,
+            sql: "SELECT 1".into(),
+            cursor: vec!["id".into()],
+            cursor_set_by: crate::feed::CursorSetBy::Application,
+            lag: Duration::from_secs(1),
+            key: vec!["id".into()],
+            money: vec![],
+            tombstone: None,
+            types: std::collections::BTreeMap::new(),
+            clock: crate::feed::CursorClock::default(),
+        }
+    }
+}

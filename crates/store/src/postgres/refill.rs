@@ -1,0 +1,381 @@
+//! Identity, chunks that are stored again, and rows that are counted.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemas::name::Lane;
+use schemas::receipt::StoreId;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::records::{self, Hold, int, small};
+use super::session::Session;
+use super::{PostgresStore, claims, failure, steps, tables};
+use crate::claims::Found;
+use crate::error::Result;
+use crate::frontier::{Frontier, advance};
+use crate::layout::{Database, LaneTables, Layout, Options, Role};
+use crate::merge::Place;
+use crate::port::Answer;
+use crate::record::{broken, text};
+use crate::refill::{Identity, Refill, RowCount, Rows};
+use crate::table::{EPOCH, NUMBER};
+
+/// What the bookkeeping has had since a store has an identity.
+const OWN: &str = "
+CREATE TABLE IF NOT EXISTS slacktide.store (
+    one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (one),
+    id text NOT NULL, made_at timestamptz NOT NULL, replaces text NOT NULL);
+CREATE TABLE IF NOT EXISTS slacktide.declared (
+    declared_at timestamptz NOT NULL, what text NOT NULL, actor text NOT NULL, reason text NOT NULL);
+ALTER TABLE slacktide.ledger ADD COLUMN IF NOT EXISTS rows_net bigint;
+ALTER TABLE slacktide.tables ADD COLUMN IF NOT EXISTS base bigint;
+";
+
+const THERE: &str = "SELECT to_regclass('slacktide.store') IS NOT NULL AND to_regclass('slacktide.declared') IS NOT NULL \
+     AND EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.ledger') AND attname = 'rows_net') \
+     AND EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.tables') AND attname = 'base')";
+
+/// Entries that the frontier takes at a time.
+const STRIDE: i64 = 2_000;
+
+fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
+    result.map_err(|error| failure::of(&error))
+}
+
+/// Makes the bookkeeping, and the identity with it.
+pub(super) async fn prepare(session: &Session) -> Result<()> {
+    let row = pg(session.client.query_one(THERE, &[]).await)?;
+    if !pg(row.try_get::<_, bool>(0))? {
+        let lock = tables::LOCK;
+        session
+            .run(&format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({lock}); {OWN} COMMIT"
+            ))
+            .await?;
+    }
+    let known = pg(session.client.query_opt("SELECT FROM slacktide.store", &[]).await)?;
+    if known.is_some() {
+        return Ok(());
+    }
+    let id = StoreId::of(rand::random()).to_string();
+    let made = "INSERT INTO slacktide.store (id, made_at, replaces) VALUES ($1, clock_timestamp(), '[]') \
+         ON CONFLICT DO NOTHING";
+    pg(session.client.execute(made, &[&id]).await).map(|_| ())
+}
+
+pub(super) async fn identity(session: &Session) -> Result<Identity> {
+    let sql = "SELECT id, replaces FROM slacktide.store";
+    let row = pg(session.client.query_one(sql, &[]).await)?;
+    let (id, replaces): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+    Ok(Identity {
+        id: id.parse().map_err(|_| broken("slacktide.store"))?,
+        replaces: serde_json::from_str(&replaces).map_err(|_| broken("slacktide.store"))?,
+    })
+}
+
+/// Removes from a history what it holds of chunks that are about to be stored again.
+pub(super) async fn forget_history(session: &Session, layout: &Layout, places: &[Place]) -> Result<()> {
+    if places.is_empty() || !layout.mode.keeps_history() {
+        return Ok(());
+    }
+    let epochs: Vec<i32> = places.iter().map(|place| small(place.epoch)).collect();
+    let numbers: Vec<i64> = places.iter().map(|place| int(place.number)).collect();
+    let sql = format!(
+        "DELETE FROM {} t USING unnest($1::int[], $2::bigint[]) AS p (epoch, number) \
+         WHERE (t.{EPOCH}, t.{NUMBER}) = (p.epoch, p.number)",
+        layout.sql(&layout.history)
+    );
+    pg(session.client.execute(&sql, &[&epochs, &numbers]).await).map(|_| ())
+}
+
+async fn note(session: &Session, what: &str, by: &Answer) -> Result<()> {
+    let sql = "INSERT INTO slacktide.declared VALUES (clock_timestamp(), $1, $2, $3)";
+    pg(session.client.execute(sql, &[&what, &by.actor, &by.reason]).await).map(|_| ())
+}
+
+async fn replace(session: &Session, stores: &[StoreId], by: &Answer) -> Result<Identity> {
+    session
+        .begin("LOCK TABLE slacktide.store IN EXCLUSIVE MODE")
+        .await?;
+    let mut identity = identity(session).await?;
+    for store in stores {
+        if !identity.owns(store) {
+            identity.replaces.push(store.clone());
+            note(session, &format!("takes the place of store {store}"), by).await?;
+        }
+    }
+    let replaces = text(&identity.replaces)?;
+    let sql = "UPDATE slacktide.store SET replaces = $1";
+    pg(session.client.execute(sql, &[&replaces]).await)?;
+    session.commit().await?;
+    Ok(identity)
+}
+
+async fn await_again(session: &Session, tables: &LaneTables, from: Place, to: Place) -> Result<u64> {
+    let lane = &tables.lane;
+    session.begin(&tables::locked()).await?;
+    let Some(mut record) = records::lane(session, lane, Hold::Alone).await? else {
+        session.commit().await?;
+        return Ok(0);
+    };
+    if let Some(shape) = &record.shape {
+        steps::make_missing(session, tables, shape).await?;
+    }
+    let params: [&(dyn ToSql + Sync); 6] = [
+        &lane.recipient.as_str(),
+        &lane.feed.as_str(),
+        &small(from.epoch),
+        &int(from.number),
+        &small(to.epoch),
+        &int(to.number),
+    ];
+    let sql = "UPDATE slacktide.ledger SET state = 'awaited' WHERE recipient = $1 AND feed = $2 AND state = 'stored' \
+         AND (epoch, number) >= ($3, $4) AND (epoch, number) <= ($5, $6)";
+    let awaited = pg(session.client.execute(sql, &params).await)?;
+    if awaited > 0 {
+        record.frontier = Frontier::default();
+        loop {
+            let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
+            let step = advance(&record.frontier, &record.state, &entries);
+            let moved = step.frontier != record.frontier;
+            record.frontier = step.frontier;
+            if !moved || step.broken.is_some() {
+                break;
+            }
+        }
+        records::set_frontier(session, lane, &record).await?;
+    }
+    session.commit().await?;
+    Ok(awaited)
+}
+
+async fn awaited(session: &Session, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+    let sql = "SELECT epoch, number FROM slacktide.ledger WHERE recipient = $1 AND feed = $2 AND state = 'awaited' \
+         ORDER BY epoch, number LIMIT $3";
+    let params: [&(dyn ToSql + Sync); 3] = [&lane.recipient.as_str(), &lane.feed.as_str(), &i64::from(most)];
+    let rows = pg(session.client.query(sql, &params).await)?;
+    let place = |row: &tokio_postgres::Row| {
+        let (epoch, number): (i32, i64) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+        Ok(Place {
+            epoch: u32::try_from(epoch).unwrap_or(0),
+            number: u64::try_from(number).unwrap_or(0),
+        })
+    };
+    rows.iter().map(place).collect()
+}
+
+async fn as_before(session: &Session, lane: &Lane, place: Place) -> Result<()> {
+    let sql = "UPDATE slacktide.ledger SET state = 'stored' WHERE recipient = $1 AND feed = $2 AND epoch = $3 \
+         AND number = $4 AND state = 'awaited'";
+    let params: [&(dyn ToSql + Sync); 4] = [
+        &lane.recipient.as_str(),
+        &lane.feed.as_str(),
+        &small(place.epoch),
+        &int(place.number),
+    ];
+    pg(session.client.execute(sql, &params).await).map(|_| ())
+}
+
+/// How many rows of a lane's table there must be is `base` and all that its chunks have added since.
+fn with_base(set: &str, table: &str, only: &str) -> String {
+    format!(
+        "UPDATE slacktide.tables SET {set} = (SELECT count(*) FROM {table}) - coalesce((SELECT sum(rows_net) \
+         FROM slacktide.ledger WHERE recipient = $1 AND feed = $2), 0)::bigint \
+         WHERE recipient = $1 AND owner = $3 AND role = $4 {only}"
+    )
+}
+
+/// The table whose rows are counted, and what it holds.
+fn counted(layout: &Layout) -> (Role, &str) {
+    if layout.mode.keeps_current() {
+        (Role::Current, layout.table.as_str())
+    } else {
+        (Role::History, layout.history.as_str())
+    }
+}
+
+async fn trust_rows(session: &Session, tables: &LaneTables, by: Option<&Answer>) -> Result<()> {
+    session.begin("").await?;
+    if let Some(by) = by {
+        let what = format!("takes the rows of lane {} as they are", tables.lane);
+        note(session, &what, by).await?;
+    }
+    take_rows(session, tables).await?;
+    session.commit().await
+}
+
+/// Takes the rows that the lane's table has now for those that were stored, within a transaction.
+pub(super) async fn take_rows(session: &Session, tables: &LaneTables) -> Result<()> {
+    let lane = &tables.lane;
+    let (role, table) = counted(&tables.layout);
+    let sql = with_base("base", &tables.layout.sql(table), "");
+    pg(session
+        .client
+        .execute(
+            &sql,
+            &[
+                &lane.recipient.as_str(),
+                &lane.feed.as_str(),
+                &tables.owner.key(),
+                &role.word(),
+            ],
+        )
+        .await)
+    .map(|_| ())
+}
+
+async fn count_rows(session: &Session, options: &Options, most: Duration) -> Result<Vec<RowCount>> {
+    let mut counts = Vec::new();
+    for lane in records::lanes(session).await? {
+        let record = records::lane(session, &lane, Hold::Free).await?;
+        let shape = record.and_then(|record| record.shape);
+        let Some(layout) = shape.and_then(|shape| shape.layout) else {
+            continue;
+        };
+        let tables = options.tables(Database::Postgres, &lane).with_layout(&layout);
+        let (role, table) = counted(&layout);
+        let sql = layout.sql(table);
+        let found = claims::look(session, &tables, role, table).await?;
+        let rows = match found {
+            Found::Made | Found::Adopted => count(session, &tables, (role, &sql), most).await?,
+            _ => Rows::Gone,
+        };
+        counts.push(RowCount {
+            lane,
+            table: sql,
+            is_shared: found == Found::Adopted,
+            rows,
+        });
+    }
+    Ok(counts)
+}
+
+/// Counts within one snapshot.
+async fn count(
+    session: &Session,
+    tables: &LaneTables,
+    (role, table): (Role, &str),
+    most: Duration,
+) -> Result<Rows> {
+    let lane = &tables.lane;
+    if super::rows::is_partitioned(session, table).await? {
+        return Ok(Rows::Unknown);
+    }
+    let (owner, most) = (tables.owner.key(), most.as_millis());
+    let params: [&(dyn ToSql + Sync); 4] = [
+        &lane.recipient.as_str(),
+        &lane.feed.as_str(),
+        &owner,
+        &role.word(),
+    ];
+    session
+        .begin(&format!(
+            "SET LOCAL statement_timeout = {most}; SET LOCAL lock_timeout = {most}"
+        ))
+        .await?;
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM {table}), base + coalesce((SELECT sum(rows_net) FROM slacktide.ledger \
+         WHERE recipient = $1 AND feed = $2), 0)::bigint FROM slacktide.tables \
+         WHERE recipient = $1 AND owner = $3 AND role = $4"
+    );
+    let counted = async {
+        let Some(row) = session.client.query_opt(&sql, &params).await? else {
+            return Ok(Rows::Unknown);
+        };
+        let (found, stored): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let Some(stored) = stored else {
+            // Rows were not counted when they were stored: what is there now is where counting begins.
+            let begun = with_base("base", table, "AND base IS NULL");
+            session.client.execute(&begun, &params).await?;
+            return Ok(Rows::Unknown);
+        };
+        let unsigned = |number| u64::try_from(number).unwrap_or(0);
+        Ok(Rows::Counted {
+            stored: unsigned(stored),
+            found: unsigned(found),
+        })
+    };
+    let counted: std::result::Result<Rows, tokio_postgres::Error> = counted.await;
+    match counted {
+        Ok(rows) => session.commit().await.map(|()| rows),
+        Err(error) => {
+            session.rollback().await;
+            let took_too_long = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE]
+                .iter()
+                .any(|state| error.code() == Some(state));
+            // Between the look and the count the table may have gone.
+            let is_gone = error.code() == Some(&SqlState::UNDEFINED_TABLE);
+            match (took_too_long, is_gone) {
+                (true, _) => Ok(Rows::Unknown),
+                (_, true) => Ok(Rows::Gone),
+                _ => Err(failure::of(&error)),
+            }
+        }
+    }
+}
+
+impl PostgresStore {
+    pub(super) async fn counted_rows(&self, most: Duration) -> Result<Vec<RowCount>> {
+        let session = self.pool.take().await?;
+        let done = count_rows(&session, &self.options, most).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    pub(super) async fn identified(&self) -> Result<Identity> {
+        let session = self.pool.take().await?;
+        let done = identity(&session).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn rolled_back<T>(session: &Session, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            session.rollback().await;
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl Refill for PostgresStore {
+    async fn await_again(&self, lane: &Lane, from: Place, to: Place) -> Result<u64> {
+        let session = self.pool.take().await?;
+        let tables = self.options.tables(Database::Postgres, lane);
+        let done = await_again(&session, &tables, from, to).await;
+        let done = Self::rolled_back(&session, done).await;
+        self.pool.give_back(session, &done).await;
+        self.forget(lane);
+        done
+    }
+
+    async fn awaited(&self, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+        let session = self.pool.take().await?;
+        let done = awaited(&session, lane, most).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn as_before(&self, lane: &Lane, place: Place) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = as_before(&session, lane, place).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn trust_rows(&self, lane: &Lane, by: Option<&Answer>) -> Result<()> {
+        let session = self.pool.take().await?;
+        let tables = self.options.tables(Database::Postgres, lane);
+        let done = Self::rolled_back(&session, trust_rows(&session, &tables, by).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+
+    async fn replace(&self, stores: &[StoreId], by: &Answer) -> Result<Identity> {
+        let session = self.pool.take().await?;
+        let done = Self::rolled_back(&session, replace(&session, stores, by).await).await;
+        self.pool.give_back(session, &done).await;
+        done
+    }
+}

@@ -1,0 +1,162 @@
+//! What of a table decides how its rows are written, and what makes it unfit for them.
+//!
+//! All of it may be changed by the table's owner at any time, so it is read in the transaction that writes, behind the
+//! lock that keeps it so.
+
+use tokio_postgres::types::Type;
+
+use super::super::failure;
+use super::super::session::Session;
+use crate::error::{Error, Result};
+use crate::layout::{LaneTables, Role};
+use crate::table::{KEY, listed};
+
+/// How rows find the older version of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Merge {
+    /// By the columns of the key.
+    Typed,
+    /// By the columns of the key, and only where the key in its one form is the same.
+    Guarded,
+    /// By the key in its one form, which has a unique index.
+    Keyed,
+}
+
+/// What is to be known of a table of newest versions.
+pub(super) struct Traits {
+    /// Columns that the table computes.
+    pub(super) generated: Vec<String>,
+    /// Columns that are written once: `GENERATED ALWAYS AS IDENTITY`.
+    pub(super) identity: Vec<String>,
+    /// A trigger may leave a row out.
+    pub(super) is_watched: bool,
+    /// Policies for rows hold for the account.
+    pub(super) is_secured: bool,
+    /// How rows find their older version.
+    pub(super) merge: Merge,
+}
+
+/// A policy that shows all rows reads `true`. `$2`: whether rows may be deleted.
+const READ: &str = "SELECT \
+     ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
+       AND NOT a.attisdropped AND a.attgenerated <> ''), \
+     ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
+       AND NOT a.attisdropped AND a.attidentity = 'a'), \
+     EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal \
+       AND t.tgenabled IN ('O', 'A') AND t.tgtype & 3 = 3), \
+     pg_catalog.row_security_active(c.oid), \
+     pg_catalog.row_security_active(c.oid) AND EXISTS (SELECT FROM unnest(ARRAY['r', 'w', 'd']) AS cmd \
+       WHERE (cmd <> 'd' OR $2) AND (NOT EXISTS (SELECT FROM policies p WHERE p.polpermissive \
+         AND p.polcmd::text IN (cmd, '*') AND p.qual = 'true') \
+       OR EXISTS (SELECT FROM policies p WHERE NOT p.polpermissive AND p.polcmd::text IN (cmd, '*') \
+         AND p.qual <> 'true'))), \
+     EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_enabled IN ('O', 'A') \
+       AND (r.ev_type IN ('2', '3') OR (r.ev_type = '4' AND r.is_instead))), \
+     EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = $3 AND NOT a.attisdropped), \
+     EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid \
+       AND a.attnum = i.indkey[0] WHERE i.indrelid = c.oid AND a.attname = $3 AND i.indnkeyatts = 1 AND i.indisunique \
+       AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL) \
+     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)";
+
+/// The policies that hold for the account.
+const POLICIES: &str = "WITH policies AS (SELECT p.polcmd, p.polpermissive, \
+     pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS qual FROM pg_catalog.pg_policy p WHERE p.polrelid = to_regclass($1) \
+     AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_catalog.pg_has_role(r, 'USAGE')))";
+
+/// Reads what the table of newest versions is like; a table that would hide, drop or alter rows is an error.
+/// `come` are the columns that are written, `key` those of the key.
+pub(super) async fn traits(
+    session: &Session,
+    tables: &LaneTables,
+    (come, key): (&[String], &[String]),
+    has_tombstones: bool,
+) -> Result<Traits> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let table = tables.layout.sql(&tables.layout.table);
+    let rows = session
+        .client
+        .query_typed(
+            &format!("{POLICIES} {READ}"),
+            &[
+                (&table, Type::TEXT),
+                (&has_tombstones, Type::BOOL),
+                (&KEY, Type::TEXT),
+            ],
+        )
+        .await
+        .map_err(fail)?;
+    let Some(row) = rows.first() else {
+        return Err(Error::of_lane(
+            &tables.lane,
+            format!("its {} {table} is not there any more", Role::Current.word()),
+            "put it back, from a backup or from the name that it has now",
+        ));
+    };
+    let (generated, identity): (Vec<String>, Vec<String>) =
+        (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?);
+    let flag = |at: usize| row.try_get::<_, bool>(at).map_err(fail);
+    let refuse = |what: String, remedy: String| Err(Error::of_lane(&tables.lane, what, remedy));
+    if flag(4)? {
+        return refuse(
+            format!(
+                "policies of {table} may hide rows from the account, so that newer versions would miss older ones"
+            ),
+            format!(
+                "run ALTER ROLE … BYPASSRLS for it, or give it a policy without a condition: CREATE POLICY … ON {table} TO … \
+                 USING (true) WITH CHECK (…)"
+            ),
+        );
+    }
+    if flag(5)? {
+        return refuse(
+            format!(
+                "{table} has a rule for INSERT or UPDATE, or one in place of DELETE, which would take rows elsewhere"
+            ),
+            "make a trigger of the rule, or drop it, or name another table under [store.feed]".to_owned(),
+        );
+    }
+    let within = |names: &[String], these: &[String]| -> Vec<String> {
+        these
+            .iter()
+            .filter(|name| names.contains(name))
+            .cloned()
+            .collect()
+    };
+    let computed = within(&generated, key);
+    if !computed.is_empty() {
+        return refuse(
+            format!(
+                "{table} computes {} by itself, which is of the feed's key",
+                listed(computed.iter().map(String::as_str))
+            ),
+            format!(
+                "give the key a column of its own: columns = {{ … }} under [store.feed.{}]",
+                tables.key
+            ),
+        );
+    }
+    let mut fixed = within(&identity, come);
+    fixed.retain(|name| !key.contains(name));
+    if let Some(name) = fixed.first() {
+        return refuse(
+            format!(
+                "column {name:?} of {table} is GENERATED ALWAYS AS IDENTITY, so a newer version could not change it"
+            ),
+            format!(
+                "run ALTER TABLE {table} ALTER COLUMN {} SET GENERATED BY DEFAULT",
+                listed([name.as_str()])
+            ),
+        );
+    }
+    Ok(Traits {
+        generated,
+        identity,
+        is_watched: flag(2)?,
+        is_secured: flag(3)?,
+        merge: match (flag(6)?, flag(7)?) {
+            (_, true) => Merge::Keyed,
+            (true, false) => Merge::Guarded,
+            (false, false) => Merge::Typed,
+        },
+    })
+}

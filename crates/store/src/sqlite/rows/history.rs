@@ -1,0 +1,79 @@
+//! Every version, as it came.
+
+use jiff::Timestamp;
+use rusqlite::{CachedStatement, Transaction, params};
+use schemas::column::RowSchema;
+
+use super::super::records::int;
+use super::super::traits::traits;
+use super::{Form, Tables, alone, bind, forms};
+use crate::merge::{Fold, Version};
+use crate::table::shape::Routes;
+use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, listed, quoted};
+
+/// Every version, as it came.
+pub(super) struct History<'tx> {
+    is_watched: bool,
+    insert: CachedStatement<'tx>,
+    delete: CachedStatement<'tx>,
+    cells: Vec<Form>,
+    first: u64,
+    now: String,
+}
+
+impl<'tx> History<'tx> {
+    pub(super) fn new(
+        tx: &'tx Transaction<'tx>,
+        to: &Tables<'_>,
+        routes: &Routes,
+        schema: &RowSchema,
+    ) -> rusqlite::Result<Self> {
+        let table = quoted(&to.layout.history);
+        let traits = traits(tx, &to.layout.history)?;
+        let own = [EPOCH, NUMBER, ORDINAL, DELETED, STORED_AT];
+        let names = routes.names.iter().map(String::as_str).chain(own);
+        let names: Vec<&str> = names.filter(|name| traits.writes(name)).collect();
+        Ok(Self {
+            is_watched: traits.is_watched,
+            insert: tx.prepare_cached(&format!(
+                "INSERT OR ABORT INTO {table} ({}) VALUES ({})",
+                listed(names.iter().copied()),
+                vec!["?"; names.len()].join(", ")
+            ))?,
+            delete: tx.prepare_cached(&format!(
+                "DELETE FROM {table} WHERE {EPOCH} = ?1 AND {NUMBER} = ?2 AND {ORDINAL} = ?3"
+            ))?,
+            cells: forms(schema, routes, &traits),
+            first: to.first,
+            now: Timestamp::now().to_string(),
+        })
+    }
+
+    /// Writes a version; `false` where a trigger left it out.
+    pub(super) fn put(
+        &mut self,
+        tx: &Transaction<'_>,
+        fold: &Fold<'_>,
+        version: &Version,
+    ) -> rusqlite::Result<bool> {
+        let bound = bind(&mut self.insert, fold.values(version), &self.cells)?;
+        self.insert.raw_bind_parameter(bound + 1, version.place.epoch)?;
+        self.insert
+            .raw_bind_parameter(bound + 2, int(version.place.number))?;
+        self.insert
+            .raw_bind_parameter(bound + 3, int(self.first + version.ordinal))?;
+        self.insert.raw_bind_parameter(bound + 4, version.deleted)?;
+        self.insert.raw_bind_parameter(bound + 5, &self.now)?;
+        let insert = &mut self.insert;
+        let written = alone(tx, self.is_watched, || insert.raw_execute(), |count| *count > 0)?;
+        Ok(written > 0)
+    }
+
+    /// Takes a version back.
+    pub(super) fn take_back(&mut self, version: &Version) -> rusqlite::Result<()> {
+        let ordinal = int(self.first + version.ordinal);
+        self.delete
+            .execute(params![version.place.epoch, int(version.place.number), ordinal])
+            .map(|_| ())
+    }
+}

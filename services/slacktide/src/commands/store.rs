@@ -1,0 +1,228 @@
+//! `slacktide store …`: what an insurer's operator says of the store itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::commercial::receipts::last;
+use ::commercial::requester::refill_answers;
+use ::commercial::{Board, RequesterParts};
+use ::exchange::Exchange;
+use clap::{Args, Subcommand};
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+use schemas::name::{FeedName, Lane, PartyName};
+use schemas::receipt::StoreId;
+use social::act::{Act, append};
+use store::{Answer, Refill};
+
+use super::operator::Operator;
+use crate::cli::Config;
+use crate::compose;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{CommercialFile, load};
+
+/// The store commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Puts this store in the place of the one that signed the last receipts; with --feed, takes a table's rows as they are.
+    /// Signed and audited.
+    #[command(
+        after_help = "Examples:\n  a new database takes the place of one that is lost:\n  slacktide store accept --actor li.na --reason \"moved to db2\" --config config/commercial.toml\n  rows were deleted on purpose:\n  slacktide store accept --feed setl --actor li.na --reason \"older than ten years\" --config config/commercial.toml"
+    )]
+    Accept(AcceptArgs),
+    /// Fetch answers to requests again that were confirmed and are not stored any more.
+    #[command(after_help = "Example:\n  slacktide store refill-answers --config config/commercial.toml")]
+    RefillAnswers {
+        #[command(flatten)]
+        config: Config,
+    },
+}
+
+/// What is accepted, by whom and why.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptArgs {
+    /// Takes the rows of this feed's table as they are, instead of the whole store.
+    #[arg(long, value_name = "NAME")]
+    feed: Option<String>,
+    /// Who decides.
+    #[arg(long, value_name = "NAME")]
+    actor: String,
+    /// Why. It is signed and kept.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: StoreCommand) -> Outcome {
+    match command {
+        StoreCommand::Accept(args) => accept(args).await,
+        StoreCommand::RefillAnswers { config } => answers(config).await,
+    }
+}
+
+async fn accept(args: AcceptArgs) -> Outcome {
+    if args.actor.trim().is_empty() || args.reason.trim().is_empty() {
+        return Err(Failure::usage(
+            "--actor and --reason are kept for ever and must say something",
+        ));
+    }
+    let feed = args.feed.as_deref().map(FeedName::new).transpose();
+    let feed = feed.map_err(|error| Failure::usage(error.to_string()))?;
+    let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
+    let store = compose::refill(&loaded)?;
+    store.prepare().await?;
+    let exchange = JetStream::connect(loaded.value.exchange.command(loaded.folder())?).await?;
+    let by = Answer {
+        actor: args.actor,
+        reason: args.reason,
+    };
+    let done = match feed {
+        Some(feed) => accept_rows(&loaded, (store.as_ref(), &exchange), feed, &by).await,
+        None => accept_store(&loaded, (store.as_ref(), &exchange), &by).await,
+    };
+    store.close().await;
+    exchange.close().await;
+    done
+}
+
+async fn accept_rows(
+    loaded: &Loaded<CommercialFile>,
+    (store, exchange): (&dyn Refill, &JetStream),
+    feed: FeedName,
+    by: &Answer,
+) -> Outcome {
+    let lane = Lane {
+        recipient: loaded.value.commercial.recipient.clone(),
+        feed,
+    };
+    if !store.reports().await?.iter().any(|report| report.lane == lane) {
+        return Err(Failure::usage(format!(
+            "the store knows no feed {}: see `slacktide status`",
+            lane.feed
+        )));
+    }
+    let detail = BTreeMap::from([("lane".to_owned(), lane.to_string())]);
+    sign(loaded, exchange, by, ("store.accept_rows", detail)).await?;
+    store.trust_rows(&lane, Some(by)).await?;
+    output::line(&format!(
+        "{lane}: the rows of its table are taken as they are, and counted from here on"
+    ));
+    Ok(Exit::Done)
+}
+
+async fn accept_store(
+    loaded: &Loaded<CommercialFile>,
+    (store, exchange): (&dyn Refill, &JetStream),
+    by: &Answer,
+) -> Outcome {
+    let identity = store.identity().await?;
+    let mut others: Vec<StoreId> = Vec::new();
+    let mut lanes = Vec::new();
+    for lane in exchange
+        .receipted_lanes(&loaded.value.commercial.recipient)
+        .await?
+    {
+        let receipt = last(exchange, &lane).await?;
+        if let Some(other) = receipt.and_then(|(receipt, _)| receipt.store)
+            && !identity.owns(&other)
+        {
+            lanes.push(lane);
+            others.push(other);
+        }
+    }
+    others.sort();
+    others.dedup();
+    if others.is_empty() {
+        output::line(&format!(
+            "store {} signed the last receipts: nothing has to be accepted",
+            identity.id
+        ));
+        return Ok(Exit::Done);
+    }
+    let listed: Vec<String> = others.iter().map(StoreId::to_string).collect();
+    let detail = BTreeMap::from([
+        ("store".to_owned(), identity.id.to_string()),
+        ("replaces".to_owned(), listed.join(", ")),
+    ]);
+    sign(loaded, exchange, by, ("store.accept", detail)).await?;
+    store.replace(&others, by).await?;
+    output::line(&format!(
+        "store {} takes the place of {}: its agent goes on within seconds, and the agent of the other one stops",
+        identity.id,
+        listed.join(", ")
+    ));
+    output::line("what it does not hold yet is fetched by");
+    for lane in lanes {
+        output::line(&format!(
+            "  slacktide feed refill {} --from start --config FILE",
+            lane.feed
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Into the party's audit chain, first: nothing is done that nobody answers for.
+async fn sign(
+    loaded: &Loaded<CommercialFile>,
+    exchange: &JetStream,
+    by: &Answer,
+    (action, detail): (&str, BTreeMap<String, String>),
+) -> Result<(), Failure> {
+    let file = &loaded.value;
+    let key = file.signing.key(loaded.folder())?;
+    let party = PartyName::new(file.commercial.recipient.as_str());
+    let party = party.map_err(|error| Failure::internal(&error))?;
+    let operator = Operator::new()?;
+    let who = operator.signs(&key, &[], &party);
+    let act = Act {
+        actor: by.actor.clone(),
+        action: action.to_owned(),
+        reason: by.reason.clone(),
+        detail,
+    };
+    append(exchange, &who, &act).await.map(|_| ()).map_err(|error| {
+        Failure::new(
+            Exit::Exchange,
+            format!("nothing was accepted, for it could not be signed into the audit chain: {error}"),
+        )
+    })
+}
+
+async fn answers(config: Config) -> Outcome {
+    let loaded: Loaded<CommercialFile> = load(&config.config)?;
+    let (file, folder) = (&loaded.value, loaded.folder());
+    let store = compose::requests(&loaded)?;
+    store.prepare().await?;
+    let exchange = Arc::new(JetStream::connect(file.exchange.command(folder)?).await?);
+    let parts = RequesterParts {
+        exchange: Arc::<JetStream>::clone(&exchange),
+        store: Arc::clone(&store),
+        recipient: file.commercial.recipient.clone(),
+        trusted: file.trust.answers().to_vec(),
+        here: file.origin(),
+        seals: file.sealing.ring(folder)?,
+        key: file.signing.key(folder)?,
+        interval: file.poll.interval.get(),
+        board: Board::default(),
+    };
+    let done = refill_answers(&parts).await;
+    store.close().await;
+    exchange.close().await;
+    let refilled = done.map_err(|what| Failure::new(Exit::Unfinished, what))?;
+    output::line(&format!(
+        "{} confirmed answers compared, {} fetched and stored again",
+        refilled.compared, refilled.stored
+    ));
+    for (id, why) in &refilled.left {
+        output::line(&format!("  {id} is not stored: {why}"));
+    }
+    Ok(if refilled.left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Unfinished
+    })
+}

@@ -1,0 +1,349 @@
+//! A source that is replaced, goes back, or has its clock set back under a running agent.
+
+use schemas::manifest::{Cause, Link, Manifest, Opening, Resync, Totals};
+use schemas::source::SourceMark;
+use source::Standing;
+use source::fence::ClockTrouble;
+
+use super::*;
+
+/// What looks tell beside the fence.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    source: SourceMark,
+    clock: Option<ClockTrouble>,
+    /// Positions at or above it are taken back to the one before it.
+    again: Option<i64>,
+    /// Positions above it are beyond everything.
+    greatest: Option<i64>,
+    held: Option<source::Holder>,
+}
+
+struct Scripted {
+    numbers: Numbers,
+    told: Arc<Mutex<Told>>,
+}
+
+struct ScriptedReader {
+    reader: Box<dyn FeedReader>,
+    told: Arc<Mutex<Told>>,
+    standings: Vec<Standing>,
+}
+
+#[async_trait]
+impl Source for Scripted {
+    async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> source::Result<Box<dyn FeedReader>> {
+        Ok(Box::new(ScriptedReader {
+            reader: self.numbers.open_feed(feed, permit).await?,
+            told: Arc::clone(&self.told),
+            standings: Vec::new(),
+        }))
+    }
+    fn own_backends(&self) -> Vec<u32> {
+        Vec::new()
+    }
+    fn counted(&self) -> DriverCount {
+        DriverCount::default()
+    }
+    async fn close(&self) {}
+}
+
+fn number(position: &Cursor) -> i64 {
+    match position.0.as_slice() {
+        [Scalar::Int(number)] => *number,
+        other => panic!("a position of another shape: {other:?}"),
+    }
+}
+
+fn cursor(number: i64) -> Cursor {
+    Cursor(vec![Scalar::Int(number)])
+}
+
+#[async_trait]
+impl FeedReader for ScriptedReader {
+    fn schema(&self) -> &RowSchema {
+        self.reader.schema()
+    }
+    fn stands_at(&mut self, standings: Vec<Standing>) {
+        self.standings = standings;
+    }
+    async fn fence(&mut self, _: &Permit) -> source::Result<FenceReading> {
+        let told = self.told.lock().unwrap().clone();
+        let positions = || self.standings.iter().map(|one| one.position.clone());
+        let is_again = |at: &Cursor| told.again.is_some_and(|again| number(at) >= again);
+        let is_beyond = |at: &Cursor| told.greatest.is_some_and(|greatest| number(at) > greatest);
+        let is_behind = matches!(told.clock, Some(ClockTrouble::Behind { .. }));
+        Ok(FenceReading {
+            fence: (!is_behind).then_some(Fence::Open),
+            held: told.held,
+            source: told.source,
+            clock: told.clock,
+            again: positions()
+                .filter(is_again)
+                .map(|at| (at, cursor(told.again.unwrap() - 1)))
+                .collect(),
+            beyond: positions().filter(is_beyond).collect(),
+        })
+    }
+    async fn read(
+        &mut self,
+        after: Option<&Cursor>,
+        fence: &Fence,
+        limit: usize,
+        permit: &Permit,
+        rows: &mut dyn RowSink,
+    ) -> source::Result<Quantum> {
+        self.reader.read(after, fence, limit, permit, rows).await
+    }
+}
+
+struct Site {
+    exchange: Arc<Memory>,
+    key: Arc<SigningKey>,
+    told: Arc<Mutex<Told>>,
+    view: SocialView,
+    stop: CancellationToken,
+    agent: tokio::task::JoinHandle<std::result::Result<(), SocialError>>,
+}
+
+fn mark(system: &str, log: i64) -> SourceMark {
+    SourceMark {
+        system: Some(system.to_owned()),
+        written: Some(cursor(log)),
+        ..SourceMark::default()
+    }
+}
+
+fn site(rows: i64) -> Site {
+    let (exchange, key) = (Arc::new(Memory::default()), Arc::new(SigningKey::generate()));
+    let reads = Arc::new(Mutex::new(0));
+    let told = Arc::new(Mutex::new(Told {
+        source: mark("one", 100),
+        ..Told::default()
+    }));
+    let mut parts = parts(&exchange, &key, Gate::fixed_open(), rows, &reads);
+    parts.source = Arc::new(Scripted {
+        numbers: Numbers { rows, reads },
+        told: Arc::clone(&told),
+    });
+    parts.options.publisher.recheck = Duration::from_millis(20);
+    let social = Social::new(parts).unwrap();
+    let (view, stop) = (social.view(), CancellationToken::new());
+    let agent = tokio::spawn(social.run(stop.clone()));
+    Site {
+        exchange,
+        key,
+        told,
+        view,
+        stop,
+        agent,
+    }
+}
+
+impl Site {
+    fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told.lock().unwrap());
+    }
+
+    fn is_unverified(&self, code: &str) -> bool {
+        let feeds = self.view.status().feeds;
+        feeds["numbers"].unverified.iter().any(|(one, _)| one == code)
+    }
+
+    fn stopped_by(&self) -> Vec<Option<&'static str>> {
+        let lanes = self.view.status().lanes;
+        lanes.values().map(|lane| lane.stopped_by).collect()
+    }
+
+    /// The opening that `slacktide feed rewind --accept-source` publishes.
+    async fn accept(&self, lane: &Lane, is_from_beginning: bool) {
+        self.open(lane, Cause::SourceChanged, is_from_beginning).await;
+    }
+
+    async fn open(&self, lane: &Lane, cause: Cause, is_from_beginning: bool) {
+        let last = self.exchange.chunks(lane, self.key.public()).pop().unwrap();
+        let sequence = self.exchange.last_chunk(lane).await.unwrap().unwrap().sequence;
+        let continues = Link {
+            epoch: last.manifest.epoch,
+            number: last.manifest.number,
+            digest: last.digest,
+        };
+        let continues = (!is_from_beginning).then_some(continues);
+        let cursor = continues.and(last.manifest.cursor_after.clone());
+        let opening = Manifest {
+            epoch: last.manifest.epoch + 1,
+            number: 1,
+            previous: continues.map(|link| link.digest),
+            opening: Some(Opening {
+                cause,
+                actor: "li.na".into(),
+                reason: "restored from backup".into(),
+                continues,
+            }),
+            cursor_before: cursor.clone(),
+            cursor_after: cursor,
+            source: None,
+            resync: (cause == Cause::Resync).then(Resync::default),
+            totals: Totals::default(),
+            ..last.manifest
+        };
+        let sealed = chunk::seal(opening, &[], &self.key).unwrap();
+        let published = self
+            .exchange
+            .publish_chunk(lane, sealed.bytes.into(), sequence)
+            .await;
+        assert!(matches!(published, Ok(Published::Done { .. })));
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        assert_eq!(self.agent.await.unwrap(), Ok(()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn source_replaced_stops_lanes_until_an_operator_accepts_it() {
+    let site = site(3_000);
+    all_published(&site.exchange, &site.key, 3_000).await;
+    let lane = &lanes()[0];
+    let last = || {
+        site.exchange
+            .chunks(lane, site.key.public())
+            .pop()
+            .unwrap()
+            .manifest
+    };
+    assert_eq!(last().source, Some(mark("one", 100)));
+    site.tell(|told| told.source = mark("one", 200));
+    // Another server, in which nothing tells how much is missing.
+    site.tell(|told| told.source = mark("two", 900));
+    until(|| site.stopped_by() == [Some("source_changed"); 2]).await;
+    let published = last().number;
+    let why = site.view.status().lanes[&lane.to_string()].state.clone();
+    assert!(
+        why.contains("another database server") && why.contains("--accept-source"),
+        "{why}"
+    );
+    site.accept(lane, false).await;
+    until(|| site.stopped_by().contains(&None)).await;
+    assert_eq!(
+        last().opening.map(|opening| opening.cause),
+        Some(Cause::SourceChanged)
+    );
+    assert_eq!((last().source, last().number), (None, 1));
+    assert!(published > 1);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn source_that_went_back_is_sent_again_from_the_start() {
+    let site = site(2_000);
+    all_published(&site.exchange, &site.key, 2_000).await;
+    let lane = &lanes()[0];
+    site.tell(|told| told.greatest = Some(1_500));
+    until(|| site.stopped_by() == [Some("source_changed"); 2]).await;
+    assert!(
+        site.view.status().lanes[&lane.to_string()]
+            .state
+            .contains("went backwards")
+    );
+    site.tell(|told| told.greatest = None);
+    // A number that is there again lifts nothing: what was between is not known.
+    site.accept(lane, true).await;
+    until(|| {
+        let chunks = site.exchange.chunks(lane, site.key.public());
+        let rows = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
+        rows.map(|chunk| chunk.manifest.totals.rows).sum::<u64>() == 2_000
+    })
+    .await;
+    assert_eq!(
+        site.stopped_by().iter().flatten().count(),
+        1,
+        "the other lane waits"
+    );
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn source_replaced_is_accepted_by_a_resynchronisation() {
+    let site = site(2_000);
+    all_published(&site.exchange, &site.key, 2_000).await;
+    let lane = &lanes()[0];
+    site.tell(|told| told.source = mark("two", 900));
+    until(|| site.stopped_by() == [Some("source_changed"); 2]).await;
+    let why = site.view.status().lanes[&lane.to_string()].state.clone();
+    assert!(why.contains("slacktide feed resync"), "{why}");
+    site.open(lane, Cause::Resync, true).await;
+    until(|| {
+        let chunks = site.exchange.chunks(lane, site.key.public());
+        let resync = chunks.last().and_then(|chunk| chunk.manifest.resync);
+        resync.is_some_and(|resync| resync.is_complete)
+    })
+    .await;
+    let chunks = site.exchange.chunks(lane, site.key.public());
+    let again = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
+    let rows: u64 = again.map(|chunk| chunk.manifest.totals.rows).sum();
+    assert_eq!(rows, 2_000);
+    assert_eq!(chunks.last().unwrap().manifest.source, Some(mark("two", 900)));
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_set_back_takes_positions_back_and_reads_again() {
+    let site = site(2_000);
+    all_published(&site.exchange, &site.key, 2_000).await;
+    site.tell(|told| {
+        told.again = Some(1_801);
+        told.clock = Some(ClockTrouble::Behind {
+            by: Duration::from_secs(20),
+        });
+    });
+    let lane = &lanes()[0];
+    // Said at the exchange at once: whoever takes over now reads the stretch, too.
+    let position = || {
+        let last = site
+            .exchange
+            .chunks(lane, site.key.public())
+            .pop()
+            .unwrap()
+            .manifest;
+        (last.totals.rows, last.cursor_after)
+    };
+    until(|| position() == (0, Some(cursor(1_800)))).await;
+    assert!(site.is_unverified("source_clock_behind"));
+    site.tell(|told| (told.again, told.clock) = (None, None));
+    all_published(&site.exchange, &site.key, 2_200).await;
+    until(|| !site.is_unverified("source_clock_behind")).await;
+    let chunks = site.exchange.chunks(lane, site.key.public());
+    let mut at = None;
+    for chunk in &chunks {
+        assert_eq!(
+            chunk.manifest.cursor_before, at,
+            "each begins where the one before ends"
+        );
+        at.clone_from(&chunk.manifest.cursor_after);
+    }
+    assert_eq!(at, Some(cursor(2_000)));
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fence_held_by_whomever_is_shown_as_unverified() {
+    let site = site(10);
+    all_published(&site.exchange, &site.key, 10).await;
+    site.tell(|told| {
+        told.held = Some(source::Holder {
+            what: "prepared transaction".into(),
+            role: "xa".into(),
+            application: "claims".into(),
+            since: Timestamp::UNIX_EPOCH,
+        });
+        told.clock = Some(ClockTrouble::Ahead {
+            by: Duration::from_secs(3_600),
+        });
+    });
+    until(|| site.is_unverified("fence_held") && site.is_unverified("source_clock_ahead")).await;
+    site.tell(|told| (told.held, told.clock) = (None, None));
+    until(|| !site.is_unverified("fence_held") && !site.is_unverified("source_clock_ahead")).await;
+    site.end().await;
+}
