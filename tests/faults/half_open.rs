@@ -2,6 +2,7 @@
 
 use super::log::Listening;
 use super::scene::{OPEN, Scene, says};
+use crate::path::site::{Agent, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_databases_are_given_up_and_connected_anew() {
@@ -75,6 +76,15 @@ async fn a_half_open_exchange_is_given_up_and_connected_anew() {
     poller.stop().await;
 }
 
+/// SIGTERM ends it in bounded time: with 0, or with 9 where what was in hand had to be dropped.
+async fn is_ended(mut agent: Agent) {
+    agent.process.sigterm();
+    let status = agent.process.wait_exit(PATIENCE).await;
+    let log = agent.process.stderr();
+    let is_dropped = status.code() == Some(9) && log.contains("grace is over");
+    assert!(status.success() || is_dropped, "{status}\n{log}");
+}
+
 /// An order to stop is obeyed in time whatever hangs: nothing is lost by what is dropped.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_to_stop_is_obeyed_while_everything_hangs() {
@@ -84,7 +94,7 @@ async fn an_order_to_stop_is_obeyed_while_everything_hangs() {
         way.swallow();
     }
     scene.work().await;
-    tokio::join!(social.stop(), poller.stop());
+    tokio::join!(is_ended(social), is_ended(poller));
     for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
         way.heal();
     }
