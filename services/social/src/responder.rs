@@ -6,7 +6,7 @@
 //! - what the streams say: [`follow`] reads what is new, [`book`] PURE keeps what waits, [`clock`] PURE tells the
 //!   exchange's time; what this process did for each, [`standing`]
 //! - what is done next: [`plan`] PURE, by the rules as they are now, [`lists`]; what is told meanwhile, [`telling`] PURE
-//! - one answer: [`question`] PURE is what the source is asked, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
+//! - one answer: [`question()`] PURE is what the source is asked, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
 //! - all of it: [`desk`], one for each term of the lease; what it shows, [`tally`]
 //!
 //! Nothing of it is state that has to be kept: who takes over reads the streams and goes on. What it cannot
