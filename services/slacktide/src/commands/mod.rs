@@ -27,6 +27,7 @@ mod social;
 pub(crate) mod status;
 pub(crate) mod store;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -133,7 +134,12 @@ fn run_on(builder: &mut tokio::runtime::Builder, work: impl Future<Output = Outc
         .map_err(|error| Failure::internal(&error))?;
     runtime::stall::watch(runtime.handle()).map_err(|error| Failure::internal(&error))?;
     drop(runtime.spawn_blocking(|| ()));
-    let outcome = runtime.block_on(work);
+    // A panic of this thread ends the command as one of any other does: with a code for it.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+    let outcome = outcome.unwrap_or_else(|_| {
+        let what = "a part of the program failed; restart it and report this";
+        Err(Failure::new(Exit::Internal, what))
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
