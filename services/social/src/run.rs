@@ -110,6 +110,9 @@ pub enum SocialError {
     /// A feed for nobody.
     #[error("feed {0:?} has no recipients; name at least one")]
     NoRecipients(String),
+    /// A stop was ordered, and what was read was not published within the grace.
+    #[error("the grace was over before what was read was published; it is read again at the next start")]
+    Unfinished,
     /// A part of the agent ended by itself.
     #[error("a part of the agent ended unexpectedly: {0}; restart it and report this")]
     Ended(String),
@@ -230,7 +233,8 @@ impl Social {
     /// that were read are published, the lease is given back, the connections are closed.
     ///
     /// # Errors
-    /// [`SocialError::Ended`] when a part ended by itself; the rest was stopped in order.
+    /// [`SocialError::Ended`] when a part ended by itself, [`SocialError::Unfinished`] when the grace was over first; the
+    /// rest was stopped in order.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
         let Self {
             parts,
@@ -348,6 +352,7 @@ impl Social {
             );
             readers.shutdown().await;
             lanes.shutdown().await;
+            result = result.and(Err(SocialError::Unfinished));
         }
         release.cancel();
         let _ = tokio::time::timeout(parts.options.grace, keepers.join_next()).await;

@@ -16,7 +16,7 @@ use runtime::supervise::Supervisor;
 use social::control::ControlParts;
 use social::hold::{HoldWatch, Holds};
 use social::witness::Witness;
-use social::{Holding, Social, SocialParts, SocialView};
+use social::{Holding, Social, SocialError, SocialParts, SocialView};
 use tokio::sync::watch;
 
 use super::status::own::{self, OwnLanes};
@@ -172,10 +172,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         }),
     )
     .await?;
-    let outcome = agent::until_stopped(&stop, &supervisor, agent.run(stop.token().clone()), |error| {
-        Failure::internal(&error)
-    })
-    .await;
+    let running = agent.run(stop.token().clone());
+    let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     sampling_stop.cancel();
     sampling.joined().await;
     let _ = telling.await;
@@ -188,6 +186,13 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let _ = obeying.await;
     notifier.finish().await;
     outcome
+}
+
+fn failed(error: SocialError) -> Failure {
+    match error {
+        SocialError::Unfinished => Failure::new(Exit::Unfinished, error.to_string()),
+        other => Failure::internal(&other),
+    }
 }
 
 /// Checks the file, its keys and its secrets; opens nothing.
