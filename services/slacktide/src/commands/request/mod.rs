@@ -2,12 +2,13 @@
 //!
 //! Everything but `list` comes from the exchange alone: a request is found again when every local file is lost.
 //!
-//! - `file` one request, or a file of them; `records` PURE: such a file as CSV; `lines` PURE: a line of it
+//! - `file` one request, or a file of them; `input` PURE: the requests of a file; `records` PURE: such a file as CSV; `lines` PURE: a line of it
 //! - `show` how a request stands, `watch` until it has an outcome; `told` PURE: in which words
 //! - `list` what this insurer's store knows; `result` the rows of an answer; `csv` PURE: the rows as CSV
 
 mod csv;
 mod file;
+mod input;
 mod lines;
 pub(super) mod list;
 mod records;
