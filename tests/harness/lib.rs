@@ -56,7 +56,7 @@ pub use leash::Leash;
 pub use limit::Limit;
 pub use nats_server::{NatsServer, StoreCopy};
 pub use port::free_port;
-pub use postgres::{Db, Postgres, PostgresOptions};
+pub use postgres::{Db, Postgres, PostgresOptions, hostile_setting};
 pub use process::{Finished, Process, run, slacktide};
 pub use proxy::Proxy;
 pub use shim::Shim;

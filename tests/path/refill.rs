@@ -19,6 +19,15 @@ async fn refill(site: &Site, words: &[&str], config: &str) -> String {
     output
 }
 
+/// Puts the store of this configuration in the place of the one that signed the receipts.
+async fn accept(site: &Site, reason: &str, config: &str) {
+    let words = [
+        "store", "accept", "--actor", "li.na", "--reason", reason, "--config", config,
+    ];
+    let (is_done, output) = site.command(&words).await;
+    assert!(is_done, "{output}");
+}
+
 /// Waits until a lane is unverified for this reason, on the page and on the screen.
 async fn is_unverified(site: &Site, poller: &Agent, code: &str, config: &str) {
     let pointer = format!("{LANE}/unverified/{code}/remedy");
@@ -173,18 +182,7 @@ async fn second_store_fetches_nothing_until_it_is_accepted() {
     let status = other.status().await.unwrap();
     assert_eq!(status["fetched"], 0, "{status}");
 
-    let words = [
-        "store",
-        "accept",
-        "--actor",
-        "li.na",
-        "--reason",
-        "moved to another host",
-    ];
-    let (is_done, output) = site
-        .command(&[&words[..], &["--config", "other.toml"]].concat())
-        .await;
-    assert!(is_done, "{output}");
+    accept(&site, "moved to another host", "other.toml").await;
     is_unverified(&site, &other, "store_behind", "other.toml").await;
     poller
         .shows("the first store to stop", "/other_store", names_both)
@@ -256,18 +254,7 @@ async fn store_file_replaced_is_found_and_refilled() {
         .shows("a new file to stop", "/other_store", names_both)
         .await;
     insert(&site, 300_001, 300).await;
-    let words = [
-        "store",
-        "accept",
-        "--actor",
-        "li.na",
-        "--reason",
-        "the file is lost",
-    ];
-    let (is_done, output) = site
-        .command(&[&words[..], &["--config", "poller.toml"]].concat())
-        .await;
-    assert!(is_done, "{output}");
+    accept(&site, "the file is lost", "poller.toml").await;
     poller
         .shows("the new file to be accepted", "/other_store", Value::is_null)
         .await;

@@ -10,26 +10,11 @@ use crate::rows::{drain, feed};
 
 /// What a hostile role sets.
 fn hostile(name: &str) -> &'static str {
-    match name {
-        "standard_conforming_strings" | "array_nulls" | "backslash_quote" => "off",
-        "escape_string_warning"
-        | "transform_null_equals"
-        | "quote_all_identifiers"
-        | "default_transaction_deferrable"
-        | "exit_on_error" => "on",
-        "client_encoding" => "LATIN1",
-        "DateStyle" => "SQL, DMY",
-        "IntervalStyle" => "sql_standard",
-        "TimeZone" => "America/St_Johns",
-        "extra_float_digits" => "-15",
-        "bytea_output" => "escape",
-        "xmloption" => "document",
-        "xmlbinary" => "hex",
-        "default_transaction_isolation" => "serializable",
+    harness::hostile_setting(name).unwrap_or_else(|| match name {
         "gin_fuzzy_search_limit" => "10",
         "search_path" => "evil, public",
         other => panic!("{other} is pinned; say here what a hostile role would set"),
-    }
+    })
 }
 
 const TABLE: &str = "CREATE TYPE public.mood AS ENUM ('sad', 'ok'); CREATE SCHEMA evil; CREATE TABLE evil.setl (id bigint);

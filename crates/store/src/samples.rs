@@ -12,7 +12,7 @@ use schemas::rows::pack;
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::value::Value;
 
-use crate::port::Arrival;
+use crate::port::{Arrival, LaneReport};
 
 /// The lane `insurer-a.setl`.
 ///
@@ -49,6 +49,26 @@ pub fn schema(key: &[&str], columns: &[(&str, ColumnType)]) -> RowSchema {
             .collect(),
         key: key.iter().map(|name| (*name).to_owned()).collect(),
         tombstone: None,
+    }
+}
+
+/// The report of a lane that is stored up to this chunk, and of which nothing else is to be told.
+#[must_use]
+pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
+    LaneReport {
+        lane,
+        epoch,
+        from: 1,
+        to,
+        head: None,
+        cursor: None,
+        rows: 0,
+        quarantined: Vec::new(),
+        pending: 0,
+        unremoved: None,
+        stopped: None,
+        waits: None,
+        refused: None,
     }
 }
 

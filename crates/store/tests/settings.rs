@@ -10,27 +10,12 @@ use store::{ErrorKind, FeedOptions, Options, Outcome, PostgresStore, Store};
 
 /// What a hostile role sets.
 fn hostile(name: &str) -> &'static str {
-    match name {
-        "standard_conforming_strings" | "array_nulls" | "backslash_quote" => "off",
-        "escape_string_warning"
-        | "transform_null_equals"
-        | "quote_all_identifiers"
-        | "default_transaction_deferrable"
-        | "exit_on_error" => "on",
-        "client_encoding" => "LATIN1",
-        "DateStyle" => "SQL, DMY",
-        "IntervalStyle" => "sql_standard",
-        "TimeZone" => "America/St_Johns",
-        "extra_float_digits" => "-15",
-        "bytea_output" => "escape",
-        "xmloption" => "document",
-        "xmlbinary" => "hex",
-        "default_transaction_isolation" => "serializable",
+    harness::hostile_setting(name).unwrap_or_else(|| match name {
         "lc_monetary" => "C.utf8",
         "search_path" => "",
         "row_security" => "off",
         other => panic!("{other} is pinned; say here what a hostile role would set"),
-    }
+    })
 }
 
 fn native(name: &str) -> ColumnType {

@@ -110,21 +110,7 @@ mod tests {
     }
 
     fn report(epoch: u32, to: u64) -> LaneReport {
-        LaneReport {
-            lane: receipt(1, 1, None).lane(),
-            epoch,
-            from: 1,
-            to,
-            head: None,
-            cursor: None,
-            rows: 0,
-            quarantined: vec![],
-            pending: 0,
-            unremoved: None,
-            stopped: None,
-            waits: None,
-            refused: None,
-        }
+        store::samples::report(receipt(1, 1, None).lane(), epoch, to)
     }
 
     #[test]

@@ -162,21 +162,7 @@ mod tests {
     }
 
     fn report(epoch: u32, to: u64) -> LaneReport {
-        LaneReport {
-            lane: lane("setl"),
-            epoch,
-            from: 1,
-            to,
-            head: None,
-            cursor: None,
-            rows: 0,
-            quarantined: vec![],
-            pending: 0,
-            unremoved: None,
-            stopped: None,
-            waits: None,
-            refused: None,
-        }
+        store::samples::report(lane("setl"), epoch, to)
     }
 
     fn receipt(epoch: u32, to: u64) -> LastReceipt {

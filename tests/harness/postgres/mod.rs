@@ -263,3 +263,26 @@ impl Drop for Postgres {
         let _ = child.wait();
     }
 }
+
+/// What a hostile role or database sets a setting to that every session of ours pins; `None` for the others.
+#[must_use]
+pub fn hostile_setting(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "standard_conforming_strings" | "array_nulls" | "backslash_quote" => "off",
+        "escape_string_warning"
+        | "transform_null_equals"
+        | "quote_all_identifiers"
+        | "default_transaction_deferrable"
+        | "exit_on_error" => "on",
+        "client_encoding" => "LATIN1",
+        "DateStyle" => "SQL, DMY",
+        "IntervalStyle" => "sql_standard",
+        "TimeZone" => "America/St_Johns",
+        "extra_float_digits" => "-15",
+        "bytea_output" => "escape",
+        "xmloption" => "document",
+        "xmlbinary" => "hex",
+        "default_transaction_isolation" => "serializable",
+        _ => return None,
+    })
+}
