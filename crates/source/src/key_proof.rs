@@ -10,9 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::digest::Digest;
+use schemas::source::SourceMark;
 
 use crate::error::{Error, refused};
 use crate::feed::FeedDefinition;
+use crate::identity::changed;
 
 /// Keys of a page.
 pub(crate) const PAGE: usize = 2_000;
@@ -28,6 +30,8 @@ pub(crate) struct KeyProof<P> {
     compared: u64,
     /// It was read to its end once; while it is read again it counts as proven.
     was_read: bool,
+    /// The source that it was read from; none before the first look.
+    of: Option<SourceMark>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +77,7 @@ impl<P: Clone> KeyProof<P> {
             state: State::Catalogue,
             compared: 0,
             was_read: false,
+            of: None,
         }
     }
 
@@ -82,7 +87,20 @@ impl<P: Clone> KeyProof<P> {
             state: State::Reading(None),
             compared: 0,
             was_read: false,
+            of: None,
         }
+    }
+
+    /// Takes note of the source that is there now. What was read from another one proves nothing: the proof begins from the
+    /// start. Returns whether it does.
+    pub(crate) fn judge_source(&mut self, now: &SourceMark) -> bool {
+        let is_other = self.of.as_ref().is_some_and(|of| changed(of, now).is_some());
+        self.of = Some(now.clone());
+        let begins = is_other && !self.is_by_catalogue();
+        if begins {
+            (self.state, self.compared, self.was_read) = (State::Reading(None), 0, false);
+        }
+        begins
     }
 
     /// Whether the catalogue proves it.
@@ -226,6 +244,22 @@ mod tests {
         assert_eq!(proof.next(), Some(None));
         assert!(proof.is_reading());
         assert_eq!(KeyProof::<i64>::by_catalogue().next(), None);
+    }
+
+    #[test]
+    fn key_proof_of_another_source_begins_from_the_start() {
+        let of = |system: &str| SourceMark {
+            system: Some(system.to_owned()),
+            ..SourceMark::default()
+        };
+        let (_, mut proof) = prove(&[1, 2, 3], 9).unwrap();
+        assert!(!proof.judge_source(&of("one")) && !proof.judge_source(&of("one")));
+        assert_eq!(proof.unproven(&feed()), None);
+        assert!(proof.judge_source(&of("other")));
+        assert!(proof.unproven(&feed()).is_some() && proof.next() == Some(None));
+        let mut catalogue = KeyProof::<i64>::by_catalogue();
+        catalogue.judge_source(&of("one"));
+        assert!(!catalogue.judge_source(&of("other")));
     }
 
     fn feed() -> FeedDefinition {

@@ -20,7 +20,6 @@ use super::key::Proof;
 use super::order::Placement;
 use super::quantum::{self, Given, text};
 use super::session::{Session, Turn};
-use super::upkeep;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::{CursorSetBy, FeedDefinition};
@@ -75,7 +74,7 @@ impl PostgresReader {
         let mut reader = Self {
             session,
             feed: feed.clone(),
-            upkeep: upkeep::checks(opened.checked.never_null),
+            upkeep: Upkeep::of_opened(opened.checked.never_null),
             checked: opened.checked,
             rule,
             guard,
@@ -173,6 +172,8 @@ impl PostgresReader {
             }
         };
         reading.source = self.guard.identify(&mut turn, permit).await?;
+        drop(turn);
+        self.judge_source(&reading.source);
         Ok(reading)
     }
 

@@ -3,38 +3,22 @@
 use std::time::{Duration, Instant};
 
 use gate::permit::Permit;
+use schemas::source::SourceMark;
 
 use super::check;
 use super::key;
 use super::order;
 use super::reader::PostgresReader;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::evidence::{CURSOR_UNPROVEN, KEY_UNPROVEN, ROWS_BY_ACCOUNT, SEQUENCE_UNREADABLE};
 use crate::feed::CursorSetBy;
 use crate::key_proof::GOOD_FOR;
 use crate::nulls;
 use crate::unplaced::{show_future, show_misfits};
-use crate::upkeep::{Check, Upkeep};
-
-/// From one look for rows ahead of the clock to the next.
-const FUTURE: Duration = Duration::from_secs(15);
-
-/// From one search for cursors of another form to the next.
-const FORMS: Duration = Duration::from_secs(60);
+use crate::upkeep::{Check, FORMS, FUTURE, due_again};
 
 /// A step from which on rows of one step are not waited for by rounding the fence down.
 const COARSE: Duration = Duration::from_secs(3_600);
-
-/// The checks of a feed that was just opened.
-pub(super) fn checks(never_null: bool) -> Upkeep {
-    let nulls = (!never_null).then_some((Check::Nulls, nulls::EVERY));
-    let others = [
-        (Check::Future, Duration::ZERO),
-        (Check::Forms, Duration::from_millis(1)),
-        (Check::Key, Duration::from_millis(2)),
-    ];
-    Upkeep::new(others.into_iter().chain(nulls))
-}
 
 impl PostgresReader {
     /// Runs the check that is due. Returns whether one was.
@@ -49,21 +33,8 @@ impl PostgresReader {
             Check::Key => self.prove_key(permit).await,
             Check::Nulls => self.look_for_nulls(permit).await.map(|()| nulls::EVERY),
         };
-        let every = match ran {
-            Ok(every) => every,
-            // It is due as before.
-            Err(error) if error.kind == ErrorKind::Revoked => return Ok(false),
-            Err(error) if error.kind == ErrorKind::Refused => return Err(error),
-            Err(error) => {
-                if matches!(check, Check::Future | Check::Forms) {
-                    let detail = format!(
-                        "rows outside of the cursor's order were not searched for: {}",
-                        error.what
-                    );
-                    self.evidence.note(CURSOR_UNPROVEN, Some((detail, error.remedy)));
-                }
-                nulls::EVERY
-            }
+        let Some(every) = due_again(check, ran, &mut self.evidence)? else {
+            return Ok(false);
         };
         self.upkeep
             .ran(check, self.began.elapsed(), began.elapsed(), every);
@@ -153,6 +124,14 @@ impl PostgresReader {
         } else {
             GOOD_FOR
         })
+    }
+
+    /// Begins the proof of the key from the start where the source is another one than it was read from.
+    pub(super) fn judge_source(&mut self, now: &SourceMark) {
+        if self.proof.judge_source(now) {
+            self.upkeep.hasten(Check::Key);
+            self.show_proof();
+        }
     }
 
     /// Shows whether the key is proven, and keeps the proof for the next opening.

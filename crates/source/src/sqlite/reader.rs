@@ -19,7 +19,6 @@ use super::key::Proof;
 use super::order::{self, Search};
 use super::quantum::{self, Counted};
 use super::sender::{Asked, scalar};
-use super::upkeep;
 use super::worker::Worker;
 use super::{failure, numbers};
 use crate::backwards::{Greatest, beyond};
@@ -68,7 +67,7 @@ impl SqliteReader {
             search: opened.search,
             proof: opened.proof,
             proofs,
-            upkeep: upkeep::checks(opened.checked.never_null),
+            upkeep: Upkeep::of_opened(opened.checked.never_null),
             evidence: Evidence::default(),
             standings: Vec::new(),
             checked: Arc::new(opened.checked),
@@ -159,13 +158,15 @@ impl FeedReader for SqliteReader {
             Err(error) => Err(error),
         };
         let look = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
+        let source = SourceMark {
+            system: self.worker.file().map(|file| file.fingerprint()),
+            written: Some(Cursor(vec![Scalar::Int(look.schema_version)])),
+            ..SourceMark::default()
+        };
+        self.judge_source(&source);
         Ok(FenceReading {
             beyond: look.beyond,
-            source: SourceMark {
-                system: self.worker.file().map(|file| file.fingerprint()),
-                written: Some(Cursor(vec![Scalar::Int(look.schema_version)])),
-                ..SourceMark::default()
-            },
+            source,
             fence: self.water.take(look.high, now, &[]).map(Fence::UpTo),
             ..FenceReading::default()
         })

@@ -40,6 +40,8 @@ impl Publisher {
             };
             self.fence = Some((fence, Instant::now()));
             if !is_same {
+                // Opened anew: what was proven of the feed was proven of another source.
+                (self.reader, self.fence) = (None, None);
                 return Turn::Go;
             }
         }
