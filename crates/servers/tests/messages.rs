@@ -13,7 +13,7 @@ const SPEAKING: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO t VALUES (1, 'HUSH')",
-        "a function or trigger raised an error (SQLSTATE 23505), constraint \"t_pkey\"",
+        "a unique constraint is violated (SQLSTATE 23505), constraint \"t_pkey\"",
     ),
     (
         "INSERT INTO t VALUES (2, repeat('HUSH', 9))",
