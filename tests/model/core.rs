@@ -160,6 +160,7 @@ impl Core {
             role: "clerk".into(),
             application: "claims".into(),
             since: time(tx.prepared.unwrap_or(tx.began)),
+            origin: None,
         };
         self.open.iter().map(seen).collect()
     }

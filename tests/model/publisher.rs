@@ -16,7 +16,7 @@ use schemas::digest::Digest;
 use social::chunker::{Block, Chunker};
 use social::lease::{Decision, Timing, View, decide, valid_until};
 use social::step::{Action, Event, Lane, Offer, Signed, step};
-use source::fence::{Fence, HighWater, TimeFence};
+use source::fence::{Fence, HighWater, PreparedTransactions, TimeFence};
 
 use super::core::Core;
 use super::exchange::{Chunk, Exchange};
@@ -67,6 +67,7 @@ pub(super) struct Publisher {
     follows: Option<Cursor>,
     time_fence: TimeFence,
     water: HighWater,
+    prepared: PreparedTransactions,
     look: Option<Look>,
     fence: Option<Fence>,
     pub(super) drained: bool,
@@ -130,6 +131,7 @@ impl Publisher {
             follows: None,
             time_fence: TimeFence::new(Duration::ZERO, Duration::from_millis(1)),
             water: HighWater::by_transactions(),
+            prepared: PreparedTransactions::default(),
             look: None,
             fence: None,
             drained: false,

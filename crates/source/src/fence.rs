@@ -22,6 +22,7 @@ mod time;
 pub use clock::{ClockLook, ClockReading, ClockTrouble, SourceClock};
 pub use high_water::HighWater;
 pub use open::{OpenTransaction, TransactionId};
+pub use prepared::{PreparedOrigin, PreparedTransactions};
 use schemas::cursor::Scalar;
 pub use time::{TimeFence, TimeLook, TimeReading};
 

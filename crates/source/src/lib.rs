@@ -12,7 +12,7 @@
 //! - `cursor_form` PURE: how a cursor's values are written, and what follows from it
 //! - `key_proof` PURE: whether a key tells rows apart; `upkeep` which check is due
 //! - [`evidence`] what a reader cannot prove of its feed
-//! - [`count`] what the drivers count by themselves
+//! - [`count`] what the drivers count by themselves; `meter` how long a reader used its source
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two systems of record
 
@@ -29,6 +29,7 @@ pub mod identity;
 mod instant;
 mod key_proof;
 pub mod keyset;
+mod meter;
 mod nulls;
 mod placeholder;
 pub mod port;

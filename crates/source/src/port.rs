@@ -95,6 +95,16 @@ pub trait FeedReader: Send {
         rows: &mut dyn RowSink,
     ) -> Result<Quantum>;
 
+    /// Returns how long this reader has used the source, without the time that it waited for other readers.
+    fn spent(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether a proof is under way that goes on page by page, one with each [`FeedReader::read`].
+    fn is_proving(&self) -> bool {
+        false
+    }
+
     /// What is not proven of the feed, and rows without a place in its order, as of the last look. [`FeedReader::read`] looks now
     /// and then, when everything within the fence was read.
     fn evidence(&self) -> Option<&Evidence> {
@@ -179,6 +189,10 @@ pub struct FenceReading {
     pub fence: Option<Fence>,
     /// Who keeps it from moving, when someone does for longer than the margin.
     pub held: Option<Holder>,
+    /// How long it has not moved because of that; zero while nobody keeps it.
+    pub held_for: Duration,
+    /// The greatest value is another one than at the last look: its rows follow once the fence has passed them.
+    pub has_news: bool,
     /// The database, as far as it tells: no row within the fence was committed after this was true.
     pub source: SourceMark,
     /// What is wrong with the source's clock.

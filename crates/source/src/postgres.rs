@@ -15,7 +15,8 @@
 //! - `order` the first cursor column against the source's clock, `key` whether the key is unique
 //! - `reach` what the SQL reads behind names, `sequence` what fills a cursor, `zone` local times
 //! - `upkeep` what is checked again while a feed is served
-//! - `activity` the looks behind the fence; `guard` what is looked at beside it: which database this is, its clock
+//! - `activity` which transactions are open, for the fence; `source_mark` which database this is; both asked for all feeds
+//!   together. `guard` compares clock and content with where lanes stand
 //! - `cell` values off the wire without copies
 //! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
 //!   `delivery` its rows on their way to the sink
@@ -45,6 +46,7 @@ mod reader;
 mod security;
 mod sequence;
 mod session;
+mod source_mark;
 mod upkeep;
 mod zone;
 

@@ -116,7 +116,7 @@ impl Source for SqliteSource {
             })
             .await;
         let opened = opened.map_err(|error| error.at(&place))?;
-        let (worker, proofs) = (Arc::clone(&self.worker), Arc::clone(&self.proofs));
+        let (worker, proofs) = (Arc::new(self.worker.metered()), Arc::clone(&self.proofs));
         Ok(Box::new(reader::SqliteReader::new(worker, proofs, feed, opened)?))
     }
 

@@ -2,7 +2,7 @@
 
 use gate::Gate;
 use harness::until;
-use source::{CursorSetBy, End, Source};
+use source::{CursorSetBy, End, FeedReader, Source};
 
 use crate::postgres::{READER, SETL, SOON, database, open, setl};
 use crate::rows::{Taken, drain, feed};
@@ -123,4 +123,93 @@ async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted()
         drain(reader.as_mut(), &["id"], &fence, 10, &permit).await.ids(),
         [1, 2]
     );
+}
+
+/// One look at the transactions of others serves the feeds of a source.
+#[tokio::test]
+async fn fence_snapshot_serves_other_feeds_and_none_twice() {
+    let db = database(SETL).await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        readers.push(source.open_feed(&setl(), &permit).await.unwrap());
+    }
+    let cost = async |reader: &mut dyn FeedReader| {
+        let before = source.counted().statements;
+        reader.fence(&permit).await.unwrap();
+        source.counted().statements - before
+    };
+    // The columns alone, unless this machine let a second pass between the two.
+    until("one to use what another one saw", SOON, async || {
+        let first = cost(readers[0].as_mut()).await;
+        let second = cost(readers[1].as_mut()).await;
+        first == 1 || second == 1
+    })
+    .await;
+    let again = cost(readers[1].as_mut()).await;
+    assert!(
+        again >= 4,
+        "sessions, prepared transactions, log and columns, not what it saw before: {again}"
+    );
+}
+
+/// A maximum waits for what was open after it was read, which an earlier look does not show.
+#[tokio::test]
+async fn sequence_maximum_is_not_judged_by_an_earlier_look() {
+    let db = database(&format!(
+        "{SETL} CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)"
+    ))
+    .await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let numbered = feed("SELECT id, x FROM t", &["id"], CursorSetBy::Sequence);
+    let mut numbers = source.open_feed(&numbered, &permit).await.unwrap();
+    let mut times = source.open_feed(&setl(), &permit).await.unwrap();
+    times.fence(&permit).await.unwrap();
+    let late = db.connect().await;
+    late.batch_execute("BEGIN; INSERT INTO t (x) VALUES ('late')")
+        .await
+        .unwrap();
+    db.execute("INSERT INTO t (x) VALUES ('early')").await;
+    let reading = numbers.fence(&permit).await.unwrap();
+    assert_eq!(reading.fence, None, "number 1 is not committed");
+    assert!(reading.has_news);
+    late.batch_execute("COMMIT").await.unwrap();
+    let fence = until("the maximum to be decided", SOON, async || {
+        numbers.fence(&permit).await.unwrap().fence
+    })
+    .await;
+    let taken = drain(numbers.as_mut(), &["id"], &fence, 10, &permit).await;
+    assert_eq!(taken.ids(), [1, 2]);
+}
+
+/// A quiet feed by numbers needs nothing but its maximum.
+#[tokio::test]
+async fn sequence_without_news_asks_for_no_transactions() {
+    let db = database(
+        "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text); INSERT INTO t (x) VALUES ('x')",
+    )
+    .await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let numbered = feed("SELECT id, x FROM t", &["id"], CursorSetBy::Sequence);
+    let mut reader = source.open_feed(&numbered, &permit).await.unwrap();
+    assert!(reader.fence(&permit).await.unwrap().has_news);
+    until("the maximum to be decided", SOON, async || {
+        reader.fence(&permit).await.unwrap().fence
+    })
+    .await;
+    let before = source.counted().statements;
+    let reading = reader.fence(&permit).await.unwrap();
+    assert!(!reading.has_news && reading.held.is_none());
+    let statements = source.counted().statements - before;
+    assert!(
+        statements <= 4,
+        "its maximum, its columns, and the source's log and tables at most: {statements}"
+    );
+    assert!(reader.spent() > std::time::Duration::ZERO);
 }

@@ -70,20 +70,28 @@ impl Publisher {
             });
             return;
         };
+        let mut open = core.open();
+        let at = match look {
+            Look::Time { at } => at,
+            Look::High { .. } => now,
+        };
+        // The core's clock is never set back here.
+        self.prepared.trace(time(at), (ms(at), ms(at)), &mut open);
         self.fence = match look {
             Look::Time { at } => {
-                let reading = self.time_fence.take(&TimeLook {
-                    at: time(at),
-                    open: core.open(),
-                });
+                let reading = self.time_fence.take(&TimeLook { at: time(at), open });
                 reading
                     .below
                     .map(|below| Fence::Below(Scalar::Int(below.as_millisecond())))
             }
-            Look::High { high } => self
-                .water
-                .take(high, ms(now - self.born), &core.open())
-                .map(Fence::UpTo),
+            Look::High { high } => {
+                // As a reader does: transactions are not asked for where no maximum needs it.
+                if !self.water.is_new(high.as_ref()) && !self.water.is_waiting() {
+                    open.clear();
+                }
+                let upto = self.water.take(high, ms(now - self.born), &open);
+                upto.map(Fence::UpTo)
+            }
         };
         if self.fence.is_none() {
             self.drained = core.highest().is_none();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 /// Looks whose times differ by less than this from the steady clock are not taken for a step.
-const JITTER: Duration = Duration::from_millis(100);
+pub(super) const JITTER: Duration = Duration::from_millis(100);
 
 /// How long before the first look a step back may lie, beyond the time since the last chunk was read.
 const RESTART: Duration = Duration::from_secs(900);
@@ -144,12 +144,12 @@ fn span(later: Timestamp, earlier: Timestamp) -> Duration {
     Duration::try_from(later.duration_since(earlier)).unwrap_or(Duration::ZERO)
 }
 
-fn minus(time: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn minus(time: Timestamp, span: Duration) -> Timestamp {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     time.checked_sub(span).unwrap_or(Timestamp::MIN)
 }
 
-fn plus(time: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn plus(time: Timestamp, span: Duration) -> Timestamp {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     time.checked_add(span).unwrap_or(Timestamp::MAX)
 }

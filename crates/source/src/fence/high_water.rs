@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::cursor::Scalar;
 
 use super::open::{OpenTransaction, TransactionId};
-use super::prepared::PreparedBook;
 use crate::port::Holder;
 
 /// Most maxima that wait at a time. Beyond it looks are left out, which only makes the fence
@@ -20,6 +19,20 @@ struct Pending {
     high: Scalar,
     noted: Duration,
     waits: BTreeSet<TransactionId>,
+}
+
+impl Pending {
+    /// Whether it waits for a transaction, which has a new name if it was prepared since.
+    fn waits_for(&self, one: &OpenTransaction) -> bool {
+        if self.waits.contains(&one.id) {
+            return true;
+        }
+        let candidates = one.origin.as_ref().and_then(|origin| origin.candidates.as_ref());
+        match candidates {
+            Some(candidates) => candidates.iter().any(|candidate| self.waits.contains(candidate)),
+            None => one.is_prepared(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +49,6 @@ pub struct HighWater {
     rule: Rule,
     readable: Option<Scalar>,
     pending: VecDeque<Pending>,
-    prepared: PreparedBook,
     looked: Duration,
 }
 
@@ -48,7 +60,6 @@ impl HighWater {
             rule: Rule::Lag(lag),
             readable: None,
             pending: VecDeque::new(),
-            prepared: PreparedBook::default(),
             looked: Duration::ZERO,
         }
     }
@@ -60,7 +71,6 @@ impl HighWater {
             rule: Rule::Transactions,
             readable: None,
             pending: VecDeque::new(),
-            prepared: PreparedBook::default(),
             looked: Duration::ZERO,
         }
     }
@@ -69,10 +79,10 @@ impl HighWater {
     /// the open transactions after it: one that took a smaller number and is not seen open has
     /// ended, and its row shows in a later read.
     ///
-    /// `now` is any monotonic clock. By lag, `open` is not looked at and may be empty.
+    /// `now` is any monotonic clock. By lag, `open` is not looked at and may be empty. It may be empty, too, where the maximum
+    /// is not new ([`Self::is_new`]) and none waits ([`Self::is_waiting`]); where one waits, a look of any time after it was
+    /// noted will do.
     pub fn take(&mut self, high: Option<Scalar>, now: Duration, open: &[OpenTransaction]) -> Option<Scalar> {
-        // No time is asked of it: only which transactions a prepared one may have been.
-        self.prepared.look(Timestamp::UNIX_EPOCH, open);
         self.looked = now;
         self.settle(now, open);
         if let Some(high) = high {
@@ -82,42 +92,52 @@ impl HighWater {
         self.readable.clone()
     }
 
+    /// Whether a maximum is another one than the last that was noted.
+    #[must_use]
+    pub fn is_new(&self, high: Option<&Scalar>) -> bool {
+        high.is_some_and(|high| self.known() != Some(high))
+    }
+
+    /// Whether a maximum waits.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// How long the oldest waiting maximum has waited, as of the last look.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        let first = self.pending.front();
+        first.map_or(Duration::ZERO, |first| self.looked.saturating_sub(first.noted))
+    }
+
     /// Who keeps the oldest waiting maximum: one that is open for longer than the margin, or whoever it is where
     /// the maximum waits for longer than that.
     #[must_use]
     pub fn held(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<Holder> {
         let first = self.pending.front()?;
-        let is_old = self.looked.saturating_sub(first.noted) > margin;
+        let is_old = self.waited() > margin;
         let margin = SignedDuration::try_from(margin).unwrap_or_default();
         open.iter()
-            .filter(|one| self.waits_for(first, one))
+            .filter(|one| first.waits_for(one))
             .filter(|one| is_old || at.duration_since(one.since) > margin)
             .min_by_key(|one| (!one.is_prepared(), one.since))
             .map(OpenTransaction::as_holder)
     }
 
-    /// A session's transaction that was prepared since has a new name.
-    fn waits_for(&self, pending: &Pending, one: &OpenTransaction) -> bool {
-        if one.is_prepared() {
-            self.prepared.may_be_of(&one.id, &pending.waits)
-        } else {
-            pending.waits.contains(&one.id)
-        }
+    fn known(&self) -> Option<&Scalar> {
+        let last = self.pending.back().map(|last| &last.high);
+        last.or(self.readable.as_ref())
     }
 
     fn note(&mut self, high: Scalar, now: Duration, open: &[OpenTransaction]) {
-        let known = self
-            .pending
-            .back()
-            .map(|last| &last.high)
-            .or(self.readable.as_ref());
         let near = match (self.rule, self.pending.back()) {
             (Rule::Lag(lag), Some(last)) => {
                 now.saturating_sub(last.noted) < lag / u32::try_from(MOST_PENDING).unwrap_or(1)
             }
             _ => false,
         };
-        if known == Some(&high) || near || self.pending.len() >= MOST_PENDING {
+        if !self.is_new(Some(&high)) || near || self.pending.len() >= MOST_PENDING {
             return;
         }
         let waits = match self.rule {
@@ -135,7 +155,7 @@ impl HighWater {
         while let Some(first) = self.pending.front() {
             let decided = match self.rule {
                 Rule::Lag(lag) => now.saturating_sub(first.noted) >= lag,
-                Rule::Transactions => !open.iter().any(|one| self.waits_for(first, one)),
+                Rule::Transactions => !open.iter().any(|one| first.waits_for(one)),
             };
             if !decided {
                 return;
@@ -148,6 +168,29 @@ impl HighWater {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fence::PreparedTransactions;
+
+    /// By transactions, with the looks before.
+    struct Traced {
+        water: HighWater,
+        prepared: PreparedTransactions,
+    }
+
+    impl Traced {
+        fn by_transactions() -> Self {
+            Self {
+                water: HighWater::by_transactions(),
+                prepared: PreparedTransactions::default(),
+            }
+        }
+
+        fn take(&mut self, high: Option<Scalar>, now: Duration, open: &[OpenTransaction]) -> Option<Scalar> {
+            let mut open = open.to_vec();
+            self.prepared
+                .trace(Timestamp::UNIX_EPOCH + now, (now, now), &mut open);
+            self.water.take(high, now, &open)
+        }
+    }
 
     fn session(pid: i32) -> OpenTransaction {
         OpenTransaction {
@@ -156,6 +199,7 @@ mod tests {
             role: "clerk".into(),
             application: "claims".into(),
             since: Timestamp::UNIX_EPOCH,
+            origin: None,
         }
     }
 
@@ -190,11 +234,12 @@ mod tests {
     /// Trap: cursors on an id skip rows that commit late.
     #[test]
     fn by_transactions_it_waits_for_those_open_when_noted_and_for_no_other() {
-        let mut water = HighWater::by_transactions();
+        let mut water = Traced::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
         assert_eq!(water.take(int(9), S(1), &[session(1), session(2)]), None);
         assert!(
             water
+                .water
                 .held(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2))
                 .is_some()
         );
@@ -203,14 +248,41 @@ mod tests {
         assert_eq!(water.take(int(12), S(4), &[session(4)]), int(12));
     }
 
+    #[test]
+    fn maximum_that_is_not_new_needs_no_look_once_none_waits() {
+        let mut water = HighWater::by_transactions();
+        let five = Scalar::Int(5);
+        assert!(water.is_new(Some(&five)) && !water.is_new(None));
+        water.take(int(5), S(0), &[session(1)]);
+        assert!(!water.is_new(Some(&five)) && water.is_waiting());
+        water.take(int(5), S(40), &[session(1)]);
+        assert_eq!(water.waited(), S(40));
+        assert_eq!(water.take(int(5), S(41), &[]), int(5));
+        assert!(!water.is_new(Some(&five)) && !water.is_waiting());
+        assert_eq!(water.waited(), S(0));
+        assert!(water.is_new(Some(&Scalar::Int(6))));
+    }
+
+    /// A session was prepared while its connection to the source was made again: its looks were forgotten.
+    #[test]
+    fn maximum_waits_for_a_prepared_transaction_of_unknown_origin() {
+        let mut water = HighWater::by_transactions();
+        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
+        let mut open = [prepared()];
+        PreparedTransactions::default().trace(Timestamp::UNIX_EPOCH, (S(0), S(0)), &mut open);
+        assert_eq!(water.take(int(5), S(1), &open), None, "it may be that session's");
+        assert_eq!(water.take(int(5), S(2), &[]), int(5));
+    }
+
     /// Trap: a transaction that is prepared leaves the list of sessions under a new name.
     #[test]
     fn a_transaction_that_is_prepared_holds_the_maximum_that_waits_for_it() {
-        let mut water = HighWater::by_transactions();
+        let mut water = Traced::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
         assert_eq!(water.take(int(6), S(1), &[prepared()]), None);
         assert_eq!(
             water
+                .water
                 .held(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2))
                 .unwrap()
                 .what,
@@ -227,7 +299,7 @@ mod tests {
             xid: Some(xid),
             ..session(0)
         };
-        let mut water = HighWater::by_transactions();
+        let mut water = Traced::by_transactions();
         let old = named("old", 1);
         assert_eq!(water.take(int(5), S(0), std::slice::from_ref(&old)), None);
         assert_eq!(water.take(int(6), S(1), &[old, named("a", 2)]), None);
@@ -248,7 +320,7 @@ mod tests {
             xid: Some(xid),
             ..session(0)
         };
-        let mut water = HighWater::by_transactions();
+        let mut water = Traced::by_transactions();
         assert_eq!(water.take(int(5), S(0), &[numbered(7)]), None);
         assert_eq!(
             water.take(int(5), S(1), &[named("other", 8), named("same", 7)]),
@@ -259,11 +331,11 @@ mod tests {
 
     #[test]
     fn looks_without_end_take_no_memory_without_end() {
-        let mut water = HighWater::by_transactions();
+        let mut water = Traced::by_transactions();
         for number in 0..10_000 {
             water.take(int(number), S(0), &[session(1)]);
         }
-        assert_eq!(water.pending.len(), MOST_PENDING);
+        assert_eq!(water.water.pending.len(), MOST_PENDING);
         assert!(water.take(int(10_000), S(1), &[]) == int(10_000));
     }
 }

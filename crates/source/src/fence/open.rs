@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::prepared::PreparedOrigin;
 use crate::port::Holder;
 
 /// Tells one transaction from every other, for as long as it is open.
@@ -32,6 +33,9 @@ pub struct OpenTransaction {
     /// When it began. Of a prepared transaction, when it was prepared, which is later than the
     /// times in its rows.
     pub since: Timestamp,
+    /// What earlier looks tell about a prepared transaction, as [`super::PreparedTransactions::trace`] fills it in; `None` of
+    /// any other transaction, and where nothing is known.
+    pub origin: Option<PreparedOrigin>,
 }
 
 impl OpenTransaction {
@@ -39,6 +43,16 @@ impl OpenTransaction {
     #[must_use]
     pub fn is_prepared(&self) -> bool {
         matches!(self.id, TransactionId::Prepared(_))
+    }
+
+    /// Returns the earliest time at which it can have begun, or `None` if no look bounds it.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Timestamp> {
+        if self.is_prepared() {
+            self.origin.as_ref()?.earliest
+        } else {
+            Some(self.since)
+        }
     }
 
     /// As the one who holds the fence.

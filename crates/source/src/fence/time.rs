@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::open::OpenTransaction;
-use super::prepared::PreparedBook;
 use crate::port::Holder;
 
 /// What one look at the database showed.
@@ -13,7 +12,7 @@ use crate::port::Holder;
 pub struct TimeLook {
     /// The database's clock before the look: transactions that began later are not in `open`.
     pub at: Timestamp,
-    /// Transactions open then, without our own and those of roles declared read-only.
+    /// Transactions open then, without our own and those of roles declared read-only; prepared ones with their origins.
     pub open: Vec<OpenTransaction>,
 }
 
@@ -24,6 +23,8 @@ pub struct TimeReading {
     pub below: Option<Timestamp>,
     /// Who keeps it from moving, for longer than the margin.
     pub held: Option<Holder>,
+    /// How long the fence has not moved because of that; zero while nobody keeps it.
+    pub held_for: Duration,
 }
 
 /// Rows strictly below the oldest start of an open transaction, less a margin, rounded down to
@@ -33,11 +34,13 @@ pub struct TimeReading {
 /// its first write. A prepared transaction shows when it was prepared, not when it began; its begin is bounded by
 /// what was seen before it was prepared, each by its own, so that a steady stream of them moves the fence on. One that
 /// was prepared before the first look is bounded by nothing, so there is no fence while it is there.
+///
+/// A fence is a lower bound for as long as the source's clock goes forward: whoever begins after the look begins above it. So
+/// one look serves every feed, also a little later.
 #[derive(Debug, Clone)]
 pub struct TimeFence {
     margin: Duration,
     resolution: Duration,
-    prepared: PreparedBook,
 }
 
 impl TimeFence {
@@ -48,7 +51,6 @@ impl TimeFence {
         Self {
             margin,
             resolution: resolution.max(Duration::from_micros(1)),
-            prepared: PreparedBook::default(),
         }
     }
 
@@ -58,26 +60,26 @@ impl TimeFence {
     }
 
     /// Takes the fence from a look.
-    pub fn take(&mut self, look: &TimeLook) -> TimeReading {
-        self.prepared.look(look.at, &look.open);
-        let earliest = |one: &OpenTransaction| {
-            if one.is_prepared() {
-                self.prepared.earliest(&one.id)
-            } else {
-                Some(one.since)
-            }
-        };
+    #[must_use]
+    pub fn take(&self, look: &TimeLook) -> TimeReading {
         // One without a bound is the first.
-        let first = look.open.iter().min_by_key(|one| earliest(one));
-        let began = first.map_or(Some(look.at), |one| earliest(one).map(|since| since.min(look.at)));
+        let first = look.open.iter().min_by_key(|one| one.earliest());
+        let began = first.map_or(Some(look.at), |one| {
+            one.earliest().map(|since| since.min(look.at))
+        });
         let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
         let below = began
             .and_then(|began| began.checked_sub(margin).ok())
             .and_then(|fence| round_down(fence, self.resolution));
         let is_long = began.is_none_or(|began| look.at.duration_since(began) > margin);
+        let holder = first.filter(|_| is_long);
+        let since = holder.map(|holder| began.unwrap_or(holder.since));
         TimeReading {
             below,
-            held: first.filter(|_| is_long).map(OpenTransaction::as_holder),
+            held: holder.map(OpenTransaction::as_holder),
+            held_for: since.map_or(Duration::ZERO, |since| {
+                Duration::try_from(look.at.duration_since(since)).unwrap_or_default()
+            }),
         }
     }
 }
@@ -91,7 +93,7 @@ fn round_down(time: Timestamp, resolution: Duration) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fence::TransactionId;
+    use crate::fence::{PreparedTransactions, TransactionId};
 
     fn at(text: &str) -> Timestamp {
         format!("2026-11-22T{text}Z").parse().unwrap()
@@ -107,6 +109,7 @@ mod tests {
             role: "clerk".into(),
             application: "claims".into(),
             since: at(since),
+            origin: None,
         }
     }
 
@@ -117,8 +120,26 @@ mod tests {
         }
     }
 
-    fn fence() -> TimeFence {
-        TimeFence::new(Duration::from_secs(2), Duration::from_micros(1))
+    /// A fence with the looks before it, by a clock that only goes forward.
+    struct Traced {
+        fence: TimeFence,
+        prepared: PreparedTransactions,
+    }
+
+    impl Traced {
+        fn take(&mut self, look: &TimeLook) -> TimeReading {
+            let mut look = look.clone();
+            let steady = Duration::try_from(look.at.duration_since(Timestamp::UNIX_EPOCH)).unwrap();
+            self.prepared.trace(look.at, (steady, steady), &mut look.open);
+            self.fence.take(&look)
+        }
+    }
+
+    fn fence() -> Traced {
+        Traced {
+            fence: TimeFence::new(Duration::from_secs(2), Duration::from_micros(1)),
+            prepared: PreparedTransactions::default(),
+        }
     }
 
     #[test]
@@ -131,7 +152,8 @@ mod tests {
             reading,
             TimeReading {
                 below: Some(at("10:00:08")),
-                held: None
+                held: None,
+                held_for: Duration::ZERO,
             }
         );
     }
@@ -146,6 +168,7 @@ mod tests {
             open: open.clone(),
         });
         assert_eq!(reading.below, Some(at("09:59:58")));
+        assert_eq!(reading.held_for, Duration::from_secs(10));
         let held = reading.held.unwrap();
         assert_eq!(
             (held.role.as_str(), held.application.as_str(), held.since),
@@ -205,7 +228,7 @@ mod tests {
 
     #[test]
     fn it_is_rounded_down_to_what_the_column_keeps() {
-        let mut fence = TimeFence::new(Duration::from_secs(2), Duration::from_secs(1));
+        let fence = TimeFence::new(Duration::from_secs(2), Duration::from_secs(1));
         let reading = fence.take(&TimeLook {
             at: at("10:00:10.9"),
             open: vec![],

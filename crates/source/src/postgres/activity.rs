@@ -1,7 +1,19 @@
-//! The looks behind the fence: who has a transaction open.
+//! What the fence is taken by: which transactions of others are open.
 //!
-//! Sessions are looked at before prepared transactions, in two statements: a transaction that is
+//! Sessions are asked for before prepared transactions, in two statements: a transaction that is
 //! prepared in between shows in both, never in neither.
+//!
+//! One such snapshot serves all feeds of a connection for a second ([`observe_after`]):
+//!
+//! - A fence by time is a lower bound for as long as the source's clock goes forward, so it holds later, too. The clocks are
+//!   compared as they were when the snapshot was taken.
+//! - A maximum must be read before the snapshot that it waits for. So a feed that found a new one takes a new snapshot
+//!   ([`observe`]), which others may then use; whether a maximum that was noted before is decided, any later snapshot tells.
+//!
+//! No feed uses the same snapshot twice: a feed alone takes a new one with each fence.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gate::permit::Permit;
 use jiff::Timestamp;
@@ -9,7 +21,42 @@ use tokio_postgres::Row;
 
 use super::session::Turn;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fence::{OpenTransaction, TimeLook, TransactionId};
+use crate::fence::{OpenTransaction, PreparedTransactions, TimeLook, TransactionId};
+
+/// How long a snapshot serves others. Rows get older by this at most.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+
+/// The transactions of others at one moment.
+#[derive(Debug)]
+pub(super) struct Activity {
+    /// The source's clock, and what was open.
+    pub(super) seen: TimeLook,
+    /// The steady clock before the statements.
+    pub(super) began: Instant,
+    /// The steady clock after them.
+    pub(super) ended: Instant,
+    /// The agent's clock after them.
+    pub(super) agent: Timestamp,
+}
+
+/// What was seen of transactions on one connection, for all feeds.
+#[derive(Debug)]
+pub(super) struct Activities {
+    connected: Instant,
+    last: Option<Arc<Activity>>,
+    prepared: PreparedTransactions,
+}
+
+impl Activities {
+    /// Of a connection that was made now.
+    pub(super) fn new() -> Self {
+        Self {
+            connected: Instant::now(),
+            last: None,
+            prepared: PreparedTransactions::default(),
+        }
+    }
+}
 
 /// Sessions of this database without our own. `since` of a session that works but shows no
 /// transaction yet is its statement's start. Server processes that write no rows are left out.
@@ -29,12 +76,52 @@ const SESSIONS: &str = "SELECT \
 const PREPARED: &str = "SELECT gid, (extract(epoch FROM prepared) * 1000000)::int8, owner::text, transaction::text \
     FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()";
 
-/// Looks for open transactions, but those of `read_only_roles`.
-pub(super) async fn look(
+/// Returns the last snapshot if it began after `after` and is not too old, or a new one.
+///
+/// # Errors
+/// Those of [`observe`].
+pub(super) async fn observe_after(
     turn: &mut Turn<'_>,
     permit: &Permit,
     read_only_roles: &[String],
-) -> Result<TimeLook> {
+    after: Instant,
+) -> Result<Arc<Activity>> {
+    let last = turn.live()?.activities.last.clone();
+    let serves = |one: &Arc<Activity>| one.began > after && one.ended.elapsed() < SHARED_FOR;
+    match last.filter(serves) {
+        Some(last) => Ok(last),
+        None => observe(turn, permit, read_only_roles).await,
+    }
+}
+
+/// Takes a new snapshot of open transactions, without those of `read_only_roles`.
+///
+/// # Errors
+/// `Refused` where a transaction may be hidden.
+pub(super) async fn observe(
+    turn: &mut Turn<'_>,
+    permit: &Permit,
+    read_only_roles: &[String],
+) -> Result<Arc<Activity>> {
+    let began = Instant::now();
+    let mut seen = ask(turn, permit, read_only_roles).await?;
+    let (ended, agent) = (Instant::now(), Timestamp::now());
+    let activities = &mut turn.live_mut()?.activities;
+    let steady = |at: Instant| at.saturating_duration_since(activities.connected);
+    activities
+        .prepared
+        .trace(seen.at, (steady(began), steady(ended)), &mut seen.open);
+    let activity = Arc::new(Activity {
+        seen,
+        began,
+        ended,
+        agent,
+    });
+    activities.last = Some(Arc::clone(&activity));
+    Ok(activity)
+}
+
+async fn ask(turn: &mut Turn<'_>, permit: &Permit, read_only_roles: &[String]) -> Result<TimeLook> {
     let rows = turn.query(permit, SESSIONS, &[]).await?;
     let mut at = None;
     let mut open = Vec::new();
@@ -80,6 +167,7 @@ fn session(row: &Row) -> Option<Session> {
             role: role.clone(),
             application,
             since: Timestamp::from_microsecond(started_us).ok()?,
+            origin: None,
         }),
         None => None,
     };
@@ -102,6 +190,7 @@ fn prepared(row: &Row) -> Option<OpenTransaction> {
         role: row.try_get(2).ok()?,
         application: name,
         since: Timestamp::from_microsecond(row.try_get(1).ok()?).ok()?,
+        origin: None,
     })
 }
 

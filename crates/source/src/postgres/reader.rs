@@ -26,6 +26,7 @@ use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::fence::{Fence, HighWater, TimeFence};
 use crate::key_proof::Proofs;
 use crate::keyset::{Bound, bare};
+use crate::meter::Meter;
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
 use crate::upkeep::Upkeep;
 
@@ -37,6 +38,9 @@ pub(super) struct PostgresReader {
     rule: Rule,
     guard: Guard,
     pub(super) began: Instant,
+    /// When the last snapshot of transactions that it used began; at first, when it was opened.
+    observed: Instant,
+    pub(super) meter: Meter,
     first: (Type, i32),
     pub(super) placement: Placement,
     /// The greatest value when the cursor was looked at last.
@@ -79,6 +83,8 @@ impl PostgresReader {
             rule,
             guard,
             began: Instant::now(),
+            observed: Instant::now(),
+            meter: Meter::default(),
             first: opened.first,
             placement: opened.placement,
             placed_at: None,
@@ -100,7 +106,7 @@ impl PostgresReader {
     /// Looks at the first cursor column again.
     pub(super) async fn place(&mut self, permit: &Permit) -> Result<()> {
         let session = Arc::clone(&self.session);
-        let mut turn = session.turn(permit).await?;
+        let mut turn = session.turn(permit).await?.metered(&self.meter);
         let (kind, modifier) = (&self.first.0, self.first.1);
         let sequence = self.checked.guard.sequence.as_ref();
         self.placement = Placement::of(&mut turn, permit, &self.feed, (kind, modifier), sequence).await?;
@@ -125,19 +131,22 @@ impl PostgresReader {
         let now = self.began.elapsed();
         let session = Arc::clone(&self.session);
         let roles = &session.config.read_only_roles;
-        let mut turn = session.turn(permit).await?;
+        let mut turn = session.turn(permit).await?.metered(&self.meter);
+        let mut identified_after = None;
         let mut reading = match &mut self.rule {
             Rule::Time(fence) => {
-                let began = self.guard.steady();
-                let look = activity::look(&mut turn, permit, roles).await?;
-                let reading = fence.take(&look);
-                let (clock, again) = self.guard.clock(look.at, began, reading.below);
+                let activity = activity::observe_after(&mut turn, permit, roles, self.observed).await?;
+                self.observed = activity.began;
+                identified_after = Some(activity.ended);
+                let reading = fence.take(&activity.seen);
+                let (clock, again) = self.guard.clock(&activity, reading.below);
                 let below = clock
                     .below
                     .map(|below| Fence::Below(Scalar::Text(below.to_string())));
                 FenceReading {
                     fence: below,
                     held: reading.held,
+                    held_for: reading.held_for,
                     clock: clock.trouble,
                     again,
                     ..FenceReading::default()
@@ -145,13 +154,31 @@ impl PostgresReader {
             }
             Rule::Sequence(water) => {
                 let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
-                let look = activity::look(&mut turn, permit, roles).await?;
+                let has_news = water.is_new(high.as_ref());
+                // Of no use to a feed in which nothing waits.
+                let activity = if has_news {
+                    Some(activity::observe(&mut turn, permit, roles).await?)
+                } else if water.is_waiting() {
+                    Some(activity::observe_after(&mut turn, permit, roles, self.observed).await?)
+                } else {
+                    None
+                };
                 let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
-                let upto = water.take(high, now, &look.open).map(Fence::UpTo);
+                let open = activity.as_ref().map_or(&[][..], |one| one.seen.open.as_slice());
+                let upto = water.take(high, now, open).map(Fence::UpTo);
+                let held = activity
+                    .as_ref()
+                    .and_then(|activity| water.held(open, activity.seen.at, self.feed.lag));
+                if let Some(activity) = &activity {
+                    self.observed = activity.began;
+                    identified_after = Some(activity.ended);
+                }
                 FenceReading {
                     fence: upto,
-                    held: water.held(&look.open, look.at, self.feed.lag),
+                    held_for: held.as_ref().map_or(Duration::ZERO, |_| water.waited()),
+                    held,
                     beyond,
+                    has_news,
                     ..FenceReading::default()
                 }
             }
@@ -165,13 +192,14 @@ impl PostgresReader {
                     beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
                 }
                 FenceReading {
+                    has_news: water.is_new(high.as_ref()),
                     fence: water.take(high, now, &[]).map(Fence::UpTo),
                     beyond,
                     ..FenceReading::default()
                 }
             }
         };
-        reading.source = self.guard.identify(&mut turn, permit).await?;
+        reading.source = self.guard.identify(&mut turn, permit, identified_after).await?;
         drop(turn);
         self.judge_source(&reading.source);
         Ok(reading)
@@ -182,7 +210,7 @@ impl PostgresReader {
         loop {
             let bound = self.placement.greatest(Duration::ZERO);
             let session = Arc::clone(&self.session);
-            let mut turn = session.turn(permit).await?;
+            let mut turn = session.turn(permit).await?.metered(&self.meter);
             let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
             drop(turn);
             if !self.placement.is_tentative() || high.is_none() || high == self.placed_at {
@@ -196,7 +224,7 @@ impl PostgresReader {
     /// Whether the feed still has the columns that it was opened with. Asked after the fence is taken: a row
     /// within the fence was committed before, so no row of new columns is read under the old ones.
     async fn same_columns(&mut self, permit: &Permit) -> Result<()> {
-        let mut turn = self.session.turn(permit).await?;
+        let mut turn = self.session.turn(permit).await?.metered(&self.meter);
         let sql = bare(&self.feed.sql);
         let now = turn.prepare(permit, sql, &[], Some(sql)).await?;
         if check::shape(now.columns()) == self.checked.shape {
@@ -237,7 +265,7 @@ impl PostgresReader {
         rows: &mut dyn RowSink,
     ) -> Result<(u64, End)> {
         let session = Arc::clone(&self.session);
-        let mut turn = session.turn(permit).await?;
+        let mut turn = session.turn(permit).await?.metered(&self.meter);
         self.guard.admit(&turn)?;
         let (bound, upper) = Bound::of(fence);
         let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
@@ -312,6 +340,14 @@ impl FeedReader for PostgresReader {
 
     fn evidence(&self) -> Option<&Evidence> {
         Some(&self.evidence)
+    }
+
+    fn spent(&self) -> Duration {
+        self.meter.total()
+    }
+
+    fn is_proving(&self) -> bool {
+        self.proof.is_reading()
     }
 
     async fn examine(&mut self, permit: &Permit) -> Result<bool> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gate::permit::Permit;
 use servers::{CONNECT_WITHIN, Cancel, Reached, Servers, settings};
@@ -15,11 +15,13 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use tracing::debug;
 
+use super::activity::Activities;
 use super::config::PostgresConfig;
 use super::failure::{self, unanswered};
-use super::guard::Identity;
+use super::source_mark::Identity;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
+use crate::meter::Meter;
 
 /// How much longer than the server's own bound a statement is waited for. The server ends it in time where it hears
 /// us; where it does not, as on a half-open connection, nobody else would.
@@ -58,6 +60,8 @@ pub(super) struct Live {
     is_in_zone: bool,
     /// Which database it leads to, as far as it was asked.
     pub(super) identity: Identity,
+    /// Which transactions were open there.
+    pub(super) activities: Activities,
 }
 
 impl Drop for Live {
@@ -70,6 +74,15 @@ impl Drop for Live {
 pub(super) struct Turn<'a> {
     session: &'a Session,
     slot: MutexGuard<'a, Slot>,
+    metered: Option<(Meter, Instant)>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some((meter, since)) = self.metered.take() {
+            meter.add(since.elapsed());
+        }
+    }
 }
 
 impl Session {
@@ -106,7 +119,11 @@ impl Session {
             slot.generation = generation;
             slot.live = Some(live);
         }
-        let mut turn = Turn { session: self, slot };
+        let mut turn = Turn {
+            session: self,
+            slot,
+            metered: None,
+        };
         turn.leave_zone(permit).await?;
         Ok(turn)
     }
@@ -162,6 +179,7 @@ impl Session {
             zone: String::new(),
             is_in_zone: false,
             identity: Identity::default(),
+            activities: Activities::new(),
         };
         let fail = |error: tokio_postgres::Error| failure::of(&error, None);
         self.counter.statement();
@@ -218,6 +236,12 @@ const BYTES_AS_THEY_ARE: &str = "SELECT pg_catalog.set_config('client_encoding',
      WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
 impl Turn<'_> {
+    /// Counts how long the session is taken from now on.
+    pub(super) fn metered(mut self, meter: &Meter) -> Self {
+        self.metered = Some((meter.clone(), Instant::now()));
+        self
+    }
+
     /// The connection.
     pub(super) fn live(&self) -> Result<&Live> {
         self.slot.live.as_ref().ok_or_else(|| {

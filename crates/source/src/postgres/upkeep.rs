@@ -46,7 +46,7 @@ impl PostgresReader {
             return Ok(());
         };
         let found = {
-            let mut turn = self.session.turn(permit).await?;
+            let mut turn = self.session.turn(permit).await?.metered(&self.meter);
             order::keys_where(&mut turn, permit, &self.checked, &condition).await?
         };
         show_future(&mut self.evidence, &self.feed, found, self.placement.bound_by());
@@ -58,7 +58,7 @@ impl PostgresReader {
         self.place(permit).await?;
         let found = match self.placement.misfit() {
             Some(condition) => {
-                let mut turn = self.session.turn(permit).await?;
+                let mut turn = self.session.turn(permit).await?.metered(&self.meter);
                 order::keys_where(&mut turn, permit, &self.checked, condition).await?
             }
             None => Vec::new(),
@@ -115,7 +115,7 @@ impl PostgresReader {
 
     async fn prove_key(&mut self, permit: &Permit) -> Result<Duration> {
         {
-            let mut turn = self.session.turn(permit).await?;
+            let mut turn = self.session.turn(permit).await?.metered(&self.meter);
             key::page(&mut turn, permit, &self.feed, &self.checked, &mut self.proof).await?;
         }
         self.show_proof();
@@ -141,7 +141,7 @@ impl PostgresReader {
     }
 
     async fn look_for_nulls(&mut self, permit: &Permit) -> Result<()> {
-        let mut turn = self.session.turn(permit).await?;
+        let mut turn = self.session.turn(permit).await?.metered(&self.meter);
         check::no_nulls(&mut turn, permit, &self.feed, &self.checked.keyset).await
     }
 }

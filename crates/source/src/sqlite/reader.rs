@@ -165,6 +165,7 @@ impl FeedReader for SqliteReader {
         };
         self.judge_source(&source);
         Ok(FenceReading {
+            has_news: self.water.is_new(look.high.as_ref()),
             beyond: look.beyond,
             source,
             fence: self.water.take(look.high, now, &[]).map(Fence::UpTo),
@@ -203,6 +204,15 @@ impl FeedReader for SqliteReader {
 
     fn evidence(&self) -> Option<&Evidence> {
         Some(&self.evidence)
+    }
+
+    fn spent(&self) -> Duration {
+        self.worker.spent()
+    }
+
+    fn is_proving(&self) -> bool {
+        let searches = self.form.is_some() && self.checked.keyset.only.is_some() && !self.search.is_over;
+        searches || self.proof.is_reading()
     }
 
     async fn examine(&mut self, permit: &Permit) -> Result<bool> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gate::permit::Permit;
 use gate::shut::ShutFlag;
@@ -16,6 +16,7 @@ use super::failure;
 use super::file::FileMark;
 use crate::count::DriverCounter;
 use crate::error::{Error, ErrorKind, Result};
+use crate::meter::Meter;
 
 /// The virtual machine looks whether to stop after so many instructions: some ten microseconds.
 const LOOK_EVERY: std::ffi::c_int = 1000;
@@ -29,6 +30,7 @@ pub(super) struct Worker {
     shut: ShutFlag,
     /// The file that is open, or was last.
     file: Arc<Mutex<Option<FileMark>>>,
+    meter: Meter,
 }
 
 /// What the thread has.
@@ -105,7 +107,27 @@ impl Worker {
                     "raise the process's limits",
                 )
             })?;
-        Ok(Self { jobs, shut, file })
+        Ok(Self {
+            jobs,
+            shut,
+            file,
+            meter: Meter::default(),
+        })
+    }
+
+    /// Hands jobs to the same thread, and counts their time alone.
+    pub(super) fn metered(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            shut: self.shut.clone(),
+            file: Arc::clone(&self.file),
+            meter: Meter::default(),
+        }
+    }
+
+    /// How long its jobs took.
+    pub(super) fn spent(&self) -> Duration {
+        self.meter.total()
     }
 
     /// The file that was open for the last job.
@@ -125,9 +147,13 @@ impl Worker {
         });
         let (answer, done) = oneshot::channel();
         let of_job = Arc::clone(&ticket);
+        let meter = self.meter.clone();
         // Should the thread be gone, the answer's other end says so.
         let _ = self.jobs.send(Box::new(move |desk| {
-            let _ = answer.send(desk.work(&of_job, job));
+            let began = Instant::now();
+            let done = desk.work(&of_job, job);
+            meter.add(began.elapsed());
+            let _ = answer.send(done);
         }));
         Running { done, ticket }
     }
