@@ -158,7 +158,7 @@ pub(crate) fn social(status: &SocialStatus, now: Timestamp, text: &mut MetricsTe
         text.gauge("slacktide_feed_source_away", help, &[("feed", feed)], flag(is));
     }
     for (feed, one) in &status.feeds {
-        let help = "1 while somebody's transaction holds the fence.";
+        let help = "1 while an open transaction has held the fence for longer than the margin.";
         let is = one.fence_held_by.is_some();
         text.gauge("slacktide_fence_held", help, &[("feed", feed)], flag(is));
     }

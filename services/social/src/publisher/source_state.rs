@@ -13,6 +13,10 @@ use super::Publisher;
 use crate::group::{Group, Phase};
 use crate::lane::Handed;
 
+/// How long a fence may be held before "caught up" is not claimed any more, where the feed's margin is not longer. A transaction of
+/// a business may take some seconds: its holder is shown, and an operator has nothing to do.
+const HELD_UNVERIFIED_AFTER: Duration = Duration::from_secs(30);
+
 /// What is known of the source of a lane, for one generation of it.
 #[derive(Debug, Clone)]
 pub(super) enum KnownSource {
@@ -147,14 +151,14 @@ impl Publisher {
         self.parts.board.feed(name, |feed| {
             feed.fence_held_by.clone_from(&reading.held);
             match &reading.held {
-                Some(holder) => {
+                Some(holder) if reading.held_for > held_unverified_after(self.parts.definition.lag) => {
                     feed.unverified.set(
                         "fence_held",
                         held(holder),
                         "end the transaction at the source; rows that are committed since it began wait for it",
                     );
                 }
-                None => {
+                _ => {
                     feed.unverified.clear("fence_held");
                 }
             }
@@ -192,6 +196,11 @@ impl Publisher {
             }
         });
     }
+}
+
+/// PURE: from when on a held fence makes the lanes of a feed with this margin unverified.
+fn held_unverified_after(margin: Duration) -> Duration {
+    HELD_UNVERIFIED_AFTER.max(margin)
 }
 
 fn held(holder: &Holder) -> String {

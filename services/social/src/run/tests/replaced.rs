@@ -17,6 +17,7 @@ struct Told {
     /// Positions above it are beyond everything.
     greatest: Option<i64>,
     held: Option<source::Holder>,
+    held_for: Duration,
 }
 
 struct Scripted {
@@ -76,6 +77,8 @@ impl FeedReader for ScriptedReader {
         Ok(FenceReading {
             fence: (!is_behind).then_some(Fence::Open),
             held: told.held,
+            held_for: told.held_for,
+            has_news: false,
             source: told.source,
             clock: told.clock,
             again: positions()
@@ -328,9 +331,10 @@ async fn clock_set_back_takes_positions_back_and_reads_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fence_held_by_whomever_is_shown_as_unverified() {
+async fn fence_held_is_shown_and_after_30_s_unverified() {
     let site = site(10);
     all_published(&site.exchange, &site.key, 10).await;
+    let holder = || site.view.status().feeds["numbers"].fence_held_by.clone();
     site.tell(|told| {
         told.held = Some(source::Holder {
             what: "prepared transaction".into(),
@@ -338,12 +342,20 @@ async fn fence_held_by_whomever_is_shown_as_unverified() {
             application: "claims".into(),
             since: Timestamp::UNIX_EPOCH,
         });
+        told.held_for = Duration::from_secs(29);
         told.clock = Some(ClockTrouble::Ahead {
             by: Duration::from_secs(3_600),
         });
     });
-    until(|| site.is_unverified("fence_held") && site.is_unverified("source_clock_ahead")).await;
-    site.tell(|told| (told.held, told.clock) = (None, None));
-    until(|| !site.is_unverified("fence_held") && !site.is_unverified("source_clock_ahead")).await;
+    until(|| holder().is_some() && site.is_unverified("source_clock_ahead")).await;
+    assert!(
+        !site.is_unverified("fence_held"),
+        "a transaction of some seconds needs no operator"
+    );
+    site.tell(|told| told.held_for = Duration::from_secs(31));
+    until(|| site.is_unverified("fence_held")).await;
+    site.tell(|told| (told.held, told.clock, told.held_for) = (None, None, Duration::ZERO));
+    until(|| holder().is_none() && !site.is_unverified("source_clock_ahead")).await;
+    assert!(!site.is_unverified("fence_held"));
     site.end().await;
 }
