@@ -126,6 +126,7 @@ pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
             close_after: table.close_after.get(),
             collect: table.collect.get(),
             idle_poll: table.idle_poll.get(),
+            idle_poll_rate: table.idle_poll_rate,
             ..defaults.publisher
         },
         lease: Timing::of(file.lease.ttl.get()),

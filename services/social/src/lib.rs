@@ -5,7 +5,7 @@
 //! - one lane: [`step`] PURE, with [`stop`] why it stands still and [`changed`] what a changed
 //!   definition changed; [`lane`] its executor, which
 //!   reads the exchange back with [`tail`] and makes chunks with [`seal`]
-//! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`publisher`] its executor, which
+//! - one feed: [`chunker`], [`quantum`], [`group`] PURE; [`idle`] PURE how long it rests; [`publisher`] its executor, which
 //!   holds the [`lane_end`]s
 //! - data requests: [`responder`] answers them, and [`turn`] shares the gate between them and feeds
 //! - the source: [`lease`] PURE; [`lease_keeper`] its executor
@@ -27,6 +27,7 @@ pub mod epoch;
 pub mod group;
 pub mod high_water;
 pub mod hold;
+pub mod idle;
 pub mod lane;
 pub mod lane_end;
 pub mod lease;

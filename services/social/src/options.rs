@@ -15,8 +15,11 @@ pub struct PublisherOptions {
     /// How far apart chunks are at least that are closed only because nothing more is there: a trickle of rows then makes
     /// few chunks. The first one after a pause is closed at once.
     pub collect: Duration,
-    /// How long a feed rests when everything within its fence is read.
+    /// How long a feed rests when everything within its fence is read; longer where nothing is new for some time and other
+    /// feeds rest, too: see [`crate::idle`].
     pub idle_poll: Duration,
+    /// Polls per second of all feeds of the source in which nothing is new.
+    pub idle_poll_rate: u32,
     /// How long between looks at what only an operator can mend.
     pub recheck: Duration,
     /// How long between looks at the exchange when nothing is in doubt.
@@ -30,6 +33,7 @@ impl Default for PublisherOptions {
             close_after: Duration::from_millis(200),
             collect: Duration::from_secs(2),
             idle_poll: Duration::from_millis(500),
+            idle_poll_rate: 20,
             recheck: Duration::from_secs(5),
             check: Duration::from_secs(10),
         }

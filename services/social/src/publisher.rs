@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chunker::Chunker;
 use crate::group::{Group, Member, Pack, Phase, join, prune};
+use crate::idle::{IdleFeed, IdleFeeds};
 use crate::lane::Position;
 use crate::lane_end::{LaneEnd, moved};
 use crate::lease_keeper::LeaseWatch;
@@ -54,6 +55,8 @@ pub struct FeedParts {
     pub lanes: Vec<LaneEnd>,
     /// Quanta, closing, idle polls.
     pub options: PublisherOptions,
+    /// The idle feeds of the source.
+    pub idle: IdleFeeds,
     /// Where it shows what it does.
     pub board: Board,
 }
@@ -77,6 +80,11 @@ pub struct Publisher {
     lanes_said: BTreeMap<usize, Said>,
     limit: usize,
     awaiting: Option<Instant>,
+    idle: IdleFeed,
+    /// Since the last rest something new was found.
+    has_news: bool,
+    /// How long the reader had used the source at the last rest.
+    spent: Duration,
 }
 
 /// A fence is a lower bound for ever; it is only taken anew so that rows do not get old.
@@ -99,6 +107,7 @@ impl Publisher {
     #[must_use]
     pub fn new(parts: FeedParts) -> Self {
         let (digest, limit) = (parts.definition.digest(), parts.options.sizing.first());
+        let idle = parts.idle.join();
         Self {
             parts,
             digest,
@@ -114,6 +123,9 @@ impl Publisher {
             lanes_said: BTreeMap::new(),
             limit,
             awaiting: None,
+            idle,
+            has_news: false,
+            spent: Duration::ZERO,
         }
     }
 
@@ -136,6 +148,7 @@ impl Publisher {
                 // A statement in flight was cancelled with the future that held it; the
                 // connection it ran on is not used again. The lanes void what was read.
                 (self.reader, self.fence) = (None, None);
+                self.idle.wake();
             }
         }
         for index in 0..self.groups.len() {
@@ -167,10 +180,12 @@ impl Publisher {
 
     async fn turn(&mut self, stop: &CancellationToken) -> Turn {
         if self.await_lanes() {
+            self.idle.wake();
             self.state("waiting for the exchange");
             return Turn::Rest(LANES_TOGETHER);
         }
         if self.follow_lanes().is_none() {
+            self.idle.wake();
             // What a changed definition changed is told by the columns, too.
             if self.schema.is_none() && self.parts.board.is_changed(&self.parts.definition.name) {
                 return self.open(stop).await;
@@ -203,7 +218,7 @@ impl Publisher {
             } else {
                 self.state("waiting for the fence");
             }
-            return Turn::Rest(self.parts.options.idle_poll);
+            return Turn::Rest(self.rest());
         };
         let Some(permit) = self.permit(stop).await else {
             return Turn::Go;
@@ -221,6 +236,28 @@ impl Publisher {
             self.groups.rotate_left(1);
         }
         turn
+    }
+
+    /// How long to rest now that everything within the fence was read.
+    fn rest(&mut self) -> Duration {
+        let options = &self.parts.options;
+        let spent = self
+            .reader
+            .as_ref()
+            .map_or(Duration::ZERO, |reader| reader.spent());
+        let poll = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
+        let is_proving = self.reader.as_ref().is_some_and(|reader| reader.is_proving());
+        let rest = if std::mem::take(&mut self.has_news) || is_proving {
+            self.idle.wake();
+            options.idle_poll
+        } else {
+            self.idle.rest(options, poll, rand::random())
+        };
+        let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        self.parts
+            .board
+            .feed(&self.parts.definition.name, |feed| feed.rest_ms = rest_ms);
+        rest
     }
 
     /// Whether to wait for lanes that have not read the exchange yet, so that lanes at equal
@@ -357,6 +394,8 @@ impl Publisher {
                     .board
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
                 self.reader = Some(reader);
+                self.idle.wake();
+                (self.has_news, self.spent) = (false, Duration::ZERO);
                 self.show_evidence();
                 self.failures = 0;
                 Turn::Go

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blocklist;
 use crate::hold::{self, HoldWatch};
+use crate::idle::IdleFeeds;
 use crate::lane::{LaneParts, LaneWorker};
 use crate::lane_end::LaneEnd;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
@@ -266,6 +267,7 @@ impl Social {
             .as_ref()
             .map_or(2, |answering| answering.options.feed_share);
         let turns = Turns::new(share);
+        let idle = IdleFeeds::default();
         for plan in &parts.feeds {
             let mut ends = Vec::new();
             for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
@@ -296,6 +298,7 @@ impl Social {
                 lease: lease.clone(),
                 lanes: ends,
                 options: parts.options.publisher,
+                idle: idle.clone(),
                 board: board.clone(),
             });
             readers.spawn(publisher.run(reading.clone()));

@@ -75,6 +75,8 @@ pub struct FeedStatus {
     pub columns: Option<RowSchema>,
     /// Rows of the next quantum at most.
     pub quantum_rows: usize,
+    /// How long it rested last when everything was read, in milliseconds.
+    pub rest_ms: u64,
     /// Who keeps the fence from moving, and since when.
     pub fence_held_by: Option<Holder>,
     /// When everything within the fence was read last: nothing older than this is unread.

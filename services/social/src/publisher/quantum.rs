@@ -32,6 +32,7 @@ impl Publisher {
                 Err(_) if permit.is_revoked() => return Turn::Go,
                 Err(error) => return self.failed(&error),
             };
+            self.has_news |= reading.has_news;
             let is_same = self.judge_source(&reading).await;
             let Some(fence) = reading.fence else {
                 self.fence = None;
@@ -88,6 +89,7 @@ impl Publisher {
                 };
                 self.limit = group.limit;
                 let next = group.limit;
+                self.has_news |= quantum.rows > 0;
                 self.failures = 0;
                 if let Some(met) = self.said.over() {
                     tracing::info!(feed = %name, met, "the source's trouble is over");

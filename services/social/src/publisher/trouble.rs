@@ -21,6 +21,7 @@ impl Publisher {
         }
         self.failures = self.failures.saturating_add(1);
         self.trouble(error.to_string());
+        self.idle.wake();
         match error.kind {
             ErrorKind::Denied | ErrorKind::Refused => {
                 self.reader = None;

@@ -23,6 +23,7 @@ use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 use super::*;
 
 mod held;
+mod idle;
 mod lapsed;
 mod logged;
 mod masked;

@@ -20,6 +20,8 @@ pub(crate) struct PublisherTable {
     pub(crate) collect: Span,
     /// How long a feed rests when everything is read.
     pub(crate) idle_poll: Span,
+    /// Polls per second of all feeds in which nothing is new.
+    pub(crate) idle_poll_rate: u32,
 }
 
 impl Default for PublisherTable {
@@ -30,6 +32,7 @@ impl Default for PublisherTable {
             close_after: Span::from_millis(200),
             collect: Span::from_millis(2_000),
             idle_poll: Span::from_millis(500),
+            idle_poll_rate: 20,
         }
     }
 }
@@ -79,6 +82,13 @@ impl PublisherTable {
                 "publisher.idle_poll",
                 format!("is {}", self.idle_poll),
                 "give 10ms to 1h",
+            );
+        }
+        if !(1..=1_000).contains(&self.idle_poll_rate) {
+            say(
+                "publisher.idle_poll_rate",
+                format!("is {}", self.idle_poll_rate),
+                "give 1 to 1000; 20 is usual",
             );
         }
         broken
