@@ -18,6 +18,8 @@ struct Told {
     greatest: Option<i64>,
     held: Option<source::Holder>,
     held_for: Duration,
+    /// How often the feed was opened.
+    opened: usize,
 }
 
 struct Scripted {
@@ -34,6 +36,7 @@ struct ScriptedReader {
 #[async_trait]
 impl Source for Scripted {
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> source::Result<Box<dyn FeedReader>> {
+        self.told.lock().unwrap().opened += 1;
         Ok(Box::new(ScriptedReader {
             reader: self.numbers.open_feed(feed, permit).await?,
             told: Arc::clone(&self.told),
@@ -272,6 +275,8 @@ async fn source_replaced_is_accepted_by_a_resynchronisation() {
     let site = site(2_000);
     all_published(&site.exchange, &site.key, 2_000).await;
     let lane = &lanes()[0];
+    let opened = || site.told.lock().unwrap().opened;
+    assert_eq!(opened(), 1);
     site.tell(|told| told.source = mark("two", 900));
     until(|| site.stopped_by() == [Some("source_changed"); 2]).await;
     let why = site.view.status().lanes[&lane.to_string()].state.clone();
@@ -287,6 +292,7 @@ async fn source_replaced_is_accepted_by_a_resynchronisation() {
     let again = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
     let rows: u64 = again.map(|chunk| chunk.manifest.totals.rows).sum();
     assert_eq!(rows, 2_000);
+    assert!(opened() > 1, "what was proven of the feed was proven of another source");
     assert_eq!(chunks.last().unwrap().manifest.source, Some(mark("two", 900)));
     site.end().await;
 }
