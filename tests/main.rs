@@ -6,6 +6,7 @@
 //! | `change` | what changes at the core, and how the receiver's tables follow |
 //! | `faults` | bad days: network, databases, rights, disks, the process itself |
 //! | `gates` | the gate of the tests that are about something else |
+//! | `histories` | generated tables and histories of changes through the agents, compared at rest |
 //! | `law` | which crate may depend on which |
 //! | `messages` | what a database's notices and errors leave behind |
 //! | `naming` | names that the bureau chooses, and what they do not reach at the receiver |
@@ -30,6 +31,7 @@ mod binary;
 mod change;
 mod faults;
 mod gates;
+mod histories;
 mod law;
 mod messages;
 mod model;

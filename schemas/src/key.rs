@@ -8,12 +8,19 @@
 //! |---|---|---|
 //! | decimal | without leading zeros, zeros at the end and the sign of zero | a core may change `1.0` to `1.00` without changing the key |
 //! | float | one zero, one NaN | as both databases compare them |
+//! | interval | its length in seconds, with months of 30 days and days of 24 hours | as PostgreSQL compares them: `P1M` is `P30D` |
+//! | `jsonb` | each number as a decimal | as PostgreSQL compares them |
+//! | array of one of these | each element in its form; the bounds stay | as PostgreSQL compares them |
 //! | a column without a type | a number without a fraction is an integer | as SQLite compares them; a text stays another value |
-//! | `citext` | in small letters | as the type compares them |
+//! | `citext` | in small letters, one by one | as the type compares them |
 //! | `nocase` (SQLite's collation) | ASCII letters small | as the collation compares them |
 //! | all others | as they are | PostgreSQL prints each value in one form |
 //!
-//! Two keys of different form are two rows, even where the type of a store's column takes them for one.
+//! Two keys of different form are two rows, even where the type of a store's column takes them for one. Keys that differ at a
+//! source must have different forms: a source whose column holds spellings of one value as different keys (a text column of
+//! decimals in SQLite) gives the key's column another type.
+
+mod spelling;
 
 use std::borrow::Cow;
 
@@ -25,17 +32,12 @@ use crate::value::Value;
 pub const NOCASE: &str = "nocase";
 
 /// Whether values of the type are equal only where they are the same, in every database that has the type: such keys
-/// need no form of their own.
+/// need no form of their own. Bytes are not: SQLite may hold a text among them.
 #[must_use]
 pub fn is_exact(kind: &ColumnType) -> bool {
     matches!(
         kind,
-        ColumnType::Bool
-            | ColumnType::Int2
-            | ColumnType::Int4
-            | ColumnType::Int8
-            | ColumnType::Text { .. }
-            | ColumnType::Bytes
+        ColumnType::Bool | ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 | ColumnType::Text { .. }
     )
 }
 
@@ -43,8 +45,16 @@ pub fn is_exact(kind: &ColumnType) -> bool {
 #[must_use]
 pub fn is_respelt(kind: &ColumnType) -> bool {
     match kind {
-        ColumnType::Decimal { .. } | ColumnType::Float4 | ColumnType::Float8 | ColumnType::Any => true,
-        ColumnType::Other { native } => folding(native).is_some(),
+        ColumnType::Decimal { .. }
+        | ColumnType::Float4
+        | ColumnType::Float8
+        | ColumnType::Interval
+        | ColumnType::Jsonb
+        | ColumnType::Any => true,
+        ColumnType::Other { native } => match native.strip_suffix("[]") {
+            Some(element) => element_type(element).is_some_and(|kind| is_respelt(&kind)),
+            None => folding(native).is_some(),
+        },
         _ => false,
     }
 }
@@ -77,30 +87,56 @@ impl Form<'_> {
 }
 
 fn form<'a>(kind: &ColumnType, value: Value<'a>) -> Form<'a> {
-    let text = |text: Cow<'a, str>| match text {
-        Cow::Borrowed(text) => Form::Value(Value::Text(text)),
-        Cow::Owned(text) => Form::Text(text),
-    };
     match (kind, value) {
-        (ColumnType::Decimal { .. }, Value::Text(digits)) => text(decimal(digits)),
+        (_, Value::Text(text)) => match spelt(kind, text) {
+            Cow::Borrowed(text) => Form::Value(Value::Text(text)),
+            Cow::Owned(text) => Form::Text(text),
+        },
         (ColumnType::Decimal { .. }, Value::Int(number)) => Form::Text(number.to_string()),
         (ColumnType::Float4 | ColumnType::Float8, Value::Float(number)) => Form::Value(float(number)),
         (ColumnType::Any, Value::Float(number)) => Form::Value(integral(number)),
-        (ColumnType::Other { native }, Value::Text(word)) => match folding(native) {
-            Some(Folding::All) => text(changed(word, word.to_lowercase())),
-            Some(Folding::Ascii) => text(changed(word, word.to_ascii_lowercase())),
-            None => Form::Value(value),
-        },
         _ => Form::Value(value),
     }
 }
 
-fn changed(before: &str, after: String) -> Cow<'_, str> {
-    if before == after {
-        Cow::Borrowed(before)
-    } else {
-        Cow::Owned(after)
+/// A text of a type in one spelling.
+fn spelt<'a>(kind: &ColumnType, text: &'a str) -> Cow<'a, str> {
+    match kind {
+        ColumnType::Decimal { .. } => spelling::decimal(text),
+        ColumnType::Float4 | ColumnType::Float8 => spelling::float(text),
+        ColumnType::Interval => spelling::interval(text),
+        ColumnType::Jsonb => spelling::jsonb(text),
+        ColumnType::Other { native } => match (native.strip_suffix("[]"), folding(native)) {
+            (Some(element), _) => match element_type(element).filter(is_respelt) {
+                Some(kind) => spelling::array(text, |one| spelt(&kind, one).into_owned()),
+                None => Cow::Borrowed(text),
+            },
+            (None, Some(Folding::All)) => {
+                spelling::changed(text, text.chars().flat_map(char::to_lowercase).collect())
+            }
+            (None, Some(Folding::Ascii)) => spelling::changed(text, text.to_ascii_lowercase()),
+            (None, None) => Cow::Borrowed(text),
+        },
+        _ => Cow::Borrowed(text),
     }
+}
+
+/// The type of an array's elements, by its name at the source, where it may be spelt in several ways.
+fn element_type(native: &str) -> Option<ColumnType> {
+    let name = native.split_once('(').map_or(native, |(name, _)| name);
+    Some(match name {
+        "numeric" => ColumnType::Decimal {
+            precision: None,
+            scale: None,
+        },
+        "real" | "double precision" => ColumnType::Float8,
+        "interval" => ColumnType::Interval,
+        "jsonb" => ColumnType::Jsonb,
+        _ => {
+            let native = folding(name).map(|_| name.to_owned())?;
+            ColumnType::Other { native }
+        }
+    })
 }
 
 enum Folding {
@@ -133,28 +169,6 @@ fn integral(number: f64) -> Value<'static> {
         return Value::Int(number as i64);
     }
     float(number)
-}
-
-/// `-?digits[.digits]` in one form; whatever else stays as it is.
-fn decimal(text: &str) -> Cow<'_, str> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() + fraction.len() == 0 || !is_number(whole) || !is_number(fraction) {
-        return Cow::Borrowed(text);
-    }
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    let sign = if whole.len() + fraction.len() == 0 {
-        ""
-    } else {
-        sign
-    };
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let point = if fraction.is_empty() { "" } else { "." };
-    changed(text, format!("{sign}{whole}{point}{fraction}"))
 }
 
 #[cfg(test)]
@@ -211,12 +225,53 @@ mod tests {
     }
 
     #[test]
+    fn key_of_equal_lengths_documents_and_arrays_is_one() {
+        let other = |native: &str| ColumnType::Other {
+            native: native.to_owned(),
+        };
+        for (kind, one, same, another) in [
+            (ColumnType::Interval, "P1M", "P30D", "P31D"),
+            (
+                ColumnType::Jsonb,
+                "{\"a\": 1.0}",
+                "{\"a\": 1.00}",
+                "{\"a\": \"1.0\"}",
+            ),
+            (other("numeric(10,2)[]"), "{1.0,2}", "{1.00,2.0}", "[0:1]={1,2}"),
+            (other("double precision[]"), "{-0,1}", "{0,1}", "{0,NULL}"),
+            (other("interval[]"), "{P1M}", "{PT720H}", "{P1Y}"),
+            (
+                other("jsonb[]"),
+                "{\"{\\\"a\\\": 1.0}\"}",
+                "{\"{\\\"a\\\": 1}\"}",
+                "{null}",
+            ),
+            (other("public.citext[]"), "{A,b}", "{a,B}", "{a}"),
+        ] {
+            assert!(is_respelt(&kind) && !is_exact(&kind), "{kind:?}");
+            let [one, same, another] = [one, same, another].map(|text| packed(&kind, Value::Text(text)));
+            assert_eq!(one, same, "{kind:?}");
+            assert_ne!(one, another, "{kind:?}");
+        }
+        for exact in ["integer[]", "text[]", "mood[]", "numrange"] {
+            assert!(!is_respelt(&other(exact)), "{exact}");
+        }
+        assert_eq!(
+            packed(&ColumnType::Float8, Value::Text("-0")),
+            packed(&ColumnType::Float8, Value::Text("0"))
+        );
+    }
+
+    #[test]
     fn key_of_a_folding_type_is_in_small_letters() {
         let other = |native: &str, text| {
             let native = native.to_owned();
             packed(&ColumnType::Other { native }, Value::Text(text))
         };
         assert_eq!(other("public.citext", "Ärzte"), other("citext", "ärzte"));
+        // Letter by letter, as a database does: a letter at the end of a word is the same letter.
+        assert_eq!(other("citext", "ΟΔΟΣ"), other("citext", "οδοσ"));
+        assert_ne!(other("citext", "ΟΔΟΣ"), other("citext", "οδος"));
         assert_eq!(other(NOCASE, "Claim"), other(NOCASE, "cLAIM"));
         assert_ne!(other(NOCASE, "Ä"), other(NOCASE, "ä"));
         assert_ne!(other("mood", "A"), other("mood", "a"));
@@ -225,12 +280,7 @@ mod tests {
     /// What was kept before this form was known must still be found.
     #[test]
     fn key_of_an_exact_type_is_the_packed_value() {
-        for value in [
-            Value::Int(7),
-            Value::Text("A"),
-            Value::Bytes(&[1, 2]),
-            Value::Bool(true),
-        ] {
+        for value in [Value::Int(7), Value::Text("A"), Value::Bool(true)] {
             let mut plain = Vec::new();
             pack(&[value], &mut plain).unwrap();
             assert_eq!(packed(&ColumnType::Text { max: None }, value), plain);

@@ -47,7 +47,7 @@ pub struct Manifest {
     pub heads: Heads,
     /// The position before its first row; none at the beginning of the feed.
     pub cursor_before: Option<Cursor>,
-    /// The position after its last row; none only in an opening at the beginning.
+    /// The position after its last row; none at the beginning of the feed.
     pub cursor_after: Option<Cursor>,
     /// The columns of its rows.
     pub schema: RowSchema,

@@ -23,7 +23,8 @@ pub struct SourceMark {
     /// The server's timeline: counted up when a standby is promoted and when a backup is restored to a point in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<u32>,
-    /// Counters of the database that never go back, in a fixed order; sealed where positions are sealed.
+    /// Counters of the database that never go back, in a fixed order; sealed where positions are sealed. A counter of 32 bits, which
+    /// begins again behind its greatest value, is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Cursor>,
     /// The tables that the feed reads: fingerprint of the name, fingerprint of the table under it.

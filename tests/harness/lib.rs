@@ -24,6 +24,7 @@
 //! | `http` | GET, for status pages |
 //! | `proxy` | a way between client and server: cut, swallowed, slowed, turned elsewhere |
 //! | `limit` | files and memory taken from a running process |
+//! | `background` | work beside a test, until it is stopped |
 //! | `shim` | a full disk, a slow disk, a wall clock that jumps |
 #![allow(
     clippy::unwrap_used,
@@ -33,6 +34,7 @@
     kept belongs beside that message"
 )]
 
+mod background;
 mod find;
 mod http;
 mod leash;
@@ -50,6 +52,7 @@ mod signal;
 mod skip;
 mod until;
 
+pub use background::Background;
 pub use find::{nats_server_binary, postgres_bin, workspace};
 pub use http::{Response, http_get};
 pub use leash::Leash;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::{Cursor, Scalar};
+use schemas::source::SourceMark;
+use source::backwards::{Greatest, beyond};
 use source::fence::{Fence, OpenTransaction, TransactionId};
 
 use super::rng::Rng;
@@ -25,6 +27,17 @@ pub(super) struct Row {
     pub(super) gone: bool,
 }
 
+/// What becomes of a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restore {
+    /// An older copy of its files is put back.
+    Copy,
+    /// It is restored to a point in time, which begins another timeline.
+    PointInTime,
+    /// Another server takes its place, with some of what an older copy held.
+    Replaced,
+}
+
 #[derive(Debug, Clone)]
 struct Tx {
     id: i32,
@@ -39,10 +52,19 @@ pub(super) const LAST_GENERATION: usize = 3;
 /// More than a `smallint` holds.
 pub(super) const WIDE: i64 = 100_000;
 
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) mode: Mode,
     rows: BTreeMap<i64, Row>,
+    /// When the last version of each key was committed.
+    commits: BTreeMap<i64, i64>,
     open: Vec<Tx>,
+    system: u32,
+    timeline: u32,
+    /// Counted up by whatever it writes.
+    written: i64,
+    /// Counted up when another one takes its place: connections to it break then.
+    pub(super) life: u32,
     versions: i64,
     sequence: i64,
     ids: i32,
@@ -59,7 +81,12 @@ impl Core {
         Self {
             mode,
             rows: BTreeMap::new(),
+            commits: BTreeMap::new(),
             open: Vec::new(),
+            system: 1,
+            timeline: 1,
+            written: 0,
+            life: 0,
             versions: 0,
             sequence: 0,
             ids: 0,
@@ -86,7 +113,7 @@ impl Core {
                 });
             }
             3..=5 if !self.open.is_empty() => (0..=rng.below(3)).for_each(|_| self.write(rng, which, now)),
-            6..=8 if !self.open.is_empty() => self.end(which, !rng.percent(10)),
+            6..=8 if !self.open.is_empty() => self.end(which, !rng.percent(10), now),
             9 if !self.open.is_empty() && rng.percent(30) => {
                 if let Some(tx) = self.open.get_mut(which) {
                     tx.prepared.get_or_insert(now);
@@ -130,17 +157,75 @@ impl Core {
         );
     }
 
-    fn end(&mut self, which: usize, commit: bool) {
+    fn end(&mut self, which: usize, commit: bool, now: i64) {
         let tx = self.open.swap_remove(which);
+        self.written += 1;
         if commit {
+            self.commits.extend(tx.writes.keys().map(|key| (*key, now)));
             self.rows.extend(tx.writes);
         }
     }
 
-    pub(super) fn end_all(&mut self) {
+    pub(super) fn end_all(&mut self, now: i64) {
         while !self.open.is_empty() {
-            self.end(0, true);
+            self.end(0, true, now);
         }
+    }
+
+    /// A row is deleted, and nothing tells of it.
+    pub(super) fn vanish(&mut self, rng: &mut Rng) -> bool {
+        let key = rng.span(1, 16);
+        let is_locked = self.open.iter().any(|tx| tx.writes.contains_key(&key));
+        if is_locked || self.rows.remove(&key).is_none() {
+            return false;
+        }
+        self.written += 1;
+        true
+    }
+
+    /// An older copy of it, or another database with what the copy held, takes its place. Transactions that are open are lost.
+    pub(super) fn restore(&mut self, copy: &Self, how: Restore, rng: &mut Rng) {
+        let before = std::mem::replace(self, copy.clone());
+        self.open.clear();
+        (self.system, self.timeline) = (before.system, before.timeline);
+        self.life = before.life + 1;
+        // Neither does a number of a transaction come again, nor does the oracle take one version for another.
+        (self.ids, self.versions) = (before.ids, before.versions);
+        match how {
+            Restore::Copy => {}
+            Restore::PointInTime => self.timeline += 1,
+            Restore::Replaced => {
+                self.system += 1;
+                self.rows.retain(|_, _| !rng.percent(20));
+            }
+        }
+    }
+
+    /// What it tells of itself.
+    pub(super) fn mark(&self) -> SourceMark {
+        SourceMark {
+            system: Some(format!("system {}", self.system)),
+            timeline: Some(self.timeline),
+            written: Some(Cursor(vec![Scalar::Int(self.written)])),
+            ..SourceMark::default()
+        }
+    }
+
+    /// Whether it holds nothing at a position, or beyond it. Of times a deleted row disproves nothing.
+    pub(super) fn is_beyond(&self, position: &Cursor) -> bool {
+        let highest = self.highest();
+        let greatest = Greatest {
+            value: highest.as_ref(),
+            given_out: Some(self.sequence),
+            with_texts: false,
+        };
+        self.mode == Mode::Sequence && !beyond(std::slice::from_ref(position), greatest).is_empty()
+    }
+
+    /// Whether a row is there that was committed before.
+    pub(super) fn has_since(&self, key: i64, before: i64) -> bool {
+        let is_old = self.commits.get(&key).is_some_and(|at| *at < before);
+        is_old && self.rows.get(&key).is_some_and(|row| !row.gone)
     }
 
     pub(super) fn highest(&self) -> Option<Scalar> {

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::manifest::Link;
+use schemas::manifest::{Link, Resync};
+use schemas::source::SourceMark;
 use social::epoch::Basis;
 use social::lease::Record;
 
@@ -24,6 +25,23 @@ pub(super) struct Chunk {
     pub(super) rows: Rc<Vec<Row>>,
     /// Which types its columns have.
     pub(super) generation: usize,
+    /// The progress of a resynchronisation.
+    pub(super) resync: Option<Resync>,
+    /// The database that its rows were read from.
+    pub(super) source: Option<SourceMark>,
+    /// Set in an opening that accepts the source as it is.
+    pub(super) accepts_source: bool,
+    /// Of the chunk that completes a resynchronisation; no process looks at it.
+    pub(super) evidence: Option<Evidence>,
+}
+
+/// What the oracle has to know of the end of a resynchronisation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence {
+    /// The life of the core that was read.
+    pub(super) life: u32,
+    /// Every row that was committed before has come.
+    pub(super) since: i64,
 }
 
 impl Chunk {
@@ -62,10 +80,19 @@ enum Delivery {
 #[derive(Debug, Clone)]
 pub(super) struct Receipt {
     pub(super) sequence: u64,
-    pub(super) from: u64,
-    pub(super) basis: Basis,
-    pub(super) quarantined: Vec<u64>,
-    pub(super) stopped: Option<String>,
+    pub(super) signed: schemas::receipt::Receipt,
+}
+
+impl Receipt {
+    /// What a new epoch can go on from.
+    pub(super) fn basis(&self) -> Basis {
+        Basis {
+            epoch: self.signed.epoch,
+            to: self.signed.to,
+            head: self.signed.head,
+            cursor: self.signed.cursor.clone(),
+        }
+    }
 }
 
 /// Everything that a copy holds.
@@ -117,13 +144,19 @@ impl Exchange {
         Some(sequence)
     }
 
-    pub(super) fn write_receipt(&mut self, receipt: Receipt, expect: u64) -> bool {
+    pub(super) fn write_receipt(&mut self, signed: schemas::receipt::Receipt, expect: u64) -> bool {
         if self.held.receipt.as_ref().map_or(0, |receipt| receipt.sequence) != expect {
             return false;
         }
         let sequence = self.next();
-        self.held.receipt = Some(Receipt { sequence, ..receipt });
+        self.held.receipt = Some(Receipt { sequence, signed });
         true
+    }
+
+    /// Reads chunks from a sequence on; the consumer stays where it is.
+    pub(super) fn read(&self, from: u64, most: usize) -> Vec<Entry> {
+        let entries = self.held.log.iter().filter(|entry| entry.sequence >= from);
+        entries.take(most).cloned().collect()
     }
 
     pub(super) fn deliverable(&self, now: i64) -> Vec<u64> {

@@ -38,6 +38,35 @@ pub(super) struct Env {
     pub(super) ends_with_row: bool,
     /// A message that opens today is asked first whether it fits.
     pub(super) asked_first: bool,
+    /// The receiver's store is restored from older copies, altered by others, lost and replaced, or has a second one beside
+    /// it; operators refill it.
+    pub(super) stores: bool,
+    /// A store is compared with its own receipts.
+    pub(super) compares: bool,
+    /// A store takes nothing of which another one signed the receipts.
+    pub(super) identity: bool,
+    /// The rows of the store's table are counted.
+    pub(super) counts: bool,
+    /// A refill first awaits what it stores again.
+    pub(super) awaits: bool,
+    /// The core is restored from older copies or replaced by another one; operators resynchronise.
+    pub(super) cores: bool,
+    /// Operators resynchronise at any time, and the gate shuts in the middle of a read.
+    pub(super) resyncs: bool,
+    /// Rows of the core vanish without a mark.
+    pub(super) vanishing: bool,
+    /// The source that a chunk names is compared with the one that is read.
+    pub(super) marks: bool,
+    /// Each chunk of a resynchronisation carries its progress on, so whoever publishes next ends it.
+    pub(super) carries: bool,
+    /// A resynchronisation brings what lies beyond the fence, too.
+    pub(super) beyond: bool,
+    /// What it brings from beyond the fence keeps the position.
+    pub(super) pins: bool,
+    /// The chunk that completes it is stored only when everything before it is.
+    pub(super) waits: bool,
+    /// It removes nothing while a row may be missing without being gone.
+    pub(super) keeps: bool,
     /// A known fault is excused: a version that an epoch left behind stands before a lower place.
     pub(super) outranked: bool,
 }
@@ -60,6 +89,20 @@ impl Env {
         recounts: true,
         ends_with_row: true,
         asked_first: true,
+        stores: false,
+        compares: true,
+        identity: true,
+        counts: true,
+        awaits: true,
+        cores: false,
+        resyncs: false,
+        vanishing: false,
+        marks: true,
+        carries: true,
+        beyond: true,
+        pins: true,
+        waits: true,
+        keeps: true,
         outranked: true,
     };
 }

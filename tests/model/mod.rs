@@ -8,20 +8,25 @@
 //! | `exchange` | the stream with compare-and-set, a consumer in any order, receipts, lease, copies |
 //! | `poller` | processes of the commercial agent, run by the product's own `step` |
 //! | `keeper` | operators at the quarantine: the product's retry, verb by verb, killed in between |
+//! | `refiller` | an operator who refills the store, chunk by chunk, killed in between |
 //! | `store` | the receiver: ledger, tables, history, quarantine |
 //! | `world` | who acts next, what goes wrong, and the oracle at rest |
 //! | `faults` | the protections, each of which can be taken away |
+//! | `restored` | the tests of ends that are restored, replaced, refilled and resynchronised |
 //!
-//! What the oracle asks for at rest: core and receiver agree, apart from rows that no constraint
-//! lets in and rows that were given up with a reason; every row of every stored chunk is in the
-//! history once, or aside; and ledger and frontier count the same.
+//! What the oracle asks for at rest, which is when the product shows *caught up*: core and receiver agree, apart from rows that
+//! no constraint lets in, rows that were given up with a reason, and rows of which it is shown that they may be gone; every row of
+//! every stored chunk is in the history once, or aside; and ledger and frontier count the same. On the way: no row is removed by
+//! a resynchronisation that is there, and no store takes a chunk away from the one that signs the receipts.
 //!
 //! **Mutations.** Each protection of [`faults::Env`] is taken away in a test of its own, which
 //! fails unless the oracle then sees a fault: compare-and-set, the fence, the guard of epoch and
 //! number, the tombstone, following a wider type, asking, the column set aside, one transaction
 //! for history and ledger; of the quarantine: a retried row in its chunk's place, tombstones that
 //! wait for what is aside, the counts made anew, the row and its entry's end in one transaction,
-//! asking the ledger before a message is stored.
+//! asking the ledger before a message is stored. Of the two ends: the comparison of the store with its receipts, its identity, the
+//! count of its rows, awaiting what is stored again; the mark of the source; of a resynchronisation: its progress in each
+//! chunk, the rows beyond the fence and the position that they keep, the end that waits, the end that keeps what may be there.
 //!
 //! **Found and standing.** A retry asks and then stores, in two transactions: a chunk that comes in
 //! between may still stop the lane, and an operator opens a new epoch. And a version that was left behind above
@@ -41,6 +46,8 @@ mod faults;
 mod keeper;
 mod poller;
 mod publisher;
+mod refiller;
+mod restored;
 mod rng;
 mod store;
 mod world;

@@ -1,30 +1,53 @@
-//! A simulated process of the commercial agent: fetch, store, settle, sign, each apart from
-//! the other, so that a crash fits between any two. What becomes of a delivery and whether a
+//! A simulated process of the commercial agent: compare the store with its receipts, fetch, store, settle, sign, each apart
+//! from the other, so that a crash fits between any two. What a comparison says, what becomes of a delivery and whether a
 //! receipt is due is decided by the product's own functions.
 
-use commercial::step::{LastReceipt, batches, receipt_due, settlement};
+use std::sync::OnceLock;
+
+use commercial::evidence::{behind, foreign, receipt_behind};
+use commercial::step::{LastReceipt, ReceiptStep, batches, receipt_due, receipt_step, settlement};
 use exchange::Settlement;
 use schemas::name::{FeedName, Lane, RecipientName};
-use social::epoch::Basis;
-use store::{LaneReport, Outcome};
+use schemas::sign::{PublicKey, SigningKey};
+use store::{Identity, LaneReport, Outcome};
 
 use super::exchange::{Chunk, Exchange, Receipt};
 use super::faults::Env;
 use super::rng::Rng;
 use super::store::Store;
 
+/// The store is compared with its own receipts this often.
+const COMPARE_EVERY: i64 = 300;
+
 enum Stage {
     Idle,
+    /// The last receipt was read; the store is looked at next.
+    Comparing(Option<Receipt>),
     Fetched(Vec<(u64, Chunk)>),
     Stored(Vec<(u64, Settlement)>),
     Reported(LaneReport),
-    Compared(LaneReport, LastReceipt),
+    Due(LaneReport, u64),
+}
+
+/// What the last comparison found.
+#[derive(Clone)]
+struct Compared {
+    at: i64,
+    identity: Identity,
+    is_foreign: bool,
+    is_behind: bool,
 }
 
 pub(super) struct Poller {
     stage: Stage,
     /// The exchange's life that the deliveries came from.
     life: u32,
+    /// None before the first comparison, and after trouble.
+    compared: Option<Compared>,
+    /// It works for another store than the lane's.
+    pub(super) is_elsewhere: bool,
+    /// The chunk that it took away from the lane's store.
+    pub(super) took: Option<u64>,
 }
 
 pub(super) fn lane() -> Lane {
@@ -35,15 +58,8 @@ pub(super) fn lane() -> Lane {
 }
 
 fn last(receipt: Option<&Receipt>) -> LastReceipt {
-    receipt.map_or(LastReceipt::none(), |receipt| LastReceipt {
-        sequence: receipt.sequence,
-        epoch: receipt.basis.epoch,
-        from: receipt.from,
-        to: receipt.basis.to,
-        head: receipt.basis.head,
-        quarantined: receipt.quarantined.clone(),
-        stopped: receipt.stopped.clone(),
-        ..LastReceipt::none()
+    receipt.map_or(LastReceipt::none(), |receipt| {
+        LastReceipt::of(&receipt.signed, receipt.sequence)
     })
 }
 
@@ -54,11 +70,39 @@ pub(super) fn owes_receipt(exchange: &Exchange, store: &Store) -> bool {
         .is_some_and(|report| receipt_due(&report, &last(exchange.held.receipt.as_ref())))
 }
 
+fn key() -> &'static PublicKey {
+    static KEY: OnceLock<PublicKey> = OnceLock::new();
+    KEY.get_or_init(|| SigningKey::generate().public().clone())
+}
+
+fn receipt(report: &LaneReport, identity: &Identity) -> schemas::receipt::Receipt {
+    schemas::receipt::Receipt {
+        recipient: report.lane.recipient.clone(),
+        feed: report.lane.feed.clone(),
+        origin: None,
+        epoch: report.epoch,
+        from: report.from,
+        to: report.to,
+        head: report.head,
+        cursor: report.cursor.clone(),
+        rows: report.rows,
+        quarantined: report.quarantined.clone(),
+        stopped: report.held_up_shared().map(str::to_owned),
+        store: Some(identity.id.clone()),
+        behind: None,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        key: key().clone(),
+    }
+}
+
 impl Poller {
     pub(super) fn new() -> Self {
         Self {
             stage: Stage::Idle,
             life: 0,
+            compared: None,
+            is_elsewhere: false,
+            took: None,
         }
     }
 
@@ -72,16 +116,40 @@ impl Poller {
         now: i64,
         faults: bool,
     ) {
+        if !env.stores {
+            // There is one store, and nothing happens to it.
+            self.compared.get_or_insert_with(|| Compared {
+                at: i64::MAX,
+                identity: store.identity.clone(),
+                is_foreign: false,
+                is_behind: false,
+            });
+        }
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle if self.is_due(now) => Stage::Comparing(exchange.held.receipt.clone()),
+            Stage::Comparing(receipt) => {
+                self.compare(exchange, store, receipt.as_ref(), env, now);
+                Stage::Idle
+            }
+            Stage::Idle if self.compared.as_ref().is_some_and(|found| found.is_foreign) => Stage::Idle,
             Stage::Idle if rng.percent(30) => store.report().map_or(Stage::Idle, Stage::Reported),
             Stage::Idle => self.fetch(exchange, rng, now),
-            Stage::Fetched(chunks) => commit(store, &chunks, env, rng, faults),
+            Stage::Fetched(chunks) => {
+                let stored = commit(store, &chunks, env, rng, faults);
+                if matches!(&stored, Stage::Stored(settled) if settled.is_empty()) {
+                    self.compared = None; // it failed
+                }
+                stored
+            }
             Stage::Stored(settlements) => {
                 for (sequence, how) in settlements {
                     let lost = faults && rng.percent(10);
                     match how {
                         _ if lost || self.life != exchange.life => {}
-                        Settlement::Done => exchange.done(sequence),
+                        Settlement::Done => {
+                            exchange.done(sequence);
+                            self.took = self.took.or(self.is_elsewhere.then_some(sequence));
+                        }
                         // Rests are long in life and short here.
                         Settlement::Later(_) => exchange.later(sequence, now + 100),
                     }
@@ -90,33 +158,106 @@ impl Poller {
             }
             Stage::Reported(report) => {
                 let last = last(exchange.held.receipt.as_ref());
-                if receipt_due(&report, &last) {
-                    Stage::Compared(report, last)
-                } else {
-                    Stage::Idle
+                match self.identity(&last, env) {
+                    Some(identity) if receipt_step(&report, &last, &identity) == ReceiptStep::Write => {
+                        Stage::Due(report, last.sequence)
+                    }
+                    _ => Stage::Idle,
                 }
             }
-            Stage::Compared(report, last) => {
-                let basis = Basis {
-                    epoch: report.epoch,
-                    to: report.to,
-                    head: report.head,
-                    cursor: report.cursor.clone(),
-                };
-                let receipt = Receipt {
-                    sequence: 0,
-                    from: report.from,
-                    basis,
-                    quarantined: report.quarantined.clone(),
-                    stopped: report.stopped.clone(),
-                };
-                if exchange.write_receipt(receipt, last.sequence) {
+            Stage::Due(report, sequence) => {
+                let Some(found) = &self.compared else { return };
+                if exchange.write_receipt(receipt(&report, &found.identity), sequence) {
                     Stage::Idle
                 } else {
                     Stage::Reported(report)
                 }
             }
         };
+    }
+
+    fn is_due(&self, now: i64) -> bool {
+        self.compared
+            .as_ref()
+            .is_none_or(|found| found.at <= now - COMPARE_EVERY)
+    }
+
+    /// Which store it is; where none is told from another, every receipt is its own.
+    fn identity(&self, last: &LastReceipt, env: Env) -> Option<Identity> {
+        let mut identity = self.compared.as_ref()?.identity.clone();
+        if !env.identity {
+            identity.replaces.extend(last.store.clone());
+        }
+        Some(identity)
+    }
+
+    /// The receipt was read before the store, which can only be further: so what is behind is behind.
+    fn compare(
+        &mut self,
+        exchange: &mut Exchange,
+        store: &Store,
+        receipt: Option<&Receipt>,
+        env: Env,
+        now: i64,
+    ) {
+        let identity = store.identity.clone();
+        let signed: Vec<_> = receipt.iter().map(|receipt| receipt.signed.clone()).collect();
+        let is_foreign = env.identity && foreign(&identity, &signed).is_some();
+        let held = receipt
+            .filter(|_| env.compares && !is_foreign)
+            .and_then(|receipt| behind(&receipt.signed, store.report().as_ref()));
+        if let (Some(receipt), Some(held)) = (receipt, held)
+            && let Some(behind) = receipt_behind(&receipt.signed, held, &identity.id)
+        {
+            // Another one that was faster says the same.
+            exchange.write_receipt(behind, receipt.sequence);
+        }
+        self.compared = Some(Compared {
+            at: now,
+            identity,
+            is_foreign,
+            is_behind: held.is_some(),
+        });
+    }
+
+    /// Its connections broke: what it has in hand is lost, and what is settled already is settled.
+    pub(super) fn lose_store(&mut self) {
+        self.compared = None;
+        if !matches!(self.stage, Stage::Stored(_)) {
+            self.stage = Stage::Idle;
+        }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "{:?} elsewhere {} stage {}",
+            self.compared.as_ref().map(|c| (c.at, c.is_foreign, c.is_behind)),
+            self.is_elsewhere,
+            match self.stage {
+                Stage::Idle => "idle",
+                Stage::Comparing(_) => "comparing",
+                Stage::Fetched(_) => "fetched",
+                Stage::Stored(_) => "stored",
+                Stage::Reported(_) => "reported",
+                Stage::Due(..) => "due",
+            }
+        )
+    }
+
+    /// Whether the store that it works for is shown to hold less than it signed for.
+    pub(super) fn shows_behind(&self) -> bool {
+        self.compared.as_ref().is_some_and(|found| found.is_behind)
+    }
+
+    /// Whether it shows that the receipts are another store's.
+    pub(super) fn shows_foreign(&self) -> bool {
+        self.compared.as_ref().is_some_and(|found| found.is_foreign)
+    }
+
+    /// Whether it compared since, and found nothing.
+    pub(super) fn is_verified(&self, since: i64) -> bool {
+        let is_well = |found: &Compared| found.at >= since && !found.is_foreign && !found.is_behind;
+        self.compared.as_ref().is_some_and(is_well)
     }
 
     fn fetch(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64) -> Stage {

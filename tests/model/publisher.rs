@@ -1,6 +1,6 @@
 //! A simulated process of the social agent. Whatever it decides, the product's own pure
-//! functions decide: `step`, `lease`, `chunker`, the fence. Here is only what they ask for, cut
-//! into pieces so small that another process, a fault or a pause fits between any two.
+//! functions decide: `step`, `lease`, `group`, `chunker`, the fence, the verdict on the source. Here is only what they ask
+//! for, cut into pieces so small that another process, a fault or a pause fits between any two.
 
 mod call;
 mod lease;
@@ -13,13 +13,17 @@ use std::time::Duration;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
+use schemas::load::Load;
+use schemas::source::SourceMark;
 use social::chunker::{Block, Chunker};
+use social::group::{Group, Member, Pack, Phase};
 use social::lease::{Decision, Timing, View, decide, valid_until};
 use social::step::{Action, Event, Lane, Offer, Signed, step};
+use social::tail::under_way;
 use source::fence::{Fence, HighWater, PreparedTransactions, TimeFence};
 
 use super::core::Core;
-use super::exchange::{Chunk, Exchange};
+use super::exchange::{Chunk, Evidence, Exchange};
 use super::faults::Env;
 use super::rng::Rng;
 
@@ -50,9 +54,35 @@ enum Look {
     High { high: Option<Scalar> },
 }
 
+/// What the reader hands to the lane.
+#[expect(clippy::large_enum_variant, reason = "a few of them stand in a queue")]
+enum Handed {
+    Block(Read),
+    SourceChanged(String),
+}
+
+/// A block, with what was known when it was closed.
+struct Read {
+    block: Block,
+    /// The types that it was read under.
+    generation: usize,
+    source: Option<SourceMark>,
+    evidence: Option<Evidence>,
+}
+
+/// What stands beside the tail that was read last.
+#[derive(Default)]
+struct Beside {
+    /// Rows that no chunk of a resynchronisation carries so far, while one is under way.
+    resync: Option<u64>,
+    source: Option<SourceMark>,
+    accepts_source: bool,
+}
+
 /// One life of one process.
 pub(super) struct Publisher {
     pub(super) instance: String,
+    env: Env,
     born: i64,
     view: View,
     lease_write: Option<(u64, Duration)>,
@@ -60,16 +90,30 @@ pub(super) struct Publisher {
     pub(super) lane: Lane,
     call: Option<Call>,
     flight: Option<Chunk>,
-    chunker: Option<Chunker>,
-    /// Each with the types that it was read under.
-    blocks: VecDeque<(usize, Block)>,
+    beside: Beside,
+    /// As [`Beside::resync`], with what was made since.
+    resync: Option<u64>,
+    group: Option<Group>,
+    blocks: VecDeque<Handed>,
     generation: usize,
     follows: Option<Cursor>,
+    /// Where reading began that is under way.
+    from: Option<Cursor>,
+    /// Which life of the core it is connected to.
+    connection: u32,
+    /// The core, as it was when the fence was taken.
+    source: Option<SourceMark>,
+    /// The one that rows were read from since reading began.
+    named: Option<Option<SourceMark>>,
+    /// When the rows beyond the fence were begun.
+    beyond: Option<i64>,
     time_fence: TimeFence,
     water: HighWater,
     prepared: PreparedTransactions,
     look: Option<Look>,
     fence: Option<Fence>,
+    /// It was looked for, and there is none.
+    looked: bool,
     pub(super) drained: bool,
 }
 
@@ -104,12 +148,21 @@ pub(super) fn schema(generation: usize) -> RowSchema {
     }
 }
 
+/// The columns that order the feed.
+fn cursor() -> [String; 2] {
+    ["at".into(), "id".into()]
+}
+
+fn time_fence() -> TimeFence {
+    TimeFence::new(Duration::ZERO, Duration::from_millis(1))
+}
+
 fn ms(span: i64) -> Duration {
     Duration::from_millis(u64::try_from(span).unwrap_or(0))
 }
 
 impl Publisher {
-    pub(super) fn new(instance: String, now: i64) -> Self {
+    pub(super) fn new(instance: String, env: Env, now: i64) -> Self {
         let view = View {
             instance: instance.clone(),
             record: None,
@@ -119,21 +172,30 @@ impl Publisher {
         Self {
             lane: Lane::new(instance.clone(), definition()),
             instance,
+            env,
             born: now,
             view,
             lease_write: None,
             working: false,
             call: None,
             flight: None,
-            chunker: None,
+            beside: Beside::default(),
+            resync: None,
+            group: None,
             blocks: VecDeque::new(),
             generation: 0,
             follows: None,
-            time_fence: TimeFence::new(Duration::ZERO, Duration::from_millis(1)),
+            from: None,
+            connection: 0,
+            source: None,
+            named: None,
+            beyond: None,
+            time_fence: time_fence(),
             water: HighWater::by_transactions(),
             prepared: PreparedTransactions::default(),
             look: None,
             fence: None,
+            looked: false,
             drained: false,
         }
     }
@@ -144,19 +206,20 @@ impl Publisher {
             .is_some_and(|renewed| ms(now - self.born) < valid_until(renewed, TIMING))
     }
 
-    /// Everything read, published and known to be stored, and the lease held.
-    pub(super) fn is_quiet(&self, now: i64) -> bool {
+    /// Everything read of this life of the core, published and known to be stored, and the lease held.
+    pub(super) fn is_quiet(&self, life: u32, now: i64) -> bool {
         self.holds(now)
             && self.working
             && self.drained
+            && self.connection == life
             && self.call.is_none()
             && self.blocks.is_empty()
             && self.lane.stopped().is_none()
             && !self.lane.in_flight()
             && self
-                .chunker
+                .group
                 .as_ref()
-                .is_some_and(|chunker| chunker.open_since().is_none())
+                .is_some_and(|group| group.open_since().is_none() && group.resync.is_none())
     }
 
     /// One piece of its work.
@@ -169,7 +232,6 @@ impl Publisher {
         core: &Core,
         exchange: &mut Exchange,
         net: &mut Vec<Sent>,
-        env: Env,
         rng: &mut Rng,
         now: i64,
         faults: bool,
@@ -189,7 +251,7 @@ impl Publisher {
         }
         match rng.below(4) {
             0 | 1 if self.call.is_some() => self.call_on(exchange, net, rng, now, faults),
-            2 => self.read(core, env, rng, now),
+            2 => self.read(core, rng, now, faults),
             _ => self.offer(rng),
         }
     }
@@ -213,20 +275,30 @@ impl Publisher {
         let Some(place) = self.lane.next_place() else {
             return;
         };
-        let Some((generation, block)) = self.blocks.pop_front() else {
-            return;
+        let Read {
+            block,
+            generation,
+            source,
+            evidence,
+        } = match self.blocks.pop_front() {
+            None => return,
+            Some(Handed::Block(read)) => read,
+            Some(Handed::SourceChanged(what)) => return self.decide(Event::SourceChanged(what)),
         };
         assert_eq!(
             block.cursor_before, self.follows,
             "a block does not follow the one before it"
         );
         self.follows.clone_from(&block.cursor_after);
+        let resync = block.resync(self.resync);
+        self.resync = under_way(resync);
+        let beside = format!("{generation} {resync:?} {source:?} {:?}", block.cursor_after);
         let digest = Chunk::digest_of(
             place.epoch,
             place.number,
             place.previous,
             &self.instance,
-            &[block.plain.as_slice(), &[u8::try_from(generation).unwrap()]].concat(),
+            &[block.plain.as_slice(), beside.as_bytes()].concat(),
         );
         let link = schemas::manifest::Link {
             epoch: place.epoch,
@@ -242,6 +314,10 @@ impl Publisher {
             after: block.cursor_after.clone(),
             rows: Rc::new(reading::rows(&block)),
             generation,
+            resync,
+            source,
+            accepts_source: false,
+            evidence: evidence.filter(|_| block.completes_resync),
         });
         self.decide(Event::Ready(Offer {
             link,
@@ -257,7 +333,10 @@ impl Publisher {
                 Action::ReadTail { .. } => self.call = Some(Call::ReadReceipt),
                 Action::Publish { expect, .. } => self.call = Some(Call::CheckLease { expect }),
                 Action::Stored => self.flight = None,
-                Action::ReadFrom(cursor) => self.void(Some(cursor)),
+                Action::ReadFrom(cursor) => {
+                    self.resync = self.beside.resync;
+                    self.void(Some(cursor));
+                }
                 Action::Stop(_) => self.void(None),
             }
         }
@@ -265,10 +344,26 @@ impl Publisher {
 
     fn void(&mut self, from: Option<Option<Cursor>>) {
         (self.call, self.flight, self.look, self.fence, self.drained) = (None, None, None, None, false);
+        (self.named, self.beyond, self.looked) = (None, None, false);
         self.blocks.clear();
         self.follows = from.clone().flatten();
-        self.chunker = from.map(|from| {
-            Chunker::new(&schema(self.generation), &["at".into(), "id".into()], &[], from).unwrap()
+        self.from = from.clone().flatten();
+        let resync = self.resync.is_some().then_some(Phase::Within);
+        let pack = |from| Pack {
+            members: vec![Member {
+                lane: 0,
+                generation: 1,
+            }],
+            chunker: Chunker::new(&schema(self.generation), &cursor(), &[], from).unwrap(),
+            definition: definition(),
+            load: Load::default(),
+        };
+        self.group = from.map(|from| Group {
+            packs: vec![pack(from)],
+            limit: 1,
+            drained: false,
+            unplaced: Vec::new(),
+            resync,
         });
     }
 }

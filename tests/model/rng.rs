@@ -1,5 +1,6 @@
 //! The one source of chance: a seed decides everything (splitmix64).
 
+#[derive(Clone)]
 pub(super) struct Rng(u64);
 
 impl Rng {

@@ -1,7 +1,8 @@
 //! The simulated receiver: a ledger, current rows and tombstones, a history, changed in
-//! transactions. What a chunk is, which version wins, what a delete leaves, how far the frontier
-//! reaches, and how the tables follow the core's columns is decided by the product's own functions.
+//! transactions. What a chunk is, which version wins, what a delete leaves, what the end of a resynchronisation removes, how
+//! far the frontier reaches, and how the tables follow the core's columns is decided by the product's own functions.
 
+mod again;
 mod judge;
 mod quarantine;
 mod rows;
@@ -9,17 +10,19 @@ mod rows;
 use std::collections::BTreeMap;
 
 use schemas::column::{ColumnType, RowSchema};
+use schemas::receipt::StoreId;
 use store::frontier::{Advance, Frontier, Noted, advance};
 use store::layout::{Database, LaneTables, Layout, Mode, Options};
 use store::ledger::{ChunkLinks, Entry, EntryState, Judgement, LaneState};
 use store::merge::{Place, tombstone_passed};
+use store::quarantine::decide::counts;
 use store::table::asked::Question;
 use store::table::intake::{Given, Incoming, Verdict, intake};
 use store::table::shape::Shape;
-use store::{LaneReport, Outcome};
+use store::{Identity, LaneReport, Outcome};
 
 use super::core::LAST_GENERATION;
-use super::exchange::Chunk;
+use super::exchange::{Chunk, Evidence};
 use super::faults::Env;
 use super::poller::lane;
 use super::publisher::schema;
@@ -27,8 +30,10 @@ use super::rng::Rng;
 pub(super) use quarantine::Id;
 use quarantine::Kept;
 
+#[derive(Clone)]
 pub(super) struct Store {
     env: Env,
+    pub(super) identity: Identity,
     layout: Layout,
     schemas: Vec<RowSchema>,
     state: LaneState,
@@ -43,6 +48,11 @@ pub(super) struct Store {
     tombstones: BTreeMap<i64, Place>,
     /// By place and ordinal: key, version, whether it deletes, whether it was left behind.
     history: BTreeMap<(Place, usize), (i64, i64, bool, bool)>,
+    /// How many rows the table has by the ledger: at first, and more by its chunks.
+    base: i64,
+    net: i64,
+    /// What ends of resynchronisations removed since the oracle looked last.
+    removed: Vec<(i64, Evidence)>,
     /// What is kept aside, by the chunk's digest and the row's ordinal.
     kept: BTreeMap<Id, Kept>,
     /// What constraints say to a row.
@@ -53,7 +63,7 @@ pub(super) struct Store {
     calls: u64,
 }
 
-fn place(chunk: &Chunk) -> Place {
+pub(super) fn place(chunk: &Chunk) -> Place {
     Place {
         epoch: chunk.link.epoch,
         number: chunk.link.number,
@@ -66,13 +76,19 @@ fn links(chunk: &Chunk) -> ChunkLinks {
         digest: chunk.link.digest,
         previous: chunk.previous,
         opening: chunk.opening,
+        exchanged_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 
 impl Store {
-    pub(super) fn new(env: Env, seed: u64) -> Self {
+    /// An empty one. `number` tells it from others.
+    pub(super) fn new(env: Env, seed: u64, number: u8) -> Self {
         Self {
             env,
+            identity: Identity {
+                id: StoreId::of([number; 16]),
+                replaces: Vec::new(),
+            },
             layout: Layout {
                 mode: Mode::Both,
                 schema: None,
@@ -90,6 +106,9 @@ impl Store {
             rows: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             history: BTreeMap::new(),
+            base: 0,
+            net: 0,
+            removed: Vec::new(),
             kept: BTreeMap::new(),
             chance: Rng::new(!seed),
             calm: false,
@@ -115,7 +134,9 @@ impl Store {
                 links: links(chunk),
                 schema: &schemas[chunk.generation],
                 rows: chunk.rows.len() as u64,
-                resync: None,
+                resync: chunk
+                    .resync
+                    .filter(|resync| self.env.waits || !resync.is_complete),
             })
             .collect();
         let intake = loop {
@@ -152,15 +173,16 @@ impl Store {
                 shape.accept(&question);
             }
         };
-        if intake.state != self.state {
-            self.state = intake.state;
-            self.leave_behind();
-        }
+        let opens = self.state.openings != intake.state.openings;
+        self.state = intake.state;
         let outcomes = chunks
             .iter()
             .zip(intake.verdicts)
             .map(|(chunk, verdict)| self.keep(chunk, &verdict))
             .collect();
+        if opens {
+            self.leave_behind();
+        }
         self.advance();
         outcomes
     }
@@ -198,12 +220,8 @@ impl Store {
     fn leave_behind(&mut self) {
         let epoch = self.state.epoch;
         self.asked = self.asked.take().filter(|asked| asked.place.epoch >= epoch);
-        let Some(continues) = self.state.openings.get(&epoch).copied() else {
-            return;
-        };
-        let last = continues.map_or((0, 0), |link| (link.epoch, link.number));
         for ((place, _), (.., behind)) in &mut self.history {
-            *behind |= (place.epoch, place.number) > last && place.epoch < epoch;
+            *behind = !counts(&self.state, *place);
         }
     }
 
@@ -213,7 +231,12 @@ impl Store {
             Verdict::Judged(Judgement::Store | Judgement::OpenEpoch { .. }) => {
                 // A crash between the two, where they are not one.
                 let torn = !self.env.one_transaction && self.calls.is_multiple_of(7);
+                let is_again = self.begin_again(chunk);
+                let before = self.rows.len();
                 let refused = self.merge(chunk, None);
+                if !is_again {
+                    self.count_since(before);
+                }
                 if !torn {
                     let entry = Noted {
                         rows_quarantined: refused,
@@ -227,11 +250,12 @@ impl Store {
                         reason: "torn".to_owned(),
                     };
                 }
+                self.end_resync(chunk, is_again, refused);
                 verdict.outcome(rows, refused)
             }
             Verdict::Judged(Judgement::Superseded) => {
-                let known = self.ledger.get(&place(chunk));
-                if known.is_none_or(|known| known.state == EntryState::Quarantined) {
+                let known = self.ledger.get(&place(chunk)).map(|known| known.state);
+                if matches!(known, None | Some(EntryState::Quarantined | EntryState::Awaited)) {
                     self.ledger
                         .insert(place(chunk), noted(chunk, EntryState::Superseded));
                 }
@@ -264,7 +288,8 @@ impl Store {
             return None;
         }
         let frontier = self.frontier.clone();
-        let ahead = |noted: &&Noted| noted.place > frontier.place() && noted.state == EntryState::Stored;
+        let waits = |state| matches!(state, EntryState::Stored | EntryState::Awaited);
+        let ahead = |noted: &&Noted| noted.place > frontier.place() && waits(noted.state);
         let pending = self
             .ledger
             .values()
@@ -285,6 +310,8 @@ impl Store {
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(&lane())),
             refused: None,
+            compacted: None,
+            owed: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! One schedule: who acts next, what goes wrong, when it is over, and whether it was right.
 
+mod ends;
 mod faults;
 mod operator;
 mod oracle;
@@ -10,8 +11,10 @@ use super::faults::Env;
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::publisher::{Publisher, Sent};
+use super::refiller::Refiller;
 use super::rng::Rng;
 use super::store::Store;
+use ends::Ends;
 use store::quarantine::Ending;
 
 /// Steps with business and faults; then they end and the world has to come to rest.
@@ -37,7 +40,9 @@ pub(super) struct World {
     pollers: Vec<Slot<Poller>>,
     store: Store,
     keepers: [Keeper; 2],
+    refiller: Refiller,
     copy: Option<Held>,
+    ends: Ends,
     lives: u32,
     violation: Option<String>,
     pub(super) restores: u32,
@@ -61,6 +66,12 @@ pub(super) struct Count {
     pub(super) kept: usize,
     pub(super) released: usize,
     pub(super) discarded: usize,
+    /// How often the store was put back, altered, lost or doubled, and refilled.
+    pub(super) stores: u32,
+    pub(super) refills: u32,
+    /// How often another core took the place of the core, and everything was resynchronised.
+    pub(super) cores: u32,
+    pub(super) resyncs: u32,
 }
 
 /// Runs a schedule.
@@ -78,9 +89,11 @@ pub(super) fn run(seed: u64, env: Env) -> Result<Count, String> {
         net: Vec::new(),
         publishers: Vec::new(),
         pollers: Vec::new(),
-        store: Store::new(env, seed),
+        store: Store::new(env, seed, 1),
         keepers: [Keeper::default(), Keeper::default()],
+        refiller: Refiller::default(),
         copy: None,
+        ends: Ends::default(),
         lives: 0,
         violation: None,
         restores: 0,
@@ -119,7 +132,7 @@ pub(super) fn run(seed: u64, env: Env) -> Result<Count, String> {
 impl World {
     fn publisher(&mut self) -> Publisher {
         self.lives += 1;
-        Publisher::new(format!("p{}", self.lives), self.now)
+        Publisher::new(format!("p{}", self.lives), self.env, self.now)
     }
 
     fn step(&mut self, chaos: bool) {
@@ -127,6 +140,7 @@ impl World {
         if self.env.quarantine && self.rng.percent(if chaos { 3 } else { 10 }) {
             self.keep_house(chaos);
         }
+        self.tend_ends(chaos);
         match self.rng.below(100) {
             0..=17 if chaos => self.core.act(&mut self.rng, self.now),
             18..=19 if chaos => {
@@ -167,12 +181,11 @@ impl World {
                 core,
                 exchange,
                 net,
-                env,
                 rng,
                 now,
                 ..
             } = self;
-            slot.process.act(core, exchange, net, *env, rng, *now, chaos);
+            slot.process.act(core, exchange, net, rng, *now, chaos);
         }
         let holders = self
             .publishers
@@ -182,7 +195,7 @@ impl World {
         // A restored lease record may be believed for the rest of its time; the data does not
         // depend on it.
         if holders > 1 && !self.env.restores {
-            self.violation = Some(format!("{holders} processes hold the lease at once"));
+            self.violated(format!("{holders} processes hold the lease at once"));
         }
     }
 
@@ -190,17 +203,30 @@ impl World {
         let which = self.rng.below(self.pollers.len());
         if let Some(slot) = self.pollers.get_mut(which).filter(|slot| slot.until <= self.now) {
             if std::mem::take(&mut slot.crashed) {
+                let is_elsewhere = slot.process.is_elsewhere;
                 slot.process = Poller::new();
+                slot.process.is_elsewhere = is_elsewhere;
             }
+            let store = match &mut self.ends.second {
+                Some(second) if slot.process.is_elsewhere => second,
+                _ => &mut self.store,
+            };
             slot.process.act(
                 &mut self.exchange,
-                &mut self.store,
+                store,
                 self.env,
                 &mut self.rng,
                 self.now,
                 chaos,
             );
+            if let Some(sequence) = slot.process.took {
+                self.violated(format!("another store took chunk {sequence} away"));
+            }
         }
+    }
+
+    fn violated(&mut self, what: String) {
+        self.violation.get_or_insert(what);
     }
 
     fn count(&self) -> Count {
@@ -217,6 +243,10 @@ impl World {
             released: self.store.ended(Some(Ending::Released)),
             discarded: self.store.ended(Some(Ending::Discarded)),
             publishers: publishers.len(),
+            stores: self.ends.stores,
+            refills: self.ends.refills,
+            cores: self.ends.cores,
+            resyncs: self.ends.resyncs,
         }
     }
 
@@ -228,7 +258,7 @@ impl World {
                 (
                     slot.process.lane.state(),
                     slot.process.lane.stopped(),
-                    slot.process.is_quiet(self.now),
+                    slot.process.is_quiet(self.core.life, self.now),
                 )
             })
             .collect();
@@ -236,11 +266,18 @@ impl World {
             .exchange
             .tail()
             .map(|entry| (entry.chunk.link.epoch, entry.chunk.link.number));
+        let pollers: Vec<_> = self
+            .pollers
+            .iter()
+            .map(|slot| (slot.until - self.now, slot.crashed, slot.process.describe()))
+            .collect();
         format!(
-            "publishers {states:?}, tail {tail:?}, drained {}, store {:?}, receipt {:?}",
+            "pollers {pollers:?} ends {:?} publishers {states:?}, tail {tail:?}, drained {}, store {:?}, receipt {:?}, ends at rest {}",
+            self.describe_ends(),
             self.exchange.drained(),
             self.store.report(),
-            self.exchange.held.receipt
+            self.exchange.held.receipt,
+            self.are_ends_at_rest()
         )
     }
 }

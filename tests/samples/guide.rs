@@ -4,7 +4,6 @@
 //! `psql`, which is not among the tools: what it is asked goes to the test, which asks the real databases.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,30 +11,10 @@ use std::time::Duration;
 use harness::{Postgres, PostgresOptions, Process, free_port, nats_server_binary, slacktide, workspace};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use super::shell::{commands, leashed, program};
+
 /// It waits for agents that try again every few seconds.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-/// The blocks marked `sh`, in order. There is no other block: nothing is left out.
-fn commands(guide: &str) -> String {
-    let mut blocks = String::new();
-    let mut inside = false;
-    for line in guide.lines() {
-        if let Some(kind) = line.strip_prefix("```") {
-            assert!(inside || kind == "sh", "a block that is not executed: {line}");
-            inside = !inside;
-        } else if inside {
-            blocks.push_str(line);
-            blocks.push('\n');
-        }
-    }
-    blocks
-}
-
-fn program(folder: &Path, name: &str, text: &str) {
-    let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 /// The stand-ins, and what makes background programs end with the shell.
 fn programs(folder: &Path) -> PathBuf {
@@ -52,14 +31,7 @@ fn programs(folder: &Path) -> PathBuf {
             built.display()
         ),
     );
-    program(
-        &bin,
-        "nats-server",
-        &format!(
-            "#!/bin/sh\nexec setpriv --pdeathsig KILL {} \"$@\"\n",
-            nats_server_binary().display()
-        ),
-    );
+    program(&bin, "nats-server", &leashed(&nats_server_binary()));
     // Asks by a file, and waits for the answer.
     program(
         &bin,
@@ -177,10 +149,4 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
             guide.stderr()
         );
     }
-}
-
-#[test]
-fn a_block_that_is_not_executed_is_an_error() {
-    assert_eq!(commands("a\n```sh\nb\n```\nc\n```sh\nd\n```\n"), "b\nd\n");
-    assert!(std::panic::catch_unwind(|| commands("```text\nb\n```\n")).is_err());
 }

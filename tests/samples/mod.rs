@@ -5,7 +5,8 @@
 //! - `yaml` compose.yml read, variables filled in
 //! - `feeds` the feeds of the record kinds, from tables of those names into a store
 //! - `kinds` the kinds of requests, asked over a table of settlements
-//! - `guide` every command of docs/install.md
+//! - `guide` every command of docs/install.md; `procedures` those of docs/procedures.md
+//! - `shell` pages whose commands are executed, and the programs that stand in
 //! - `security` the tests that SECURITY.md names; `lint` what the lint says of advisories
 
 mod compose;
@@ -13,5 +14,7 @@ mod feeds;
 mod guide;
 mod kinds;
 mod lint;
+mod procedures;
 mod security;
+mod shell;
 mod yaml;

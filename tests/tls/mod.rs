@@ -18,4 +18,4 @@ mod path;
 mod reading;
 mod rotation;
 mod secrets;
-mod site;
+pub(crate) mod site;

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Finished, NatsServer, Process, free_port, http_get, run, slacktide, until, until_still};
-use rusqlite::Connection;
+use harness::{
+    Background, Finished, NatsServer, Process, free_port, http_get, run, slacktide, until, until_still,
+};
+use rusqlite::{Connection, TransactionBehavior};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up. Generous: machines are small and shared.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The lag that the feeds declare, as `keys site` writes it.
 const LAG: Duration = Duration::from_secs(1);
@@ -20,22 +22,22 @@ const ROWS: &str =
     "SELECT id || '|' || updated_at || '|' || person || '|' || printf('%.2f', amount) || '|' || memo
     FROM claim WHERE NOT deleted ORDER BY id";
 
-pub(super) struct Site {
-    pub(super) nats: NatsServer,
+pub(crate) struct Site {
+    pub(crate) nats: NatsServer,
     folder: TempDir,
 }
 
 /// An agent: its process, its file and where it tells its status.
-pub(super) struct Agent {
-    pub(super) process: Process,
+pub(crate) struct Agent {
+    pub(crate) process: Process,
     /// Meant from the site's folder.
-    pub(super) config: String,
+    pub(crate) config: String,
     port: u16,
 }
 
 impl Site {
     /// Made, its exchange started with the streams applied. `server` changes `server.conf`.
-    pub(super) async fn start(recipients: &[&str], server: impl Fn(String) -> String) -> Self {
+    pub(crate) async fn start(recipients: &[&str], server: impl Fn(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut make = slacktide();
         make.args(["keys", "site", "--out"]).arg(folder.path());
@@ -73,7 +75,7 @@ impl Site {
     }
 
     /// Makes the streams and consumers, as the administrator.
-    pub(super) async fn apply(&self, recipients: &[&str]) {
+    pub(crate) async fn apply(&self, recipients: &[&str]) {
         let mut words = vec!["exchange", "apply", "--yes", "--config", "admin/admin.toml"];
         for recipient in recipients {
             words.extend(["--recipient", recipient]);
@@ -81,16 +83,16 @@ impl Site {
         self.well(&words).await;
     }
 
-    pub(super) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(super) fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap().trim().to_owned()
     }
 
     /// Changes a file in one step, as an editor does.
-    pub(super) fn change(&self, name: &str, change: impl Fn(String) -> String) {
+    pub(crate) fn change(&self, name: &str, change: impl Fn(String) -> String) {
         let (path, fresh) = (self.file(name), self.file(format!("{name}.new")));
         fs::write(&fresh, change(fs::read_to_string(&path).unwrap())).unwrap();
         fs::set_permissions(&fresh, fs::metadata(&path).unwrap().permissions()).unwrap();
@@ -98,14 +100,14 @@ impl Site {
     }
 
     /// Runs a command of the binary in the site's folder.
-    pub(super) async fn command(&self, arguments: &[&str]) -> Finished {
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Finished {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
         run(&arguments.join(" "), &mut command, PATIENCE).await
     }
 
     /// The same, which must go well; what it printed.
-    pub(super) async fn well(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn well(&self, arguments: &[&str]) -> String {
         let done = self.command(arguments).await;
         assert!(
             done.status.success(),
@@ -118,7 +120,7 @@ impl Site {
     }
 
     /// The same, which must fail with this code; what it said.
-    pub(super) async fn fails(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) async fn fails(&self, code: i32, arguments: &[&str]) -> String {
         let done = self.command(arguments).await;
         let told = done.stdout + &done.stderr;
         assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
@@ -126,12 +128,12 @@ impl Site {
     }
 
     /// An agent out of a party's file with a change; its own file is `PARTY/NAME.toml`.
-    pub(super) fn agent(&self, party: &str, name: &str, change: impl Fn(String) -> String) -> Agent {
+    pub(crate) fn agent(&self, party: &str, name: &str, change: impl Fn(String) -> String) -> Agent {
         self.agent_in(&[], party, name, change)
     }
 
     /// The same in this environment.
-    pub(super) fn agent_in(
+    pub(crate) fn agent_in(
         &self,
         env: &[(&str, &str)],
         party: &str,
@@ -151,7 +153,7 @@ impl Site {
     }
 
     /// Writes such a file: its name and its port.
-    pub(super) fn configure(
+    pub(crate) fn configure(
         &self,
         party: &str,
         name: &str,
@@ -173,37 +175,35 @@ impl Site {
         (config, port)
     }
 
-    pub(super) fn social(&self, name: &str) -> Agent {
+    pub(crate) fn social(&self, name: &str) -> Agent {
         self.agent("bureau", name, |text| text)
     }
 
-    pub(super) fn poller(&self, name: &str) -> Agent {
+    pub(crate) fn poller(&self, name: &str) -> Agent {
         self.agent("insurer-a", name, |text| text)
     }
 
-    pub(super) fn open(&self, database: &str) -> Connection {
+    pub(crate) fn open(&self, database: &str) -> Connection {
         let opened = Connection::open(self.file(database)).unwrap();
         opened.busy_timeout(PATIENCE).unwrap();
         opened
     }
 
-    /// Adds so many rows to the core, as an application must that declares a lag: what it could not commit well within it,
-    /// since the machine is busy, it takes back and does again with new times.
-    pub(super) fn add(&self, rows: u32) {
+    /// Adds so many rows to the core.
+    pub(crate) fn add(&self, rows: u32) {
+        write(&mut self.open("bureau/core.db"), |core| insert(core, rows));
+    }
+
+    /// Adds a row now and then, until it is stopped.
+    pub(crate) fn business(&self) -> Background {
         let mut core = self.open("bureau/core.db");
-        loop {
-            let begun = Instant::now();
-            let adding = core.transaction().unwrap();
-            insert(&adding, rows);
-            if begun.elapsed() < LAG / 2 {
-                return adding.commit().unwrap();
-            }
-            adding.rollback().unwrap();
-        }
+        Background::repeat(Duration::from_millis(300), move || {
+            write(&mut core, |core| insert(core, 1));
+        })
     }
 
     /// Waits until every column of every row is the same on both sides.
-    pub(super) async fn agree(&self) {
+    pub(crate) async fn agree(&self) {
         until_still("core and store to agree", PATIENCE, async || {
             let core = rows(&self.open("bureau/core.db")).map_err(|error| error.to_string())?;
             let store = rows(&self.open("insurer-a/store.db")).map_err(|error| error.to_string())?;
@@ -216,7 +216,7 @@ impl Site {
     }
 
     /// The ledger has every number once, without a gap, and nothing is in quarantine.
-    pub(super) fn ledger_is_gapless(&self) {
+    pub(crate) fn ledger_is_gapless(&self) {
         let count = |sql: &str| -> i64 {
             self.open("insurer-a/store.db")
                 .query_row(sql, [], |row| row.get(0))
@@ -231,6 +231,22 @@ impl Site {
     }
 }
 
+/// Writes to the core, as an application must that declares a lag: what it could not commit well within it, since the machine
+/// is busy, it takes back and does again with new times.
+pub(crate) fn write(core: &mut Connection, work: impl Fn(&Connection)) {
+    loop {
+        let begun = Instant::now();
+        let writing = core
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .unwrap();
+        work(&writing);
+        if begun.elapsed() < LAG / 2 {
+            return writing.commit().unwrap();
+        }
+        writing.rollback().unwrap();
+    }
+}
+
 fn rows(database: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut asked = database.prepare(ROWS)?;
     let found = asked.query_map([], |row| row.get(0))?;
@@ -239,9 +255,20 @@ fn rows(database: &Connection) -> rusqlite::Result<Vec<String>> {
 
 impl Agent {
     /// Waits until the value at a JSON pointer of its status is as wanted.
-    pub(super) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.shows_within(PATIENCE, what, pointer, wanted).await
+    }
+
+    /// The same, with more patience or less.
+    pub(crate) async fn shows_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        pointer: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let page = format!("http://127.0.0.1:{}/status", self.port);
-        until(what, PATIENCE, async || {
+        until(what, patience, async || {
             assert!(
                 !self.process.is_over(),
                 "it ended before {what}:\n{}",
@@ -259,13 +286,13 @@ impl Agent {
     }
 
     /// A page of its own.
-    pub(super) async fn page(&self, name: &str) -> String {
+    pub(crate) async fn page(&self, name: &str) -> String {
         let answer = http_get(&format!("http://127.0.0.1:{}/{name}", self.port)).await;
         answer.unwrap().body
     }
 
     /// Waits until the exchange is as it says, for this reason.
-    pub(super) async fn says_of_exchange(&self, state: &str, why: &str) {
+    pub(crate) async fn says_of_exchange(&self, state: &str, why: &str) {
         self.shows(
             &format!("the exchange to be {state}: {why}"),
             "/exchange",
@@ -277,7 +304,7 @@ impl Agent {
     }
 
     /// Ends it as a service manager would, and sees that it ends well.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.process.sigterm();
         let status = self.process.wait_exit(PATIENCE).await;
         assert!(

@@ -42,6 +42,7 @@ pub struct Memory {
     state: Mutex<State>,
     clock: Clock,
     ack_wait: Duration,
+    longest_rest: Duration,
 }
 
 #[derive(Default)]
@@ -73,6 +74,7 @@ impl Memory {
             state: Mutex::new(state),
             clock: Box::new(Timestamp::now),
             ack_wait: ACK_WAIT,
+            longest_rest: Duration::MAX,
         }
     }
 
@@ -87,6 +89,13 @@ impl Memory {
     #[must_use]
     pub fn with_ack_wait(mut self, ack_wait: Duration) -> Self {
         self.ack_wait = ack_wait;
+        self
+    }
+
+    /// The same where what is put off comes again after this time at the latest.
+    #[must_use]
+    pub fn with_longest_rest(mut self, longest_rest: Duration) -> Self {
+        self.longest_rest = longest_rest;
         self
     }
 

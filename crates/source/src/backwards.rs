@@ -7,18 +7,19 @@ use schemas::cursor::{Cursor, Scalar};
 
 /// What a look showed of the first cursor column.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Greatest<'a> {
+pub struct Greatest<'a> {
     /// The greatest value; none: there is no row.
-    pub(crate) value: Option<&'a Scalar>,
+    pub value: Option<&'a Scalar>,
     /// The greatest number that was given out, where the database tells: rows above the greatest value were deleted,
     /// and their numbers do not come again.
-    pub(crate) given_out: Option<i64>,
+    pub given_out: Option<i64>,
     /// Whether texts are judged, too. Not where the database's identity proves more than a deleted row can disprove.
-    pub(crate) with_texts: bool,
+    pub with_texts: bool,
 }
 
-/// The positions that lie beyond it.
-pub(crate) fn beyond(positions: &[Cursor], greatest: Greatest<'_>) -> Vec<Cursor> {
+/// Returns the positions that lie beyond it.
+#[must_use]
+pub fn beyond(positions: &[Cursor], greatest: Greatest<'_>) -> Vec<Cursor> {
     let is_beyond = |position: &&Cursor| position.0.first().is_some_and(|first| is_above(first, greatest));
     positions.iter().filter(is_beyond).cloned().collect()
 }

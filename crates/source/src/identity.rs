@@ -76,6 +76,11 @@ pub fn changed(before: &SourceMark, now: &SourceMark) -> Option<SourceChange> {
     before.tables.iter().any(is_other).then_some(SourceChange::Table)
 }
 
+/// A counter of 32 bits, which begins again behind its greatest value. It travels as a text, so that it is not compared as a number.
+pub(crate) fn counter(value: u32) -> Scalar {
+    Scalar::Text(value.to_string())
+}
+
 /// Whether one of the counters went back.
 fn is_behind(before: Option<&Cursor>, now: Option<&Cursor>) -> bool {
     let Some((before, now)) = before.zip(now) else {
@@ -83,6 +88,11 @@ fn is_behind(before: Option<&Cursor>, now: Option<&Cursor>) -> bool {
     };
     before.0.iter().zip(&now.0).any(|pair| match pair {
         (Scalar::Int(before), Scalar::Int(now)) => now < before,
+        (Scalar::Text(before), Scalar::Text(now)) => {
+            let pair = before.parse::<u32>().ok().zip(now.parse::<u32>().ok());
+            // More than half of the way round is the way back.
+            pair.is_some_and(|(before, now)| now.wrapping_sub(before) > u32::MAX / 2)
+        }
         _ => false,
     })
 }
@@ -121,6 +131,28 @@ mod tests {
             ..mark()
         };
         assert_eq!(changed(&mark(), &other), None);
+    }
+
+    #[test]
+    fn identity_of_a_counter_that_begins_again_is_kept() {
+        let counted = |value: u32| SourceMark {
+            written: Some(Cursor(vec![Scalar::Int(7), counter(value)])),
+            ..mark()
+        };
+        for (before, now) in [(4, 4), (4, 5), (u32::MAX, 0), (u32::MAX - 9, 12)] {
+            assert_eq!(changed(&counted(before), &counted(now)), None, "{before} {now}");
+        }
+        for (before, now) in [(5, 4), (0, u32::MAX), (12, u32::MAX - 9)] {
+            let back = Some(SourceChange::WentBack);
+            assert_eq!(changed(&counted(before), &counted(now)), back, "{before} {now}");
+        }
+        // A file that changed to WAL mode has no such counter any more.
+        let without = SourceMark {
+            written: Some(Cursor(vec![Scalar::Int(7)])),
+            ..mark()
+        };
+        assert_eq!(changed(&counted(5), &without), None);
+        assert_eq!(changed(&without, &counted(5)), None);
     }
 
     #[test]

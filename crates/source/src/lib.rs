@@ -11,12 +11,12 @@
 //! - [`declared`] PURE: type names to column types
 //! - `cursor_form` PURE: how a cursor's values are written, and what follows from it
 //! - `key_proof` PURE: whether a key tells rows apart; `upkeep` which check is due
-//! - [`evidence`] what a reader cannot prove of its feed
+//! - [`evidence`] what a reader cannot prove of its feed; [`missing_index`] PURE: what would serve it
 //! - [`count`] what the drivers count by themselves; `meter` how long a reader used its source
 //! - [`error`] what can go wrong, by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two systems of record
 
-mod backwards;
+pub mod backwards;
 mod columns;
 pub mod count;
 mod cursor_form;
@@ -30,6 +30,7 @@ mod instant;
 mod key_proof;
 pub mod keyset;
 mod meter;
+pub mod missing_index;
 mod nulls;
 mod placeholder;
 pub mod port;
@@ -45,6 +46,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use evidence::Evidence;
 pub use feed::{CursorSetBy, FeedDefinition};
 pub use fence::{Fence, HighWater, TimeFence};
+pub use missing_index::MissingIndex;
 pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source, Standing};
 pub use postgres::{PostgresConfig, PostgresSource};
 pub use question::{Argument, ArgumentKind, Question, StoredAs};

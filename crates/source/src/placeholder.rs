@@ -12,6 +12,8 @@ pub(crate) struct Place {
     pub(crate) function: Option<String>,
     /// The column that it is compared with, as it is named: its table or alias first, where that is written.
     pub(crate) column: Option<Vec<String>>,
+    /// How it is compared with it.
+    pub(crate) operator: Operator,
     /// It is cast to a type.
     pub(crate) is_cast: bool,
     /// It is an operand of `+`, `-`, `*`, `/` or `||`.
@@ -24,6 +26,28 @@ impl Place {
     /// Whether the argument itself is compared: neither cast nor computed with.
     pub(crate) fn is_bare(&self) -> bool {
         self.function.is_none() && !self.is_cast && !self.is_operand
+    }
+}
+
+/// How an argument is compared with a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Operator {
+    /// `=`
+    Equal,
+    /// `<`, `<=`, `>`, `>=`, BETWEEN.
+    Range,
+    /// Not at all, or in a way that leaves no range.
+    #[default]
+    Other,
+}
+
+impl Operator {
+    fn of(signs: &str) -> Self {
+        match signs {
+            "=" => Self::Equal,
+            "<" | "<=" | ">" | ">=" => Self::Range,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -71,9 +95,12 @@ fn place(tokens: &[Token], at: usize) -> Place {
     let computes = |token: Option<&Token>| sign(token).is_some_and(|sign| "+-*/%|".contains(sign));
     let in_cast = sign(before(1)) == Some('(') && is_word(before(2), "cast");
     let is_cast = in_cast || (sign(behind(1)) == Some(':') && sign(behind(2)) == Some(':'));
+    let compared = left(tokens, at).or_else(|| right(tokens, at + 2));
+    let (column, operator) = compared.unzip();
     Place {
         function: function(tokens, at).filter(|name| name != "cast"),
-        column: left(tokens, at).or_else(|| right(tokens, at + 2)),
+        column,
+        operator: operator.unwrap_or_default(),
         is_cast,
         is_operand: computes(before(1)) || computes(behind(1)),
         is_null_test: is_word(behind(1), "is"),
@@ -100,7 +127,7 @@ fn function(tokens: &[Token], at: usize) -> Option<String> {
 }
 
 /// The column in front of a comparison with the parameter at `at`.
-fn left(tokens: &[Token], at: usize) -> Option<Vec<String>> {
+fn left(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
     let mut end = at;
     let previous = |end: usize| end.checked_sub(1).and_then(|place| tokens.get(place));
     // The upper end of BETWEEN: its column stands in front of the lower one.
@@ -110,27 +137,31 @@ fn left(tokens: &[Token], at: usize) -> Option<Vec<String>> {
             .find(|place| matches!(tokens.get(*place), Some(Token::Word(word)) if word == "between"))?;
         end = between + 1;
     }
-    match previous(end) {
+    let operator = match previous(end) {
         Some(Token::Word(word)) if word == "between" => {
             end -= 1;
-            if matches!(previous(end), Some(Token::Word(word)) if word == "not") {
-                end -= 1;
-            }
+            let is_not = matches!(previous(end), Some(Token::Word(word)) if word == "not");
+            end -= usize::from(is_not);
+            if is_not { Operator::Other } else { Operator::Range }
         }
         Some(Token::Sign('<' | '>' | '=')) => {
-            while matches!(previous(end), Some(Token::Sign('<' | '>' | '=' | '!'))) {
+            let mut signs = String::new();
+            while let Some(Token::Sign(sign @ ('<' | '>' | '=' | '!'))) = previous(end) {
+                signs.insert(0, *sign);
                 end -= 1;
             }
+            Operator::of(&signs)
         }
         _ => return None,
-    }
-    name_before(tokens, end)
+    };
+    name_before(tokens, end).map(|name| (name, operator))
 }
 
 /// The column behind a comparison that begins at `at`.
-fn right(tokens: &[Token], at: usize) -> Option<Vec<String>> {
-    let mut begin = at;
-    while matches!(tokens.get(begin), Some(Token::Sign('<' | '>' | '=' | '!'))) {
+fn right(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
+    let (mut begin, mut signs) = (at, String::new());
+    while let Some(Token::Sign(sign @ ('<' | '>' | '=' | '!'))) = tokens.get(begin) {
+        signs.push(*sign);
         begin += 1;
     }
     if begin == at {
@@ -146,7 +177,7 @@ fn right(tokens: &[Token], at: usize) -> Option<Vec<String>> {
         begin += 1;
     }
     let is_call = tokens.get(begin) == Some(&Token::Sign('('));
-    (!name.is_empty() && !is_call).then_some(name)
+    (!name.is_empty() && !is_call).then(|| (name, Operator::of(&signs)))
 }
 
 fn name_before(tokens: &[Token], end: usize) -> Option<Vec<String>> {
@@ -198,6 +229,24 @@ mod tests {
             "select a from t where $1 = lower(d)",
         ] {
             assert_eq!(column(sql, 1), [None], "{sql}");
+        }
+    }
+
+    #[test]
+    fn placeholder_operator_that_leaves_a_range_is_found() {
+        for (condition, wanted) in [
+            ("a = $1", Operator::Equal),
+            ("$1 = a", Operator::Equal),
+            ("a <= $1", Operator::Range),
+            ("$1 < a", Operator::Range),
+            ("a between $1 and 9", Operator::Range),
+            ("a not between $1 and 9", Operator::Other),
+            ("a <> $1", Operator::Other),
+            ("a != $1", Operator::Other),
+            ("a in ($1)", Operator::Other),
+        ] {
+            let sql = format!("select a from t where {condition}");
+            assert_eq!(places(&sql, 1)[0].operator, wanted, "{condition}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
 use crate::fence::{ClockTrouble, Fence};
+use crate::missing_index::MissingIndex;
 use crate::question::Question;
 
 /// A system of record.
@@ -111,6 +112,11 @@ pub trait FeedReader: Send {
         None
     }
 
+    /// Indexes that would serve its order, and are not there.
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        &[]
+    }
+
     /// Looks at once at what is due of that. Returns whether something was.
     ///
     /// # Errors
@@ -125,6 +131,11 @@ pub trait FeedReader: Send {
 pub trait QuestionReader: Send {
     /// The columns of its rows. There is no key.
     fn schema(&self) -> &RowSchema;
+
+    /// Indexes that would serve what it is asked by, and are not there.
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        &[]
+    }
 
     /// Reads up to `limit` rows behind `after`, in the question's order, into `rows`; what was handed on is a
     /// whole prefix of the answer, as with feeds. Where there is no order `after` is none, and all of the
@@ -187,6 +198,8 @@ pub struct Standing {
 pub struct FenceReading {
     /// Rows within it may be read now; none: nothing yet.
     pub fence: Option<Fence>,
+    /// There is no fence because no row has a place within the source's clock or sequence: nothing has to be waited for.
+    pub is_empty: bool,
     /// Who keeps it from moving, when someone does for longer than the margin.
     pub held: Option<Holder>,
     /// How long it has not moved because of that; zero while nobody keeps it.

@@ -10,7 +10,7 @@
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` what the catalogue says of a feed's columns and tables
 //! - `check` whether a feed can be served, before anything is read; `comparison` whether a question's times are compared in
-//!   the terms of the columns; `collation` which keys are refused for theirs
+//!   the terms of the columns; `collation`, `key_type` which keys are refused for theirs; `index` what proves and serves an order
 //! - `hidden` rows that the account does not see
 //! - `order` the first cursor column against the source's clock, `key` whether the key is unique
 //! - `reach` what the SQL reads behind names, `sequence` what fills a cursor, `zone` local times
@@ -35,7 +35,9 @@ mod failure;
 mod grants;
 mod guard;
 mod hidden;
+mod index;
 mod key;
+mod key_type;
 mod order;
 mod probe;
 mod quantum;

@@ -8,13 +8,14 @@
 //! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served; `comparison` whether a question's times have the form of its columns;
+//! - `check` whether a feed can be served; `table` the schema of a table; `index` what proves and serves an order;
+//!   `comparison` whether a question's times have the form of its columns;
 //!   `collation` which texts of a key are one
-//! - `order` the form of a cursor, `key` whether a key is unique
+//! - `order` the form of a cursor, `key` whether a key is unique, `key_type` PURE by what type its values differ
 //! - `upkeep` what is checked again while a feed is served
 //! - `convert` values as their columns' types promise them
 //! - `failure` PURE: the library's errors by kind
-//! - `file` which file it is; `numbers` whether a row's number is used again
+//! - `file` which file it is; `head` how many changes it has had; `numbers` whether a row's number is used again
 //! - `probe` what the gate asks while it is shut, on a connection of its own
 //! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
 
@@ -24,7 +25,10 @@ mod comparison;
 mod convert;
 mod failure;
 mod file;
+mod head;
+mod index;
 mod key;
+mod key_type;
 mod numbers;
 mod order;
 mod probe;
@@ -32,6 +36,7 @@ mod quantum;
 mod question;
 mod reader;
 mod sender;
+mod table;
 mod upkeep;
 mod worker;
 

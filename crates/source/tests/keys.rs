@@ -1,8 +1,9 @@
 //! Keys that do not tell rows apart, and how a key is proven.
 
-use gate::Gate;
+use gate::{Gate, Permit};
+use schemas::column::ColumnType;
 use source::evidence::KEY_UNPROVEN;
-use source::{CursorSetBy, ErrorKind, FeedDefinition, Fence, Source};
+use source::{CursorSetBy, ErrorKind, FeedDefinition, FeedReader, Fence, Source};
 
 use crate::postgres::{READER, database, open};
 use crate::rows::{Taken, examine, feed, unverified};
@@ -12,6 +13,17 @@ fn keyed(sql: &str, key: &[&str]) -> FeedDefinition {
     let mut feed = feed(sql, &["id"], CursorSetBy::Application);
     feed.key = key.iter().map(ToString::to_string).collect();
     feed
+}
+
+/// Reads the keys on until two rows are found to share one.
+async fn repeated(reader: &mut dyn FeedReader, permit: &Permit) -> source::Error {
+    harness::until("a repeated key to be found", crate::postgres::SOON, async || {
+        let found = reader.examine(permit).await.err();
+        let is_open = !unverified(reader, KEY_UNPROVEN).is_empty();
+        assert!(found.is_some() || is_open, "the key is proven");
+        found
+    })
+    .await
 }
 
 const LINES: &str = "CREATE TABLE claim (claim_id bigint PRIMARY KEY, person text);
@@ -176,4 +188,151 @@ async fn tombstone_column_of_a_type_without_marks_is_refused() {
             assert!(error.is_none_or(|error| error.contains("cannot mark")), "{mark}");
         }
     }
+}
+
+/// Trap: numbers that are equal print in two ways, and the store keeps one row of them.
+#[tokio::test]
+async fn postgres_key_of_equal_values_is_not_unique() {
+    let db = database(
+        "CREATE TABLE t (id bigint PRIMARY KEY, n numeric, f float8, i interval, j jsonb, a numeric[]);
+         INSERT INTO t SELECT i, i, i, i * interval '1 day', to_jsonb(i), ARRAY[i::numeric] FROM generate_series(1, 5000) i;
+         UPDATE t SET n = '4999.00', i = i - interval '30 days' + interval '1 mon' - interval '1 day', \
+         j = '4999.0', a = '{4999.0}' WHERE id = 5000;
+         UPDATE t SET f = 0 WHERE id = 4999; UPDATE t SET f = '-0' WHERE id = 5000;",
+    )
+    .await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    for key in ["n", "f", "i", "j", "a"] {
+        let feed = keyed(&format!("SELECT id, {key} FROM t"), &[key]);
+        let mut reader = match source.open_feed(&feed, &permit).await {
+            Ok(reader) => reader,
+            // Minus zero and zero are of the first page.
+            Err(error) => {
+                assert!(
+                    error.to_string().contains("not unique") && key == "f",
+                    "{key}: {error}"
+                );
+                continue;
+            }
+        };
+        let mut taken = Taken::default();
+        let error = reader
+            .read(None, &Fence::Open, 10_000, &permit, &mut taken)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("not unique"), "{key}: {error}");
+        let error = repeated(reader.as_mut(), &permit).await;
+        assert!(error.to_string().contains("not unique"), "{key}: {error}");
+    }
+}
+
+/// PostgreSQL takes two spellings for one key, and only PostgreSQL knows which.
+#[tokio::test]
+async fn postgres_key_of_a_type_without_one_form_is_refused() {
+    let db = database(
+        "CREATE TYPE pair AS (a integer, b numeric); CREATE DOMAIN amount AS numeric; CREATE TYPE mood AS ENUM ('a');
+         CREATE TABLE t (id bigint PRIMARY KEY, r numrange, p pair, d amount[], b bpchar, c char(3), i int[], n numeric[],
+             x text[], m mood[], ir int4range, dr daterange, u uuid);",
+    )
+    .await;
+    let gate = Gate::fixed_open();
+    let (source, _) = open(&db, READER, &gate).await;
+    let permit = gate.permit().await;
+    let opened = async |sql: &str, key: &str| {
+        let feed = keyed(sql, &[key]);
+        source.open_feed(&feed, &permit).await.err()
+    };
+    for key in ["r", "p", "d", "b"] {
+        let error = opened(&format!("SELECT id, {key} FROM t"), key).await;
+        let error = error.unwrap_or_else(|| panic!("{key} is served"));
+        assert_eq!(error.kind, ErrorKind::Refused, "{key}: {error}");
+        assert!(error.to_string().contains("two spellings"), "{key}: {error}");
+    }
+    // Of two lengths the blanks differ.
+    let union = "SELECT id, c AS k FROM t UNION SELECT id, 'x'::char(5) FROM t";
+    assert!(opened(union, "k").await.is_some());
+    for key in ["c", "i", "n", "x", "m", "ir", "dr", "u"] {
+        let error = opened(&format!("SELECT id, {key} FROM t"), key).await;
+        assert!(error.is_none(), "{key}: {error:?}");
+    }
+    let written = "SELECT id, b::text AS b FROM t";
+    assert!(opened(written, "b").await.is_none(), "the remedy works");
+}
+
+/// Trap: `1.0` and `1.00` are two keys of a column of texts, whatever the column is declared as.
+#[tokio::test]
+async fn sqlite_key_travels_as_what_its_column_compares() {
+    let core = core(
+        "CREATE TABLE d (id INTEGER PRIMARY KEY, k DECIMAL_TEXT(10,2) NOT NULL UNIQUE, v DECIMAL_TEXT(10,2));
+         INSERT INTO d VALUES (1, '1.0', '2.0'), (2, '1.00', '2.00');
+         CREATE TABLE n (id INTEGER PRIMARY KEY, k NOT NULL UNIQUE); INSERT INTO n VALUES (1, 1), (2, '1'), (3, '1.0');
+         CREATE TABLE e (id INTEGER PRIMARY KEY, k DECIMAL(10,2) NOT NULL UNIQUE); INSERT INTO e VALUES (1, '1.0'), (2, 1.5);",
+    );
+    let gate = Gate::fixed_open();
+    let source = source(&core, &gate);
+    let permit = gate.permit().await;
+    let decimal = ColumnType::Decimal {
+        precision: Some(10),
+        scale: Some(2),
+    };
+    for (table, given, kind, count) in [
+        ("d", None, ColumnType::Text { max: None }, 2),
+        ("d", Some("decimal(10,2)"), ColumnType::Text { max: None }, 2),
+        ("n", Some("text"), ColumnType::Any, 3),
+        ("n", Some("decimal(10,2)"), ColumnType::Any, 3),
+        ("e", None, decimal.clone(), 2),
+    ] {
+        let mut feed = keyed(&format!("SELECT * FROM {table}"), &["k"]);
+        feed.types
+            .extend(given.map(|given| ("k".to_owned(), given.to_owned())));
+        let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+        let columns = &reader.schema().columns;
+        assert_eq!(columns[1].kind, kind, "{table} {given:?}");
+        assert!(columns.get(2).is_none_or(|column| column.kind == decimal));
+        let mut taken = Taken::default();
+        reader
+            .read(None, &Fence::Open, 10, &permit, &mut taken)
+            .await
+            .unwrap();
+        assert_eq!(
+            (taken.rows.len(), taken.rejects.len()),
+            (count, 0),
+            "{table} {given:?}"
+        );
+    }
+}
+
+/// Trap: 1 and 1.0 are one number to SQLite, and one row at the store.
+#[tokio::test]
+async fn sqlite_key_of_one_number_in_two_forms_is_not_unique() {
+    let core = core(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k);
+         INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i, i FROM n;
+         UPDATE t SET k = 4999.0 WHERE id = 5000;",
+    );
+    let gate = Gate::fixed_open();
+    let source = source(&core, &gate);
+    let permit = gate.permit().await;
+    let feed = keyed("SELECT id, k FROM t", &["k"]);
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    let mut taken = Taken::default();
+    let error = reader
+        .read(None, &Fence::Open, 10_000, &permit, &mut taken)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("not unique"), "{error}");
+    let error = repeated(reader.as_mut(), &permit).await;
+    assert!(error.to_string().contains("not unique"), "{error}");
+    // A text is another key.
+    core.connection
+        .execute_batch("UPDATE t SET k = '4999' WHERE id = 5000")
+        .unwrap();
+    let mut reader = source.open_feed(&feed, &permit).await.unwrap();
+    harness::until("the key to be proven", crate::postgres::SOON, async || {
+        let codes = examine(reader.as_mut(), &permit).await;
+        (!codes.contains(&KEY_UNPROVEN)).then_some(())
+    })
+    .await;
 }

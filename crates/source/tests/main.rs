@@ -5,9 +5,11 @@
 mod ahead;
 mod believed;
 mod bytes;
+mod copies;
 mod fence;
 mod forms;
 mod hidden;
+mod indexes;
 mod keys;
 mod postgres;
 mod probe;

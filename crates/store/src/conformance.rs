@@ -10,6 +10,7 @@
 //! - [`resync`] a feed that is sent again from its start
 //! - [`columns`] types, widening, rows that the receiver refuses
 //! - [`refill`] identity, chunks that are stored again, rows that are counted
+//! - [`compaction`] ledger entries that are folded
 //! - [`quarantine`] a suite of its own: what is kept aside, and its way out
 //! - [`requests`] a suite of its own: what is asked for, and the answers
 
@@ -18,6 +19,7 @@ pub mod changes;
 pub mod chunks;
 pub mod claims;
 pub mod columns;
+pub mod compaction;
 pub mod layouts;
 pub mod names;
 pub mod quarantine;
@@ -137,6 +139,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("another key is asked and begins anew", |r| {
         Box::pin(changes::another_key(r))
     }),
+    ("another type of the key is asked and begins anew", |r| {
+        Box::pin(changes::another_key_type(r))
+    }),
     ("other lanes go on while one waits", |r| {
         Box::pin(changes::other_lanes_go_on(r))
     }),
@@ -145,6 +150,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     }),
     ("a history says what was superseded", |r| {
         Box::pin(layouts::superseded(r))
+    }),
+    ("a history says what was superseded at once", |r| {
+        Box::pin(layouts::superseded_at_once(r))
     }),
     ("a row is in all tables or in none", |r| {
         Box::pin(layouts::refused_by_one(r))
@@ -189,6 +197,17 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a resynchronisation keeps what may be there", |r| {
         Box::pin(resync::keeps_doubtful(r))
     }),
+    (
+        "a resynchronisation that is stored again removes what was put back",
+        |r| Box::pin(resync::again_removes_put_back(r)),
+    ),
+    (
+        "rows that others delete during a resynchronisation are counted",
+        |r| Box::pin(resync::deleted_meanwhile(r)),
+    ),
+    ("a refill forgets no resynchronisation under way", |r| {
+        Box::pin(resync::under_way_outlives_refill(r))
+    }),
     ("an unlisted feed is not stored", |r| Box::pin(names::unlisted(r))),
     ("a store keeps its identity", |r| Box::pin(refill::identity(r))),
     ("rows that others deleted are counted and stored again", |r| {
@@ -209,8 +228,21 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a refill of a history has every version once", |r| {
         Box::pin(refill::history(r))
     }),
+    ("what an epoch left behind is awaited no more", |r| {
+        Box::pin(refill::awaits_nothing_left_behind(r))
+    }),
     ("a chunk that cannot be stored again is as before", |r| {
         Box::pin(refill::as_before(r))
+    }),
+    ("a chunk whose entry is folded changes nothing", |r| {
+        Box::pin(compaction::comes_again(r))
+    }),
+    ("another history below the folded entries stops", |r| {
+        Box::pin(compaction::another_history(r))
+    }),
+    ("what is needed is not folded", |r| Box::pin(compaction::keeps(r))),
+    ("folded chunks can be stored again", |r| {
+        Box::pin(compaction::refilled(r))
     }),
 ];
 

@@ -65,6 +65,15 @@ impl Frontier {
         }
     }
 
+    /// Behind the entries that were folded, to be advanced again because chunks are stored again. What no chunk tells is kept.
+    #[must_use]
+    pub fn restart(&self, lane: &LaneState) -> Self {
+        Self {
+            unremoved: self.unremoved,
+            ..lane.base()
+        }
+    }
+
     /// The place of the last chunk covered.
     #[must_use]
     pub fn place(&self) -> Place {

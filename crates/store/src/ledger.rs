@@ -16,14 +16,19 @@
 //! overtake the chunk it continues. Both are put off and not stored. That cannot deadlock: what
 //! they wait for stands before them on the same subject, so the exchange has delivered it
 //! already, delivers it again until it is settled, and a stop never puts an opening off.
+//!
+//! **Folded entries** ([`crate::compaction`]) are gone: their chunks are known by place, and by when the exchange stored them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use schemas::digest::Digest;
-use schemas::manifest::{Link, Manifest};
+use schemas::manifest::Link;
 use serde::{Deserialize, Serialize};
 
+use crate::compaction::Compaction;
 use crate::merge::Place;
+use crate::port::Arrival;
 
 pub use crate::lineage::{End, LaneState};
 
@@ -107,12 +112,15 @@ pub struct ChunkLinks {
     pub previous: Option<Digest>,
     /// Whether it opens its epoch, and what it continues.
     pub opening: Option<Option<Link>>,
+    /// When the exchange stored it.
+    pub exchanged_at: Timestamp,
 }
 
 impl ChunkLinks {
-    /// Of a manifest and its message's digest.
+    /// Of a chunk as it arrived.
     #[must_use]
-    pub fn of(manifest: &Manifest, digest: Digest) -> Self {
+    pub fn of(arrival: &Arrival) -> Self {
+        let (manifest, digest) = (&arrival.chunk.manifest, arrival.chunk.digest);
         Self {
             place: Place {
                 epoch: manifest.epoch,
@@ -121,6 +129,7 @@ impl ChunkLinks {
             digest,
             previous: manifest.previous,
             opening: manifest.opening.as_ref().map(|opening| opening.continues),
+            exchanged_at: arrival.exchanged_at,
         }
     }
 
@@ -196,6 +205,9 @@ pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
             _ => Judgement::Already,
         };
     }
+    if view.same.is_none() && view.lane.is_folded(chunk.place) {
+        return judge_folded(view, chunk);
+    }
     let end = view.lane.end(chunk.place.epoch);
     match end {
         End::Unopened => judge_unopened(view, chunk),
@@ -218,6 +230,37 @@ pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
                     chunk.place.number, chunk.place.epoch
                 ),
             },
+        },
+    }
+}
+
+/// A chunk whose entry was folded: it was stored, unless the exchange shows that it is another one.
+fn judge_folded(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
+    let Place { epoch, number } = chunk.place;
+    let end = view.lane.end(epoch);
+    let counts = match end {
+        End::Void { .. } => false,
+        End::At { link, .. } => {
+            number < link.number || (number == link.number && chunk.digest == link.digest)
+        }
+        End::Open | End::Unopened => true,
+    };
+    let head = view.lane.folded_head(chunk.place);
+    let is_younger = |compaction: &Compaction| compaction.is_younger(chunk.exchanged_at);
+    let is_other = match head {
+        Some(head) => head.digest != chunk.digest,
+        None => view.lane.compaction.as_ref().is_some_and(is_younger),
+    };
+    match (counts, is_other, end, &view.lane.stopped) {
+        (false, ..) | (true, true, End::At { .. }, _) => Judgement::Superseded,
+        (true, false, ..) => Judgement::Already,
+        (true, true, _, Some(reason)) => Judgement::StoppedBefore {
+            reason: reason.clone(),
+        },
+        (true, true, _, None) => Judgement::Fork {
+            reason: format!(
+                "{REWRITTEN}: chunk {number} of epoch {epoch} was stored before, and the exchange holds another one there"
+            ),
         },
     }
 }
@@ -258,6 +301,8 @@ fn judge_unopened(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
     match view.continued {
         Some(entry) if entry.digest == link.digest => Judgement::OpenEpoch { continues },
         Some(_) => bad("but the store holds another chunk there"),
+        // Its digest is not kept. The bureau signed the link.
+        None if view.lane.is_folded(Place::of_link(&link)) => Judgement::OpenEpoch { continues },
         None => Judgement::Later {
             reason: format!(
                 "epoch {epoch} continues chunk {} of epoch {}, which has not come yet",
@@ -292,10 +337,7 @@ pub fn needed(chunks: &[ChunkLinks]) -> BTreeSet<Place> {
                 .map(|number| Place { epoch, number }),
         );
         if let Some(Some(link)) = chunk.opening {
-            places.insert(Place {
-                epoch: link.epoch,
-                number: link.number,
-            });
+            places.insert(Place::of_link(&link));
         }
     }
     places
@@ -332,15 +374,16 @@ pub fn plan(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunks: &[ChunkL
         let view = LaneView {
             lane: &lane,
             same: at(Some(chunk.place.number)),
-            before: at(chunk.place.number.checked_sub(1)),
+            before: at(chunk.place.number.checked_sub(1)).or_else(|| {
+                lane.folded_head(Place {
+                    number: chunk.place.number.checked_sub(1)?,
+                    ..chunk.place
+                })
+            }),
             after: at(chunk.place.number.checked_add(1)),
             continued: chunk.opening.flatten().and_then(|link| {
-                entries
-                    .get(&Place {
-                        epoch: link.epoch,
-                        number: link.number,
-                    })
-                    .copied()
+                let place = Place::of_link(&link);
+                entries.get(&place).copied().or_else(|| lane.folded_head(place))
             }),
         };
         let judgement = judge(&view, chunk);

@@ -4,6 +4,7 @@
 //! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
 //! - [`lineage`] PURE: a lane's epochs, and which chunks of an old one count
 //! - [`frontier`] PURE: the gapless frontier that receipts are made of
+//! - [`compaction`] PURE: which old ledger entries are folded, and what stands for them
 //! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
 //! - [`resync`] PURE: what the end of a resynchronisation removes
 //! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
@@ -18,6 +19,7 @@
 //! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
 
 mod claims;
+pub mod compaction;
 pub mod conformance;
 pub mod error;
 pub mod frontier;
@@ -37,6 +39,7 @@ pub mod samples;
 pub mod sqlite;
 pub mod table;
 
+pub use compaction::Keep;
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Database, FeedOptions, LaneTables, Layout, Mode, Options, Owner};
 pub use naming::Refusal;

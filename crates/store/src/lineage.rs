@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use schemas::manifest::Link;
 use serde::{Deserialize, Serialize};
 
+use crate::compaction::Compaction;
+
 /// A lane's state, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneState {
@@ -18,6 +20,9 @@ pub struct LaneState {
     pub openings: BTreeMap<u32, Option<Link>>,
     /// Why the lane is stopped, while it is.
     pub stopped: Option<String>,
+    /// What stands for the ledger's entries that were folded; `None` before any was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compaction: Option<Compaction>,
 }
 
 impl Default for LaneState {
@@ -26,6 +31,7 @@ impl Default for LaneState {
             epoch: 1,
             openings: BTreeMap::new(),
             stopped: None,
+            compaction: None,
         }
     }
 }
@@ -52,6 +58,16 @@ pub enum End {
 }
 
 impl LaneState {
+    /// The last number of an epoch that counts, along the lineage of the current one; `None`: every number does.
+    #[must_use]
+    pub fn counts_up_to(&self, epoch: u32) -> Option<u64> {
+        match self.end(epoch) {
+            End::Open => None,
+            End::At { link, .. } => Some(link.number),
+            End::Void { .. } | End::Unopened => Some(0),
+        }
+    }
+
     /// How far an epoch counts, along the lineage of the current one.
     #[must_use]
     pub fn end(&self, epoch: u32) -> End {

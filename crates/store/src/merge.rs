@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 use schemas::column::{ColumnType, RowSchema};
 use schemas::key::pack_key;
-use schemas::manifest::Manifest;
+use schemas::manifest::{Link, Manifest};
 use schemas::rows::RowError;
 use schemas::tombstone;
 use schemas::value::Value;
@@ -207,6 +207,15 @@ impl Place {
         Self {
             epoch: manifest.epoch,
             number: manifest.number,
+        }
+    }
+
+    /// The place that a link names.
+    #[must_use]
+    pub fn of_link(link: &Link) -> Self {
+        Self {
+            epoch: link.epoch,
+            number: link.number,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs of a receiver.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use schemas::digest::Digest;
 use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
+use crate::compaction::Keep;
 use crate::error::Result;
 use crate::merge::Place;
 use crate::naming::Refusal;
@@ -102,6 +104,10 @@ pub struct LaneReport {
     pub waits: Option<String>,
     /// Set while chunks are refused until somebody acts here: names, tables or rights do not allow them.
     pub refused: Option<Refusal>,
+    /// Up to this place the ledger's entries are folded; `None` before any was.
+    pub compacted: Option<Place>,
+    /// Up to this place folded chunks are stored again; `None` while none is.
+    pub owed: Option<Place>,
 }
 
 impl LaneReport {
@@ -162,6 +168,10 @@ pub trait Store: Send + Sync {
     /// Every lane's frontier, advanced as far as the ledger reaches; tombstones that no older
     /// chunk can need any more are dropped here.
     async fn reports(&self) -> Result<Vec<LaneReport>>;
+
+    /// Folds the oldest ledger entries that `keep` does not keep and that a receipt covers: some entries of each lane, a
+    /// transaction each. Returns how many were folded; 0: nothing is due. A lane that `covered` does not name stays.
+    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64>;
 
     /// Which store this is; [`Store::prepare`] made its identity.
     async fn identity(&self) -> Result<Identity>;

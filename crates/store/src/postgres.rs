@@ -16,12 +16,13 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
-//! - `refill` identity, chunks that are stored again, rows that are counted
+//! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` the server's errors by kind
 
 mod cell;
 mod claims;
+mod compaction;
 mod failure;
 mod fit;
 mod native;
@@ -36,13 +37,14 @@ mod steps;
 mod tables;
 mod verbs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemas::name::Lane;
 
+use crate::compaction::Keep;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
 use crate::merge::Place;
@@ -284,6 +286,10 @@ impl Store for PostgresStore {
         let done = verbs::reports(&mut session).await;
         self.pool.give_back(session, &done).await;
         done
+    }
+
+    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64> {
+        self.compacted(keep, covered).await
     }
 
     async fn identity(&self) -> Result<Identity> {

@@ -307,6 +307,14 @@ pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> A
     }
 }
 
+/// Who ends the entries of a chunk's rows when the chunk is stored again. What is refused then is kept again.
+pub(crate) fn stored_again() -> By {
+    By {
+        actor: "slacktide".to_owned(),
+        reason: "its chunk is stored again".to_owned(),
+    }
+}
+
 /// Why a row is not stored that the table took without an error.
 pub(crate) const LEFT_OUT: &str = "a trigger of the table left the row out, or another row has a key that the column's \
      type takes for the same";

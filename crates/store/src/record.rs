@@ -37,6 +37,7 @@ pub(crate) struct Texts {
     pub(crate) columns: Option<String>,
     pub(crate) asked: Option<String>,
     pub(crate) refused: Option<String>,
+    pub(crate) compaction: Option<String>,
 }
 
 impl LaneRecord {
@@ -47,6 +48,7 @@ impl LaneRecord {
             columns: self.shape.as_ref().map(text).transpose()?,
             asked: self.asked.as_ref().map(text).transpose()?,
             refused: self.refused.as_ref().map(text).transpose()?,
+            compaction: self.state.compaction.as_ref().map(text).transpose()?,
         })
     }
 
@@ -66,6 +68,8 @@ impl LaneRecord {
             stopped: self.state.stopped.clone(),
             waits: self.asked.as_ref().map(|asked| asked.told(lane)),
             refused: self.refused.as_ref().map(|refused| refused.why.clone()),
+            compacted: Some(self.state.base().place()).filter(|place| *place > Place::BEGINNING),
+            owed: self.state.owed(frontier),
         }
     }
 

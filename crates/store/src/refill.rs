@@ -103,7 +103,8 @@ pub trait Refill: Store {
     /// goes back to before the first of them. Returns how many are awaited now.
     async fn await_again(&self, lane: &Lane, from: Place, to: Place) -> Result<u64>;
 
-    /// Every place of a lane that is awaited, in order, up to `most`.
+    /// Every place of a lane that is awaited, in order, up to `most`. What a later epoch left behind is not: nothing of it is
+    /// stored again.
     async fn awaited(&self, lane: &Lane, most: u32) -> Result<Vec<Place>>;
 
     /// Takes an awaited chunk as stored, as it was before: it cannot be stored again.

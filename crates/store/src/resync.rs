@@ -28,6 +28,17 @@ pub enum Removal {
     Removes,
 }
 
+impl Removal {
+    /// The same once the rows of its transaction were stored, of which so many were refused: their older versions stay.
+    #[must_use]
+    pub fn after_rows(self, refused: u64) -> Self {
+        match self {
+            Self::Removes if refused > 0 => Self::Kept,
+            other => other,
+        }
+    }
+}
+
 /// Decides for a chunk of this place.
 #[must_use]
 pub fn removal(resync: Option<Resync>, place: Place, frontier: &Frontier) -> Removal {
@@ -55,10 +66,26 @@ pub fn removal(resync: Option<Resync>, place: Place, frontier: &Frontier) -> Rem
     Removal::Removes
 }
 
+/// Decides for a chunk that is stored again, by an operator's order. Rows of earlier epochs were gone when it was stored first:
+/// those that are there now were put back by others. Where they had to stay, or another resynchronisation has begun, they stay.
+#[must_use]
+pub fn removal_again(resync: Option<Resync>, frontier: &Frontier) -> Removal {
+    let completes = resync.is_some_and(|resync| resync.is_complete && resync.kept_back == 0);
+    if completes && frontier.unremoved.is_none() {
+        Removal::Removes
+    } else {
+        Removal::None
+    }
+}
+
 /// The same for a chunk's manifest.
 #[must_use]
-pub fn removal_of(manifest: &Manifest, frontier: &Frontier) -> Removal {
-    removal(manifest.resync, Place::of_manifest(manifest), frontier)
+pub fn removal_of(manifest: &Manifest, frontier: &Frontier, is_again: bool) -> Removal {
+    if is_again {
+        removal_again(manifest.resync, frontier)
+    } else {
+        removal(manifest.resync, Place::of_manifest(manifest), frontier)
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +129,27 @@ mod tests {
             assert_eq!(removal(resync, at(2, 5), &frontier(2, 4)), Removal::None);
         }
         assert_eq!(removal(under_way, at(2, 1), &frontier(1, 4)), Removal::Begins);
+    }
+
+    #[test]
+    fn resync_stored_again_removes_what_others_put_back() {
+        let under_way = Some(Resync::default());
+        let again = |resync| removal_again(resync, &frontier(2, 1));
+        assert_eq!(again(complete(0)), Removal::Removes);
+        assert_eq!(again(complete(1)), Removal::None);
+        assert_eq!((again(under_way), again(None)), (Removal::None, Removal::None));
+        let kept = Frontier {
+            unremoved: Some(at(2, 5)),
+            ..frontier(2, 1)
+        };
+        assert_eq!(removal_again(complete(0), &kept), Removal::None);
+    }
+
+    #[test]
+    fn resync_removes_nothing_when_a_row_of_its_end_is_refused() {
+        assert_eq!(Removal::Removes.after_rows(0), Removal::Removes);
+        assert_eq!(Removal::Removes.after_rows(1), Removal::Kept);
+        assert_eq!(Removal::None.after_rows(1), Removal::None);
     }
 
     #[test]

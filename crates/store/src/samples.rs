@@ -69,6 +69,8 @@ pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
         stopped: None,
         waits: None,
         refused: None,
+        compacted: None,
+        owed: None,
     }
 }
 

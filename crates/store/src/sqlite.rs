@@ -10,12 +10,13 @@
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `traits` what of a table decides how; `cell` their values
 //! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
-//! - `refill` identity, chunks that are stored again, rows that are counted
+//! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` SQLite's errors by kind
 
 mod cell;
 mod claims;
+mod compaction;
 mod failure;
 mod native;
 mod quarantine;
@@ -28,6 +29,7 @@ mod tables;
 mod traits;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,6 +38,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use schemas::name::Lane;
 
+use crate::compaction::Keep;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
 use crate::merge::Place;
@@ -228,6 +231,12 @@ impl Store for SqliteStore {
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
         self.run(verbs::reports).await
+    }
+
+    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64> {
+        let (keep, covered) = (*keep, covered.clone());
+        self.run(move |connection| compaction::compact(connection, &keep, &covered))
+            .await
     }
 
     async fn identity(&self) -> Result<Identity> {

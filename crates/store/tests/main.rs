@@ -1,6 +1,7 @@
 //! Both receivers on real databases.
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
 
+mod keys;
 mod postgres;
 mod quarantine;
 mod requests;

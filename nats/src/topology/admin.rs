@@ -1,11 +1,21 @@
 //! The administrator's view of the exchange.
 
+use std::time::Duration;
+
+use async_nats::Message;
 use bytes::Bytes;
 use exchange::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::connect::JetStream;
 use crate::refusal::Refusal;
+
+/// A server has read its configuration again within this time.
+const RELOADED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two questions while nothing listens.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A connection with the administrator's credential.
 #[derive(Debug, Clone)]
@@ -49,7 +59,7 @@ impl Admin {
         } else {
             body.to_string().into()
         };
-        let answer = self.connection.wire.ask(&subject, None, payload).await?;
+        let answer = self.ask(&subject, payload).await?;
         let unreadable = |what: &str| {
             Error::new(
                 ErrorKind::Protocol,
@@ -67,6 +77,19 @@ impl Admin {
                 let refusal: Refusal =
                     serde_json::from_value(error).map_err(|e| unreadable(&e.to_string()))?;
                 Err(refusal.error(&subject))
+            }
+        }
+    }
+
+    /// Asks, and again for a while where nothing listens: while the server reads changed accounts again, it answers nothing.
+    async fn ask(&self, subject: &str, payload: Bytes) -> Result<Message> {
+        let begun = Instant::now();
+        loop {
+            match self.connection.wire.ask(subject, None, payload.clone()).await {
+                Err(error) if error.kind == ErrorKind::Topology && begun.elapsed() < RELOADED_WITHIN => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                done => return done,
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::name::Lane;
 use schemas::receipt::{Behind, Receipt};
+use store::merge::Place;
 use store::{Identity, LaneReport};
 use tokio::time::Instant;
 
@@ -50,6 +51,15 @@ impl Comparison {
         self.last.as_ref().map(|(compared, _)| &compared.identity)
     }
 
+    /// How far the receipts of each lane cover what the store holds. A lane whose store is behind them is left out.
+    #[must_use]
+    pub fn covered(&self) -> BTreeMap<Lane, Place> {
+        self.last
+            .as_ref()
+            .map(|(compared, _)| compared.covered.clone())
+            .unwrap_or_default()
+    }
+
     /// Whether a lane's store is behind its receipts.
     #[must_use]
     pub fn is_behind(&self, lane: &Lane) -> bool {
@@ -66,6 +76,8 @@ struct Compared {
     identity: Identity,
     /// Lanes whose store is behind their receipts.
     behind: BTreeSet<Lane>,
+    /// What the receipts of the other lanes cover.
+    covered: BTreeMap<Lane, Place>,
 }
 
 /// Reads the last receipt of each lane first and the store then, which can only be further: so what is behind is behind. Shows
@@ -80,11 +92,12 @@ async fn compare(parts: &CommercialParts) -> Result<Compared, String> {
         return Ok(Compared {
             identity,
             behind: BTreeSet::new(),
+            covered: BTreeMap::new(),
         });
     }
     let reports = parts.store.reports().await.map_err(|error| error.to_string())?;
     let reports: BTreeMap<&Lane, &LaneReport> = reports.iter().map(|report| (&report.lane, report)).collect();
-    let mut found = BTreeSet::new();
+    let (mut found, mut covered) = (BTreeSet::new(), BTreeMap::new());
     for (receipt, sequence) in &receipts {
         let lane = receipt.lane();
         let held = behind(receipt, reports.get(&lane).copied());
@@ -97,11 +110,18 @@ async fn compare(parts: &CommercialParts) -> Result<Compared, String> {
                 publish_behind(exchange, &parts.key, (receipt, *sequence), store).await?;
             }
             found.insert(lane);
+        } else {
+            let place = Place {
+                epoch: receipt.epoch,
+                number: receipt.to,
+            };
+            covered.insert(lane, place);
         }
     }
     Ok(Compared {
         identity,
         behind: found,
+        covered,
     })
 }
 

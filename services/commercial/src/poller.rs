@@ -22,7 +22,7 @@ use schemas::origin::Origin;
 use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
-use store::{Arrival, Store};
+use store::{Arrival, Keep, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,8 @@ pub struct PollOptions {
     pub most_bytes: usize,
     /// How long a stop may take before what is left is dropped; it is delivered again.
     pub grace: Duration,
+    /// Which ledger entries are kept.
+    pub keep: Keep,
 }
 
 impl Default for PollOptions {
@@ -54,6 +56,7 @@ impl Default for PollOptions {
             max_messages: 32,
             most_bytes: 4_000_000,
             grace: Duration::from_secs(10),
+            keep: Keep::default(),
         }
     }
 }
@@ -115,6 +118,8 @@ pub struct Poller {
     receipts_said: BTreeMap<Lane, Said>,
     /// The store against its own receipts.
     comparison: Comparison,
+    /// When old ledger entries are looked for again; `None`: at the next opportunity.
+    compacts_at: Option<Instant>,
 }
 
 /// How long to wait beyond the next tick after rounds that met trouble.
@@ -122,6 +127,9 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from
 
 /// How long a chunk waits before it is looked at again when the key that opens it is not here.
 const FOR_A_KEY: Duration = Duration::from_secs(10);
+
+/// Old ledger entries are looked for this often.
+const COMPACT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Receipts are written at least this often during a long drain.
 const RECEIPT_EVERY: Duration = Duration::from_secs(1);
@@ -142,6 +150,7 @@ impl Poller {
             held_up: BTreeMap::new(),
             receipts_said: BTreeMap::new(),
             comparison: Comparison::default(),
+            compacts_at: None,
         }
     }
 
@@ -179,8 +188,8 @@ impl Poller {
                     Err(error) => self.trouble(&error.to_string()),
                 }
             }
-            if prepared && self.may_fetch().await {
-                self.drain(&stop).await;
+            if prepared && self.may_fetch().await && self.drain(&stop).await && !stop.is_cancelled() {
+                self.compact().await;
             }
             // A store that was replaced has to be prepared, too.
             prepared &= self.comparison.identity().is_some();
@@ -210,9 +219,10 @@ impl Poller {
         Duration::ZERO
     }
 
-    /// Fetches and stores until nothing is left, or something fails that time has to mend.
-    async fn drain(&mut self, stop: &CancellationToken) {
+    /// Fetches and stores until nothing is left, or something fails that time has to mend. Returns whether nothing is left.
+    async fn drain(&mut self, stop: &CancellationToken) -> bool {
         self.state("polling");
+        let mut is_drained = false;
         let mut receipted = Instant::now();
         let mut next = Some(self.fetch());
         while let Some(fetched) = next.take() {
@@ -234,6 +244,7 @@ impl Poller {
                         self.parts
                             .board
                             .note(|status| status.drained_at = Some(Timestamp::now()));
+                        is_drained = true;
                         break;
                     }
                     Ok(false) if stop.is_cancelled() => break,
@@ -253,7 +264,7 @@ impl Poller {
             }
             if !self.may_fetch().await {
                 // What was fetched and not stored is delivered again.
-                return;
+                return false;
             }
             if receipted.elapsed() >= RECEIPT_EVERY {
                 self.write_receipts().await;
@@ -261,6 +272,28 @@ impl Poller {
             }
         }
         self.write_receipts().await;
+        is_drained && !self.troubled
+    }
+
+    /// Folds some of the oldest ledger entries, while there are any; then looks for more an hour later. An agent with nothing
+    /// to do does it, so that no chunk waits for it.
+    async fn compact(&mut self) {
+        if self.compacts_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let covered = self.comparison.covered();
+        let again = match self.parts.store.compact(&self.parts.options.keep, &covered).await {
+            Ok(0) => COMPACT_EVERY,
+            Ok(entries) => {
+                tracing::debug!(entries, "old ledger entries folded");
+                Duration::ZERO
+            }
+            Err(error) => {
+                tracing::warn!(%error, retry_in_s = COMPACT_EVERY.as_secs(), "old ledger entries are not folded");
+                COMPACT_EVERY
+            }
+        };
+        self.compacts_at = Some(Instant::now() + again);
     }
 
     /// Whether the store is known to be the one that its receipts were signed for: compared at the start, after

@@ -14,7 +14,7 @@ use schemas::sign::SigningKey;
 use store::{Identity, LaneReport};
 
 use crate::evidence::{other_store, receipt_behind};
-use crate::step::{LastReceipt, receipt_due};
+use crate::step::{LastReceipt, ReceiptStep, receipt_step};
 
 /// What is known of the lanes' last receipts.
 #[derive(Debug, Default)]
@@ -69,17 +69,16 @@ impl Receipts {
                         .as_ref(),
                 ),
             };
-            if let Some(other) = last.store.as_ref().filter(|store| !identity.owns(store)) {
-                return Err(other_store(&report.lane, &identity.id, other));
-            }
-            // Receipts of versions before name no store, and those of a replaced one another one.
-            let is_unnamed = (report.epoch, report.to) == (last.epoch, last.to)
-                && report.to > 0
-                && last.store.as_ref() != Some(&identity.id);
-            if !is_unnamed && !receipt_due(report, &last) {
-                let to = last.to;
-                self.known.insert(report.lane.clone(), last);
-                return Ok(to);
+            match receipt_step(report, &last, identity) {
+                ReceiptStep::Write => {}
+                ReceiptStep::None => {
+                    let to = last.to;
+                    self.known.insert(report.lane.clone(), last);
+                    return Ok(to);
+                }
+                ReceiptStep::Foreign(other) => {
+                    return Err(other_store(&report.lane, &identity.id, &other));
+                }
             }
             let receipt = receipt(report, (here, &identity.id), key);
             let bytes = Envelope::seal(&receipt, Vec::new(), key)
@@ -91,7 +90,7 @@ impl Receipts {
             match published.map_err(|e| e.to_string())? {
                 Published::Done { sequence } => {
                     self.known
-                        .insert(report.lane.clone(), remember(&receipt, sequence));
+                        .insert(report.lane.clone(), LastReceipt::of(&receipt, sequence));
                     return Ok(report.to);
                 }
                 // Another poller was faster, perhaps with more: its word is read and decides.
@@ -163,22 +162,8 @@ fn read(stored: Option<&Stored>) -> LastReceipt {
             sequence: stored.sequence,
             ..LastReceipt::none()
         },
-        |receipt| remember(&receipt, stored.sequence),
+        |receipt| LastReceipt::of(&receipt, stored.sequence),
     )
-}
-
-fn remember(receipt: &Receipt, sequence: u64) -> LastReceipt {
-    LastReceipt {
-        sequence,
-        epoch: receipt.epoch,
-        from: receipt.from,
-        to: receipt.to,
-        head: receipt.head,
-        quarantined: receipt.quarantined.clone(),
-        stopped: receipt.stopped.clone(),
-        store: receipt.store.clone(),
-        is_behind: receipt.behind.is_some(),
-    }
 }
 
 fn receipt(report: &LaneReport, (here, store): (&Origin, &StoreId), key: &SigningKey) -> Receipt {

@@ -25,9 +25,7 @@ use store::merge::Place;
 use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
-pub use gap::Gap;
-
-use gap::gap;
+pub use gap::{Gap, gap};
 
 use crate::evidence::other_store;
 use crate::open::{Opened, open};
@@ -140,13 +138,20 @@ pub struct Refilled {
     pub report: Option<LaneReport>,
     /// Whether everything was read to the end.
     pub is_finished: bool,
+    /// It began at the start in place of a later chunk, because the ledger keeps no entry up to here.
+    pub widened: Option<Place>,
 }
 
 impl Refilled {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.is_finished && self.gap.is_none() && self.left.is_empty() && self.awaited.is_empty()
+        let is_owed = |report: &LaneReport| report.owed.is_some();
+        self.is_finished
+            && self.gap.is_none()
+            && self.left.is_empty()
+            && self.awaited.is_empty()
+            && !self.report.as_ref().is_some_and(is_owed)
     }
 }
 
@@ -184,6 +189,8 @@ pub async fn refill(
             "the exchange keeps nothing of lane {lane} that reads as a chunk"
         ));
     };
+    let widened = folded_from(parts, from, before.as_ref()).await?;
+    let from = if widened.is_some() { From::Start } else { from };
     let Some((begin, needed)) = begin(parts, from, before.as_ref(), &first).await? else {
         let report = report(parts).await?;
         let awaited = parts.store.awaited(lane, LISTED).await?;
@@ -194,6 +201,7 @@ pub async fn refill(
             awaited,
             report,
             is_finished: true,
+            widened: None,
         });
     };
     let found_gap = gap(needed, place(&first), opens_all(&first));
@@ -212,7 +220,29 @@ pub async fn refill(
     };
     let is_finished = run.read(begin.stored.sequence, stop, &mut show).await?;
     let Run { progress, left, .. } = run;
-    finish(parts, from, (progress, left), found_gap, is_finished).await
+    let refilled = finish(parts, from, (progress, left), found_gap, is_finished).await?;
+    Ok(Refilled { widened, ..refilled })
+}
+
+/// Up to where the ledger keeps no entry, where a refill is to begin at or before that: folded chunks are stored again all
+/// together, from the start.
+async fn folded_from(
+    parts: &RefillParts,
+    from: From,
+    report: Option<&LaneReport>,
+) -> Result<Option<Place>, RefillError> {
+    let Some(compacted) = report.and_then(|report| report.compacted) else {
+        return Ok(None);
+    };
+    let begin = match from {
+        From::Receipt | From::Start => return Ok(None),
+        From::Chunk(place) => Some(place),
+        From::Time(time) => first_chunk(parts.exchange.as_ref(), &parts.lane, Begin::Time(time))
+            .await?
+            .as_ref()
+            .map(place),
+    };
+    Ok(begin.filter(|begin| *begin <= compacted).map(|_| compacted))
 }
 
 async fn finish(
@@ -237,6 +267,7 @@ async fn finish(
         awaited: parts.store.awaited(lane, LISTED).await?,
         report: report(parts).await?,
         is_finished,
+        widened: None,
     };
     if from == From::Start && refilled.is_whole() {
         // Updates of rows that were lost counted as new ones meanwhile.
@@ -272,20 +303,15 @@ async fn begin(
     first: &Sought,
 ) -> Result<Option<(Sought, Option<Place>)>, RefillError> {
     let (exchange, lane) = (parts.exchange.as_ref(), &parts.lane);
-    let needed = match from {
-        From::Receipt => report.map_or(Place { epoch: 1, number: 1 }, |report| Place {
-            epoch: report.epoch,
-            number: report.to + 1,
-        }),
-        From::Chunk(place) => place,
-        From::Start => return Ok(Some((first.clone(), None))),
-        From::Time(time) => {
-            let begin = first_chunk(exchange, lane, Begin::Time(time)).await?;
-            return Ok(begin.map(|begin| {
-                let at = place(&begin);
-                (begin, Some(at))
-            }));
-        }
+    let Some(needed) = needed(from, report) else {
+        let From::Time(time) = from else {
+            return Ok(Some((first.clone(), None)));
+        };
+        let begin = first_chunk(exchange, lane, Begin::Time(time)).await?;
+        return Ok(begin.map(|begin| {
+            let at = place(&begin);
+            (begin, Some(at))
+        }));
     };
     let begin = seek_chunk(exchange, lane, (needed.epoch, needed.number)).await?;
     // Behind the last chunk of an epoch comes the next one: nothing lies between.
@@ -295,6 +321,19 @@ async fn begin(
         Some(needed)
     };
     Ok(begin.map(|begin| (begin, needed)))
+}
+
+/// PURE: the first chunk that is needed; `None` where the exchange has to be asked what it keeps.
+#[must_use]
+pub fn needed(from: From, report: Option<&LaneReport>) -> Option<Place> {
+    match from {
+        From::Receipt => Some(report.map_or(Place { epoch: 1, number: 1 }, |report| Place {
+            epoch: report.epoch,
+            number: report.to + 1,
+        })),
+        From::Chunk(place) => Some(place),
+        From::Start | From::Time(_) => None,
+    }
 }
 
 /// What a refill does.
@@ -438,6 +477,15 @@ mod tests {
 
     const fn at(epoch: u32, number: u64) -> Place {
         Place { epoch, number }
+    }
+
+    #[test]
+    fn refill_needs_what_lies_behind_the_frontier() {
+        let report = store::samples::report(store::samples::lane(), 2, 9);
+        assert_eq!(needed(From::Receipt, Some(&report)), Some(at(2, 10)));
+        assert_eq!(needed(From::Receipt, None), Some(at(1, 1)));
+        assert_eq!(needed(From::Chunk(at(1, 4)), Some(&report)), Some(at(1, 4)));
+        assert_eq!(needed(From::Start, Some(&report)), None);
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub struct LaneStatus {
     pub missing: Option<Missing>,
     /// The frontier, as the last receipt says it.
     pub receipted: u64,
+    /// Up to this chunk the ledger's entries are folded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<Place>,
     /// Why the lane does not go on, where somebody has to act.
     pub stopped: Option<String>,
     /// The same where its columns changed and an operator here has to be asked.

@@ -11,8 +11,8 @@ use exchange::Settlement;
 use runtime::backoff::Backoff;
 use schemas::digest::Digest;
 use schemas::name::Lane;
-use schemas::receipt::StoreId;
-use store::{ErrorKind, LaneReport, Outcome};
+use schemas::receipt::{Receipt, StoreId};
+use store::{ErrorKind, Identity, LaneReport, Outcome};
 
 /// How long a stopped lane's chunk rests at the exchange.
 pub const STOPPED_REST: Duration = Duration::from_secs(15);
@@ -103,6 +103,22 @@ pub struct LastReceipt {
 }
 
 impl LastReceipt {
+    /// As it stands at the exchange.
+    #[must_use]
+    pub fn of(receipt: &Receipt, sequence: u64) -> Self {
+        Self {
+            sequence,
+            epoch: receipt.epoch,
+            from: receipt.from,
+            to: receipt.to,
+            head: receipt.head,
+            quarantined: receipt.quarantined.clone(),
+            stopped: receipt.stopped.clone(),
+            store: receipt.store.clone(),
+            is_behind: receipt.behind.is_some(),
+        }
+    }
+
     /// Where there is no receipt yet.
     #[must_use]
     pub fn none() -> Self {
@@ -117,6 +133,34 @@ impl LastReceipt {
             store: None,
             is_behind: false,
         }
+    }
+}
+
+/// What a lane's report asks for at the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptStep {
+    /// Nothing: the last receipt says it.
+    None,
+    /// Another receipt.
+    Write,
+    /// Nothing: the last receipt was signed for this store.
+    Foreign(StoreId),
+}
+
+/// Decides what becomes of a lane's report.
+#[must_use]
+pub fn receipt_step(report: &LaneReport, last: &LastReceipt, identity: &Identity) -> ReceiptStep {
+    if let Some(other) = last.store.as_ref().filter(|store| !identity.owns(store)) {
+        return ReceiptStep::Foreign(other.clone());
+    }
+    // Receipts of versions before name no store, and those of a replaced one another one.
+    let is_unnamed = (report.epoch, report.to) == (last.epoch, last.to)
+        && report.to > 0
+        && last.store.as_ref() != Some(&identity.id);
+    if is_unnamed || receipt_due(report, last) {
+        ReceiptStep::Write
+    } else {
+        ReceiptStep::None
     }
 }
 
@@ -224,6 +268,26 @@ mod tests {
         assert!(!receipt_due(&report(1, 900), &receipt(2, 1)));
         assert!(receipt_due(&report(2, 1), &receipt(1, 900)));
         assert!(!receipt_due(&report(1, 0), &LastReceipt::none()));
+    }
+
+    #[test]
+    fn receipt_of_another_store_is_not_written_over() {
+        let id = |digit| StoreId::of([digit; 16]);
+        let identity = |replaces: &[StoreId]| Identity {
+            id: id(1),
+            replaces: replaces.to_vec(),
+        };
+        let of = |store| LastReceipt {
+            store,
+            ..receipt(1, 5)
+        };
+        let step = |last, identity| receipt_step(&report(1, 5), &last, &identity);
+        let other = of(Some(id(2)));
+        assert_eq!(step(other.clone(), identity(&[])), ReceiptStep::Foreign(id(2)));
+        // One that takes its place signs again for the same chunks, and so does one whose receipt names no store.
+        assert_eq!(step(other, identity(&[id(2)])), ReceiptStep::Write);
+        assert_eq!(step(of(None), identity(&[])), ReceiptStep::Write);
+        assert_eq!(step(of(Some(id(1))), identity(&[])), ReceiptStep::None);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! back never share. Those that see other bytes of the same rows share the read, and each has a pack of its own.
 
 use jiff::Timestamp;
+use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::load::Load;
 use schemas::manifest::Reject;
 use schemas::value::Value;
-use source::RowSink;
+use source::fence::Fence;
+use source::{End, RowSink};
 
 use crate::chunker::{Chunker, ChunkerError};
 
@@ -81,6 +83,42 @@ impl Group {
         }
     }
 
+    /// Where its lanes stand, as far as the source can be asked about it: beyond the fence every position may be ahead of the
+    /// source's clock or sequence, and the lanes do not stand there.
+    #[must_use]
+    pub fn standing(&self) -> Option<Cursor> {
+        if self.resync == Some(Phase::Beyond) {
+            return None;
+        }
+        self.position().ok().flatten()
+    }
+
+    /// How far the next quantum may read: within the fence, or to the end while rows beyond it are brought. `None` while there
+    /// is no fence to read within.
+    #[must_use]
+    pub fn bound<'a>(&self, fence: Option<&'a Fence>) -> Option<&'a Fence> {
+        match self.resync {
+            Some(Phase::Beyond) => Some(&Fence::Open),
+            _ => fence,
+        }
+    }
+
+    /// Takes note that there is no fence to read within. Where that is because the source is empty, everything within it was
+    /// read.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] should a position not be known.
+    pub fn await_fence(&mut self, is_empty: bool) -> Result<(), ChunkerError> {
+        match self.resync {
+            Some(Phase::Beyond) => Ok(()),
+            Some(Phase::Within) if is_empty => self.advance_resync(),
+            Some(Phase::Within) | None => {
+                self.drained = true;
+                Ok(())
+            }
+        }
+    }
+
     /// When the oldest open block's first row was read; none while none is open.
     #[must_use]
     pub fn open_since(&self) -> Option<Timestamp> {
@@ -127,6 +165,22 @@ impl Group {
         self.packs.iter_mut().for_each(|pack| pack.chunker.close());
     }
 
+    /// Takes note of how a quantum ended.
+    ///
+    /// # Errors
+    /// [`ChunkerError`] should a position not be known.
+    pub fn end_quantum(&mut self, end: End) -> Result<(), ChunkerError> {
+        self.drained = end == End::Drained;
+        match end {
+            End::Drained => self.advance_resync(),
+            End::Revoked => {
+                self.interrupt_resync();
+                Ok(())
+            }
+            End::Limit => Ok(()),
+        }
+    }
+
     /// Takes note of a quantum that ended where nothing more is: either the rows beyond the fence are next, or the
     /// resynchronisation is complete.
     ///
@@ -157,6 +211,23 @@ impl Group {
             self.packs.iter_mut().for_each(|pack| pack.chunker.unpin());
             self.resync = Some(Phase::Within);
         }
+    }
+
+    /// Goes on under other columns from where it stands, and leaves out packs that do not go with them: why, for each. What
+    /// is open stays with the old columns, so close it before. Rows beyond the fence are read again, within the fence first.
+    pub fn reshape(&mut self, schema: &RowSchema, cursor: &[String], money: &[String]) -> Vec<ChunkerError> {
+        self.interrupt_resync();
+        let mut errors = Vec::new();
+        for mut pack in std::mem::take(&mut self.packs) {
+            match pack.chunker.reshaped(schema, cursor, money) {
+                Ok(chunker) => {
+                    pack.chunker = chunker;
+                    self.packs.push(pack);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        errors
     }
 
     /// The row that nothing can be read behind, if one came.

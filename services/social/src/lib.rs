@@ -42,6 +42,7 @@ pub mod responder;
 pub mod retry;
 pub mod run;
 pub mod seal;
+pub mod source_verdict;
 pub mod status;
 pub mod step;
 pub mod stop;

@@ -69,6 +69,8 @@ pub struct Publisher {
     reader: Option<Box<dyn FeedReader>>,
     groups: Vec<Group>,
     fence: Option<(Fence, Instant)>,
+    /// There is no fence because there is no row.
+    is_empty: bool,
     /// The database, as it was when the fence was taken.
     source: Option<SourceMark>,
     /// By lane: the generation, and what is known of its source.
@@ -115,6 +117,7 @@ impl Publisher {
             reader: None,
             groups: Vec::new(),
             fence: None,
+            is_empty: false,
             source: None,
             known: BTreeMap::new(),
             failures: 0,
@@ -209,7 +212,7 @@ impl Publisher {
                 self.state("collecting rows");
                 return Turn::Rest(self.parts.options.idle_poll.min(left));
             }
-            if self.fence.take().is_some() {
+            if self.fence.take().is_some() || self.is_empty {
                 let now = Timestamp::now();
                 self.parts
                     .board
@@ -343,7 +346,8 @@ impl Publisher {
             && let Some(since) = self.groups.iter().filter_map(Group::open_since).min()
         {
             let by_age = self.parts.options.close_after.saturating_sub(age(since));
-            let left = by_age.max(self.collector.wait(self.parts.options.collect, Instant::now()));
+            let collect = self.parts.options.collect;
+            let left = by_age.max(self.collector.wait(collect, age(since), Instant::now()));
             if left.is_zero() {
                 break;
             }
@@ -372,8 +376,9 @@ impl Publisher {
     /// How long open blocks still wait for more rows; `None` where none is open. The quantum that finds nothing more after
     /// that closes them.
     fn collects(&self) -> Option<Duration> {
-        let is_open = self.groups.iter().any(|group| group.open_since().is_some());
-        is_open.then(|| self.collector.wait(self.parts.options.collect, Instant::now()))
+        let oldest = self.groups.iter().filter_map(Group::open_since).min()?;
+        let collect = self.parts.options.collect;
+        Some(self.collector.wait(collect, age(oldest), Instant::now()))
     }
 
     async fn open(&mut self, stop: &CancellationToken) -> Turn {
@@ -412,15 +417,9 @@ impl Publisher {
             self.flush(index).await;
         }
         for mut group in std::mem::take(&mut self.groups) {
-            for mut pack in std::mem::take(&mut group.packs) {
-                let feed = &self.parts.definition;
-                match pack.chunker.reshaped(columns, &feed.cursor, &feed.money) {
-                    Ok(chunker) => {
-                        pack.chunker = chunker;
-                        group.packs.push(pack);
-                    }
-                    Err(error) => self.trouble(error.to_string()),
-                }
+            let feed = &self.parts.definition;
+            for error in group.reshape(columns, &feed.cursor, &feed.money) {
+                self.trouble(error.to_string());
             }
             if !group.packs.is_empty() {
                 self.groups.push(group);

@@ -6,7 +6,7 @@
 //! - what the streams say: [`follow`] reads what is new, [`book`] PURE keeps what waits, [`clock`] PURE tells the
 //!   exchange's time; what this process did for each, [`standing`]
 //! - what is done next: [`plan`] PURE, by the rules as they are now, [`lists`]; what is told meanwhile, [`telling`] PURE
-//! - one answer: [`question()`] PURE is what the source is asked, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
+//! - one answer: [`question()`] PURE is what the source is asked, [`fits()`] PURE whether its columns fit the kind, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
 //! - all of it: [`desk`], one for each term of the lease; what it shows, [`tally`]
 //!
 //! Nothing of it is state that has to be kept: who takes over reads the streams and goes on. What it cannot
@@ -17,6 +17,7 @@ pub mod answering;
 pub mod book;
 pub mod clock;
 pub mod desk;
+pub mod fits;
 pub mod follow;
 pub mod lists;
 pub mod packer;
@@ -49,6 +50,7 @@ use crate::turn::Turns;
 use desk::Desk;
 
 pub use answering::{AnswerOptions, Answering, AnsweringError};
+pub use fits::fits;
 pub use question::question;
 pub use tally::RequestsStatus;
 

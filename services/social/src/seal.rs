@@ -190,10 +190,7 @@ impl Packed {
             number: place.number,
             previous: place.previous,
             opening: None,
-            resync: behind.resync.map(|before| Resync {
-                kept_back: before + self.block.kept_back(),
-                is_complete: self.block.completes_resync,
-            }),
+            resync: self.block.resync(behind.resync),
             publisher: Publisher {
                 instance: instance.to_owned(),
                 key: key.public().clone(),

@@ -2,10 +2,11 @@
 
 use exchange::ErrorKind;
 use social::step::{Event, Signed, Tail};
+use social::tail::under_way;
 
 use super::super::exchange::Exchange;
 use super::super::rng::Rng;
-use super::{Call, Publisher, Sent, definition};
+use super::{Beside, Call, Publisher, Sent, definition};
 
 impl Publisher {
     pub(super) fn call_on(
@@ -24,13 +25,14 @@ impl Publisher {
             }
             Call::ReadReceipt => {
                 let receipt = exchange.held.receipt.as_ref().map(|receipt| Signed {
-                    epoch: receipt.basis.epoch,
-                    to: receipt.basis.to,
-                    head: receipt.basis.head,
+                    epoch: receipt.signed.epoch,
+                    to: receipt.signed.to,
+                    head: receipt.signed.head,
                 });
                 self.call = Some(Call::ReadChunk { receipt });
             }
             Call::ReadChunk { receipt } => {
+                self.beside = self.beside(exchange);
                 let tail = exchange.tail().map(|entry| Tail {
                     sequence: entry.sequence,
                     link: entry.chunk.link,
@@ -64,6 +66,18 @@ impl Publisher {
                 }
             }
             Call::Wait { since } => self.await_answer(since, net, rng, now, faults),
+        }
+    }
+
+    /// What is read of the tail and decides nothing at the exchange.
+    fn beside(&self, exchange: &Exchange) -> Beside {
+        let Some(chunk) = exchange.tail().map(|entry| &entry.chunk) else {
+            return Beside::default();
+        };
+        Beside {
+            resync: under_way(chunk.resync).filter(|_| self.env.carries || chunk.opening.is_some()),
+            source: chunk.source.clone(),
+            accepts_source: chunk.accepts_source,
         }
     }
 

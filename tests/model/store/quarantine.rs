@@ -16,6 +16,7 @@ use super::{Store, links, noted, place};
 pub(in super::super) type Id = ([u8; 32], Option<usize>);
 
 /// Something kept aside.
+#[derive(Clone)]
 pub(in super::super) struct Kept {
     pub(super) kind: Kind,
     pub(super) place: Option<Place>,
@@ -24,19 +25,15 @@ pub(in super::super) struct Kept {
 }
 
 impl Store {
+    /// One that left the quarantine before is in it again: its chunk is stored again.
     pub(super) fn keep_row(&mut self, chunk: &Chunk, ordinal: usize) {
-        self.kept
-            .entry((chunk.link.digest.0, Some(ordinal)))
-            .or_insert_with(|| Kept {
-                kind: Kind::Row,
-                place: Some(place(chunk)),
-                chunk: chunk.clone(),
-                ended: None,
-            });
-    }
-
-    pub(super) fn is_kept(&self, chunk: &Chunk, ordinal: usize) -> bool {
-        self.kept.contains_key(&(chunk.link.digest.0, Some(ordinal)))
+        let kept = Kept {
+            kind: Kind::Row,
+            place: Some(place(chunk)),
+            chunk: chunk.clone(),
+            ended: None,
+        };
+        self.kept.insert((chunk.link.digest.0, Some(ordinal)), kept);
     }
 
     /// Keeps a message that does not open, with the place that it claims.
@@ -104,6 +101,7 @@ impl Store {
                 reason: "it has no place any more".to_owned(),
             };
         }
+        let before = self.rows.len();
         if self.merge(&chunk, id.1) > 0 {
             return Became::Stays {
                 reason: "refused again".to_owned(),
@@ -112,6 +110,7 @@ impl Store {
         // A crash between the two, where they are not one.
         if self.env.ends_with_row || self.chance.percent(80) {
             self.end(id, Ending::Released);
+            self.count_since(before);
             if let Some(noted) = self.ledger.get_mut(&at) {
                 noted.rows_quarantined = noted.rows_quarantined.saturating_sub(1);
             }
@@ -131,7 +130,7 @@ impl Store {
                     rows: noted.rows,
                     refused: noted.rows_quarantined,
                 });
-                let became = message_became(chunk.link.digest, noted);
+                let became = message_became(chunk.link.digest, noted, false);
                 match became {
                     Became::Released { .. } => self.end(id, Ending::Released),
                     Became::LeftBehind => self.end(id, Ending::LeftBehind),
@@ -155,7 +154,16 @@ impl Store {
         }
     }
 
-    fn recount(&mut self) {
+    /// Ends the entries of a chunk's rows, because the chunk is stored again; what was given up is stored, too.
+    pub(super) fn end_rows(&mut self, chunk: &Chunk) {
+        for ((digest, ordinal), kept) in &mut self.kept {
+            if *digest == chunk.link.digest.0 && ordinal.is_some() {
+                kept.ended = Some(Ending::Released);
+            }
+        }
+    }
+
+    pub(super) fn recount(&mut self) {
         if self.frontier.number > 0 && self.env.recounts {
             self.frontier = recount(&self.frontier, &self.state, &self.below());
         }

@@ -1,6 +1,6 @@
 //! Rows into the tables, and what the tables do for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::column::ColumnType;
 use store::merge::{Effect, effect};
@@ -71,17 +71,17 @@ impl Store {
         // Within a chunk the last version of a key wins.
         let mut last: BTreeMap<i64, (usize, Row)> =
             rows.iter().map(|(at, row)| (row.key, (*at, *row))).collect();
-        let mut refused = 0;
+        let mut refused = BTreeSet::new();
         last.retain(|_, (ordinal, row)| {
             let refuses = self.refuses(row, only.is_some());
             if refuses {
-                refused += 1;
+                refused.insert(*ordinal);
                 self.keep_row(chunk, *ordinal);
             }
             !refuses
         });
         for (ordinal, row) in rows {
-            if only.is_some() && refused > 0 || self.is_kept(chunk, ordinal) && only.is_none() {
+            if refused.contains(&ordinal) {
                 continue;
             }
             let version = (row.key, row.version, row.gone, false);
@@ -92,7 +92,9 @@ impl Store {
         }
         let guard = self.env.guard && (only.is_none() || self.env.retried_in_place);
         for (key, (_, row)) in last {
+            // A chunk that is stored again goes over what it stored before.
             let stored = self.rows.get(&key).map(|(place, ..)| *place);
+            let stored = stored.filter(|there| only.is_some() || *there != at);
             let tombstone = self.tombstones.get(&key).copied();
             let effect = match (guard, row.gone) {
                 (true, gone) => effect(at, gone, stored, tombstone),
@@ -113,7 +115,7 @@ impl Store {
                 }
             }
         }
-        refused
+        refused.len() as u64
     }
 
     fn refuses(&mut self, row: &Row, again: bool) -> bool {

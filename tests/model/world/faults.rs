@@ -69,7 +69,8 @@ impl World {
     /// Business and faults end; whatever was down comes back.
     pub(super) fn calm(&mut self) {
         self.store.calm();
-        self.core.end_all();
+        self.core.end_all(self.now);
+        self.calm_ends();
         for slot in &mut self.publishers {
             slot.until = slot.until.min(self.now);
         }

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use schemas::manifest::Resync;
 use social::epoch::plan;
 use social::stop::StopReason;
+use social::tail::under_way;
 
-use super::super::exchange::Chunk;
+use super::super::exchange::{Chunk, Receipt};
 use super::super::poller::owes_receipt;
 use super::World;
 
@@ -17,28 +19,29 @@ impl World {
             self.accepted += 1;
         }
         let resend = self.env.changes && chaos && self.resent < 2 && self.rng.percent(4);
+        let resend = resend || self.refiller.asks_bureau;
+        let wants_resync = self.wants_resync(chaos);
         let receiver = self.store.stopped().is_some();
         let sender = self
             .publishers
             .iter()
             .any(|slot| slot.process.lane.stopped() == Some(&StopReason::Restored));
-        let (tail_epoch, expect) = self
-            .exchange
-            .tail()
-            .map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
-        if !(receiver || sender || resend) || tail_epoch > self.store.epoch() {
+        let tail = self.exchange.tail();
+        let (tail_epoch, expect) = tail.map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
+        // What the store lost and the exchange does not keep may be the very chunk that the last epoch goes on from.
+        let is_awaited = tail_epoch > self.store.epoch() && !self.refiller.asks_bureau;
+        if !(receiver || sender || resend || wants_resync) || is_awaited {
             return;
         }
-        let receipt = self
-            .exchange
-            .held
-            .receipt
-            .as_ref()
-            .map(|receipt| receipt.basis.clone());
+        // No other epoch cuts a resynchronisation short: it is given again.
+        let is_under_way = tail.is_some_and(|entry| under_way(entry.chunk.resync).is_some());
+        let resyncs = wants_resync || is_under_way;
+        let source = tail.and_then(|entry| entry.chunk.source.clone());
+        let receipt = self.exchange.held.receipt.as_ref().map(Receipt::basis);
         let owes = owes_receipt(&self.exchange, &self.store);
-        let from_start = resend || !owes && receipt.as_ref().is_none_or(|receipt| receipt.to == 0);
+        let from_start = resyncs || resend || !owes && receipt.as_ref().is_none_or(|receipt| receipt.to == 0);
         // What stopped may have been seen before the opening that lifts it.
-        if !resend && !receiver && tail_epoch > 1 && self.rng.percent(50) {
+        if !resend && !receiver && !wants_resync && tail_epoch > 1 && self.rng.percent(50) {
             return;
         }
         let Some(plan) = plan(receipt.as_ref(), tail_epoch, from_start) else {
@@ -59,10 +62,19 @@ impl World {
             after: plan.cursor,
             rows: Rc::new(Vec::new()),
             generation: 0,
+            resync: resyncs.then(Resync::default),
+            source: source.filter(|_| !resyncs),
+            accepts_source: resyncs,
+            evidence: None,
         };
         self.exchange.publish(opening, expect, true, self.now);
         self.epochs += 1;
         self.resent += u32::from(resend);
+        self.refiller.asks_bureau &= !from_start;
+        if resyncs {
+            self.ends.resyncs += 1;
+            self.ends.must_resync = false;
+        }
     }
 
     /// One of two operators works at what is in quarantine.

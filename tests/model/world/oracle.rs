@@ -10,7 +10,7 @@ impl World {
             && self
                 .publishers
                 .iter()
-                .any(|slot| !slot.crashed && slot.process.is_quiet(self.now))
+                .any(|slot| !slot.crashed && slot.process.is_quiet(self.core.life, self.now))
             && self
                 .publishers
                 .iter()
@@ -21,6 +21,7 @@ impl World {
             && !owes_receipt(&self.exchange, &self.store)
             && self.is_signed_for()
             && self.is_read()
+            && self.are_ends_at_rest()
     }
 
     /// The publisher's periodic look has seen the last receipt: nothing the receiver signed for
@@ -35,7 +36,7 @@ impl World {
             .held
             .receipt
             .as_ref()
-            .map_or((0, 0), |r| (r.basis.epoch, r.basis.to));
+            .map_or((0, 0), |receipt| (receipt.signed.epoch, receipt.signed.to));
         signed.1 == 0 || signed == tail
     }
 
@@ -53,6 +54,8 @@ impl World {
         // What is in quarantine for good, or was given up, is not stored and is not asked for.
         let excused = self.store.excused(self.core.latest());
         let mut apart = excused.clone();
+        // It is shown that these may be gone at the core, and why they stay.
+        apart.extend(self.store.doubtful());
         if self.env.outranked && self.env.restores {
             apart.extend(self.store.outranked());
         }

@@ -43,6 +43,10 @@ impl Exchange for Memory {
     }
 
     async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
+        let how = match how {
+            Settlement::Done => Settlement::Done,
+            Settlement::Later(rest) => Settlement::Later(rest.min(self.longest_rest)),
+        };
         let mut state = self.state();
         for delivery in deliveries {
             let odd = || Error::new(ErrorKind::Protocol, format!("{:?} is no token", delivery.token));

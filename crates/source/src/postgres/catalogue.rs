@@ -44,6 +44,8 @@ impl Relation {
 pub(super) struct Index {
     /// Proves that rows differ in these columns: unique, whole, valid, checked at once.
     pub(super) unique: bool,
+    /// Gives rows in the order of its columns.
+    pub(super) is_ordered: bool,
     pub(super) columns: Vec<i16>,
 }
 
@@ -126,7 +128,8 @@ pub(super) fn quoted_names(names: &[Vec<String>]) -> Vec<String> {
 
 pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) -> Result<Vec<Index>> {
     let sql = "SELECT i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL, \
-        i.indkey::int2[], i.indnkeyatts FROM pg_catalog.pg_index i \
+        i.indkey::int2[], i.indnkeyatts, m.amname = 'btree' FROM pg_catalog.pg_index i \
+        JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = x.relam \
         WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL";
     let rows = turn.query(permit, sql, &[(&table, Type::OID)]).await?;
     let read = |row: &tokio_postgres::Row| -> std::result::Result<Index, tokio_postgres::Error> {
@@ -135,6 +138,7 @@ pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) ->
         columns.truncate(usize::try_from(keys).unwrap_or(0));
         Ok(Index {
             unique: row.try_get(0)?,
+            is_ordered: row.try_get(3)?,
             columns,
         })
     };

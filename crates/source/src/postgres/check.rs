@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use schemas::column::{Column, RowSchema};
 
-use super::catalogue::{self, Account, Index, Relation};
+use super::catalogue::{self, Account, Relation};
 use super::cell::{self, Wire};
 use super::collation;
 use super::guard::Facts;
@@ -15,12 +15,13 @@ use super::hidden;
 use super::key::{self, Proof};
 use super::order::Placement;
 use super::session::{Session, Turn};
-use super::{reach, sequence, zone};
+use super::{index, key_type, reach, sequence, zone};
 use crate::columns::{cursor_places, tombstone_fits};
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::key_proof::not_unique;
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote, subquery};
+use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::shape::Shape;
 
@@ -56,6 +57,8 @@ pub(super) struct Opened {
     pub(super) proof: Proof,
     /// Why rows may be missing by who reads.
     pub(super) by_account: Option<(String, String)>,
+    /// The index that would serve the cursor.
+    pub(super) missing_index: Option<MissingIndex>,
 }
 
 /// A column as the database describes it: name, type, and the type's length or precision.
@@ -158,7 +161,9 @@ pub(super) async fn feed(
         Some(base) => catalogue::indexes(&mut turn, permit, base.oid).await?,
         None => Vec::new(),
     };
-    unique(feed, columns, &places, (base, &indexes))?;
+    let ordered: Vec<&WireColumn> = places.iter().filter_map(|place| columns.get(*place)).collect();
+    index::unique(feed, &ordered, (base, &indexes))?;
+    let missing_index = index::of_cursor(&mut turn, permit, feed, &ordered).await?;
     let first = places.first().and_then(|place| columns.get(*place));
     let guard = Facts {
         tables: reach::tables(&reached),
@@ -172,6 +177,7 @@ pub(super) async fn feed(
         },
     };
     collation::deterministic(&mut turn, permit, feed, columns).await?;
+    key_type::comparable(&mut turn, permit, feed, columns).await?;
     // The feed must also do as a subquery, and the account may read every column that it reads.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
     turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
@@ -233,6 +239,7 @@ pub(super) async fn feed(
         placement,
         proof,
         by_account,
+        missing_index,
     })
 }
 
@@ -409,52 +416,6 @@ fn schema(
         key: feed.key.clone(),
         tombstone: feed.tombstone.clone(),
     }
-}
-
-/// A cursor whose columns all come from the one table must hold a unique index of it. Elsewhere
-/// nothing is proven, and the reader compares neighbours.
-fn unique(
-    feed: &FeedDefinition,
-    columns: &[WireColumn],
-    places: &[usize],
-    (base, indexes): (Option<&Relation>, &[Index]),
-) -> Result<()> {
-    let Some(base) = base else {
-        info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
-        return Ok(());
-    };
-    let from_base = |place: &usize| {
-        columns
-            .get(*place)
-            .filter(|one| one.table_oid() == Some(base.oid))
-    };
-    let numbers: Vec<i16> = places
-        .iter()
-        .filter_map(from_base)
-        .filter_map(WireColumn::column_id)
-        .collect();
-    let proven = indexes
-        .iter()
-        .any(|index| index.unique && index.columns.iter().all(|one| numbers.contains(one)));
-    if !proven && numbers.len() == places.len() {
-        return Err(refused(
-            format!(
-                "cursor ({}) is not unique: {} has no unique index within these columns",
-                feed.cursor.join(", "),
-                base.quoted()
-            ),
-            "end the cursor with the table's primary key",
-        ));
-    }
-    if numbers.len() < places.len() || !indexes.iter().any(|index| index.columns.starts_with(&numbers)) {
-        let names: Vec<String> = feed.cursor.iter().map(|name| quote(name)).collect();
-        warn!(
-            feed = %feed.name,
-            remedy = %format!("CREATE INDEX CONCURRENTLY ON {} ({});", base.quoted(), names.join(", ")),
-            "no index serves the cursor: each quantum sorts the table"
-        );
-    }
-    Ok(())
 }
 
 /// Rows without a cursor would never be found.

@@ -21,8 +21,8 @@ pub(super) async fn deterministic(
 ) -> Result<()> {
     let of_key = |one: &&Column| feed.key.iter().any(|name| name == one.name());
     for one in columns.iter().filter(of_key) {
-        let is_text = matches!(*one.type_(), Type::TEXT | Type::VARCHAR | Type::BPCHAR);
-        let (Some(table), Some(number), true) = (one.table_oid(), one.column_id(), is_text) else {
+        // Also of an array of texts; what has no collation has none in the catalogue.
+        let (Some(table), Some(number)) = (one.table_oid(), one.column_id()) else {
             continue;
         };
         let found = turn

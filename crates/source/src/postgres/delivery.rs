@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::Row;
 
 use schemas::cursor::{Cursor, Scalar};
+use schemas::key::pack_key;
 use schemas::manifest::Reject;
 use schemas::value::Value;
 
@@ -91,7 +92,7 @@ impl<'a> Delivery<'a> {
             );
         }
         if let Some(refusal) = &self.checked.key_repeated
-            && let Some(key) = packed_key(&row, &self.checked.key)
+            && let Some(key) = form_of_key(&row, self.checked)
             && !self.keys.insert(key)
         {
             return Err(refusal.clone());
@@ -138,14 +139,18 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// A row's key as bytes; none where a part is null, which makes the row a reject.
-fn packed_key(row: &Row, places: &[usize]) -> Option<Vec<u8>> {
-    let mut packed = Vec::with_capacity(16);
-    for place in places {
-        let bytes = cell::raw(row, *place)?;
-        packed.extend_from_slice(&bytes.len().to_be_bytes());
-        packed.extend_from_slice(bytes);
+/// A row's key in its one form; `None` where a part is null or has no value, which makes the row a reject.
+fn form_of_key(row: &Row, checked: &Checked) -> Option<Vec<u8>> {
+    let mut parts = Vec::with_capacity(checked.key.len());
+    for place in &checked.key {
+        let (column, wire) = (checked.schema.columns.get(*place)?, *checked.wires.get(*place)?);
+        match cell::value(row, *place, wire)? {
+            Value::Null => return None,
+            value => parts.push((&column.kind, value)),
+        }
     }
+    let mut packed = Vec::with_capacity(16);
+    pack_key(parts, &mut packed).ok()?;
     Some(packed)
 }
 

@@ -1,6 +1,9 @@
 //! Whether the key is unique: by the catalogue, or page by page.
 
 use gate::permit::Permit;
+use schemas::column::ColumnType;
+use schemas::key::pack_key;
+use schemas::value::Value;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Column as WireColumn, Row};
 
@@ -33,6 +36,18 @@ pub(super) fn by_catalogue(
     indexes.iter().any(|index| {
         index.unique && !index.columns.is_empty() && index.columns.iter().all(|column| key.contains(column))
     })
+}
+
+/// The one form of a key whose values are printed, with which rows are compared at the store; none: it is too long to be
+/// carried.
+fn form(kinds: &[&ColumnType], texts: &[String]) -> Option<Vec<u8>> {
+    let mut packed = Vec::with_capacity(16);
+    let parts = kinds.iter().zip(texts);
+    let packs = pack_key(
+        parts.map(|(kind, text)| (*kind, Value::Text(text.as_str()))),
+        &mut packed,
+    );
+    packs.ok().map(|()| packed)
 }
 
 /// Reads and compares a page of keys.
@@ -91,10 +106,18 @@ pub(super) async fn page(
     let text = |row: &Row, place: usize| {
         cell::raw(row, place).and_then(|bytes| std::str::from_utf8(bytes).ok().map(str::to_owned))
     };
+    let kinds: Vec<&ColumnType> = checked
+        .key
+        .iter()
+        .filter_map(|place| checked.schema.columns.get(*place))
+        .map(|column| &column.kind)
+        .collect();
     // A text that is no text has no position; such a row is a reject.
     let keys = rows.iter().filter_map(|row| {
-        let key: Option<Vec<String>> = (0..key.len()).map(|place| text(row, place)).collect();
-        key.map(|key| (key.clone(), key))
+        let key: Vec<String> = (0..key.len())
+            .map(|place| text(row, place))
+            .collect::<Option<_>>()?;
+        Some((form(&kinds, &key)?, key))
     });
     match proof.take(keys.collect(), rows.len() < PAGE) {
         Ok(_) => Ok(()),

@@ -18,11 +18,13 @@ use super::catalogue;
 use super::cell::{self, Wire};
 use super::check::{self, Checked};
 use super::comparison;
+use super::index;
 use super::quantum::{self, Given, text};
 use super::question_order as order;
 use super::session::{Session, Turn};
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::keyset::{Dialect, Keyset, bare, column};
+use crate::missing_index::MissingIndex;
 use crate::port::{End, Quantum, QuestionReader, RowSink};
 use crate::question::{ArgumentKind, Question};
 use crate::shape::Shape;
@@ -38,6 +40,7 @@ pub(super) struct Known(Mutex<VecDeque<(u64, String, Arc<Looked>)>>);
 #[derive(Debug)]
 struct Looked {
     checked: Checked,
+    missing_indexes: Vec<MissingIndex>,
     types: Vec<Type>,
     /// By whether it goes on behind a cursor.
     statements: Mutex<BTreeMap<bool, Statement>>,
@@ -173,6 +176,15 @@ async fn look(
     let relations = catalogue::relations(turn, permit, &shape.relations).await?;
     check::privileges(session, &account, &relations)?;
     comparison::check(turn, permit, question, &sql, &types, &relations).await?;
+    let ordered: Vec<&WireColumn> = places.iter().filter_map(|place| columns.get(*place)).collect();
+    let missing_indexes = index::of_question(
+        turn,
+        permit,
+        (&sql, types.len()),
+        &relations,
+        (&question.order, &ordered),
+    )
+    .await?;
     let never_null = order::never_null(&sql, &described, &places);
     let keyset = Keyset {
         dialect: Dialect::Postgres,
@@ -217,6 +229,7 @@ async fn look(
             key: Vec::new(),
             key_repeated: None,
         },
+        missing_indexes,
         types,
         statements: Mutex::default(),
     })
@@ -309,6 +322,10 @@ impl PostgresQuestion {
 impl QuestionReader for PostgresQuestion {
     fn schema(&self) -> &RowSchema {
         &self.looked.checked.schema
+    }
+
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        &self.looked.missing_indexes
     }
 
     async fn read(

@@ -27,6 +27,7 @@ use crate::fence::{Fence, HighWater, TimeFence};
 use crate::key_proof::Proofs;
 use crate::keyset::{Bound, bare};
 use crate::meter::Meter;
+use crate::missing_index::MissingIndex;
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
 use crate::upkeep::Upkeep;
 
@@ -49,6 +50,7 @@ pub(super) struct PostgresReader {
     pub(super) proofs: Arc<Proofs<String>>,
     pub(super) upkeep: Upkeep,
     pub(super) evidence: Evidence,
+    missing_index: Option<MissingIndex>,
     statements: BTreeMap<(bool, Bound), (u64, Statement)>,
 }
 
@@ -91,6 +93,7 @@ impl PostgresReader {
             proof: opened.proof,
             proofs,
             evidence: Evidence::default(),
+            missing_index: opened.missing_index,
             statements: BTreeMap::new(),
         };
         reader.show_placement();
@@ -164,6 +167,7 @@ impl PostgresReader {
                     None
                 };
                 let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                let is_empty = high.is_none();
                 let open = activity.as_ref().map_or(&[][..], |one| one.seen.open.as_slice());
                 let upto = water.take(high, now, open).map(Fence::UpTo);
                 let held = activity
@@ -174,6 +178,7 @@ impl PostgresReader {
                     identified_after = Some(activity.ended);
                 }
                 FenceReading {
+                    is_empty: is_empty && upto.is_none(),
                     fence: upto,
                     held_for: held.as_ref().map_or(Duration::ZERO, |_| water.waited()),
                     held,
@@ -191,9 +196,12 @@ impl PostgresReader {
                     let high = highest(&mut turn, permit, &self.checked, Some(&bound)).await?;
                     beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
                 }
+                let (is_empty, has_news) = (high.is_none(), water.is_new(high.as_ref()));
+                let fence = water.take(high, now, &[]).map(Fence::UpTo);
                 FenceReading {
-                    has_news: water.is_new(high.as_ref()),
-                    fence: water.take(high, now, &[]).map(Fence::UpTo),
+                    has_news,
+                    is_empty: is_empty && fence.is_none(),
+                    fence,
                     beyond,
                     ..FenceReading::default()
                 }
@@ -348,6 +356,10 @@ impl FeedReader for PostgresReader {
 
     fn is_proving(&self) -> bool {
         self.proof.is_reading()
+    }
+
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        self.missing_index.as_slice()
     }
 
     async fn examine(&mut self, permit: &Permit) -> Result<bool> {

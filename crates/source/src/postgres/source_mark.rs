@@ -43,9 +43,12 @@ enum Log {
 struct Tables {
     /// Quoted names of the tables that feeds read.
     names: BTreeSet<String>,
-    /// When they were asked for, and by name the fingerprints of the name and of the table.
-    told: Option<(Instant, BTreeMap<String, (String, String)>)>,
+    /// When they were asked for, and what was told.
+    told: Option<(Instant, TableMarks)>,
 }
+
+/// By name the fingerprints of the name and of the table.
+type TableMarks = BTreeMap<String, (String, String)>;
 
 /// What one feed wants to know.
 pub(super) struct Asked<'a> {

@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _};
-use tracing::{info, warn};
+use rusqlite::Connection;
 
 use schemas::column::{Column, ColumnType, RowSchema};
 
 use super::key::{self, Proof};
 use super::order::{self, Search};
+use super::table::Table;
 use super::worker::Ticket;
-use super::{collation, failure, numbers};
+use super::{collation, failure, index, key_type, numbers};
 use crate::columns::{cursor_places, tombstone_fits};
 use crate::cursor_form::CursorForm;
 use crate::declared;
 use crate::error::{Error, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::key_proof::not_unique;
-use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote};
+use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column};
+use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::select_list::SelectList;
 use crate::shape::Shape;
@@ -35,18 +36,14 @@ pub(super) struct Checked {
     pub(super) never_null: bool,
     /// The first cursor column is the rowid, which holds integers alone.
     pub(super) by_rowid: bool,
+    /// The declared type of the first cursor column. As part of the key it may travel as another one.
+    pub(super) first_kind: Option<ColumnType>,
     /// The refusal of a key that occurs twice in one read; none: the catalogue proves that none does.
     pub(super) key_repeated: Option<Error>,
     /// The table that numbers the cursor and keeps the last number.
     pub(super) numbered_by: Option<String>,
-}
-
-impl Checked {
-    /// The declared type of the first cursor column.
-    pub(super) fn first_kind(&self) -> Option<&ColumnType> {
-        let place = self.cursor.first()?;
-        self.schema.columns.get(*place).map(|column| &column.kind)
-    }
+    /// Indexes that would serve it.
+    pub(super) missing_indexes: Vec<MissingIndex>,
 }
 
 /// A feed that was opened, with what is known of its rows.
@@ -123,11 +120,12 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
     }
     let given = statement.column_names().collect::<Vec<_>>();
     let cursor = cursor_places(feed, &given)?;
-    let table = table(connection, &Shape::of(&sql)).map_err(fail)?;
+    let table = Table::of_plain(connection, &Shape::of(&sql)).map_err(fail)?;
     // An output may be called as a column of the table and be another one.
     let list = SelectList::of(&sql);
-    let mut columns = Vec::new();
+    let (mut columns, mut declared) = (Vec::new(), Vec::new());
     for one in statement.columns() {
+        declared.push(one.decl_type().map(str::to_owned));
         let origin = list.origin(one.name());
         let never_null = |table: &Table| origin.as_ref().is_some_and(|name| table.never_null(name));
         let nullable = !table.as_ref().is_some_and(never_null);
@@ -160,7 +158,7 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
         own: 0,
         fence_zone: None,
     };
-    unique(feed, table.as_ref(), &list)?;
+    let missing_index = index::of_cursor(connection, feed, table.as_ref(), &list)?;
     let is_unique = key::by_catalogue(feed, table.as_ref(), &list);
     let first = feed.cursor.first().and_then(|name| list.origin(name));
     let by_rowid = first
@@ -176,9 +174,12 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
     if !never_null {
         no_nulls(connection, feed, &keyset)?;
     }
+    let first_kind = cursor.first().and_then(|place| columns.get(*place));
+    let first_kind = first_kind.map(|column| column.kind.clone());
     if let Some(table) = &table {
-        collation::fold(connection, &table.name, &feed.key, &mut columns)?;
+        collation::fold(connection, &table.name, &list, &feed.key, &mut columns)?;
     }
+    key_type::keep_apart(&feed.key, &declared, &mut columns);
     let schema = RowSchema {
         name: feed.name.to_string(),
         version: feed.version,
@@ -192,8 +193,10 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
         keyset,
         never_null,
         by_rowid,
+        first_kind,
         key_repeated: (!is_unique).then(|| not_unique(feed)),
         numbered_by,
+        missing_indexes: missing_index.into_iter().collect(),
     })
 }
 
@@ -253,118 +256,6 @@ fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
     Ok(())
 }
 
-/// The one table behind a plain SELECT.
-pub(super) struct Table {
-    name: String,
-    /// Its numbers are never used again.
-    is_autoincrement: bool,
-    /// Names in lower case, whether declared NOT NULL, and the place in the primary key from 1.
-    columns: Vec<(String, bool, i64)>,
-    /// The column that is the rowid.
-    rowid: Option<String>,
-    /// Columns of unique, whole indexes and of all indexes.
-    pub(super) unique: Vec<Vec<String>>,
-    indexes: Vec<Vec<String>>,
-}
-
-const ROWID: [&str; 3] = ["rowid", "oid", "_rowid_"];
-
-impl Table {
-    pub(super) fn is_rowid(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.rowid.as_ref() == Some(&name)
-            || (ROWID.contains(&name.as_str()) && !self.columns.iter().any(|(known, ..)| *known == name))
-    }
-
-    fn never_null(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.is_rowid(&name)
-            || self
-                .columns
-                .iter()
-                .any(|(known, not_null, _)| *known == name && *not_null)
-    }
-}
-
-fn table(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Table>> {
-    let [parts] = shape.relations.as_slice() else {
-        return Ok(None);
-    };
-    let (schema, name) = match parts.as_slice() {
-        [name] => ("main", name),
-        [schema, name] => (schema.as_str(), name),
-        _ => return Ok(None),
-    };
-    if !shape.plain {
-        return Ok(None);
-    }
-    let found: Option<(String, String)> = connection
-        .query_row(
-            &format!(
-                "SELECT name, sql FROM {}.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)",
-                quote(schema)
-            ),
-            [name],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
-    let Some((name, sql)) = found else { return Ok(None) };
-    let mut info = connection
-        .prepare("SELECT lower(name), \"notnull\", pk, lower(type) FROM pragma_table_info(?1, ?2)")?;
-    let rows = info.query_map([name.as_str(), schema], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, bool>(1)?,
-            row.get::<_, i64>(2)?,
-            row.get::<_, String>(3)?,
-        ))
-    })?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let keys: Vec<_> = rows.iter().filter(|(_, _, place, _)| *place > 0).collect();
-    let rowid = match keys.as_slice() {
-        [(column, _, _, kind)] if kind == "integer" => Some(column.clone()),
-        _ => None,
-    };
-    let mut list = connection.prepare("SELECT name, \"unique\", partial FROM pragma_index_list(?1, ?2)")?;
-    let listed = list.query_map([name.as_str(), schema], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, bool>(1)?,
-            row.get::<_, bool>(2)?,
-        ))
-    })?;
-    let (mut unique, mut indexes) = (Vec::new(), Vec::new());
-    for index in listed {
-        let (index, is_unique, partial) = index?;
-        let mut parts =
-            connection.prepare_cached("SELECT lower(name) FROM pragma_index_info(?1, ?2) ORDER BY seqno")?;
-        let parts = parts.query_map([index.as_str(), schema], |row| row.get::<_, Option<String>>(0))?;
-        let parts = parts.collect::<rusqlite::Result<Vec<_>>>()?;
-        let Some(columns) = parts.into_iter().collect::<Option<Vec<_>>>() else {
-            continue;
-        };
-        if partial {
-            continue;
-        }
-        if is_unique {
-            unique.push(columns.clone());
-        }
-        indexes.push(columns);
-    }
-    let columns = rows
-        .into_iter()
-        .map(|(name, not_null, place, _)| (name, not_null, place))
-        .collect();
-    Ok(Some(Table {
-        name,
-        is_autoincrement: numbers::is_autoincrement(&sql),
-        columns,
-        rowid,
-        unique,
-        indexes,
-    }))
-}
-
 /// The table that numbers the cursor, where it tells the last number. Of a cursor of a view or a join nothing is known.
 fn numbered_by(feed: &FeedDefinition, table: Option<&Table>, by_rowid: bool) -> Result<Option<String>> {
     let Some(table) = table else { return Ok(None) };
@@ -373,48 +264,6 @@ fn numbered_by(feed: &FeedDefinition, table: Option<&Table>, by_rowid: bool) -> 
         return Err(numbers::used_again(&table.name));
     }
     Ok(is_numbered.then(|| table.name.clone()))
-}
-
-/// A cursor whose columns are all the table's must hold a unique index of it. Elsewhere nothing
-/// is proven, and the reader compares neighbours.
-fn unique(feed: &FeedDefinition, table: Option<&Table>, list: &SelectList) -> Result<()> {
-    let Some(table) = table else {
-        info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
-        return Ok(());
-    };
-    let origin = |name: &String| list.origin(name).unwrap_or_default();
-    let cursor: Vec<String> = feed.cursor.iter().map(origin).collect();
-    let known =
-        |name: &String| table.is_rowid(name) || table.columns.iter().any(|(column, ..)| column == name);
-    let covered = |columns: &Vec<String>| columns.iter().all(|column| cursor.contains(column));
-    let proven = cursor.iter().any(|name| table.is_rowid(name)) || table.unique.iter().any(covered);
-    if !proven && cursor.iter().all(known) {
-        return Err(refused(
-            format!(
-                "cursor ({}) is not unique: {} has no unique index within these columns",
-                feed.cursor.join(", "),
-                table.name
-            ),
-            "end the cursor with the table's primary key",
-        ));
-    }
-    let by_rowid = cursor.first().is_some_and(|name| table.is_rowid(name));
-    // Every index of a table ends in its rowid.
-    let serves = |columns: &Vec<String>| {
-        columns.starts_with(&cursor)
-            || (columns.len() + 1 == cursor.len()
-                && cursor.starts_with(columns)
-                && cursor.last().is_some_and(|name| table.is_rowid(name)))
-    };
-    if !by_rowid && !table.indexes.iter().any(serves) {
-        let names: Vec<String> = feed.cursor.iter().map(|name| quote(name)).collect();
-        warn!(
-            feed = %feed.name,
-            remedy = %format!("CREATE INDEX … ON {} ({});", quote(&table.name), names.join(", ")),
-            "no index serves the cursor: each quantum sorts the table"
-        );
-    }
-    Ok(())
 }
 
 /// Rows without a cursor would never be found.

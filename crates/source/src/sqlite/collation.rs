@@ -7,28 +7,40 @@ use schemas::key::NOCASE;
 
 use super::failure;
 use crate::error::{Result, refused};
+use crate::select_list::SelectList;
 
-/// Gives text columns of the key a type of their own where a unique index of the table does not tell the cases of letters
-/// apart, so that the receiver does not either. Another collation is refused: nobody else can tell what it compares.
+/// Gives text columns of the key a type of their own where a unique index that proves the key compares letters without their
+/// case, so that the receiver does, too. Another collation is refused: only SQLite knows what it compares.
 pub(super) fn fold(
     connection: &Connection,
     table: &str,
+    list: &SelectList,
     key: &[String],
     columns: &mut [Column],
 ) -> Result<()> {
     let read = || {
         connection
             .prepare(
-                "SELECT lower(i.name), upper(i.coll) FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) i \
-                 WHERE l.\"unique\" AND i.key AND i.name IS NOT NULL AND i.coll <> 'BINARY' COLLATE NOCASE",
+                "SELECT l.name, lower(i.name), upper(i.coll) FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) i \
+                 WHERE l.\"unique\" AND NOT l.partial AND i.key ORDER BY l.name",
             )?
-            .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<Vec<(String, String)>>>()
+            .query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<Vec<(String, Option<String>, String)>>>()
     };
     let found = read().map_err(|error| failure::of(&error))?;
+    let origins: Vec<String> = key.iter().filter_map(|name| list.origin(name)).collect();
+    // An index with further columns proves nothing of the key: it may hold both spellings.
+    let proves = |index: &String| {
+        let mut columns = found.iter().filter(|(name, ..)| name == index);
+        columns.all(|(_, column, _)| column.as_ref().is_some_and(|column| origins.contains(column)))
+    };
     for column in columns.iter_mut().filter(|column| key.contains(&column.name)) {
-        let name = column.name.to_lowercase();
-        let Some((_, collation)) = found.iter().find(|(known, _)| *known == name) else {
+        let Some(origin) = list.origin(&column.name) else {
+            continue;
+        };
+        let Some((.., collation)) = found.iter().find(|(index, name, collation)| {
+            name.as_ref() == Some(&origin) && collation != "BINARY" && proves(index)
+        }) else {
             continue;
         };
         match (&column.kind, collation.as_str()) {
@@ -71,12 +83,38 @@ mod tests {
                 nullable: true,
             })
         };
+        let list = SelectList::of("SELECT * FROM t");
         let mut folded = columns();
-        fold(&connection, "t", &["Id".to_owned()], &mut folded).unwrap();
+        fold(&connection, "t", &list, &["Id".to_owned()], &mut folded).unwrap();
         let native = NOCASE.to_owned();
         assert_eq!(folded[0].kind, ColumnType::Other { native });
         assert_eq!(folded[1..], columns()[1..]);
-        let error = fold(&connection, "t", &["r".to_owned()], &mut columns()).unwrap_err();
+        let error = fold(&connection, "t", &list, &["r".to_owned()], &mut columns()).unwrap_err();
         assert!(error.to_string().contains("RTRIM"), "{error}");
+        // The output of this name is another column.
+        let renamed = SelectList::of("SELECT name AS Id, Id AS name, r FROM t");
+        let mut swapped = columns();
+        fold(&connection, "t", &renamed, &["Id".to_owned()], &mut swapped).unwrap();
+        assert_eq!(swapped, columns());
+    }
+
+    /// Trap: `A` and `a` are two keys of the table; an index with a further column holds both.
+    #[test]
+    fn collation_of_an_index_with_further_columns_proves_nothing() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, line INTEGER); CREATE UNIQUE INDEX u ON t (id COLLATE NOCASE, line)",
+            )
+            .unwrap();
+        let column = Column {
+            name: "id".to_owned(),
+            kind: ColumnType::Text { max: None },
+            nullable: true,
+        };
+        let list = SelectList::of("SELECT * FROM t");
+        let mut columns = [column.clone()];
+        fold(&connection, "t", &list, &["id".to_owned()], &mut columns).unwrap();
+        assert_eq!(columns[0], column);
     }
 }

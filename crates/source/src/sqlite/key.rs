@@ -1,10 +1,16 @@
 //! Whether the key is unique: by the catalogue, or page by page.
 
-use rusqlite::types::Value as Owned;
+use rusqlite::types::{Value as Owned, ValueRef};
 use rusqlite::{Connection, params_from_iter};
+use schemas::column::RowSchema;
+use schemas::key::pack_key;
+use schemas::value::Value;
 
-use super::check::{Checked, Table};
+use super::check::Checked;
+use super::convert::{self, Form};
 use super::failure;
+use super::sender::unpackable;
+use super::table::Table;
 use crate::error::{ErrorKind, Result};
 use crate::feed::FeedDefinition;
 use crate::key_proof::{KeyProof, PAGE, not_unique};
@@ -50,7 +56,54 @@ pub(super) fn page(
     }
 }
 
-type Page = Vec<(Vec<String>, Vec<Owned>)>;
+/// The one form of a key, with which rows are compared at the store.
+///
+/// # Errors
+/// Where a key is too long to be carried.
+pub(super) fn form<'a>(
+    schema: &RowSchema,
+    value: impl Fn(usize) -> Result<ValueRef<'a>>,
+) -> Result<Option<Vec<u8>>> {
+    let mut packed = Vec::with_capacity(16);
+    for name in &schema.key {
+        let Some((place, column)) = schema.index_of(name).and_then(|place| {
+            let column = schema.columns.get(place)?;
+            Some((place, column))
+        }) else {
+            continue;
+        };
+        let value = value(place)?;
+        let mut scratch = String::new();
+        let value = match convert::form(&column.kind, value, &mut scratch) {
+            _ if value == ValueRef::Null => return Ok(None),
+            Ok(Form::Scratch) => Value::Text(&scratch),
+            Ok(Form::Direct) => convert::direct(&column.kind, value),
+            // Such a row is a reject, and not at the store. What it holds is not the form of any other key.
+            Err(_) => {
+                packed.push(NO_FORM);
+                odd(value)
+            }
+        };
+        pack_key([(&column.kind, value)], &mut packed).map_err(|_| unpackable())?;
+    }
+    Ok(Some(packed))
+}
+
+/// A byte that no packed value begins with.
+const NO_FORM: u8 = 0xc1;
+
+/// A value as it is stored.
+fn odd(value: ValueRef<'_>) -> Value<'_> {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Float(number),
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes),
+    }
+}
+
+type Page = Vec<(Vec<u8>, Vec<Owned>)>;
 
 fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -> Result<(Page, bool)> {
     let fail = |error: rusqlite::Error| failure::of(&error);
@@ -60,10 +113,7 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
     let keyset = Keyset {
         dialect: Dialect::Sqlite,
         sql: checked.keyset.sql.clone(),
-        // Two values are one key where they are written alike: 1 and '1' are not.
-        select: names()
-            .chain(names().map(|name| format!("quote({name})")))
-            .collect(),
+        select: names().collect(),
         cursor: key
             .iter()
             .map(|name| CursorColumn {
@@ -75,6 +125,7 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
         own: 0,
         fence_zone: None,
     };
+    // Values that SQLite takes for one, such as 1 and 1.0, are neighbours in this order.
     let mut statement = connection
         .prepare_cached(&keyset.read(after.is_some(), Bound::None))
         .map_err(fail)?;
@@ -88,11 +139,16 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
         let position = (0..key.len()).map(|place| row.get::<_, Owned>(place));
         let position = position.collect::<rusqlite::Result<_>>();
         let Ok(position) = position else { continue };
-        let text = (key.len()..key.len() * 2).map(|place| row.get::<_, String>(place));
-        let Ok(text) = text.collect::<rusqlite::Result<_>>() else {
-            continue;
+        let place_in_key = |place: usize| {
+            let name = checked.schema.columns.get(place).map(|column| &column.name);
+            key.iter()
+                .position(|known| Some(known) == name)
+                .unwrap_or(usize::MAX)
         };
-        page.push((text, position));
+        let form = form(&checked.schema, |place| {
+            row.get_ref(place_in_key(place)).map_err(fail)
+        })?;
+        page.extend(form.map(|form| (form, position)));
     }
     Ok((page, count < PAGE))
 }

@@ -39,7 +39,7 @@ pub(super) fn form(
     now: Timestamp,
 ) -> Result<Option<CursorForm>> {
     let fail = |error: rusqlite::Error| failure::of(&error);
-    let (Some(first), Some(kind)) = (feed.cursor.first(), checked.first_kind()) else {
+    let (Some(first), Some(kind)) = (feed.cursor.first(), &checked.first_kind) else {
         return Ok(None);
     };
     let name = column(first);

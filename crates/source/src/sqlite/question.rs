@@ -18,11 +18,13 @@ use schemas::cursor::{Cursor, Scalar};
 use super::check::{self, Checked};
 use super::comparison;
 use super::failure;
+use super::index;
 use super::quantum::{self, Counted};
 use super::sender::Asked;
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column};
+use crate::missing_index::MissingIndex;
 use crate::port::{End, Quantum, QuestionReader, RowSink};
 use crate::question::{Argument, ArgumentKind, Question};
 
@@ -125,6 +127,7 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
             check::orders(one, "order")?;
         }
     }
+    let missing_indexes = index::of_question(connection, &sql, question.arguments.len(), &question.order)?;
     let keyset = Keyset {
         dialect: Dialect::Sqlite,
         sql,
@@ -153,8 +156,10 @@ fn look(connection: &Connection, question: &Question) -> Result<Checked> {
         keyset,
         never_null: true,
         by_rowid: false,
+        first_kind: None,
         key_repeated: None,
         numbered_by: None,
+        missing_indexes,
     })
 }
 
@@ -209,6 +214,10 @@ impl SqliteQuestion {
 impl QuestionReader for SqliteQuestion {
     fn schema(&self) -> &RowSchema {
         &self.checked.schema
+    }
+
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        &self.checked.missing_indexes
     }
 
     async fn read(

@@ -1,6 +1,6 @@
 //! One feed: its fence and its quanta.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -15,11 +15,12 @@ use schemas::cursor::{Cursor, Scalar};
 use schemas::source::SourceMark;
 
 use super::check::{Checked, Opened};
+use super::head::Head;
 use super::key::Proof;
 use super::order::{self, Search};
 use super::quantum::{self, Counted};
 use super::sender::{Asked, scalar};
-use super::worker::Worker;
+use super::worker::{HeadSlot, Worker};
 use super::{failure, numbers};
 use crate::backwards::{Greatest, beyond};
 use crate::cursor_form::CursorForm;
@@ -27,8 +28,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
 use crate::fence::{Fence, HighWater};
+use crate::identity::counter;
 use crate::key_proof::Proofs;
 use crate::keyset::Bound;
+use crate::missing_index::MissingIndex;
 use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
 use crate::upkeep::Upkeep;
 
@@ -102,6 +105,7 @@ impl SqliteReader {
             bound,
             numbered_by: self.checked.numbered_by.clone(),
             positions: self.standings.iter().map(|one| one.position.clone()).collect(),
+            head: self.worker.head(),
         };
         self.worker
             .run(permit, move |connection, _| look(connection, wanted))
@@ -160,15 +164,18 @@ impl FeedReader for SqliteReader {
         let look = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
         let source = SourceMark {
             system: self.worker.file().map(|file| file.fingerprint()),
-            written: Some(Cursor(vec![Scalar::Int(look.schema_version)])),
+            written: Some(look.written),
             ..SourceMark::default()
         };
         self.judge_source(&source);
+        let (is_empty, has_news) = (look.high.is_none(), self.water.is_new(look.high.as_ref()));
+        let fence = self.water.take(look.high, now, &[]).map(Fence::UpTo);
         Ok(FenceReading {
-            has_news: self.water.is_new(look.high.as_ref()),
+            has_news,
             beyond: look.beyond,
             source,
-            fence: self.water.take(look.high, now, &[]).map(Fence::UpTo),
+            is_empty: is_empty && fence.is_none(),
+            fence,
             ..FenceReading::default()
         })
     }
@@ -215,6 +222,10 @@ impl FeedReader for SqliteReader {
         searches || self.proof.is_reading()
     }
 
+    fn missing_indexes(&self) -> &[MissingIndex] {
+        &self.checked.missing_indexes
+    }
+
     async fn examine(&mut self, permit: &Permit) -> Result<bool> {
         let ran = self.keep_up(permit).await;
         ran.map_err(|error| error.at(&format!("feed {}", self.feed.name)))
@@ -227,7 +238,7 @@ struct Look {
     high: Option<Scalar>,
     /// Positions beyond everything that the source holds.
     beyond: Vec<Cursor>,
-    schema_version: i64,
+    written: Cursor,
 }
 
 /// What to look at.
@@ -236,6 +247,7 @@ struct Wanted {
     bound: Option<Scalar>,
     numbered_by: Option<String>,
     positions: Vec<Cursor>,
+    head: HeadSlot,
 }
 
 fn look(connection: &Connection, wanted: Wanted) -> Result<Look> {
@@ -263,7 +275,7 @@ fn look(connection: &Connection, wanted: Wanted) -> Result<Look> {
     Ok(Look {
         high,
         beyond,
-        schema_version: schema_version(connection)?,
+        written: written(connection, &wanted.head)?,
     })
 }
 
@@ -276,10 +288,21 @@ fn is_above(position: &Scalar, bound: &Scalar) -> bool {
     }
 }
 
-/// Counted up with each change of the schema and each VACUUM; an older copy has a lower one.
-fn schema_version(connection: &Connection) -> Result<i64> {
-    let read = connection.query_row("PRAGMA schema_version", [], |row| row.get(0));
-    read.map_err(|error| failure::of(&error))
+/// Counters that an older copy has lower: of changes of the schema, which VACUUM counts, too; and of commits, where the file
+/// has them ([`super::head`]).
+fn written(connection: &Connection, head: &HeadSlot) -> Result<Cursor> {
+    let fail = |error: rusqlite::Error| failure::of(&error);
+    let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(fail)?;
+    let mut rows = statement.query([]).map_err(fail)?;
+    let mut counters = Vec::new();
+    // The statement holds the file until it is reset.
+    if let Some(row) = rows.next().map_err(fail)? {
+        counters.push(Scalar::Int(row.get(0).map_err(fail)?));
+        let head = head.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = head.as_ref().and_then(Head::changes);
+        counters.extend(changes.map(counter));
+    }
+    Ok(Cursor(counters))
 }
 
 fn highest(connection: &Connection, sql: &str, bound: Option<Scalar>) -> Result<Option<Scalar>> {

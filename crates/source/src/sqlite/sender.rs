@@ -14,6 +14,7 @@ use schemas::value::Value;
 use super::check::Checked;
 use super::convert::{self, Form};
 use super::failure;
+use super::key;
 use super::worker::Ticket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::End;
@@ -240,20 +241,10 @@ impl<'a> Sender<'a> {
         let Some(refusal) = &self.checked.key_repeated else {
             return Ok(None);
         };
-        let schema = &self.checked.schema;
-        let mut packed = Vec::with_capacity(16);
-        for name in &schema.key {
-            let place = schema.index_of(name).unwrap_or(usize::MAX);
-            let value = row.get_ref(place).map_err(|error| failure::of(&error))?;
-            let value = match value {
-                ValueRef::Null => return Ok(None),
-                ValueRef::Integer(number) => Value::Int(number),
-                ValueRef::Real(number) => Value::Float(number),
-                ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text),
-                ValueRef::Blob(bytes) => Value::Bytes(bytes),
-            };
-            pack(&[value], &mut packed).map_err(|_| unpackable())?;
-        }
+        let value = |place| row.get_ref(place).map_err(|error| failure::of(&error));
+        let Some(packed) = key::form(&self.checked.schema, value)? else {
+            return Ok(None);
+        };
         Ok((!self.keys.insert(packed)).then(|| refusal.clone()))
     }
 
@@ -295,7 +286,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-fn unpackable() -> Error {
+pub(super) fn unpackable() -> Error {
     Error::new(
         ErrorKind::Database,
         "a row is too long to be carried",

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::SqliteConfig;
 use super::failure;
 use super::file::FileMark;
+use super::head::Head;
 use crate::count::DriverCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter::Meter;
@@ -31,7 +32,11 @@ pub(super) struct Worker {
     /// The file that is open, or was last.
     file: Arc<Mutex<Option<FileMark>>>,
     meter: Meter,
+    head: HeadSlot,
 }
+
+/// The head of the file that is open, or was last.
+pub(super) type HeadSlot = Arc<Mutex<Option<Head>>>;
 
 /// What the thread has.
 struct Desk {
@@ -40,6 +45,7 @@ struct Desk {
     current: Arc<Mutex<Option<Arc<Ticket>>>>,
     connection: Option<Connection>,
     file: Arc<Mutex<Option<FileMark>>>,
+    head: HeadSlot,
 }
 
 /// One job's leave to go on.
@@ -85,6 +91,8 @@ impl Worker {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let file = Arc::<Mutex<Option<FileMark>>>::default();
         let opened = Arc::clone(&file);
+        let head = HeadSlot::default();
+        let head_of_opened = Arc::clone(&head);
         let work = move || {
             let mut desk = Desk {
                 config,
@@ -92,6 +100,7 @@ impl Worker {
                 current: Arc::default(),
                 connection: None,
                 file: opened,
+                head: head_of_opened,
             };
             while let Ok(job) = inbox.recv() {
                 job(&mut desk);
@@ -112,6 +121,7 @@ impl Worker {
             shut,
             file,
             meter: Meter::default(),
+            head,
         })
     }
 
@@ -122,6 +132,7 @@ impl Worker {
             shut: self.shut.clone(),
             file: Arc::clone(&self.file),
             meter: Meter::default(),
+            head: Arc::clone(&self.head),
         }
     }
 
@@ -133,6 +144,11 @@ impl Worker {
     /// The file that was open for the last job.
     pub(super) fn file(&self) -> Option<FileMark> {
         *self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a job finds the head of the file that is open for it.
+    pub(super) fn head(&self) -> HeadSlot {
+        Arc::clone(&self.head)
     }
 
     /// Begins a job.
@@ -257,7 +273,19 @@ impl Desk {
         if before.is_none() || FileMark::of(path).ok() != before {
             return Err(place(replaced()));
         }
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        let opened = std::mem::replace(
+            &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner),
+            before,
+        );
+        // Where it cannot be read, its counter is not compared.
+        let head = Head::of(path).ok();
+        let mut slot = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = std::mem::replace(&mut *slot, head);
+        if opened != before
+            && let Some(last) = last
+        {
+            last.forget();
+        }
         Ok(connection)
     }
 

@@ -335,6 +335,34 @@ pub async fn another_key(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
+/// The old rows are other rows by the new type: new tables are begun.
+pub async fn another_key_type(receiver: &dyn Receiver) -> Outcome {
+    let shape = |kind| schema(&["id"], &[("id", kind), ("name", TEXT)]);
+    let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
+    let mut chain = Chain::new(lane(), shape(decimal(10, 2)), 0);
+    let row = |id, name| vec![Value::Text(id), Value::Text(name)];
+    let first = chain.next(&[row("1.0", "a")]);
+    chain.columns(shape(TEXT));
+    let next = chain.next(&[row("1.0", "b"), row("1.00", "c")]);
+    all_stored(store.as_ref(), &[first]).await?;
+    report(store.as_ref()).await?;
+    let told = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
+    ensure(
+        told.contains("\"id\" of the key was numeric(10,2) and is now text"),
+        &told,
+    )?;
+    other.accept(&lane(), &answer()).await?;
+    all_stored(store.as_ref(), &[next]).await?;
+    let sql = "SELECT CAST(id AS TEXT), name FROM setl ORDER BY name";
+    same(
+        "the new table",
+        &lines(receiver, sql).await?,
+        &super::texts(&["1.0|b", "1.00|c"]),
+    )?;
+    let sql = "SELECT name FROM setl_before_1_2";
+    same("the old one", &lines(receiver, sql).await?, &super::texts(&["a"]))
+}
+
 /// What one lane waits for is no other's business, and survives the process.
 pub async fn other_lanes_go_on(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", ColumnType::Int8), ("paid", kind)]);

@@ -102,6 +102,44 @@ pub async fn superseded(receiver: &dyn Receiver) -> Outcome {
         .map_err(Failure)
 }
 
+/// The same where they come in one call with the openings that leave them behind.
+pub async fn superseded_at_once(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver, mode(Mode::History)).await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    let first = chain.next(&[row(1, "a")]);
+    let continues = link(&first);
+    all_stored(store.as_ref(), &[first]).await?;
+    let lost = chain.next(&[row(1, "lost")]);
+    let opens = chain.open(Some(continues));
+    let continues = link(&opens);
+    let left = chain.next(&[row(1, "left")]);
+    let left_link = link(&left);
+    let again = [
+        lost,
+        opens,
+        left,
+        chain.open(Some(continues)),
+        chain.next(&[row(1, "b")]),
+    ];
+    all_stored(store.as_ref(), &again).await?;
+    let wanted = [
+        "1|1|0|1|a|-|-",
+        "1|2|0|1|lost|-|superseded",
+        "2|2|0|1|left|-|superseded",
+        "3|2|0|1|b|-|-",
+    ];
+    same("the history", &lines(receiver, HISTORY).await?, &texts(&wanted))?;
+    // What was left behind counts again where a later epoch goes on from it.
+    all_stored(store.as_ref(), &[chain.open(Some(left_link))]).await?;
+    let wanted = [
+        "1|1|0|1|a|-|-",
+        "1|2|0|1|lost|-|superseded",
+        "2|2|0|1|left|-|-",
+        "3|2|0|1|b|-|superseded",
+    ];
+    same("the history", &lines(receiver, HISTORY).await?, &texts(&wanted))
+}
+
 /// What one table refuses is in neither, and goes aside once.
 pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
     for (options, refuses) in [

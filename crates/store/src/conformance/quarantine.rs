@@ -1,5 +1,6 @@
 //! The suite of the quarantine: what goes in comes out as if it had been stored late, once.
 
+mod again;
 mod leaving;
 mod messages;
 mod rows;
@@ -33,6 +34,16 @@ pub const CHECKS: &[(&str, Check)] = &[
     }),
     ("a row that is refused again stays, with today's reason", |k| {
         Box::pin(rows::stays(k))
+    }),
+    (
+        "a row that is refused when it is stored again is kept again",
+        |k| Box::pin(again::refused_again(k)),
+    ),
+    ("a row that is taken when it is stored again is out", |k| {
+        Box::pin(again::taken_again(k))
+    }),
+    ("what was given up keeps no resynchronisation from its end", |k| {
+        Box::pin(again::given_up_keeps_nothing(k))
     }),
     ("a retried row overwrites nothing newer", |k| {
         Box::pin(rows::newer_stands(k))

@@ -30,7 +30,7 @@ async fn one_count(store: &dyn Store) -> Result<RowCount, Failure> {
     found.ok_or_else(|| Failure("the lane's rows are not counted".to_owned()))
 }
 
-async fn differs(store: &dyn Store, what: &str, wanted: Option<Difference>) -> Outcome {
+pub(super) async fn differs(store: &dyn Store, what: &str, wanted: Option<Difference>) -> Outcome {
     let count = one_count(store).await?;
     ensure(
         wanted.is_some() || matches!(count.rows, Rows::Counted { .. }),
@@ -259,4 +259,19 @@ pub async fn as_before(receiver: &dyn Receiver) -> Outcome {
     same("the frontier", &report(store.as_ref()).await?.to, &1)?;
     store.as_before(&lane(), second).await?;
     same("the frontier", &report(store.as_ref()).await?.to, &3)
+}
+
+/// Trap: a refill that was interrupted, and an epoch that leaves behind what it awaits.
+pub async fn awaits_nothing_left_behind(receiver: &dyn Receiver) -> Outcome {
+    let store = receiver.refill(Options::default());
+    store.prepare().await?;
+    let mut chain = Chain::new(lane(), claims(), 0);
+    let all = [chain.next(&[row(1, "a")]), chain.next(&[row(2, "b")])];
+    all_stored(store.as_ref(), &all).await?;
+    store.await_again(&lane(), START, END).await?;
+    same("awaited", &store.awaited(&lane(), 1).await?, &vec![START])?;
+    all_stored(store.as_ref(), &[chain.open(None), chain.next(&[row(1, "c")])]).await?;
+    same("awaited", &store.awaited(&lane(), 10).await?, &vec![])?;
+    let told = report(store.as_ref()).await?;
+    same("the frontier", &(told.epoch, told.to, told.pending), &(2, 2, 0))
 }

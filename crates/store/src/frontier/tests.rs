@@ -104,7 +104,7 @@ fn it_enters_an_epoch_only_from_the_chunk_that_it_continues() {
     let lane = LaneState {
         epoch: 2,
         openings: BTreeMap::from([(2, continues(1, 2))]),
-        stopped: None,
+        ..LaneState::default()
     };
     let entries = [noted(1, 1), noted(2, 1)];
     let waits = advance(&Frontier::default(), &lane, &entries).frontier;

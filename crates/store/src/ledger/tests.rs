@@ -25,6 +25,7 @@ fn chunk(history: u8, number: u64) -> ChunkLinks {
         digest: digest(history, 1, number),
         previous: (number > 1).then(|| digest(history, 1, number - 1)),
         opening: None,
+        exchanged_at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -34,6 +35,7 @@ fn opening(epoch: u32, continues: Option<Link>) -> ChunkLinks {
         digest: digest(0, epoch, 1),
         previous: continues.map(|link| link.digest),
         opening: Some(continues),
+        exchanged_at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -133,6 +135,7 @@ fn what_overtakes_its_opening_is_put_off() {
         previous: Some(digest(0, 2, 1)),
         opening: None,
         digest: digest(0, 2, 2),
+        exchanged_at: Timestamp::UNIX_EPOCH,
     };
     let entries = ledger(&[chunk(0, 1)]);
     assert!(matches!(one(&lane, &entries, &early).0, Judgement::Later { .. }));
@@ -175,7 +178,7 @@ fn the_lineage_passes_over_epochs_that_were_left() {
             (3, Some(link(2, 2))),
             (4, Some(link(2, 5))),
         ]),
-        stopped: None,
+        ..LaneState::default()
     };
     assert_eq!(
         lane.end(1),

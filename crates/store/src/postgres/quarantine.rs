@@ -41,6 +41,7 @@ const THERE: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT
      FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.quarantine') AND NOT attisdropped \
      AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_why', 'ended_at', 'tries', 'retry_at'))";
 
+pub(super) use verbs::{end_rows, save_recount};
 pub(super) use waiting::retry as retry_waiting;
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {

@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 
 use super::failure;
 use super::session::Session;
+use crate::compaction::Compaction;
 use crate::error::Result;
 use crate::frontier::{Frontier, Noted};
 use crate::ledger::{Entry, EntryState, LaneState};
@@ -99,7 +100,8 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
 
 /// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
 pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
-    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked, refused FROM slacktide.lanes WHERE recipient = $1 AND feed = $2";
+    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked, refused, compaction FROM slacktide.lanes \
+         WHERE recipient = $1 AND feed = $2";
     let sql = match hold {
         Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
         Hold::Alone => format!("{SELECT} FOR UPDATE"),
@@ -113,12 +115,13 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
     let Some(row) = found else { return Ok(None) };
     let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
     let (columns, asked): (Option<String>, Option<String>) = (pg(row.try_get(4))?, pg(row.try_get(5))?);
-    let refused: Option<String> = pg(row.try_get(6))?;
+    let (refused, compaction): (Option<String>, Option<String>) = (pg(row.try_get(6))?, pg(row.try_get(7))?);
     Ok(Some(LaneRecord {
         state: LaneState {
             epoch: epoch_of(pg(row.try_get(0))?),
             openings: json(&openings)?,
             stopped: pg(row.try_get(2))?,
+            compaction: compaction.as_deref().map(json::<Compaction>).transpose()?,
         },
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
@@ -228,6 +231,19 @@ pub(super) async fn set_frontier(session: &Session, lane: &Lane, record: &LaneRe
     .map(|_| ())
 }
 
+/// Writes what stands for the folded entries; the row must be held alone.
+pub(super) async fn set_compaction(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+    let text = record.texts()?;
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.lanes SET compaction = $3 WHERE recipient = $1 AND feed = $2",
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &text.compaction],
+        )
+        .await)
+    .map(|_| ())
+}
+
 /// The entries in these places.
 pub(super) async fn entries(
     session: &Session,
@@ -327,23 +343,30 @@ pub(super) async fn after(session: &Session, lane: &Lane, place: Place, most: i6
             &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(place.epoch), &int(place.number), &most],
         )
         .await)?;
-    let noted = |row: &Row| {
-        let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
-        let cursor: Option<String> = pg(row.try_get(7))?;
-        Ok(Noted {
-            place: Place {
-                epoch: epoch_of(pg(row.try_get(0))?),
-                number: unsigned(pg(row.try_get(1))?),
-            },
-            digest: digest_of(&digest)?,
-            previous: previous.as_deref().map(digest_of).transpose()?,
-            state: EntryState::of_word(pg(row.try_get(4))?),
-            rows: unsigned(pg(row.try_get(5))?),
-            rows_quarantined: unsigned(pg(row.try_get(6))?),
-            cursor_after: cursor.as_deref().map(json).transpose()?,
-        })
-    };
     rows.iter().map(noted).collect()
+}
+
+/// An entry as the frontier sees it: `epoch`, `number`, `digest`, `previous`, `state`, `rows`, `rows_quarantined`, `cursor_after`.
+pub(super) fn noted(row: &Row) -> Result<Noted> {
+    let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
+    let cursor: Option<String> = pg(row.try_get(7))?;
+    Ok(Noted {
+        place: place(row)?,
+        digest: digest_of(&digest)?,
+        previous: previous.as_deref().map(digest_of).transpose()?,
+        state: EntryState::of_word(pg(row.try_get(4))?),
+        rows: unsigned(pg(row.try_get(5))?),
+        rows_quarantined: unsigned(pg(row.try_get(6))?),
+        cursor_after: cursor.as_deref().map(json).transpose()?,
+    })
+}
+
+/// The place in the first two columns: `epoch`, `number`.
+pub(super) fn place(row: &Row) -> Result<Place> {
+    Ok(Place {
+        epoch: epoch_of(pg(row.try_get(0))?),
+        number: unsigned(pg(row.try_get(1))?),
+    })
 }
 
 /// Entries that wait above a place.
@@ -372,14 +395,17 @@ pub(super) struct Kept<'a> {
     pub(super) waits: bool,
 }
 
-/// Keeps it, once.
+/// Keeps it, once. A row that left the quarantine before is in it again: its chunk is stored again.
 pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Result<()> {
     pg(session
         .client
         .execute(
-            "INSERT INTO slacktide.quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
+            "INSERT INTO slacktide.quarantine AS q (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
              exchanged_at, quarantined_at, retry_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-             $10::text::timestamptz, clock_timestamp(), CASE WHEN $11 THEN clock_timestamp() END) ON CONFLICT DO NOTHING",
+             $10::text::timestamptz, clock_timestamp(), CASE WHEN $11 THEN clock_timestamp() END) \
+             ON CONFLICT (recipient, feed, id) DO UPDATE SET ended = NULL, bytes = excluded.bytes, reason = excluded.reason, \
+             tries = 0, quarantined_at = excluded.quarantined_at, retry_at = excluded.retry_at \
+             WHERE q.ended IS NOT NULL AND q.ordinal IS NOT NULL",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),

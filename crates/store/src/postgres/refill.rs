@@ -10,13 +10,14 @@ use tokio_postgres::types::ToSql;
 
 use super::records::{self, Hold, int, small};
 use super::session::Session;
-use super::{PostgresStore, claims, failure, steps, tables};
+use super::{PostgresStore, claims, failure, quarantine, steps, tables};
 use crate::claims::Found;
 use crate::error::Result;
-use crate::frontier::{Frontier, advance};
+use crate::frontier::advance;
 use crate::layout::{Database, LaneTables, Layout, Options, Role};
 use crate::merge::Place;
 use crate::port::Answer;
+use crate::quarantine::decide::counts;
 use crate::record::{broken, text};
 use crate::refill::{Identity, Refill, RowCount, Rows};
 use crate::table::{EPOCH, NUMBER};
@@ -133,8 +134,12 @@ async fn await_again(session: &Session, tables: &LaneTables, from: Place, to: Pl
     let sql = "UPDATE slacktide.ledger SET state = 'awaited' WHERE recipient = $1 AND feed = $2 AND state = 'stored' \
          AND (epoch, number) >= ($3, $4) AND (epoch, number) <= ($5, $6)";
     let awaited = pg(session.client.execute(sql, &params).await)?;
-    if awaited > 0 {
-        record.frontier = Frontier::default();
+    let is_unfolded = record.state.unfold(from);
+    if is_unfolded {
+        records::set_compaction(session, lane, &record).await?;
+    }
+    if awaited > 0 || is_unfolded {
+        record.frontier = record.frontier.restart(&record.state);
         loop {
             let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
             let step = advance(&record.frontier, &record.state, &entries);
@@ -145,24 +150,34 @@ async fn await_again(session: &Session, tables: &LaneTables, from: Place, to: Pl
             }
         }
         records::set_frontier(session, lane, &record).await?;
+        // What was given up keeps nothing waiting.
+        quarantine::save_recount(session, lane, &record).await?;
     }
     session.commit().await?;
     Ok(awaited)
 }
 
 async fn awaited(session: &Session, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+    let record = records::lane(session, lane, Hold::Free)
+        .await?
+        .unwrap_or_default();
     let sql = "SELECT epoch, number FROM slacktide.ledger WHERE recipient = $1 AND feed = $2 AND state = 'awaited' \
-         ORDER BY epoch, number LIMIT $3";
-    let params: [&(dyn ToSql + Sync); 3] = [&lane.recipient.as_str(), &lane.feed.as_str(), &i64::from(most)];
+         ORDER BY epoch, number";
+    let params: [&(dyn ToSql + Sync); 2] = [&lane.recipient.as_str(), &lane.feed.as_str()];
     let rows = pg(session.client.query(sql, &params).await)?;
-    let place = |row: &tokio_postgres::Row| {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut places = Vec::new();
+    for row in &rows {
         let (epoch, number): (i32, i64) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
-        Ok(Place {
+        let place = Place {
             epoch: u32::try_from(epoch).unwrap_or(0),
             number: u64::try_from(number).unwrap_or(0),
-        })
-    };
-    rows.iter().map(place).collect()
+        };
+        if places.len() < most && counts(&record.state, place) {
+            places.push(place);
+        }
+    }
+    Ok(places)
 }
 
 async fn as_before(session: &Session, lane: &Lane, place: Place) -> Result<()> {
@@ -197,12 +212,28 @@ fn counted(layout: &Layout) -> (Role, &str) {
 
 async fn trust_rows(session: &Session, tables: &LaneTables, by: Option<&Answer>) -> Result<()> {
     session.begin("").await?;
+    // Entries must not be folded while their rows are counted.
+    records::lane(session, &tables.lane, Hold::Frontier).await?;
     if let Some(by) = by {
         let what = format!("takes the rows of lane {} as they are", tables.lane);
         note(session, &what, by).await?;
     }
     take_rows(session, tables).await?;
     session.commit().await
+}
+
+/// Notes that so many rows of the lane's table were removed, within a transaction.
+pub(super) async fn forget_rows(session: &Session, tables: &LaneTables, removed: u64) -> Result<()> {
+    let sql =
+        "UPDATE slacktide.tables SET base = base - $4 WHERE recipient = $1 AND owner = $2 AND role = $3";
+    let recipient = tables.lane.recipient.as_str();
+    let params: [&(dyn ToSql + Sync); 4] = [
+        &recipient,
+        &tables.owner.key(),
+        &Role::Current.word(),
+        &int(removed),
+    ];
+    pg(session.client.execute(sql, &params).await).map(|_| ())
 }
 
 /// Takes the rows that the lane's table has now for those that were stored, within a transaction.
@@ -285,7 +316,13 @@ async fn count(
         };
         let (found, stored): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let Some(stored) = stored else {
-            // Rows were not counted when they were stored: what is there now is where counting begins.
+            // Rows were not counted when they were stored: what is there now is where counting begins. Entries must not be folded
+            // meanwhile.
+            let held = "SELECT FROM slacktide.lanes WHERE recipient = $1 AND feed = $2 FOR NO KEY UPDATE";
+            session
+                .client
+                .execute(held, &[&lane.recipient.as_str(), &lane.feed.as_str()])
+                .await?;
             let begun = with_base("base", table, "AND base IS NULL");
             session.client.execute(&begun, &params).await?;
             return Ok(Rows::Unknown);

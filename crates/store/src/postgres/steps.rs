@@ -1,7 +1,8 @@
 //! What is done to a lane's tables, each step within the transaction that notes it.
 //!
-//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names
+//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names; `form` the column of the key's one form
 
+mod form;
 mod make;
 mod moved;
 mod retype;
@@ -19,12 +20,15 @@ use moved::{moved, set_aside};
 use retype::retype;
 use there::{add, has, own_columns};
 
-/// Adopts tables that the configuration names since, where the lane's own ones were replaced.
+pub(super) use form::is_missing as is_form_missing;
+
+/// Adopts tables that the configuration names since, where the lane's own ones were replaced; and gives a table what its
+/// key needs.
 pub(super) async fn adopt(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
     if claims::is_adoption_due(session, tables).await? {
         make(session, tables, shape).await?;
     }
-    Ok(())
+    form::give(session, tables, shape).await
 }
 
 /// Makes the tables of a lane that are gone.

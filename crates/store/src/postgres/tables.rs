@@ -86,6 +86,7 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
     claims::prepare(session).await?;
     super::quarantine::prepare(session).await?;
     super::refill::prepare(session).await?;
+    super::compaction::prepare(session).await?;
     super::requests::prepare(session).await?;
     for schema in schemas {
         let row = session

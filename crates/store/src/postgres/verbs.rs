@@ -7,11 +7,11 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{Known, claims, failure, quarantine, refill};
+use super::{Known, claims, failure, quarantine, refill, steps};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::{LaneTables, Role};
-use crate::ledger::{Entry, EntryState, LaneState};
+use crate::ledger::{EntryState, LaneState};
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
 use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
@@ -90,17 +90,17 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .copied()
         .filter(|(index, _)| is(*index, Verdict::stores))
         .collect();
-    let removals: Vec<(Place, Removal)> = new
+    let is_again = |arrival: &Arrival| {
+        let place = Place::of(arrival);
+        before.state.is_again(place, entries.get(&place))
+    };
+    let removals: Vec<(&Arrival, Removal)> = new
         .iter()
         .map(|(_, arrival)| {
-            (
-                Place::of(arrival),
-                removal_of(&arrival.chunk.manifest, &before.frontier),
-            )
+            let removal = removal_of(&arrival.chunk.manifest, &before.frontier, is_again(arrival));
+            (*arrival, removal)
         })
-        .filter(|(place, removal)| {
-            *removal != Removal::None && !entries.get(place).is_some_and(Entry::is_awaited)
-        })
+        .filter(|(_, removal)| *removal != Removal::None)
         .collect();
     if !removals.is_empty() && !job.alone {
         return Ok(Step::Alone);
@@ -108,16 +108,17 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
     if before.shape.is_some() && (!removals.is_empty() || new.iter().any(|(_, arrival)| has_rows(arrival))) {
         let is_held = claims::hold(session, tables, &[Role::Current, Role::History]).await?;
-        if !is_held {
+        if !is_held || is_form_missing(session, tables, before.shape.as_ref()).await? {
             return Ok(Step::Widen);
         }
     }
     // What a history holds of a chunk that is stored again was altered or lost.
     let again: Vec<Place> = new
         .iter()
+        .filter(|(_, arrival)| is_again(arrival))
         .map(|(_, arrival)| Place::of(arrival))
-        .filter(|place| entries.get(place).is_some_and(Entry::is_awaited))
         .collect();
+    quarantine::end_rows(session, lane, &again).await?;
     if before.shape.is_some() {
         refill::forget_history(session, &tables.layout, &again).await?;
     }
@@ -151,18 +152,15 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         return Ok(Step::Lost);
     }
     quarantine::keep_rejects(session, lane, &new).await?;
-    for (place, removal) in removals {
+    for (arrival, removal) in removals {
         // A row of this very transaction may have been refused.
-        let removal = if refused.is_empty() {
-            removal
-        } else {
-            Removal::Kept
-        };
-        end_resync(session, tables, &before, place, &removal).await?;
+        let removal = removal.after_rows(refused.len() as u64);
+        let at = (Place::of(arrival), is_again(arrival));
+        apply_removal(session, tables, &before, at, &removal).await?;
     }
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
-        if is(*index, Verdict::is_superseded) {
+        if is(*index, Verdict::is_superseded) && !before.state.is_folded(Place::of(arrival)) {
             superseded
                 .entry(Place::of(arrival))
                 .or_insert_with(|| LedgerRow::of(arrival, EntryState::Superseded, 0));
@@ -182,6 +180,14 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         .map(|(index, (verdict, arrival))| verdict.outcome(arrival.chunk.manifest.totals.rows, count(index)))
         .collect();
     Ok(Step::Done { outcomes, conflict })
+}
+
+/// Whether the table has to get what its key needs first. The tables must be held.
+async fn is_form_missing(session: &Session, tables: &LaneTables, shape: Option<&Shape>) -> Result<bool> {
+    match shape {
+        Some(shape) => steps::is_form_missing(session, tables, shape).await,
+        None => Ok(false),
+    }
 }
 
 /// Staging tables are made outside of the transaction, which could undo them.
@@ -211,65 +217,76 @@ async fn stage_all(
     Ok(())
 }
 
-/// The lane once its state has changed. A new epoch lifts what an old one's chunks asked, and
-/// leaves versions behind that stay in a history, marked.
+/// The lane once its state has changed. A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay
+/// in a history, marked.
 async fn after(
     session: &Session,
     tables: &LaneTables,
     before: LaneRecord,
     state: LaneState,
 ) -> Result<LaneRecord> {
+    let opens = state.openings != before.state.openings;
     let mut after = LaneRecord { state, ..before };
-    let opened = after.state.openings.get(&after.state.epoch).copied();
     after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
     let made = after.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
+    let Some(layout) = made.filter(|layout| opens && layout.mode.keeps_history()) else {
         return Ok(after);
     };
     if !claims::hold(session, &tables.with_layout(layout), &[Role::History]).await? {
         // What replaced the lane's own history holds no version of a chunk yet.
         return Ok(after);
     }
-    let (epoch, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
-    session
-        .client
-        .execute(
-            &format!(
-                "UPDATE {} SET {SUPERSEDED} = true WHERE ({EPOCH}, {NUMBER}) > ($1, $2) AND {EPOCH} < $3 AND NOT {SUPERSEDED}",
-                layout.sql(&layout.history)
-            ),
-            &[
-                &records::small(epoch),
-                &records::int(number),
-                &records::small(after.state.epoch),
-            ],
-        )
-        .await
-        .map_err(|error| failure::of(&error))?;
+    // What an epoch left behind may count again: another one goes on from it.
+    let mark = format!(
+        "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > $2) WHERE {EPOCH} = $1 AND {SUPERSEDED} <> ({NUMBER} > $2)",
+        layout.sql(&layout.history)
+    );
+    for earlier in 1..after.state.epoch {
+        let last = after.state.counts_up_to(earlier).map_or(i64::MAX, records::int);
+        session
+            .client
+            .execute(&mark, &[&records::small(earlier), &last])
+            .await
+            .map_err(|error| failure::of(&error))?;
+    }
     Ok(after)
 }
 
-/// Ends a resynchronisation: removes the rows of earlier epochs, or notes that they had to stay.
-async fn end_resync(
+/// Begins or ends a resynchronisation. Its end removes the rows of earlier epochs, or notes that they had to stay. All rows come
+/// again behind its beginning, so what others did to the table before counts no more; what they do until its end does.
+async fn apply_removal(
     session: &Session,
     tables: &LaneTables,
     record: &LaneRecord,
-    place: Place,
+    (place, is_again): (Place, bool),
     removal: &Removal,
 ) -> Result<()> {
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let mut removes = *removal == Removal::Removes;
-    if let Some(layout) = made.filter(|layout| removes && layout.mode.keeps_current()) {
-        match remove_older(session, &layout.sql(&layout.table), place).await? {
-            Some(rows) => {
-                tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
-                // Rows that others had deleted came again, too: what is there now is what was stored.
+    let layout = made.filter(|layout| layout.mode.keeps_current());
+    let unremoved = match (removal, layout) {
+        (Removal::None, _) => return Ok(()),
+        (Removal::Removes, None) => None,
+        (Removal::Removes, Some(layout)) => {
+            match remove_older(session, &layout.sql(&layout.table), place).await? {
+                Some(rows) => {
+                    tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
+                    if !is_again {
+                        refill::forget_rows(session, &tables.with_layout(layout), rows).await?;
+                    }
+                    None
+                }
+                None => Some(place),
+            }
+        }
+        (Removal::Begins, layout) => {
+            if let Some(layout) = layout {
                 refill::take_rows(session, &tables.with_layout(layout)).await?;
             }
-            None => removes = false,
+            Some(place)
         }
-    }
-    records::save_unremoved(session, &tables.lane, record, (!removes).then_some(place)).await
+        (Removal::Waits | Removal::Kept, _) => Some(place),
+    };
+    records::save_unremoved(session, &tables.lane, record, unremoved).await
 }
 
 /// Removes the rows of earlier epochs, and returns how many; `None` where the table did not let all of them go, so that
@@ -358,8 +375,19 @@ pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) ->
     };
     session.begin("").await?;
     records::make(session, &message.lane).await?;
+    let state = records::lane(session, &message.lane, Hold::Shared)
+        .await?
+        .unwrap_or_default()
+        .state;
     records::keep(session, &message.lane, &kept).await?;
-    records::note(session, &message.lane, claimed.as_slice()).await?;
+    // In a place that was folded another chunk was stored.
+    let noted = claimed.as_ref().filter(|row| !state.is_folded(row.place));
+    records::note(
+        session,
+        &message.lane,
+        noted.map(std::slice::from_ref).unwrap_or_default(),
+    )
+    .await?;
     session.commit().await
 }
 

@@ -6,7 +6,7 @@ use schemas::digest::Digest;
 use super::{Became, Ending, Kind};
 use crate::frontier::Frontier;
 use crate::ledger::{EntryState, Judgement};
-use crate::lineage::{End, LaneState};
+use crate::lineage::LaneState;
 use crate::merge::Place;
 use crate::port::Outcome;
 
@@ -40,11 +40,8 @@ pub fn untried(kind: Kind, ended: Option<Ending>, lane: &LaneState, place: Optio
 /// Whether a place counts along the lineage of the lane's epochs.
 #[must_use]
 pub fn counts(lane: &LaneState, place: Place) -> bool {
-    match lane.end(place.epoch) {
-        End::Open => true,
-        End::At { link, .. } => place.number <= link.number,
-        End::Void { .. } | End::Unopened => false,
-    }
+    lane.counts_up_to(place.epoch)
+        .is_none_or(|last| place.number <= last)
 }
 
 /// Why a message that opens today is not stored, where the ledger would not take it.
@@ -94,10 +91,12 @@ pub struct Noted {
     pub refused: u64,
 }
 
-/// What became of a message whose chunk has this digest.
+/// What became of a message whose chunk has this digest. The entry of a place that `is_folded` is not kept.
 #[must_use]
-pub fn message_became(digest: Digest, noted: Option<Noted>) -> Became {
+pub fn message_became(digest: Digest, noted: Option<Noted>, is_folded: bool) -> Became {
     match noted {
+        // Another chunk was stored there long ago: one of which something may be released is not folded.
+        None if is_folded => Became::LeftBehind,
         Some(noted) if noted.state == EntryState::Stored && noted.digest == digest => Became::Released {
             rows: noted.rows,
             refused: noted.refused,
@@ -128,6 +127,9 @@ pub struct Below {
 #[must_use]
 pub fn recount(frontier: &Frontier, lane: &LaneState, below: &Below) -> Frontier {
     let at = frontier.place();
+    // What was folded is counted with the base, as far as it is of the same epoch.
+    let base = lane.base();
+    let folded = Some(&base).filter(|base| base.epoch == at.epoch);
     let marked: Vec<(Place, bool)> = below
         .marked
         .iter()
@@ -137,12 +139,20 @@ pub fn recount(frontier: &Frontier, lane: &LaneState, below: &Below) -> Frontier
     Frontier {
         head: below.head.map(|(digest, _)| digest).or(frontier.head),
         head_trusted: below.head.map_or(frontier.head_trusted, |(_, trusted)| trusted),
-        cursor: below.cursor.clone(),
-        rows: below.rows,
-        quarantined: marked
-            .iter()
-            .filter(|(place, _)| place.epoch == at.epoch)
-            .map(|(place, _)| place.number)
+        cursor: below
+            .cursor
+            .clone()
+            .or_else(|| folded.and_then(|base| base.cursor.clone())),
+        rows: below.rows + folded.map_or(0, |base| base.rows),
+        quarantined: folded
+            .into_iter()
+            .flat_map(|base| base.quarantined.iter().copied())
+            .chain(
+                marked
+                    .iter()
+                    .filter(|(place, _)| place.epoch == at.epoch)
+                    .map(|(place, _)| place.number),
+            )
             .collect(),
         lowest_quarantined: marked
             .iter()

@@ -8,6 +8,7 @@ use schemas::digest::Digest;
 use schemas::name::{FeedName, Lane, RecipientName};
 use serde::de::DeserializeOwned;
 
+use crate::compaction::Compaction;
 use crate::error::Result;
 use crate::frontier::{Frontier, Noted};
 use crate::ledger::{Entry, EntryState, LaneState};
@@ -59,17 +60,19 @@ pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
 pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
     let found = tx
         .prepare_cached(
-            "SELECT epoch, openings, stopped, frontier, columns, asked, refused FROM slacktide_lanes WHERE recipient = ?1 AND feed = ?2",
+            "SELECT epoch, openings, stopped, frontier, columns, asked, refused, compaction FROM slacktide_lanes \
+             WHERE recipient = ?1 AND feed = ?2",
         )
         .and_then(|mut statement| {
             statement
                 .query_row(params![lane.recipient.as_str(), lane.feed.as_str()], |row| {
-                    let texts: [Option<String>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
+                    let texts: [Option<String>; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
                     Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?, texts))
                 })
                 .optional()
         });
-    let Some((epoch, openings, stopped, frontier, [columns, asked, refused])) = sql(found)? else {
+    let Some((epoch, openings, stopped, frontier, [columns, asked, refused, compaction])) = sql(found)?
+    else {
         return Ok(LaneRecord::default());
     };
     Ok(LaneRecord {
@@ -77,6 +80,7 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
             epoch,
             openings: json(&openings)?,
             stopped,
+            compaction: compaction.as_deref().map(json::<Compaction>).transpose()?,
         },
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
@@ -91,7 +95,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
     let done = tx
         .prepare_cached(
             "INSERT OR REPLACE INTO slacktide_lanes (recipient, feed, epoch, openings, stopped, frontier, frontier_epoch, \
-             frontier_number, columns, asked, refused) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             frontier_number, columns, asked, refused, compaction) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -106,6 +110,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
                 text.columns,
                 text.asked,
                 text.refused,
+                text.compaction,
             ])
         });
     sql(done).map(|_| ())
@@ -195,51 +200,65 @@ pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result
     sql(done).map(|_| ())
 }
 
+/// The columns of an entry as the frontier sees it, for [`noted`].
+pub(super) const NOTED: &str = "epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after";
+
+/// An entry as it is read, before its texts are understood.
+pub(super) struct RawNoted {
+    epoch: u32,
+    number: i64,
+    digest: String,
+    previous: Option<String>,
+    state: String,
+    rows: i64,
+    rows_quarantined: i64,
+    cursor: Option<String>,
+}
+
+/// Reads the columns of [`NOTED`], which come first.
+pub(super) fn raw_noted(row: &Row<'_>) -> rusqlite::Result<RawNoted> {
+    Ok(RawNoted {
+        epoch: row.get(0)?,
+        number: row.get(1)?,
+        digest: row.get(2)?,
+        previous: row.get(3)?,
+        state: row.get(4)?,
+        rows: row.get(5)?,
+        rows_quarantined: row.get(6)?,
+        cursor: row.get(7)?,
+    })
+}
+
+/// An entry as the frontier sees it.
+pub(super) fn noted(raw: &RawNoted) -> Result<Noted> {
+    Ok(Noted {
+        place: Place {
+            epoch: raw.epoch,
+            number: unsigned(raw.number),
+        },
+        digest: digest_of(&raw.digest)?,
+        previous: raw.previous.as_deref().map(digest_of).transpose()?,
+        state: EntryState::of_word(&raw.state),
+        rows: unsigned(raw.rows),
+        rows_quarantined: unsigned(raw.rows_quarantined),
+        cursor_after: raw.cursor.as_deref().map(json).transpose()?,
+    })
+}
+
 /// Up to `most` entries after a place, in order.
 pub(super) fn after(tx: &Transaction<'_>, lane: &Lane, place: Place, most: u32) -> Result<Vec<Noted>> {
-    type Raw = (u32, i64, String, Option<String>, String, i64, i64, Option<String>);
-    let raw = |row: &Row<'_>| -> rusqlite::Result<Raw> {
-        Ok((
-            row.get(0)?,
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-            row.get(5)?,
-            row.get(6)?,
-            row.get(7)?,
-        ))
-    };
     let read = || {
-        tx.prepare_cached(
-            "SELECT epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after FROM slacktide_ledger \
-             WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) > (?3, ?4) ORDER BY epoch, number LIMIT ?5",
-        )?
+        tx.prepare_cached(&format!(
+            "SELECT {NOTED} FROM slacktide_ledger \
+             WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) > (?3, ?4) ORDER BY epoch, number LIMIT ?5"
+        ))?
         .query_map(
             params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number), most],
-            raw,
+            raw_noted,
         )?
-        .collect::<rusqlite::Result<Vec<Raw>>>()
+        .collect::<rusqlite::Result<Vec<RawNoted>>>()
     };
-    sql(read())?
-        .into_iter()
-        .map(
-            |(epoch, number, digest, previous, state, rows, rows_quarantined, cursor)| {
-                Ok(Noted {
-                    place: Place {
-                        epoch,
-                        number: unsigned(number),
-                    },
-                    digest: digest_of(&digest)?,
-                    previous: previous.as_deref().map(digest_of).transpose()?,
-                    state: EntryState::of_word(&state),
-                    rows: unsigned(rows),
-                    rows_quarantined: unsigned(rows_quarantined),
-                    cursor_after: cursor.as_deref().map(json).transpose()?,
-                })
-            },
-        )
-        .collect()
+    sql(read())?.iter().map(noted).collect()
 }
 
 /// Entries that wait above a place.

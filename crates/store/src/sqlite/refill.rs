@@ -10,13 +10,14 @@ use schemas::receipt::StoreId;
 
 use super::records::{self, int};
 use super::tables::{begin, commit};
-use super::{BUSY, SqliteStore, claims, failure, steps};
+use super::{BUSY, SqliteStore, claims, failure, quarantine, steps};
 use crate::claims::Found;
 use crate::error::Result;
-use crate::frontier::{Frontier, advance};
+use crate::frontier::advance;
 use crate::layout::{Database, LaneTables, Layout, Options, Role};
 use crate::merge::Place;
 use crate::port::Answer;
+use crate::quarantine::decide::counts;
 use crate::record::{broken, text};
 use crate::refill::{Identity, Refill, RowCount, Rows};
 use crate::table::{EPOCH, NUMBER, quoted};
@@ -127,8 +128,9 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
             int(to.number)
         ],
     ))?;
-    if awaited > 0 {
-        record.frontier = Frontier::default();
+    let is_unfolded = record.state.unfold(from);
+    if awaited > 0 || is_unfolded {
+        record.frontier = record.frontier.restart(&record.state);
         loop {
             let entries = records::after(&tx, lane, record.frontier.place(), STRIDE)?;
             let step = advance(&record.frontier, &record.state, &entries);
@@ -139,28 +141,35 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
             }
         }
         records::save(&tx, lane, &record)?;
+        // What was given up keeps nothing waiting.
+        quarantine::save_recount(&tx, lane, record)?;
     }
     commit(tx)?;
     Ok(u64::try_from(awaited).unwrap_or(0))
 }
 
-fn awaited(connection: &Connection, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+fn awaited(connection: &mut Connection, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+    let tx = begin(connection)?;
+    let state = records::lane(&tx, lane)?.state;
     let read = || {
-        connection
-            .prepare_cached(
-                "SELECT epoch, number FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND state = 'awaited' \
-                 ORDER BY epoch, number LIMIT ?3",
-            )?
-            .query_map(params![lane.recipient.as_str(), lane.feed.as_str(), most], |row| {
-                Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()
+        tx.prepare_cached(
+            "SELECT epoch, number FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND state = 'awaited' \
+             ORDER BY epoch, number",
+        )?
+        .query_map(params![lane.recipient.as_str(), lane.feed.as_str()], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()
     };
     let place = |(epoch, number)| Place {
         epoch,
         number: u64::try_from(number).unwrap_or(0),
     };
-    Ok(sql(read())?.into_iter().map(place).collect())
+    let places = sql(read())?.into_iter().map(place);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let awaited = places.filter(|at| counts(&state, *at)).take(most).collect();
+    commit(tx)?;
+    Ok(awaited)
 }
 
 fn as_before(connection: &mut Connection, lane: &Lane, place: Place) -> Result<()> {
@@ -211,6 +220,20 @@ fn trust_rows(connection: &mut Connection, tables: &LaneTables, by: Option<&Answ
     }
     take_rows(&tx, tables)?;
     commit(tx)
+}
+
+/// Notes that so many rows of the lane's table were removed, within a transaction.
+pub(super) fn forget_rows(tx: &Transaction<'_>, tables: &LaneTables, removed: usize) -> Result<()> {
+    sql(tx.execute(
+        "UPDATE slacktide_tables SET base = base - ?4 WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
+        params![
+            tables.lane.recipient.as_str(),
+            tables.owner.key(),
+            Role::Current.word(),
+            i64::try_from(removed).unwrap_or(i64::MAX)
+        ],
+    ))
+    .map(|_| ())
 }
 
 /// Takes the rows that the lane's table has now for those that were stored, within a transaction.

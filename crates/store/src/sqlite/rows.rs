@@ -289,7 +289,7 @@ impl<'tx> Target<'tx> {
             let column = place.and_then(|place| schema.columns.get(place));
             column.is_some_and(|column| is_respelt(&column.kind))
         };
-        let is_set = |name: &&&str| !key.contains(name) || (traits.merge == Merge::Keyed && is_respelt(name));
+        let is_set = |name: &&&str| !key.contains(name) || (traits.merge != Merge::Typed && is_respelt(name));
         let sets: Vec<String> = bound
             .iter()
             .chain(&missing)

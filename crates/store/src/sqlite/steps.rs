@@ -5,8 +5,9 @@
 //! column of texts, or the digits behind the point would become a float: the column is made anew.
 //! A date that became a time is written as its midnight.
 //!
-//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names
+//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names; `form` the column of the key's one form
 
+mod form;
 mod make;
 mod moved;
 mod retype;
@@ -25,13 +26,13 @@ use moved::{moved, set_aside};
 use retype::retype;
 use there::{add, find, own_columns, run};
 
-/// Checks that the tables may be written, and adopts those that the configuration names since, where the lane's own
-/// ones were replaced.
+/// Checks that the tables may be written, adopts those that the configuration names since, where the lane's own ones were
+/// replaced, and gives a table what its key needs.
 pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
     if !claims::hold(tx, tables, &[Role::Current, Role::History])? {
         make(tx, tables, shape)?;
     }
-    Ok(())
+    form::give(tx, tables, shape)
 }
 
 /// Makes the tables of a lane that are gone.

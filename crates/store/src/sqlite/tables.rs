@@ -53,6 +53,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     super::claims::prepare(&tx)?;
     super::quarantine::prepare(&tx)?;
     super::refill::prepare(&tx)?;
+    super::compaction::prepare(&tx)?;
     super::requests::prepare(&tx)?;
     commit(tx)
 }

@@ -10,8 +10,8 @@ use super::tables::{begin, commit};
 use super::{claims, failure, quarantine, refill, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::layout::{LaneTables, Role};
-use crate::ledger::{Entry, EntryState};
+use crate::layout::{LaneTables, Layout, Role};
+use crate::ledger::EntryState;
 use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
@@ -103,15 +103,17 @@ fn store_all(
     if let Some(refused) = intake.refused {
         record.refused = refused;
     }
-    if intake.state != before.state {
-        record.state = intake.state;
-        open(&tx, tables, &mut record)?;
-    }
+    let opens = intake.state.openings != before.state.openings;
+    record.state = intake.state;
     let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
+    let is_again = |arrival: &Arrival| {
+        let place = Place::of(arrival);
+        before.state.is_again(place, entries.get(&place))
+    };
     let mut pairs = arrivals.iter().zip(&intake.verdicts);
     if let Some(shape) = &record.shape
         && pairs.any(|(arrival, verdict)| {
-            let removal = || removal_of(&arrival.chunk.manifest, &before.frontier);
+            let removal = || removal_of(&arrival.chunk.manifest, &before.frontier, is_again(arrival));
             verdict.stores() && (has_rows(arrival) || removal() != Removal::None)
         })
     {
@@ -121,31 +123,45 @@ fn store_all(
     for (arrival, verdict) in arrivals.iter().zip(&intake.verdicts) {
         let mut quarantined = 0;
         if verdict.stores() {
-            let is_again = entries.get(&Place::of(arrival)).is_some_and(Entry::is_awaited);
+            let place = Place::of(arrival);
+            let is_again = is_again(arrival);
+            if is_again {
+                quarantine::end_rows(&tx, lane, place)?;
+            }
             if is_again && record.shape.is_some() {
                 // What a history holds of it was altered or lost.
-                refill::forget_history(&tx, &tables.layout, Place::of(arrival))?;
+                refill::forget_history(&tx, &tables.layout, place)?;
             }
-            quarantined = store_chunk(&tx, tables, record.shape.as_ref(), arrival, undone)?;
-            if !is_again {
-                end_resync(&tx, tables, &mut record, arrival, quarantined)?;
-            }
-        } else if verdict.is_superseded() {
+            quarantined = store_chunk(&tx, tables, record.shape.as_ref(), (arrival, is_again), undone)?;
+            let removal = removal_of(&arrival.chunk.manifest, &record.frontier, is_again);
+            apply_removal(
+                &tx,
+                tables,
+                &mut record,
+                (place, is_again),
+                &removal.after_rows(quarantined),
+            )?;
+        } else if verdict.is_superseded() && !before.state.is_folded(Place::of(arrival)) {
             records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
         }
         outcomes.push(verdict.outcome(arrival.chunk.manifest.totals.rows, quarantined));
+    }
+    if opens {
+        // Behind the rows: what an epoch leaves behind may have come with its opening.
+        open(&tx, tables, &mut record)?;
     }
     records::save(&tx, lane, &record)?;
     commit(tx)?;
     Ok(outcomes)
 }
 
-/// Stores a chunk's rows and its entry; says how many rows were refused.
+/// Stores a chunk's rows and its entry; says how many rows were refused. Rows of a chunk that is stored again were counted
+/// before.
 fn store_chunk(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     shape: Option<&Shape>,
-    arrival: &Arrival,
+    (arrival, is_again): (&Arrival, bool),
     undone: &mut Undone,
 ) -> Result<u64> {
     let (lane, layout) = (&tables.lane, &tables.layout);
@@ -166,7 +182,7 @@ fn store_chunk(
         keep_row(tx, lane, arrival, row)?;
     }
     let stored = LedgerRow {
-        rows_net: Some(net),
+        rows_net: Some(if is_again { 0 } else { net }),
         ..LedgerRow::of(arrival, EntryState::Stored, quarantined)
     };
     records::note(tx, lane, &stored)?;
@@ -174,34 +190,40 @@ fn store_chunk(
     Ok(quarantined)
 }
 
-/// Ends a resynchronisation, where the chunk does that: removes the rows of earlier epochs, or notes that they had to stay.
-fn end_resync(
+/// Begins or ends a resynchronisation, where the chunk does that. Its end removes the rows of earlier epochs, or notes that they
+/// had to stay. All rows come again behind its beginning, so what others did to the table before counts no more; what they do
+/// until its end does.
+fn apply_removal(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     record: &mut LaneRecord,
-    arrival: &Arrival,
-    quarantined: u64,
+    (place, is_again): (Place, bool),
+    removal: &Removal,
 ) -> Result<()> {
-    let place = Place::of(arrival);
-    match removal_of(&arrival.chunk.manifest, &record.frontier) {
-        Removal::None => return Ok(()),
-        Removal::Removes if quarantined == 0 => {}
-        _ => {
-            record.frontier.unremoved = Some(place);
-            return Ok(());
-        }
-    }
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    if let Some(layout) = made.filter(|layout| layout.mode.keeps_current()) {
-        let Some(rows) = remove_older(tx, &quoted(&layout.table), place)? else {
-            record.frontier.unremoved = Some(place);
-            return Ok(());
-        };
-        tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
-        // Rows that others had deleted came again, too: what is there now is what was stored.
-        refill::take_rows(tx, &tables.with_layout(layout))?;
-    }
-    record.frontier.unremoved = None;
+    let layout = made.filter(|layout| layout.mode.keeps_current()).cloned();
+    let of = |layout: &Layout| tables.with_layout(layout);
+    record.frontier.unremoved = match (removal, &layout) {
+        (Removal::None, _) => return Ok(()),
+        (Removal::Removes, None) => None,
+        (Removal::Removes, Some(layout)) => match remove_older(tx, &quoted(&layout.table), place)? {
+            Some(rows) => {
+                tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
+                if !is_again {
+                    refill::forget_rows(tx, &of(layout), rows)?;
+                }
+                None
+            }
+            None => Some(place),
+        },
+        (Removal::Begins, layout) => {
+            if let Some(layout) = layout {
+                refill::take_rows(tx, &of(layout))?;
+            }
+            Some(place)
+        }
+        (Removal::Waits | Removal::Kept, _) => Some(place),
+    };
     Ok(())
 }
 
@@ -230,30 +252,29 @@ fn remove_older(tx: &Transaction<'_>, table: &str, place: Place) -> Result<Optio
     Ok(gone)
 }
 
-/// A new epoch lifts what an old one's chunks asked, and leaves versions behind that stay in a
-/// history, marked.
+/// A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay in a history, marked.
 fn open(tx: &Transaction<'_>, tables: &LaneTables, record: &mut LaneRecord) -> Result<()> {
     let epoch = record.state.epoch;
     record.asked = record.asked.take().filter(|asked| asked.place.epoch >= epoch);
-    let opened = record.state.openings.get(&epoch).copied();
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let (Some(continues), Some(layout)) = (opened, made.filter(|layout| layout.mode.keeps_history())) else {
+    let Some(layout) = made.filter(|layout| layout.mode.keeps_history()) else {
         return Ok(());
     };
     if !claims::hold(tx, &tables.with_layout(layout), &[Role::History])? {
         // What replaced the lane's own history holds no version of a chunk yet.
         return Ok(());
     }
-    let (from, number) = continues.map_or((0, 0), |link| (link.epoch, link.number));
-    tx.execute(
-        &format!(
-            "UPDATE {} SET {SUPERSEDED} = 1 WHERE ({EPOCH}, {NUMBER}) > (?1, ?2) AND {EPOCH} < ?3 AND NOT {SUPERSEDED}",
-            quoted(&layout.history)
-        ),
-        params![from, int(number), epoch],
-    )
-    .map(|_| ())
-    .map_err(|error| failure::of(&error))
+    // What an epoch left behind may count again: another one goes on from it.
+    let mark = format!(
+        "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > ?2) WHERE {EPOCH} = ?1 AND {SUPERSEDED} <> ({NUMBER} > ?2)",
+        quoted(&layout.history)
+    );
+    for earlier in 1..epoch {
+        let last = record.state.counts_up_to(earlier).map_or(i64::MAX, int);
+        tx.execute(&mark, params![earlier, last])
+            .map_err(|error| failure::of(&error))?;
+    }
+    Ok(())
 }
 
 /// Every lane that waits for an operator's word.
@@ -295,6 +316,7 @@ pub(super) fn accept(connection: &mut Connection, lane: &Lane, answer: &Answer) 
     Ok(accepted)
 }
 
+/// Keeps a refused row. One that left the quarantine before is in it again: its chunk is stored again.
 fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Refused) -> Result<()> {
     let manifest = &arrival.chunk.manifest;
     let place = Some((manifest.epoch, manifest.number));
@@ -331,7 +353,9 @@ fn keep(
     tx.prepare_cached(
         "INSERT INTO slacktide_quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
          exchanged_at, quarantined_at, retry_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT DO UPDATE SET ended = NULL, bytes = excluded.bytes, reason = excluded.reason, tries = 0, \
+         quarantined_at = excluded.quarantined_at, retry_at = excluded.retry_at \
+         WHERE slacktide_quarantine.ended IS NOT NULL AND slacktide_quarantine.ordinal IS NOT NULL",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -370,7 +394,8 @@ pub(super) fn keep_message(connection: &mut Connection, message: &Unreadable) ->
         message.exchanged_at,
         false,
     )?;
-    if let Some(row) = claimed {
+    // In a place that was folded another chunk was stored.
+    if let Some(row) = claimed.filter(|row| !record.state.is_folded(row.place)) {
         records::note(&tx, &message.lane, &row)?;
     }
     records::save(&tx, &message.lane, &record)?;

@@ -37,6 +37,15 @@ pub enum Asked {
         /// What does now.
         new: Vec<String>,
     },
+    /// Values of a column of the key mean something else, so rows are identified in another way.
+    KeyRetyped {
+        /// Its name in the feed.
+        column: String,
+        /// What the table holds.
+        old: ColumnType,
+        /// What the chunk brings.
+        new: ColumnType,
+    },
     /// Another column, or none, marks what is deleted.
     Tombstone {
         /// Which one did.
@@ -63,6 +72,11 @@ impl Asked {
             }
             Self::Dropped { column } => format!("column {column:?} does not come any more"),
             Self::Key { old, new } => format!("the key was {old:?} and is now {new:?}"),
+            Self::KeyRetyped { column, old, new } => format!(
+                "column {column:?} of the key was {} and is now {}",
+                spoken(old),
+                spoken(new)
+            ),
             Self::Tombstone { old, new: Some(new) } => {
                 format!("deleted rows were marked by column {old:?} and are now by {new:?}")
             }
@@ -87,7 +101,7 @@ impl Asked {
             Self::Dropped { column } => format!(
                 "{column:?} stays with the values that it has, and new versions of rows hold NULL there"
             ),
-            Self::Key { .. } => {
+            Self::Key { .. } | Self::KeyRetyped { .. } => {
                 "the tables are renamed and stay, and new ones are begun: ask for everything to be sent again from the beginning"
                     .to_owned()
             }

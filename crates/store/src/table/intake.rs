@@ -67,7 +67,7 @@ impl<'a> Incoming<'a> {
     #[must_use]
     pub fn all(arrivals: &'a [Arrival]) -> Vec<Self> {
         let one = |arrival: &'a Arrival| Self {
-            links: ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest),
+            links: ChunkLinks::of(arrival),
             schema: &arrival.chunk.manifest.schema,
             rows: arrival.chunk.manifest.totals.rows,
             resync: arrival.chunk.manifest.resync,
@@ -202,7 +202,7 @@ pub fn intake(given: &Given<'_>, entries: &BTreeMap<Place, Entry>, arrivals: &[I
         for (index, arrival) in arrivals.iter().enumerate() {
             let place = arrival.links.place;
             // What it removed was removed when it was stored first.
-            let is_again = entries.get(&place).is_some_and(Entry::is_awaited);
+            let is_again = given.state.is_again(place, entries.get(&place));
             if !is_again
                 && let Some(judgement @ Judgement::Store) = judged.get_mut(&index)
                 && removal(arrival.resync, place, given.frontier) == Removal::Waits

@@ -13,7 +13,7 @@
 //!
 //! Not followed, though some databases convert them: a time gets a zone or loses it (which one
 //! would it be?), numbers become text (they would sort otherwise), `json` and `jsonb`, floats and
-//! decimals. In a key only integers and texts follow: a row must stay the same row.
+//! decimals. In a key only integers, decimals and texts follow, each among themselves: a row must stay the same row.
 
 use schemas::column::ColumnType;
 
@@ -47,7 +47,11 @@ pub fn widened(old: &ColumnType, new: &ColumnType) -> Widening {
 pub fn widened_key(old: &ColumnType, new: &ColumnType) -> Widening {
     let same_bytes = old == new
         || (digits(old).is_some() && digits(new).is_some())
-        || matches!((old, new), (ColumnType::Text { .. }, ColumnType::Text { .. }));
+        || matches!(
+            (old, new),
+            (ColumnType::Text { .. }, ColumnType::Text { .. })
+                | (ColumnType::Decimal { .. }, ColumnType::Decimal { .. })
+        );
     if same_bytes {
         widened(old, new)
     } else {
@@ -278,6 +282,10 @@ mod tests {
         }
         let key = widened_key(&ColumnType::Int4, &decimal(10, 0));
         assert_eq!(key, Widening::Refused, "a key's bytes change");
+        assert_eq!(
+            widened_key(&decimal(8, 2), &decimal(10, 4)),
+            Widening::Widen(decimal(10, 4))
+        );
         assert!(matches!(
             widened_key(&ColumnType::Int4, &ColumnType::Int8),
             Widening::Widen(_)

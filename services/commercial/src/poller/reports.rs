@@ -32,6 +32,7 @@ impl Poller {
                 status.refused = report.refused.as_ref().map(ToString::to_string);
                 status.waits.clone_from(&report.waits);
                 status.show_unremoved(report.unremoved);
+                status.compacted = report.compacted;
             });
         }
         let exchange = Arc::clone(&self.parts.exchange);

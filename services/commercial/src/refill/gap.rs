@@ -38,9 +38,10 @@ impl fmt::Display for Gap {
     }
 }
 
-/// PURE: what lies between what is needed and what is kept. `needed` is the first chunk that is needed.
+/// PURE: what lies between what is needed and what is kept. `needed` is the first chunk that is needed, `first` the first one
+/// that is kept; `opens_all` says that everything is sent again behind it.
 #[must_use]
-pub(super) fn gap(needed: Option<Place>, first: Place, opens_all: bool) -> Option<Gap> {
+pub fn gap(needed: Option<Place>, first: Place, opens_all: bool) -> Option<Gap> {
     let is_missing = match needed {
         Some(needed) => first > needed && !opens_all,
         None => first != (Place { epoch: 1, number: 1 }) && !opens_all,

@@ -74,7 +74,7 @@ pub(crate) struct AccountDir {
     /// Show what would change, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Reload the server with this process id afterwards (SIGHUP).
+    /// Reload the server with this process id afterwards (SIGHUP); twice where an account is new.
     #[arg(long, value_name = "PID")]
     pub(crate) reload: Option<i32>,
 }

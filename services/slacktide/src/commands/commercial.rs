@@ -94,6 +94,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         options: PollOptions {
             interval: file.poll.interval.get(),
             max_messages: file.poll.max_messages,
+            keep: file.store.ledger.keep(),
             ..PollOptions::default()
         },
         board,

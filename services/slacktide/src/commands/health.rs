@@ -56,6 +56,12 @@ fn address(path: &Path) -> Result<SocketAddr, Failure> {
     Ok(taken.and_then(|text| text.trim().parse().ok()).unwrap_or(listen))
 }
 
+/// Whether an agent answers at an address.
+pub(crate) async fn answers(address: SocketAddr) -> bool {
+    let answer = timeout(WITHIN, ask(address)).await;
+    answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 ")))
+}
+
 async fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream

@@ -1,13 +1,14 @@
-//! `slacktide keys new|site|renew`.
+//! `slacktide keys new|site|certificate|renew`.
 //!
 //! - `arguments` what may be said
 //! - `files` writing a key or a certificate so that only its owner reads it
-//! - `certificates` the authority of a test site, and what it signs
+//! - `certificates` the authority of a test site, and what it signs; `issue` one more certificate by it
 //! - `site` everything that a test site needs, wired together; `samples` its configuration files
 
 mod arguments;
 mod certificates;
 mod files;
+mod issue;
 mod samples;
 mod site;
 
@@ -42,6 +43,7 @@ pub(crate) fn run(command: KeysCommand) -> Outcome {
     match command {
         KeysCommand::New { out, only, json } => new(&out, &only, json),
         KeysCommand::Site(args) => site::make(&args),
+        KeysCommand::Certificate(args) => issue::issue(&args),
         KeysCommand::Renew { site, days } => site::renew(&site, days),
     }
 }

@@ -9,7 +9,7 @@ mod config;
 mod exchange;
 pub(crate) mod feed;
 pub(crate) mod gate;
-mod health;
+pub(crate) mod health;
 pub(crate) mod hold;
 #[cfg(test)]
 mod hostile;
@@ -21,7 +21,7 @@ mod operator;
 pub(crate) mod orders;
 mod party;
 pub(crate) mod quarantine;
-mod reopen;
+pub(crate) mod reopen;
 pub(crate) mod request;
 mod social;
 pub(crate) mod status;

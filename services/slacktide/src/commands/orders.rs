@@ -155,6 +155,19 @@ fn lost(head: &Head, named: &[Named]) -> Option<Named> {
         .cloned()
 }
 
+/// Why an agent would hold everything: a record that something names is lost, or the records cannot be trusted.
+pub(crate) async fn trouble(
+    loaded: &Loaded<SocialFile>,
+    exchange: &dyn Exchange,
+    key: &SigningKey,
+) -> Result<Option<String>, Failure> {
+    let trusted = trusted(&loaded.value, key);
+    let head = control_head::read(exchange, &loaded.value.social.name, &trusted).await?;
+    let named = named(loaded, exchange, key).await?;
+    let lost = lost(&head, &named).map(|lost| head.behind(&lost));
+    Ok(lost.or_else(|| head.trouble()))
+}
+
 async fn show(config: &Config, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let key = loaded.value.signing.key(loaded.folder())?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use nats::topology::{self, ConnectionKey, Parties, Party, Role, accounts, parties};
 use nix::sys::signal::{Signal, kill};
@@ -147,21 +148,52 @@ fn update(parties: &Parties, at: &AccountDir) -> Outcome {
     for change in &changes {
         write(&at.dir, change)?;
     }
+    let is_new = changes.iter().any(is_new_account);
     match at.reload {
-        Some(pid) => kill(Pid::from_raw(pid), Signal::SIGHUP).map_err(|error| {
-            Failure::usage(format!(
-                "the files are written, but process {pid} cannot be signalled: {error}; run `nats-server --signal reload`"
-            ))
-        })?,
+        Some(pid) => reload(pid, is_new)?,
         None if changes.is_empty() => {}
-        None => output::note(
-            "the server reads them with `nats-server --signal reload`, or after a restart where its environment gets a new variable",
-        ),
+        None => {
+            let twice = if is_new {
+                ", given twice some seconds apart because an account is new"
+            } else {
+                ""
+            };
+            output::note(&format!(
+                "the server reads them with `nats-server --signal reload`{twice}, or after a restart where its environment gets \
+                 a new variable"
+            ));
+        }
     }
     if changes.iter().any(|change| change.path.starts_with("consumers/")) {
         output::note("make the consumers with `slacktide exchange apply`");
     }
     Ok(Exit::Done)
+}
+
+/// How long a server takes to read its configuration again, amply.
+const REREAD: Duration = Duration::from_secs(2);
+
+/// Has the server read its files again. As of 2.15, nats-server puts what a new account may reach in force only when it reads
+/// the files once more after it has made the account.
+fn reload(pid: i32, is_account_new: bool) -> Result<(), Failure> {
+    let hang_up = || {
+        kill(Pid::from_raw(pid), Signal::SIGHUP).map_err(|error| {
+            Failure::usage(format!(
+                "the files are written, but process {pid} cannot be signalled: {error}; run `nats-server --signal reload`"
+            ))
+        })
+    };
+    hang_up()?;
+    if is_account_new {
+        std::thread::sleep(REREAD);
+        hang_up()?;
+    }
+    Ok(())
+}
+
+/// PURE: whether a change makes an account that the server does not know.
+fn is_new_account(change: &FileChange) -> bool {
+    change.path.starts_with("accounts/") && change.from.is_none()
 }
 
 /// The generated files that differ from the folder. Files that were generated before and are no longer

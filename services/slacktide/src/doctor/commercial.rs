@@ -1,15 +1,22 @@
 //! The insurer's file: keys, consumer, store.
 
+use ::commercial::evidence::{behind, behind_in_words, foreign, refill};
+use ::commercial::receipts::last;
 use ::exchange::Exchange;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
+use runtime::exit::Exit;
+use schemas::name::RecipientName;
+use schemas::receipt::Receipt;
 use schemas::request::RequestId;
+use store::Store;
 
-use super::database;
 use super::exchange;
 use super::finding::Findings;
+use super::{database, page};
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::CommercialFile;
@@ -50,7 +57,11 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
         Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
         Err(failure) => findings.fail("signing key", &failure),
     }
-    if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
+    if let Err(failure) = file.sealing.ring(folder) {
+        findings.fail("sealing", &failure);
+    }
+    let connected = exchange::examine(&file.exchange, folder, offline, findings).await;
+    if let Some(exchange) = &connected {
         let recipient = &file.commercial.recipient;
         let drained = exchange.drained(recipient).await;
         if let Some(drained) = exchange::stream(&format!("consumer {recipient}"), drained, findings) {
@@ -68,11 +79,12 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
         let id = RequestId::of_key(today, recipient, "slacktide doctor");
         let looked = exchange.request_status(recipient, &id).await;
         exchange::stream("streams of requests", looked, findings);
-        exchange::fullness(&exchange, Role::Recipient, findings).await;
+        exchange::fullness(exchange, Role::Recipient, findings).await;
     }
     if offline {
         return;
     }
+    page::examine(file.health.as_ref(), folder, findings).await;
     if let (DatabaseKind::Postgres, Some(url)) = (file.store.kind, &file.store.url) {
         match url.read(folder) {
             Ok(url) => {
@@ -114,8 +126,52 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
                 }
                 Err(error) => findings.fail("ledger", &Failure::from(error)),
             }
+            if let Some(exchange) = &connected {
+                receipts(exchange, store.as_ref(), &file.commercial.recipient, findings).await;
+            }
             store.close().await;
         }
         Err(failure) => findings.fail("store", &failure),
+    }
+}
+
+/// Compares the store with the last receipt of each lane, as the agent does before it fetches.
+async fn receipts(
+    exchange: &JetStream,
+    store: &dyn Store,
+    recipient: &RecipientName,
+    findings: &mut Findings,
+) {
+    let read = async {
+        let mut receipts = Vec::new();
+        for lane in exchange.receipted_lanes(recipient).await? {
+            receipts.extend(last(exchange, &lane).await?);
+        }
+        Ok::<_, ::exchange::Error>(receipts)
+    };
+    let receipts: Vec<Receipt> = match read.await {
+        Ok(receipts) => receipts.into_iter().map(|(receipt, _)| receipt).collect(),
+        Err(error) => return findings.fail("receipts", &Failure::from(error)),
+    };
+    // The store is read behind the receipts: it can only be further.
+    let (identity, lanes) = match (store.identity().await, store.reports().await) {
+        (Ok(identity), Ok(lanes)) => (identity, lanes),
+        (Err(error), _) | (_, Err(error)) => return findings.fail("receipts", &Failure::from(error)),
+    };
+    if let Some(other) = foreign(&identity, &receipts) {
+        return findings.fail("receipts", &Failure::new(Exit::Evidence, other));
+    }
+    let mut is_good = true;
+    for receipt in &receipts {
+        let lane = receipt.lane();
+        let report = lanes.iter().find(|report| report.lane == lane);
+        if let Some(held) = behind(receipt, report) {
+            is_good = false;
+            let (what, remedy) = (behind_in_words(receipt, held), refill(&lane, "receipt"));
+            findings.warn("receipts", format!("lane {lane}: {what}; run: {remedy}"));
+        }
+    }
+    if is_good {
+        findings.ok("receipts", "the store holds what it signed for");
     }
 }

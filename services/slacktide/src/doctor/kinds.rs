@@ -3,10 +3,8 @@
 use gate::Gate;
 use requests::kind::{Kind, KindConfig};
 use requests::mask::Mask;
-use requests::mask::plan::Plan;
-use schemas::column::RowSchema;
 use schemas::name::{FeedName, RecipientName};
-use social::responder::question;
+use social::responder::{fits, question};
 use source::{CursorSetBy, FeedDefinition, Source};
 
 use super::finding::Findings;
@@ -27,10 +25,15 @@ pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Ga
         let permit = gate.permit().await;
         match source.open_question(&asked, &permit).await {
             Err(error) => findings.fail(&about, &Failure::from(error)),
-            Ok(reader) => match fits(kind, reader.schema()) {
-                Ok(what) => findings.ok(&about, what),
-                Err(what) => findings.fail(&about, &Failure::usage(what)),
-            },
+            Ok(reader) => {
+                for missing in reader.missing_indexes() {
+                    findings.warn(&about, missing.to_string());
+                }
+                match fits(kind, reader.schema()) {
+                    Ok(what) => findings.ok(&about, what),
+                    Err(what) => findings.fail(&about, &Failure::usage(what)),
+                }
+            }
         }
     }
 }
@@ -66,33 +69,6 @@ fn told_tokens(kind: &KindConfig) -> Vec<(&RecipientName, &String)> {
         .filter(|(grant, column)| grant.columns.contains(column) && is_asked(column))
         .map(|(grant, column)| (&grant.recipient, column))
         .collect()
-}
-
-/// PURE: whether the columns that the source has are enough for what the kind says, in a sentence either way.
-fn fits(kind: &KindConfig, columns: &RowSchema) -> Result<String, String> {
-    if let Some(person) = kind.person.iter().find(|name| columns.index_of(name).is_none()) {
-        return Err(format!(
-            "person names the column {person:?}, which the SQL does not bring; without it nobody could be kept back: \
-             add it to the SELECT"
-        ));
-    }
-    // An answer is a list and no table: its rows need no key.
-    let mut plain = columns.clone();
-    (plain.key, plain.tombstone) = (Vec::new(), None);
-    let mut told = format!("{} columns", columns.columns.len());
-    for grant in &kind.grant {
-        let plan = Plan::new(&plain, Some(&grant.columns), &grant.masks, &kind.money);
-        let plan = plan.map_err(|error| format!("grant to {}: {error}", grant.recipient))?;
-        told.push_str(&format!(
-            "; {} gets {}",
-            grant.recipient,
-            plan.schema().columns.len()
-        ));
-    }
-    if kind.grant.is_empty() {
-        told.push_str("; nobody may ask it");
-    }
-    Ok(told)
 }
 
 /// What the read-only account needs is the same as for a feed of that SQL which waits for no transaction.

@@ -3,8 +3,9 @@
 //! - [`finding`] one finding, and the list
 //! - [`exchange`] the connection of any file; [`certificates`] whose they are, and until when
 //! - [`priority`] whether the kernel helps
-//! - [`social`] the source, its privileges, the gate's signals; [`kinds`] what may be asked; [`hidden`] what must not be seen
-//! - [`commercial`] the store; [`database`] what protects the connection to either database
+//! - [`social`] the source, its privileges, the gate's signals; [`kinds`] what may be asked; [`hidden`] what must not be seen;
+//!   [`lanes`] what would stop a lane
+//! - [`commercial`] the store; [`database`] what protects the connection to either database; [`page`] the status page
 
 mod certificates;
 mod commercial;
@@ -13,6 +14,8 @@ mod exchange;
 mod finding;
 mod hidden;
 mod kinds;
+mod lanes;
+mod page;
 mod priority;
 mod social;
 

@@ -5,17 +5,20 @@ use jiff::Timestamp;
 use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
+use runtime::exit::Exit;
 use schemas::name::{Lane, RecipientName};
 use source::{FeedReader, FenceReading, Source};
 
 use super::exchange;
 use super::finding::Findings;
 use super::hidden;
-use super::{database, kinds, priority};
+use super::lanes::{self, Tails};
+use super::{database, kinds, page, priority};
+use crate::commands::orders;
 use crate::compose;
 use crate::failure::Failure;
-use crate::settings::SocialFile;
 use crate::settings::database::DatabaseKind;
+use crate::settings::{self, SocialFile};
 use ::exchange::Exchange;
 use ::exchange::port::Stream;
 
@@ -30,9 +33,13 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
         Err(failure) => findings.fail("signing key", &failure),
     }
     hidden::lists(loaded, findings);
+    parts(loaded, findings);
+    let mut tails = Tails::new();
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
         exchange::fullness(&exchange, Role::Bureau, findings).await;
+        orders(loaded, &exchange, findings).await;
+        tails = lanes::read(loaded, &exchange, findings).await;
     }
     gate(loaded, findings).await;
     priority::examine(loaded, offline, findings).await;
@@ -40,11 +47,44 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     if offline {
         return;
     }
+    page::examine(file.health.as_ref(), folder, findings).await;
     if file.source.kind == DatabaseKind::Postgres {
         security(loaded, findings).await;
         grants(loaded, findings).await;
     }
-    source(loaded, findings).await;
+    source(loaded, &tails, findings).await;
+}
+
+/// Checks the parts of the file, and the files that it names, that the agent reads at its start.
+fn parts(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+    let (file, folder) = (&loaded.value, loaded.folder());
+    match file.sealing.keys(folder) {
+        Ok(keys) if keys.recipients.is_empty() => {}
+        Ok(keys) => findings.ok("sealing", format!("to {} recipients", keys.recipients.len())),
+        Err(failure) => findings.fail("sealing", &failure),
+    }
+    if let Ok(key) = file.signing.key(folder)
+        && let Err(failure) = settings::requests::answering(loaded, &key, None)
+    {
+        findings.fail("requests", &failure);
+    }
+    if let Some(file) = orders::high_water(loaded)
+        && let Err(why) = file.read()
+    {
+        findings.fail("high_water", &Failure::new(Exit::Evidence, why));
+    }
+}
+
+/// Whether the agent would obey the orders in force, or hold everything because one is lost.
+async fn orders(loaded: &Loaded<SocialFile>, exchange: &JetStream, findings: &mut Findings) {
+    let Ok(key) = loaded.value.signing.key(loaded.folder()) else {
+        return;
+    };
+    match orders::trouble(loaded, exchange, &key).await {
+        Ok(None) => findings.ok("orders", "can be read, and none is lost"),
+        Ok(Some(trouble)) => findings.warn("orders", trouble),
+        Err(failure) => findings.fail("orders", &failure),
+    }
 }
 
 async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Findings) {
@@ -191,7 +231,7 @@ fn role(url: &str) -> Option<String> {
 }
 
 /// Opens every feed under a gate that is fixed open: an operator asked. It reads keys and cursors, and no other value.
-async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findings) {
     let gate = Gate::fixed_open();
     let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.shut_flag()) {
         Ok(source) => source,
@@ -204,35 +244,53 @@ async fn source(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     for feed in &loaded.value.feeds {
         let permit = gate.permit().await;
         let about = format!("feed {}", feed.name);
+        let tails = tails.get(&feed.name).map(Vec::as_slice).unwrap_or_default();
         let mut opened = source.open_feed(&feed.definition(), &permit).await;
         if let Ok(reader) = &mut opened {
             hidden::columns(feed, reader.schema(), findings);
+            for missing in reader.missing_indexes() {
+                findings.warn(&about, missing.to_string());
+            }
+            lanes::give_positions(tails, reader.as_mut());
+        } else {
+            lanes::examine(feed, tails, None, findings);
         }
         match opened {
             Ok(mut reader) => match proven(reader.as_mut(), &permit, &about, findings).await {
-                Ok(reading) => match reading.held {
-                    Some(held) => findings.warn(
-                        &about,
-                        format!(
-                            "its fence is held by a {} of {} ({}) since {}; end it, or the feed waits",
-                            held.what, held.role, held.application, held.since
-                        ),
-                    ),
-                    None => findings.ok(
-                        &about,
-                        format!(
-                            "{} columns, cursor and fence are good",
-                            reader.schema().columns.len()
-                        ),
-                    ),
-                },
-                Err(error) => findings.fail(&about, &Failure::from(error)),
+                Ok(reading) => {
+                    lanes::examine(feed, tails, Some((reader.as_ref(), &reading)), findings);
+                    fence(&about, reader.as_ref(), reading, findings);
+                }
+                Err(error) => {
+                    lanes::examine(feed, tails, None, findings);
+                    findings.fail(&about, &Failure::from(error));
+                }
             },
             Err(error) => findings.fail(&about, &Failure::from(error)),
         }
     }
     kinds::examine(&loaded.value.kinds, source.as_ref(), &gate, findings).await;
     source.close().await;
+}
+
+/// Reports a feed that can be read, and who holds its fence.
+fn fence(about: &str, reader: &dyn FeedReader, reading: FenceReading, findings: &mut Findings) {
+    match reading.held {
+        Some(held) => findings.warn(
+            about,
+            format!(
+                "its fence is held by a {} of {} ({}) since {}; end it, or the feed waits",
+                held.what, held.role, held.application, held.since
+            ),
+        ),
+        None => findings.ok(
+            about,
+            format!(
+                "{} columns, cursor and fence are good",
+                reader.schema().columns.len()
+            ),
+        ),
+    }
 }
 
 /// Takes the fence, and makes the checks that the agent makes while it runs.

@@ -16,7 +16,7 @@ use super::key::SigningTable;
 use super::requests::AskTable;
 use super::rule::Broken;
 use super::sealing::SealingTable;
-use super::store::StoreFeeds;
+use super::store::{LedgerTable, StoreFeeds};
 
 /// The configuration of `slacktide commercial`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub(crate) struct StoreTable {
     /// What is kept of a row: its newest version, every version, or both.
     #[serde(default)]
     pub(crate) mode: store::Mode,
+    /// Which entries of the ledger are kept one by one.
+    #[serde(default)]
+    pub(crate) ledger: LedgerTable,
     /// What differs by feed.
     #[serde(default, skip_serializing_if = "StoreFeeds::is_empty")]
     pub(crate) feed: StoreFeeds,
@@ -164,6 +167,7 @@ impl Checked for CommercialFile {
             store.path.as_deref(),
         ));
         broken.extend(super::store::broken(store.kind, &store.feed));
+        broken.extend(store.ledger.broken());
         if store.kind == DatabaseKind::Sqlite && store.schema.is_some() {
             broken.push(Broken::new(
                 "store.schema",

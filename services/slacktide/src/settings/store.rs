@@ -1,10 +1,12 @@
 //! The `[store]` table's part about where rows go: tables, names, what is kept of a row.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use runtime::span::Span;
 use schemas::name::FeedName;
 use serde::{Deserialize, Serialize};
-use store::{FeedOptions, Mode, Options, naming};
+use store::{FeedOptions, Keep, Mode, Options, naming};
 
 use super::database::DatabaseKind;
 use super::rule::Broken;
@@ -29,6 +31,59 @@ pub(crate) struct StoreFeedTable {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) columns: BTreeMap<String, String>,
 }
+
+/// The `[store.ledger]` table: which entries are kept one by one. Older ones are folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LedgerTable {
+    /// The newest of each lane, so many.
+    pub(crate) entries: u64,
+    /// And every one that is not older.
+    pub(crate) age: Span,
+}
+
+impl Default for LedgerTable {
+    fn default() -> Self {
+        let keep = Keep::default();
+        Self {
+            entries: keep.entries,
+            age: Span::from_secs(keep.age.as_secs()),
+        }
+    }
+}
+
+impl LedgerTable {
+    /// As the store takes it.
+    pub(crate) fn keep(self) -> Keep {
+        Keep {
+            entries: self.entries,
+            age: self.age.get(),
+        }
+    }
+
+    /// The rules that it breaks.
+    pub(crate) fn broken(self) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        if !(1..=1_000_000_000).contains(&self.entries) {
+            broken.push(Broken::new(
+                "store.ledger.entries",
+                format!("is {}", self.entries),
+                "give 1 to 1000000000; 10000 is usual",
+            ));
+        }
+        if self.age.get() > MOST_AGE {
+            broken.push(Broken::new(
+                "store.ledger.age",
+                format!("is {}", self.age),
+                "give 0s to 3650d; 30d is usual",
+            ));
+        }
+        broken
+    }
+}
+
+/// Ten years.
+const MOST_AGE: Duration = Duration::from_hours(24 * 3_650);
 
 /// All feeds' tables.
 pub(crate) type StoreFeeds = BTreeMap<FeedName, StoreFeedTable>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
-use schemas::manifest::{Reject, Totals};
+use schemas::manifest::{Reject, Resync, Totals};
 
 use crate::mask::MaskError;
 
@@ -34,6 +34,16 @@ impl Block {
     #[must_use]
     pub fn kept_back(&self) -> u64 {
         self.rejects.len() as u64 + self.totals.withheld
+    }
+
+    /// The progress of a resynchronisation with this block. `before` counts the rows that no chunk of the epoch before it
+    /// carries; `None` where none is under way.
+    #[must_use]
+    pub fn resync(&self, before: Option<u64>) -> Option<Resync> {
+        before.map(|before| Resync {
+            kept_back: before + self.kept_back(),
+            is_complete: self.completes_resync,
+        })
     }
 }
 

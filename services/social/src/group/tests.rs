@@ -238,3 +238,68 @@ fn resync_lane_is_read_for_alone_until_it_is_complete() {
     let joined = join(vec![group(0, 5), group(1, 5)]).unwrap();
     assert_eq!(joined.len(), 1);
 }
+
+#[test]
+fn group_beyond_the_fence_has_no_standing_and_no_bound() {
+    let mut group = group(0, 5);
+    let fence = Fence::UpTo(Scalar::Int(9));
+    let within = Some(&fence);
+    assert_eq!((group.standing(), group.bound(within)), (at(5), within));
+    assert_eq!(group.bound(None), None);
+    group.resync = Some(Phase::Within);
+    group.end_quantum(End::Limit).unwrap();
+    assert_eq!((group.standing(), group.drained), (at(5), false));
+    group.end_quantum(End::Drained).unwrap();
+    assert_eq!(
+        (group.standing(), group.bound(within)),
+        (None, Some(&Fence::Open))
+    );
+    assert_eq!(group.bound(None), Some(&Fence::Open));
+    group.end_quantum(End::Revoked).unwrap();
+    assert_eq!((group.standing(), group.bound(within)), (at(5), within));
+}
+
+/// Trap: over a table that was emptied no fence is ever there, and the resynchronisation would never end.
+#[test]
+fn resync_of_an_empty_source_is_completed_without_a_fence() {
+    let mut group = group(0, 5);
+    group.await_fence(true).unwrap();
+    assert!(group.drained);
+    (group.resync, group.drained) = (Some(Phase::Within), false);
+    group.await_fence(false).unwrap();
+    assert_eq!((group.resync, group.drained), (Some(Phase::Within), true));
+    group.await_fence(true).unwrap();
+    assert_eq!((group.resync, group.drained), (Some(Phase::Beyond), false));
+    group.await_fence(false).unwrap();
+    assert!(!group.drained, "what lies beyond is read without a fence");
+    group.end_quantum(End::Drained).unwrap();
+    assert_eq!(closed(&mut group), [(0, at(5), at(5), true)]);
+}
+
+/// Trap: columns that change while rows beyond the fence are brought, which must not become the position.
+#[test]
+fn resync_reshaped_beyond_the_fence_begins_there_again() {
+    let mut group = group(0, 0);
+    group.resync = Some(Phase::Within);
+    row(&mut group, 1);
+    group.end_quantum(End::Drained).unwrap();
+    row(&mut group, 9);
+    group.close();
+    closed(&mut group);
+    assert!(group.reshape(&schema(), &["id".into()], &[]).is_empty());
+    assert_eq!((group.resync, group.standing()), (Some(Phase::Within), at(1)));
+    group.end_quantum(End::Drained).unwrap();
+    row(&mut group, 9);
+    group.end_quantum(End::Drained).unwrap();
+    assert_eq!(closed(&mut group), [(1, at(1), at(1), true)]);
+    assert_eq!(group.position().unwrap(), at(1));
+}
+
+#[test]
+fn group_reshaped_leaves_out_what_does_not_go_with_the_columns() {
+    let mut group = group(0, 5);
+    let mut narrower = schema();
+    narrower.columns.retain(|column| column.name == "text");
+    assert_eq!(group.reshape(&narrower, &["id".into()], &[]).len(), 1);
+    assert!(group.packs.is_empty());
+}

@@ -1,16 +1,15 @@
 //! One quantum on the source, and its blocks on their way to the lanes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::Permit;
 use jiff::Timestamp;
-use source::fence::Fence;
 use source::{End, ErrorKind};
 use tokio::time::Instant;
 
 use super::source_state::KnownSource;
 use super::{FENCE_AGE, Publisher, Turn, age};
-use crate::group::Phase;
 use crate::lane::{Handed, Parcel};
 use crate::quantum::Took;
 use crate::seal::Packed;
@@ -34,23 +33,27 @@ impl Publisher {
             };
             self.has_news |= reading.has_news;
             let is_same = self.judge_source(&reading).await;
-            let Some(fence) = reading.fence else {
-                self.fence = None;
-                self.groups.iter_mut().for_each(|group| group.drained = true);
-                return Turn::Go;
-            };
-            self.fence = Some((fence, Instant::now()));
+            self.is_empty = reading.is_empty;
             if !is_same {
                 // Opened anew: what was proven of the feed was proven of another source.
                 (self.reader, self.fence) = (None, None);
                 return Turn::Go;
+            }
+            self.fence = reading.fence.map(|fence| (fence, Instant::now()));
+            if self.fence.is_none() {
+                for group in &mut self.groups {
+                    if let Err(error) = group.await_fence(reading.is_empty) {
+                        return self.unusable(&error);
+                    }
+                }
             }
         }
         let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
             return Turn::Go;
         };
         let name = &self.parts.definition.name;
-        let Some((fence, _)) = &self.fence else {
+        let fence = self.fence.as_ref().map(|(fence, _)| fence);
+        let Some(bound) = group.bound(fence) else {
             return Turn::Go;
         };
         let after = match group.position() {
@@ -59,12 +62,15 @@ impl Publisher {
         };
         group.begin_quantum(Timestamp::now());
         let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
-        let fence = match group.resync {
-            Some(Phase::Beyond) => &Fence::Open,
-            _ => fence,
-        };
-        let read = reader.read(after.as_ref(), fence, asked, permit, group).await;
+        let read = reader.read(after.as_ref(), bound, asked, permit, group).await;
         group.merge(&permit.load_evidence());
+        if group.position().ok().flatten() != after {
+            // Named from the first row on: what is open now may be handed over behind a look at another source.
+            let named = KnownSource::Named(self.source.clone());
+            for member in group.packs.iter().flat_map(|pack| &pack.members) {
+                self.known.insert(member.lane, (member.generation, named.clone()));
+            }
+        }
         let sizing = &self.parts.options.sizing;
         match read {
             Ok(quantum) => {
@@ -78,15 +84,7 @@ impl Publisher {
                 if quantum.end != End::Revoked {
                     group.limit = sizing.next(took);
                 }
-                group.drained = quantum.end == End::Drained;
-                let advanced = match quantum.end {
-                    End::Drained => group.advance_resync(),
-                    End::Revoked => {
-                        group.interrupt_resync();
-                        Ok(())
-                    }
-                    End::Limit => Ok(()),
-                };
+                let advanced = group.end_quantum(quantum.end);
                 self.limit = group.limit;
                 let next = group.limit;
                 self.has_news |= quantum.rows > 0;
@@ -109,9 +107,11 @@ impl Publisher {
                     return self.unusable(&error);
                 }
                 let is_open = group.open_since();
-                let old = is_open.is_some_and(|since| age(since) >= self.parts.options.close_after);
+                let open_for = is_open.map_or(Duration::ZERO, age);
+                let old = is_open.is_some() && open_for >= self.parts.options.close_after;
                 let now = Instant::now();
-                let collects = !self.collector.wait(self.parts.options.collect, now).is_zero();
+                let collect = self.parts.options.collect;
+                let collects = !self.collector.wait(collect, open_for, now).is_zero();
                 match quantum.end {
                     _ if permit.is_revoked() => group.close(),
                     End::Drained if collects => {}
@@ -182,8 +182,6 @@ impl Publisher {
                         generation: member.generation,
                         packed: Arc::clone(&packed),
                     });
-                    let named = KnownSource::Named(self.source.clone());
-                    self.known.insert(member.lane, (member.generation, named));
                     let mut position = lane.position.clone();
                     tokio::select! {
                         // The lane has ended, or what was read for it is void: nothing is lost,

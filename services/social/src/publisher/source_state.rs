@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use schemas::cursor::Cursor;
 use schemas::source::SourceMark;
 use source::fence::ClockTrouble;
-use source::identity::changed;
 use source::{FenceReading, Holder, Standing};
 
 use super::Publisher;
-use crate::group::{Group, Phase};
+use crate::group::Group;
 use crate::lane::Handed;
+use crate::source_verdict::judge;
 
 /// How long a fence may be held before "caught up" is not claimed any more, where the feed's margin is not longer. A transaction of
 /// a business may take some seconds: its holder is shown, and an operator has nothing to do.
@@ -20,7 +20,7 @@ const HELD_UNVERIFIED_AFTER: Duration = Duration::from_secs(30);
 /// What is known of the source of a lane, for one generation of it.
 #[derive(Debug, Clone)]
 pub(super) enum KnownSource {
-    /// Blocks were handed over that name it.
+    /// Rows were read from it.
     Named(Option<SourceMark>),
     /// It is another one: nothing is read for the lane.
     Other,
@@ -31,10 +31,8 @@ impl Publisher {
     pub(super) fn standings(&self) -> Vec<Standing> {
         let read_at = |lane: usize| self.parts.lanes.get(lane)?.position.borrow().read_at;
         let mut standings: Vec<Standing> = Vec::new();
-        // Beyond the fence every position may be ahead of the source's clock or sequence; the lane does not stand there.
-        let is_within = |group: &&Group| group.resync != Some(Phase::Beyond);
-        for group in self.groups.iter().filter(is_within) {
-            let Ok(Some(position)) = group.position() else {
+        for group in &self.groups {
+            let Some(position) = group.standing() else {
                 continue;
             };
             let members = group.packs.iter().flat_map(|pack| &pack.members);
@@ -52,8 +50,7 @@ impl Publisher {
         self.show_fence(reading);
         let now = Timestamp::now();
         for group in &mut self.groups {
-            let at = group.position().ok().flatten();
-            let at = at.filter(|_| group.resync != Some(Phase::Beyond));
+            let at = group.standing();
             let back = reading.again.iter().find(|(from, _)| Some(from) == at.as_ref());
             if let Some((_, to)) = back {
                 tracing::warn!(feed = %self.parts.definition.name, "the source's clock went back: rows since then are read again");
@@ -62,18 +59,14 @@ impl Publisher {
         }
         let mut others: Vec<(usize, u64, String)> = Vec::new();
         for group in &self.groups {
-            let at = group.position().ok().flatten();
-            let at = at.filter(|_| group.resync != Some(Phase::Beyond));
+            let at = group.standing();
             let is_beyond = at.as_ref().is_some_and(|at| reading.beyond.contains(at));
             for member in group.packs.iter().flat_map(|pack| &pack.members) {
                 let before = self.source_of(member.lane, member.generation);
-                let is_refused = is_beyond && !self.is_accepted(member.lane, at.as_ref());
-                self.show_beyond(member.lane, is_beyond && !is_refused);
-                let what = before
-                    .and_then(|before| changed(&before, &reading.source))
-                    .map(|change| change.to_string())
-                    .or_else(|| is_refused.then(went_backwards));
-                if let Some(what) = what {
+                let is_accepted = self.is_accepted(member.lane, at.as_ref());
+                let verdict = judge(before.as_ref(), &reading.source, is_beyond, is_accepted);
+                self.show_beyond(member.lane, verdict.shows_beyond);
+                if let Some(what) = verdict.stops {
                     others.push((member.lane, member.generation, what));
                 }
             }
@@ -212,11 +205,6 @@ fn held(holder: &Holder) -> String {
 
 fn seconds(span: Duration) -> String {
     format!("{}.{} s", span.as_secs(), span.subsec_millis() / 100)
-}
-
-fn went_backwards() -> String {
-    "it went backwards: its greatest position is below the lane's, so rows are gone and their positions may be used again"
-        .to_owned()
 }
 
 /// A group that goes on from a position before the one that it reached.

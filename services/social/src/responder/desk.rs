@@ -5,6 +5,7 @@
 //! storing are raced; nothing waits for the gate that need not.
 
 mod ask;
+mod kinds;
 mod look;
 mod next;
 mod read;
@@ -39,6 +40,7 @@ use super::tally::RequestsStatus;
 use super::telling::Told;
 use crate::hold::HoldWatch;
 use crate::turn::Turned;
+use kinds::KindChecks;
 
 /// Answers and outcomes that are being stored at the same time.
 const MOST_POSTS: usize = 16;
@@ -69,6 +71,7 @@ pub struct Desk {
     source_rests: Option<Instant>,
     source_failures: u32,
     placed_at: Option<Instant>,
+    kinds_due: KindChecks,
     costs: Costs,
     said: Said,
     troubles: Troubles,
@@ -83,12 +86,19 @@ struct Troubles {
     source: Option<String>,
     /// By request: its last attempt.
     attempts: BTreeMap<Key, String>,
+    /// By kind: why it does not fit the source.
+    kinds: BTreeMap<String, String>,
 }
 
 impl Troubles {
     fn first(&self) -> Option<&String> {
         let attempt = self.attempts.values().next();
-        self.streams.as_ref().or(self.source.as_ref()).or(attempt)
+        let kind = self.kinds.values().next();
+        self.streams
+            .as_ref()
+            .or(self.source.as_ref())
+            .or(attempt)
+            .or(kind)
     }
 }
 
@@ -118,7 +128,9 @@ impl Desk {
             clock: clock.clone(),
             options: parts.answering.options,
         };
+        let kinds_due = KindChecks::of(parts.answering.kinds.iter().map(requests::kind::Kind::name));
         Self {
+            kinds_due,
             book: Book::new(trusted(&parts)),
             parts,
             post: Arc::new(post),
@@ -164,7 +176,11 @@ impl Desk {
             self.wake();
             self.dispatch();
             let candidate = self.candidate();
-            if candidate.is_none() {
+            let kind = match candidate {
+                None => self.due_kind(),
+                Some(_) => None,
+            };
+            if candidate.is_none() && kind.is_none() {
                 asking = None;
             } else if asking.is_none() {
                 let (turns, gate) = (turns.clone(), gate.clone());
@@ -193,8 +209,10 @@ impl Desk {
                     if self.parts.lease.term().is_none() {
                         return;
                     }
-                    if let Some(key) = candidate {
-                        self.quantum(&key, permit).await;
+                    match (candidate, kind) {
+                        (Some(key), _) => self.quantum(&key, permit).await,
+                        (None, Some(kind)) => self.check_kind(&kind, permit).await,
+                        (None, None) => {}
                     }
                 }
             }
@@ -258,7 +276,9 @@ impl Desk {
 
     fn next_wake(&self) -> Option<Instant> {
         let first = self.resting.first().map(|(at, _)| *at);
-        [first, self.source_rests].into_iter().flatten().min()
+        // What is due already waits for the source, or for the gate.
+        let kind = self.kinds_due.next().filter(|at| *at > Instant::now());
+        [first, self.source_rests, kind].into_iter().flatten().min()
     }
 
     /// The exchange's time.

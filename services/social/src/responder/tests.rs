@@ -2,6 +2,7 @@
 
 mod crash;
 mod decided;
+mod kinds;
 mod lists;
 mod scene;
 mod seen;

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use super::super::records::{self, Hold, int, small};
 use super::super::rows::{Refused, Target, stage};
 use super::super::session::{IMMEDIATE, Session};
-use super::super::{claims, failure};
+use super::super::{claims, failure, steps};
 use super::found;
 use crate::error::Result;
 use crate::layout::{LaneTables, Role};
@@ -15,7 +15,7 @@ use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
-use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row};
+use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row, stored_again};
 use crate::record::{LaneRecord, broken};
 use crate::table::shape::{Fit, fit};
 
@@ -33,7 +33,7 @@ fn digest_of(text: &str) -> Result<Digest> {
 
 pub(super) async fn judged(session: &Session, arrival: &Arrival) -> Result<Judgement> {
     let lane = arrival.chunk.manifest.lane();
-    let links = [ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)];
+    let links = [ChunkLinks::of(arrival)];
     let record = records::lane(session, &lane, Hold::Free)
         .await?
         .unwrap_or_default();
@@ -175,9 +175,10 @@ pub(super) async fn target<'a>(
             reason: NO_PLACE.to_owned(),
         }));
     };
-    if !claims::hold(session, tables, &[Role::Current, Role::History]).await? {
+    let is_held = claims::hold(session, tables, &[Role::Current, Role::History]).await?;
+    if !is_held || steps::is_form_missing(session, tables, shape).await? {
         return Ok(Err(Became::Waits {
-            reason: "its table is taken over with the next chunk: repeat then".to_owned(),
+            reason: "its table is taken over or changed with the next chunk: repeat then".to_owned(),
         }));
     }
     let routes = shape.routes(columns, place, &tables.layout);
@@ -241,7 +242,8 @@ pub(super) async fn finish(session: &Session, arrival: &Arrival, id: &str, by: &
         }) => Became::Ended { how: ended.how },
         Some(_) => {
             let noted = noted(session, &lane, Place::of(arrival)).await?;
-            let became = message_became(arrival.chunk.digest, noted);
+            let is_folded = record.state.is_folded(Place::of(arrival));
+            let became = message_became(arrival.chunk.digest, noted, is_folded);
             match became {
                 Became::Released { .. } => end(session, &lane, id, Ending::Released, by).await?,
                 Became::LeftBehind => end(session, &lane, id, Ending::LeftBehind, by).await?,
@@ -335,8 +337,43 @@ async fn end(session: &Session, lane: &Lane, id: &str, how: Ending, by: &By) -> 
     .map(|_| ())
 }
 
+/// Ends the entries of the rows of chunks, because the chunks are stored again.
+pub(in crate::postgres) async fn end_rows(session: &Session, lane: &Lane, places: &[Place]) -> Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let epochs: Vec<i32> = places.iter().map(|place| small(place.epoch)).collect();
+    let numbers: Vec<i64> = places.iter().map(|place| int(place.number)).collect();
+    let by = stored_again();
+    let params: [&(dyn ToSql + Sync); 7] = [
+        &lane.recipient.as_str(),
+        &lane.feed.as_str(),
+        &epochs,
+        &numbers,
+        &Ending::Released.word(),
+        &by.actor,
+        &by.reason,
+    ];
+    pg(session
+        .client
+        .execute(
+            "UPDATE slacktide.quarantine q SET ended = $5, ended_digest = encode(sha256(bytes), 'hex'), bytes = '', \
+             retry_at = NULL, ended_by = $6, ended_why = $7, ended_at = clock_timestamp() \
+             FROM unnest($3::int[], $4::bigint[]) AS p (epoch, number) \
+             WHERE q.recipient = $1 AND q.feed = $2 AND (q.epoch, q.number) = (p.epoch, p.number) \
+             AND q.ordinal IS NOT NULL AND q.kind IS DISTINCT FROM 'reject' AND q.ended IS NULL",
+            &params,
+        )
+        .await)
+    .map(|_| ())
+}
+
 /// Counts anew what stands below the frontier; the lane's row must be held alone.
-pub(super) async fn save_recount(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
+pub(in crate::postgres) async fn save_recount(
+    session: &Session,
+    lane: &Lane,
+    record: &LaneRecord,
+) -> Result<()> {
     let at = record.frontier.place();
     if at.number == 0 {
         return Ok(());

@@ -171,7 +171,8 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
         let next = change(shape.as_ref(), schema, place(number + 1), target)?;
         match (next, shape) {
             (None, Some(shape)) if hold.is_empty() => {
-                if !claims::is_adoption_due(session, target).await? {
+                let is_due = claims::is_adoption_due(session, target).await?;
+                if !is_due && !steps::is_form_missing(session, target, &shape).await? {
                     return Ok(shape);
                 }
                 session.begin(&tables::locked()).await?;

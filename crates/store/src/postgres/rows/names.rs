@@ -95,7 +95,8 @@ impl Names {
             .collect();
         let guard = (traits.merge != Merge::Typed).then_some(KEY);
         let is_set = |name: &&&str| match self.key.iter().any(|key| key == *name) {
-            true => traits.merge == Merge::Keyed && self.respelt.iter().any(|key| key == *name),
+            // By the columns of the key only what they take for the same is found.
+            true => traits.merge != Merge::Typed && self.respelt.iter().any(|key| key == *name),
             false => true,
         };
         let sets: Vec<String> = names

@@ -16,7 +16,7 @@ use super::stage::{has_tombstones, staged};
 use super::taken::{Taken, upserted};
 use super::traits::{Merge, Traits, traits};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{LaneTables, Role};
+use crate::layout::LaneTables;
 use crate::merge::{Fold, Version, every};
 use crate::port::Arrival;
 use crate::quarantine::LEFT_OUT;
@@ -53,8 +53,6 @@ struct Current {
     table: String,
     stage: String,
     traits: Traits,
-    /// The table held rows before the lane's.
-    is_adopted: bool,
 }
 
 /// Which way a bulk goes.
@@ -109,7 +107,6 @@ impl<'a> Target<'a> {
                     table: layout.sql(&layout.table),
                     stage: format!("pg_temp.{stage}"),
                     traits: traits(session, tables, (&names.come, &names.key), tombstones).await?,
-                    is_adopted: tables.adopts(Role::Current),
                 })
             }
         };
@@ -354,7 +351,7 @@ impl<'a> Target<'a> {
         } else {
             self.names.upsert(table, stage, "", self.how, traits)
         };
-        if current.is_adopted && traits.merge == Merge::Keyed {
+        if traits.is_claimed {
             upsert = format!("{}; {upsert}", self.names.claim(table, stage));
         }
         let answers = session.client.simple_query(&upsert).await?;

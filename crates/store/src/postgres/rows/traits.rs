@@ -34,6 +34,8 @@ pub(super) struct Traits {
     pub(super) is_secured: bool,
     /// How rows find their older version.
     pub(super) merge: Merge,
+    /// The table may hold rows without their key in its one form, from before it had the column.
+    pub(super) is_claimed: bool,
 }
 
 /// A policy that shows all rows reads `true`. `$2`: whether rows may be deleted.
@@ -148,15 +150,26 @@ pub(super) async fn traits(
             ),
         );
     }
+    let merge = match (flag(6)?, flag(7)?) {
+        (_, true) => Merge::Keyed,
+        (true, false) => Merge::Guarded,
+        (false, false) => Merge::Typed,
+    };
     Ok(Traits {
         generated,
         identity,
         is_watched: flag(2)?,
         is_secured: flag(3)?,
-        merge: match (flag(6)?, flag(7)?) {
-            (_, true) => Merge::Keyed,
-            (true, false) => Merge::Guarded,
-            (false, false) => Merge::Typed,
-        },
+        is_claimed: merge == Merge::Keyed
+            && (tables.adopts(Role::Current) || has_unclaimed(session, &table).await?),
+        merge,
     })
+}
+
+/// Whether the table holds a row without its key in its one form. The index over the form answers it.
+async fn has_unclaimed(session: &Session, table: &str) -> Result<bool> {
+    let fail = |error: tokio_postgres::Error| failure::of(&error);
+    let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE {KEY} IS NULL)");
+    let row = session.client.query_one(&sql, &[]).await.map_err(fail)?;
+    row.try_get(0).map_err(fail)
 }

@@ -1,10 +1,11 @@
 //! Makes tables, or goes on with those that are there.
 
-use schemas::column::{Column, ColumnType};
-use schemas::key::{is_exact, is_respelt};
+use schemas::column::Column;
+use schemas::key::is_exact;
 
 use super::super::session::Session;
 use super::super::{claims, failure};
+use super::form;
 use super::there::{Columns, add, columns, has, type_of};
 use crate::claims::Claim;
 use crate::error::{Error, Result};
@@ -33,7 +34,7 @@ pub(super) async fn make(session: &Session, tables: &LaneTables, shape: &Shape) 
             Claim::Adopt => {
                 let there = columns(session, layout, table).await?.unwrap_or_default();
                 match role {
-                    Role::Current => take_over(session, tables, (&key, &wanted, &there)).await?,
+                    Role::Current => take_over(session, tables, shape, (&key, &wanted, &there)).await?,
                     Role::History => take_over_history(session, tables, &wanted, &there).await?,
                 }
                 claims::record(session, tables, (role, table), "adopted").await?;
@@ -110,6 +111,7 @@ async fn take_over_history(
 async fn take_over(
     session: &Session,
     tables: &LaneTables,
+    shape: &Shape,
     (key, wanted, there): (&[&str], &[Column], &Columns),
 ) -> Result<()> {
     let layout = &tables.layout;
@@ -122,7 +124,6 @@ async fn take_over(
     }
     has_key(session, tables, key).await?;
     let table = layout.sql(&layout.table);
-    form_of_key(session, &table, (key, wanted)).await?;
     for (name, kind) in [(EPOCH, "integer"), (NUMBER, "bigint")] {
         if !has(there, name) {
             session
@@ -132,7 +133,7 @@ async fn take_over(
                 .await?;
         }
     }
-    Ok(())
+    form::give(session, tables, shape).await
 }
 
 /// Every column has its place in a table that its owner made. Types and constraints are the owner's.
@@ -148,75 +149,6 @@ fn has_all(tables: &LaneTables, wanted: &[Column], there: &Columns) -> Result<()
         ));
     }
     Ok(())
-}
-
-/// Gives the table a column for the key in its one form, where its own types may take two keys for one, or hold one in
-/// two spellings; then with an index, by which the older spelling is found. A partitioned table can have none: there
-/// the columns of the key find the older version.
-async fn form_of_key(session: &Session, table: &str, (key, wanted): (&[&str], &[Column])) -> Result<()> {
-    let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let found = session
-        .client
-        .query(
-            "SELECT a.attname::text, a.atttypid::regtype::text, a.atttypmod, coalesce(o.collisdeterministic, true), \
-             c.relkind = 'p' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
-             LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \
-             WHERE c.oid = to_regclass($1) AND a.attname = ANY ($2::text[])",
-            &[&table, &key],
-        )
-        .await
-        .map_err(fail)?;
-    let (mut is_exact_here, mut is_partitioned) = (true, false);
-    for row in &found {
-        let (name, kind): (String, String) = (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?);
-        let (modifier, is_deterministic): (i32, bool) =
-            (row.try_get(2).map_err(fail)?, row.try_get(3).map_err(fail)?);
-        is_partitioned = row.try_get(4).map_err(fail)?;
-        let column = wanted.iter().find(|column| column.name == name);
-        is_exact_here &= column.is_some_and(|column| match column.kind {
-            ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => {
-                matches!(kind.as_str(), "smallint" | "integer" | "bigint" | "numeric")
-            }
-            ColumnType::Text { .. } => {
-                is_deterministic && modifier < 0 && matches!(kind.as_str(), "text" | "character varying")
-            }
-            ColumnType::Bool => kind == "boolean",
-            ColumnType::Bytes => kind == "bytea",
-            _ => false,
-        });
-    }
-    if is_exact_here {
-        return Ok(());
-    }
-    session
-        .run(&format!(
-            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {KEY} bytea"
-        ))
-        .await?;
-    let is_key = |column: &&Column| key.contains(&column.name.as_str());
-    if is_partitioned
-        || !wanted
-            .iter()
-            .filter(is_key)
-            .any(|column| is_respelt(&column.kind))
-    {
-        return Ok(());
-    }
-    // A table that held the lane's rows before may have it.
-    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a \
-         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
-         WHERE i.indrelid = to_regclass($1) AND a.attname = $2 AND i.indnkeyatts = 1 AND i.indisunique)";
-    let row = session
-        .client
-        .query_one(there, &[&table, &KEY])
-        .await
-        .map_err(fail)?;
-    if row.try_get::<_, bool>(0).map_err(fail)? {
-        return Ok(());
-    }
-    session
-        .run(&format!("CREATE UNIQUE INDEX ON {table} ({KEY})"))
-        .await
 }
 
 /// Rows can be found in a table that its owner made by the feed's key.

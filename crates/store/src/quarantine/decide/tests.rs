@@ -23,7 +23,7 @@ fn rewound() -> LaneState {
     LaneState {
         epoch: 2,
         openings: BTreeMap::from([(2, Some(link))]),
-        stopped: None,
+        ..LaneState::default()
     }
 }
 
@@ -91,15 +91,17 @@ fn a_message_is_out_only_when_the_ledger_has_its_own_digest() {
         })
     };
     assert_eq!(
-        message_became(digest(1), noted(1, EntryState::Stored)),
+        message_became(digest(1), noted(1, EntryState::Stored), false),
         Became::Released { rows: 7, refused: 2 }
     );
     assert_eq!(
-        message_became(digest(1), noted(2, EntryState::Stored)),
+        message_became(digest(1), noted(2, EntryState::Stored), false),
         Became::LeftBehind
     );
-    assert!(!message_became(digest(1), noted(1, EntryState::Quarantined)).is_out());
-    assert!(!message_became(digest(1), None).is_out());
+    assert!(!message_became(digest(1), noted(1, EntryState::Quarantined), false).is_out());
+    assert!(!message_became(digest(1), None, false).is_out());
+    // The entry of a chunk that was stored there long ago is not kept.
+    assert_eq!(message_became(digest(1), None, true), Became::LeftBehind);
 }
 
 fn frontier() -> Frontier {

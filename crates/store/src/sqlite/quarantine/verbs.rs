@@ -16,7 +16,7 @@ use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
 use crate::port::Arrival;
 use crate::quarantine::decide::{Below, Noted, message_became, recount, untried};
-use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row};
+use crate::quarantine::{Became, By, Ending, Entry, NO_PLACE, chunk_of_row, stored_again};
 use crate::record::{LaneRecord, broken};
 use crate::table::shape::{Fit, fit};
 
@@ -34,7 +34,7 @@ fn digest_of(text: &str) -> Result<Digest> {
 
 pub(super) fn judged(connection: &mut Connection, arrival: &Arrival) -> Result<Judgement> {
     let lane = arrival.chunk.manifest.lane();
-    let links = [ChunkLinks::of(&arrival.chunk.manifest, arrival.chunk.digest)];
+    let links = [ChunkLinks::of(arrival)];
     let tx = begin(connection)?;
     let record = records::lane(&tx, &lane)?;
     let entries = records::entries(&tx, &lane, &needed(&links))?;
@@ -213,7 +213,8 @@ pub(super) fn finish(connection: &mut Connection, arrival: &Arrival, id: &str, b
         }) => Became::Ended { how: ended.how },
         Some(_) => {
             let noted = noted(&tx, &lane, Place::of(arrival))?;
-            let became = message_became(arrival.chunk.digest, noted);
+            let is_folded = record.state.is_folded(Place::of(arrival));
+            let became = message_became(arrival.chunk.digest, noted, is_folded);
             match became {
                 Became::Released { .. } => end(&tx, &lane, id, Ending::Released, by)?,
                 Became::LeftBehind => end(&tx, &lane, id, Ending::LeftBehind, by)?,
@@ -316,8 +317,32 @@ fn end(tx: &Transaction<'_>, lane: &Lane, id: &str, how: Ending, by: &By) -> Res
     .map(|_| ())
 }
 
+/// Ends the entries of a chunk's rows, because the chunk is stored again.
+pub(in crate::sqlite) fn end_rows(tx: &Transaction<'_>, lane: &Lane, place: Place) -> Result<()> {
+    let read = || {
+        tx.prepare_cached(
+            "SELECT id FROM slacktide_quarantine WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4 \
+             AND ordinal IS NOT NULL AND kind IS NOT 'reject' AND ended IS NULL",
+        )?
+        .query_map(
+            params![
+                lane.recipient.as_str(),
+                lane.feed.as_str(),
+                place.epoch,
+                int(place.number)
+            ],
+            |row| row.get(0),
+        )?
+        .collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let by = stored_again();
+    sql(read())?
+        .iter()
+        .try_for_each(|id| end(tx, lane, id, Ending::Released, &by))
+}
+
 /// Counts anew what stands below the frontier.
-pub(super) fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
+pub(in crate::sqlite) fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
     let at = record.frontier.place();
     if at.number == 0 {
         return Ok(());

@@ -1,12 +1,12 @@
 //! Makes tables, or goes on with those that are there.
 
 use rusqlite::Transaction;
-use schemas::column::{Column, ColumnType};
-use schemas::key::{is_exact, is_respelt};
+use schemas::column::Column;
+use schemas::key::is_exact;
 
 use super::super::native::declared;
-use super::super::traits::is_indexed;
 use super::super::{claims, failure};
+use super::form;
 use super::there::{There, add, columns, find, run};
 use crate::claims::{Claim, mark};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> 
             Claim::Adopt => {
                 let there = columns(tx, table)?.unwrap_or_default();
                 match role {
-                    Role::Current => take_over(tx, tables, (&key, &wanted, &there), &mark)?,
+                    Role::Current => take_over(tx, tables, shape, (&key, &wanted, &there))?,
                     Role::History => take_over_history(tx, tables, &wanted, &there)?,
                 }
                 claims::record(tx, tables, (role, table), "adopted", &mark)?;
@@ -64,11 +64,13 @@ fn create(
         };
         wanted.iter().map(one).collect::<Vec<_>>().join(", ")
     };
+    let is_key = |column: &&Column| key.contains(&column.name.as_str());
+    let is_plain = wanted.iter().filter(is_key).all(|column| is_exact(&column.kind));
     let keyed = listed(key.iter().copied());
     let place = format!("{EPOCH} INTEGER CONSTRAINT {mark} NOT NULL, {NUMBER} INTEGER NOT NULL");
     let table = quoted(table);
     let made = match role {
-        Role::Current if is_form_needed(key, wanted, is_exact) => format!(
+        Role::Current if !is_plain => format!(
             "CREATE TABLE {table} ({}, {place}, {KEY} BLOB, PRIMARY KEY ({keyed})); \
              CREATE UNIQUE INDEX {mark}_form ON {table} ({KEY})",
             typed(key)
@@ -87,12 +89,6 @@ fn create(
         ),
     };
     run(tx, &made)
-}
-
-/// Whether the columns of the key may take two keys for one, or hold one in two spellings.
-fn is_form_needed(key: &[&str], wanted: &[Column], is_exact: impl Fn(&ColumnType) -> bool) -> bool {
-    let is_key = |column: &&Column| key.contains(&column.name.as_str());
-    !wanted.iter().filter(is_key).all(|column| is_exact(&column.kind))
 }
 
 /// Goes on with a history that is there and that the configuration names.
@@ -127,8 +123,8 @@ fn take_over_history(
 fn take_over(
     tx: &Transaction<'_>,
     tables: &LaneTables,
+    shape: &Shape,
     (key, wanted, there): (&[&str], &[Column], &[There]),
-    mark: &str,
 ) -> Result<()> {
     let layout = &tables.layout;
     if find(there, EPOCH).is_some() {
@@ -164,55 +160,7 @@ fn take_over(
             )?;
         }
     }
-    form_of_key(tx, tables, (key, wanted, there), mark)
-}
-
-/// Gives the table a column for the key in its one form, where its own columns may take two keys for one, or hold one
-/// in two spellings; then with an index, by which the older spelling is found.
-fn form_of_key(
-    tx: &Transaction<'_>,
-    tables: &LaneTables,
-    (key, wanted, there): (&[&str], &[Column], &[There]),
-    mark: &str,
-) -> Result<()> {
-    let (name, table) = (&tables.layout.table, quoted(&tables.layout.table));
-    let mut is_exact_here = true;
-    for column in wanted.iter().filter(|column| key.contains(&column.name.as_str())) {
-        let declared = find(there, &column.name).map(|known| known.kind.to_ascii_uppercase());
-        let declared = declared.unwrap_or_default();
-        let is_text = ["CHAR", "CLOB", "TEXT"]
-            .iter()
-            .any(|word| declared.contains(word));
-        is_exact_here &= match column.kind {
-            ColumnType::Bool | ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => {
-                declared.contains("INT")
-            }
-            ColumnType::Text { .. } => is_text && !declared.contains("INT"),
-            _ => false,
-        };
-    }
-    if is_exact_here && is_binary(tx, name)? {
-        return Ok(());
-    }
-    if find(there, KEY).is_none() {
-        run(tx, &format!("ALTER TABLE {table} ADD COLUMN {KEY} BLOB"))?;
-    }
-    let is_indexed = is_indexed(tx, name).map_err(|error| failure::of(&error))?;
-    if is_indexed || !is_form_needed(key, wanted, |kind| !is_respelt(kind)) {
-        return Ok(());
-    }
-    run(tx, &format!("CREATE UNIQUE INDEX {mark}_form ON {table} ({KEY})"))
-}
-
-/// Whether no unique index of a table compares otherwise than byte by byte.
-fn is_binary(tx: &Transaction<'_>, table: &str) -> Result<bool> {
-    tx.query_row(
-        "SELECT NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) i \
-         WHERE l.\"unique\" AND i.key AND i.coll <> 'BINARY')",
-        [table],
-        |row| row.get(0),
-    )
-    .map_err(|error| failure::of(&error))
+    form::give(tx, tables, shape)
 }
 
 /// Every column has its place in a table that its owner made. Types and constraints are the owner's.

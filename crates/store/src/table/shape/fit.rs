@@ -172,6 +172,11 @@ impl Work<'_> {
                     None => self.next.known.columns[known].kind = to,
                 }
             }
+            Widening::Refused if is_key => self.asks.push(Asked::KeyRetyped {
+                column: column.name.clone(),
+                old: old.clone(),
+                new: column.kind.clone(),
+            }),
             Widening::Refused => {
                 self.asks.push(Asked::Retyped {
                     column: column.name.clone(),
@@ -256,7 +261,8 @@ impl Work<'_> {
         if !self.asks.iter().all(|asked| self.shape.accepted.contains(asked)) {
             return Fit::Asks(self.asks);
         }
-        if self.asks.iter().any(|asked| matches!(asked, Asked::Key { .. })) {
+        let is_of_key = |asked: &Asked| matches!(asked, Asked::Key { .. } | Asked::KeyRetyped { .. });
+        if self.asks.iter().any(is_of_key) {
             if !self.later {
                 let owner = &self.tables.owner;
                 let what =

@@ -118,6 +118,7 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             "rows_quarantined": progress.quarantined, "epoch": report.as_ref().map(|report| report.epoch),
             "frontier": report.as_ref().map(|report| report.to),
             "not_at_the_exchange": refilled.gap.map(|gap| gap.to_string()), "left": left,
+            "folded_to": refilled.widened.map(named),
             "awaited": refilled.awaited.iter().copied().map(named).collect::<Vec<_>>(), "is_whole": refilled.is_whole(),
         }));
     }
@@ -125,6 +126,12 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
         "{lane}: {} chunks read, {} stored again with {} rows",
         progress.read, progress.stored, progress.rows
     ));
+    if let Some(folded) = refilled.widened {
+        output::line(&format!(
+            "  from the start, because the ledger keeps no entry of single chunks up to {}",
+            named(folded)
+        ));
+    }
     if progress.quarantined > 0 {
         output::line(&format!(
             "  {} of the rows were refused by constraints: see `slacktide quarantine list`",
@@ -146,6 +153,12 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
     }
     if refilled.left.len() > LISTED {
         output::line(&format!("  and {} more", refilled.left.len() - LISTED));
+    }
+    if let Some(owed) = report.as_ref().and_then(|report| report.owed) {
+        output::line(&format!(
+            "  chunks up to {} are not all stored again: repeat the command",
+            named(owed)
+        ));
     }
     if let Some(first) = refilled.awaited.first() {
         output::line(&format!(

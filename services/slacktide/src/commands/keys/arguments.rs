@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use schemas::name::SiteName;
+use schemas::name::{PartyName, SiteName};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -27,6 +27,11 @@ pub(crate) enum KeysCommand {
         after_help = "Example:\n  slacktide keys site --out site --recipient insurer-a --recipient insurer-b"
     )]
     Site(SiteArgs),
+    /// Issue one more certificate by the authority of a site that `keys site` made.
+    #[command(
+        after_help = "Examples:\n  slacktide keys certificate --authority site/authority --name insurer-b --out site/insurer-b\n  slacktide keys certificate --authority site/authority --name exchange --host dmz.example --out site/exchange-2"
+    )]
+    Certificate(CertificateArgs),
     /// Renews the certificates of a site that `keys site` made; nothing has to be stopped for it.
     #[command(after_help = "Example:\n  slacktide keys renew --site site")]
     Renew {
@@ -69,6 +74,26 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
     /// How many days the certificates are valid.
+    #[arg(long, default_value_t = 365)]
+    pub(crate) days: u32,
+}
+
+/// One more certificate.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CertificateArgs {
+    /// The folder of the authority: ca.pem and ca.key.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) authority: PathBuf,
+    /// The party that the certificate names.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: PartyName,
+    /// A name or address of an exchange: the certificate is a server's, for these. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
+    /// The folder to write to; it is made if it is not there. Nothing in it is overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How many days the certificate is valid.
     #[arg(long, default_value_t = 365)]
     pub(crate) days: u32,
 }

@@ -13,6 +13,7 @@ use schemas::name::RecipientName;
 
 use super::arguments::SiteArgs;
 use super::certificates::{self, Pair};
+use super::issue::authority_in;
 use super::samples::{self, Site};
 use super::{Public, files, write_keys};
 use crate::failure::{Failure, Outcome};
@@ -172,7 +173,8 @@ fn tell(out: &Path, recipients: &[RecipientName]) {
     let text = format!(
         "A site is in {out}: one folder for each machine, with what that party needs and no more.\n\
          Start it here, on one machine:\n\n\
-         \x20 (set -a; . {out}/exchange/server.env; exec nats-server --config {out}/exchange/server.conf) &\n\
+         \x20 (set -a; . {out}/exchange/server.env; exec nats-server --pid {out}/exchange/nats-server.pid \\\n\
+         \x20    --config {out}/exchange/server.conf) &\n\
          \x20 slacktide exchange apply --config {out}/admin/admin.toml{apply} --yes\n\
          \x20 slacktide social run --config {out}/bureau/social.toml &\n{pollers}\
          \x20 slacktide audit verify --config {out}/auditor/auditor.toml\n\n\
@@ -185,10 +187,7 @@ fn tell(out: &Path, recipients: &[RecipientName]) {
 /// Renews the certificates of a site; the private keys are new, too.
 pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
     let folder = site.join("authority");
-    let authority = Pair {
-        certificate: files::read(&folder.join("ca.pem"))?,
-        key: files::read(&folder.join("ca.key"))?,
-    };
+    let authority = authority_in(&folder)?;
     let names: Vec<String> = files::read(&folder.join("names"))?
         .lines()
         .map(str::to_owned)

@@ -93,7 +93,7 @@ async fn what_is_refused_touches_no_source() {
         };
         assert_eq!((told, reply.load.as_ref()), (&code, None));
     }
-    assert_eq!(scene.table.opens(), 0);
+    assert_eq!(scene.table.reads(), 0);
     agent.end().await;
 }
 
@@ -129,7 +129,7 @@ async fn what_nobody_trusted_signed_or_is_no_request_gets_its_refusal() {
         .collect();
     codes.sort();
     assert_eq!(codes, ["malformed", "not_trusted"]);
-    assert_eq!(scene.table.opens(), 0);
+    assert_eq!(scene.table.reads(), 0);
     agent.end().await;
 }
 
@@ -159,7 +159,7 @@ async fn a_deadline_that_passes_while_the_gate_is_shut_is_told_and_nothing_was_r
     until(|| scene.told(&request) == Some(Waiting::Taken)).await;
     scene.later(SignedDuration::from_mins(61));
     assert_eq!(scene.outcome(&request).await.outcome, Outcome::Expired);
-    assert_eq!((scene.table.opens(), scene.reply(&other)), (0, None));
+    assert_eq!((scene.table.reads(), scene.reply(&other)), (0, None));
     script.open();
     scene.outcome(&other).await;
     assert_eq!(scene.table.while_shut(), 0);
@@ -204,7 +204,7 @@ async fn a_kind_that_is_removed_while_requests_wait_refuses_them() {
     let Outcome::Refused { code, .. } = reply.outcome else {
         panic!("{reply:?}")
     };
-    assert_eq!((code, scene.table.opens()), (RefusalCode::UnknownKind, 0));
+    assert_eq!((code, scene.table.reads()), (RefusalCode::UnknownKind, 0));
     script.open();
     agent.end().await;
 }
@@ -220,7 +220,7 @@ async fn two_officers_have_to_grant_it_and_only_their_own_words_count() {
         .decide(&request, "li", &scene.officers["li"], Decision::Grant)
         .await;
     until(|| scene.told(&request) == waits(1)).await;
-    assert_eq!(scene.table.opens(), 0);
+    assert_eq!(scene.table.reads(), 0);
     // Signed by another than who it says.
     scene
         .decide(&request, "sun", &scene.officers["li"], Decision::Grant)

@@ -42,7 +42,7 @@ async fn orders_that_were_never_read_hold_everything() {
     let agent = scene.agent("core");
     let request = scene.ask(A, "setl.by_person", Some("p1")).await;
     until(|| matches!(scene.told(&request), Some(Waiting::Held { .. }))).await;
-    assert_eq!(scene.table.opens(), 0);
+    assert_eq!(scene.table.reads(), 0);
     agent.end().await;
 }
 
@@ -57,7 +57,7 @@ async fn a_block_list_that_cannot_be_asked_holds_everything() {
     let agent = scene.agent("core");
     let request = scene.ask(A, "setl.by_person", Some("p1")).await;
     until(|| matches!(scene.told(&request), Some(Waiting::Held { .. }))).await;
-    assert_eq!(scene.table.opens(), 0);
+    assert_eq!(scene.table.reads(), 0);
     scene.list(&[]);
     assert_eq!(scene.outcome(&request).await.outcome.rows(), 10);
     agent.end().await;

@@ -34,7 +34,6 @@ type Then = Box<dyn FnMut(u64) + Send>;
 
 #[derive(Default)]
 struct Asked {
-    opens: Mutex<u64>,
     reads: Mutex<u64>,
     shut: Mutex<u64>,
     /// What the next reads come to.
@@ -62,10 +61,6 @@ impl Table {
             rows: (1..=count).map(row).collect(),
             asked: std::sync::Arc::default(),
         }
-    }
-
-    pub(super) fn opens(&self) -> u64 {
-        *self.asked.opens.lock().unwrap()
     }
 
     pub(super) fn reads(&self) -> u64 {
@@ -101,7 +96,6 @@ impl Source for Table {
         question: &Question,
         permit: &Permit,
     ) -> source::Result<Box<dyn QuestionReader>> {
-        *self.asked.opens.lock().unwrap() += 1;
         *self.asked.shut.lock().unwrap() += u64::from(permit.is_revoked());
         let person = question
             .arguments

@@ -82,6 +82,7 @@ impl FeedReader for ScriptedReader {
             held: told.held,
             held_for: told.held_for,
             has_news: false,
+            is_empty: false,
             source: told.source,
             clock: told.clock,
             again: positions()
@@ -292,7 +293,10 @@ async fn source_replaced_is_accepted_by_a_resynchronisation() {
     let again = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
     let rows: u64 = again.map(|chunk| chunk.manifest.totals.rows).sum();
     assert_eq!(rows, 2_000);
-    assert!(opened() > 1, "what was proven of the feed was proven of another source");
+    assert!(
+        opened() > 1,
+        "what was proven of the feed was proven of another source"
+    );
     assert_eq!(chunks.last().unwrap().manifest.source, Some(mark("two", 900)));
     site.end().await;
 }

@@ -56,7 +56,10 @@ pub(super) fn behind(facts: &Facts, lane: &LaneFacts, chunks: u64, since: Option
             Some((
                 State::Behind,
                 why,
-                "see that the agent runs and its store answers".to_owned(),
+                format!(
+                    "see that the agent runs and its store answers; where the store was restored, `slacktide feed refill {}`",
+                    lane.feed
+                ),
             ))
         }
         Side::Bureau | Side::Other => Some((

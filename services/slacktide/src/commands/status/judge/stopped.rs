@@ -81,7 +81,8 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
     Some((State::Stopped, format!("at the source: {why}"), to_do.to_owned()))
 }
 
-/// A chunk that stays away while later ones are here: the exchange dropped it or keeps it back.
+/// A chunk that stays away while later ones are here: the store lost it before it signed for it, or the exchange dropped it or
+/// keeps it back.
 pub(super) fn missing(facts: &Facts, lane: &LaneFacts) -> Found {
     let missing = own(facts, lane)?.get("missing")?;
     let since: Timestamp = missing.get("since")?.as_str()?.parse().ok()?;
@@ -91,9 +92,14 @@ pub(super) fn missing(facts: &Facts, lane: &LaneFacts) -> Found {
     }
     let (epoch, number) = (missing.get("epoch")?, missing.get("number")?);
     let why = format!(
-        "number {number} of epoch {epoch} is missing since {}, and later ones are here: it was dropped at the exchange, or is kept back",
+        "number {number} of epoch {epoch} is missing since {}, and later ones are here: the store lost it, it was dropped at the \
+         exchange, or it is kept back",
         span(waited)
     );
-    let to_do = "ask the auditor for `slacktide audit verify`, then the bureau for a new epoch (`slacktide feed rewind`)";
-    Some((State::Stopped, why, to_do.to_owned()))
+    let to_do = format!(
+        "`slacktide feed refill {}` stores again what the exchange keeps; what it does not bring, ask the auditor for (`slacktide \
+         audit verify`), then the bureau for a new epoch (`slacktide feed rewind`)",
+        lane.feed
+    );
+    Some((State::Stopped, why, to_do))
 }

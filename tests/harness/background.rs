@@ -1,0 +1,70 @@
+//! Work beside a test, such as the business of a core.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Work that a thread of its own repeats until it is stopped, or dropped.
+#[derive(Debug)]
+pub struct Background {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Begins to repeat `work`, with a pause of `pause` each time.
+    #[must_use]
+    pub fn repeat(pause: Duration, mut work: impl FnMut() + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !is_stopped.load(Ordering::Relaxed) {
+                work();
+                std::thread::park_timeout(pause);
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Stops it, and waits until its last work is done.
+    ///
+    /// # Panics
+    /// When the work panicked.
+    pub fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            thread.join().expect("the work beside the test goes well");
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn background_work_is_repeated_until_it_is_stopped() {
+        let done = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&done);
+        let work = Background::repeat(Duration::ZERO, move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        while done.load(Ordering::Relaxed) < 3 {
+            std::thread::yield_now();
+        }
+        work.stop();
+        assert_eq!(Arc::strong_count(&done), 1, "the thread still runs");
+    }
+}
