@@ -1,6 +1,6 @@
 //! PURE: how long a feed rests in which nothing is new, so that idle feeds cost the source little, however many they are.
 //!
-//! The idle feeds of a source share a rate of polls. Each new poll that finds nothing doubles the feed's rest, up to its part
+//! The idle feeds of a source share a rate of polls. Each further poll that finds nothing doubles the feed's rest, up to its part
 //! of that rate; one that finds something ends it. So a few feeds are polled as often as is configured, and of many each one
 //! less often. A feed whose polls take long counts for several.
 
