@@ -3,6 +3,7 @@
 //! PostgreSQL refuses to run as root. As root, then, its programs run as the user `postgres`, else `nobody`, who owns
 //! the directory; and when that user cannot reach the binaries, because they lie in somebody's home, it gets a copy.
 
+use super::memory;
 use crate::find;
 use nix::unistd::{User, chown, geteuid};
 use std::ffi::OsString;
@@ -13,6 +14,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
+
+/// Where the files of a cluster lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the temporary directory.
+    Disk,
+    /// In memory, where there is plenty; else on the disk. A database has some 300 files, and a file system may take a
+    /// millisecond for each.
+    Memory,
+}
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -28,19 +39,19 @@ pub(super) struct Cluster {
 impl Cluster {
     /// A directory with an initialised cluster in it. `env` is for the server alone, which logs into the directory
     /// `logs`.
-    pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
-        let created = tokio::task::spawn_blocking(|| Self::create_now(env, logs));
+    pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf, place: Place) -> Self {
+        let created = tokio::task::spawn_blocking(move || Self::create_now(env, logs, place));
         created.await.expect("initdb")
     }
 
-    fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
+    fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf, place: Place) -> Self {
         let owner = geteuid().is_root().then(unprivileged);
         let mut cluster = Self {
             bin: find::postgres_bin(),
             env,
             logs,
             starts: AtomicUsize::new(0),
-            dir: directory(owner.as_ref()),
+            dir: directory(owner.as_ref(), place),
             owner,
         };
         if !cluster.reaches_binaries() {
@@ -80,7 +91,7 @@ impl Cluster {
 
     /// A copy of it as it stands; the server must not run.
     pub(super) fn copy(&self, logs: PathBuf) -> Self {
-        let dir = directory(self.owner.as_ref());
+        let dir = directory(self.owner.as_ref(), Place::Disk);
         let copied = Command::new("cp")
             .arg("-a")
             .arg(self.data())
@@ -213,11 +224,15 @@ impl Cluster {
 }
 
 /// A private directory of the server's account.
-fn directory(owner: Option<&User>) -> TempDir {
-    let dir = tempfile::Builder::new()
-        .prefix("slacktide-pg-")
-        .tempdir()
-        .expect("a temporary directory");
+fn directory(owner: Option<&User>, place: Place) -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("slacktide-pg-");
+    let memory = (place == Place::Memory).then(memory::directory).flatten();
+    let dir = match memory {
+        Some(above) => builder.tempdir_in(above),
+        None => builder.tempdir(),
+    };
+    let dir = dir.expect("a temporary directory");
     if let Some(owner) = owner {
         chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");
     }

@@ -5,11 +5,12 @@
 
 mod cluster;
 mod db;
+mod memory;
 
 pub use db::Db;
 
 use crate::{Leash, Shim, free_port, logs, signal, until};
-use cluster::Cluster;
+use cluster::{Cluster, Place};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::Path;
@@ -61,7 +62,8 @@ impl Postgres {
         logs::uses_shared(NAME);
         SHARED
             .get_or_init(async || {
-                let cluster = Cluster::create(Vec::new(), logs::shared_directory(NAME)).await;
+                let logs = logs::shared_directory(NAME);
+                let cluster = Cluster::create(Vec::new(), logs, Place::Memory).await;
                 Self::launch(cluster, PostgresOptions::default(), Some(logs::run_directory())).await
             })
             .await
@@ -81,7 +83,13 @@ impl Postgres {
     }
 
     async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
-        let cluster = Cluster::create(env, logs::directory(NAME)).await;
+        // What a shim does to files, and what reaches the disk, is a matter of the disk.
+        let place = if options.fsync || !env.is_empty() {
+            Place::Disk
+        } else {
+            Place::Memory
+        };
+        let cluster = Cluster::create(env, logs::directory(NAME), place).await;
         for (name, text) in &options.files {
             cluster.place(name, text);
         }
@@ -248,6 +256,8 @@ impl Postgres {
             ("max_connections", "200"),
             ("max_prepared_transactions", "10"),
             ("shared_buffers", "128MB"),
+            // A database for each test: a worker would be at one of them all the time.
+            ("autovacuum_naptime", "1h"),
         ];
         let own = own
             .into_iter()
