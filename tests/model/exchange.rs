@@ -33,6 +33,8 @@ pub(super) struct Chunk {
     pub(super) accepts_source: bool,
     /// Of the chunk that completes a resynchronisation; no process looks at it.
     pub(super) evidence: Option<Evidence>,
+    /// When the exchange stored it.
+    pub(super) exchanged_at: i64,
 }
 
 /// What the oracle has to know of the end of a resynchronisation.
@@ -130,6 +132,10 @@ impl Exchange {
             return None;
         }
         let sequence = self.next();
+        let chunk = Chunk {
+            exchanged_at: now,
+            ..chunk
+        };
         self.held.log.push(Entry { sequence, chunk });
         self.held.consumer.insert(sequence, Delivery::Ready { from: now });
         Some(sequence)

@@ -29,8 +29,7 @@
 //! chunk, the rows beyond the fence and the position that they keep, the end that waits, the end that keeps what may be there.
 //!
 //! **Found and standing.** A retry asks and then stores, in two transactions: a chunk that comes in
-//! between may still stop the lane, and an operator opens a new epoch. And a version that was left behind above
-//! the frontier outranks what was published anew: the last test here keeps its schedule.
+//! between may still stop the lane, and an operator opens a new epoch.
 //!
 //! A seed is a schedule. A failure names its seed; `SLACKTIDE_SEED=n` runs that one alone.
 
@@ -350,17 +349,15 @@ fn without_asking_the_ledger_before_a_message_is_stored_the_oracle_turns_red() {
     );
 }
 
-/// A fault that stands, as a reproduction. A chunk that was stored above the frontier and then
-/// lost at the exchange outranks, by its number, the chunk that was published anew below it; the
-/// opening that leaves it behind does not send those rows again. The history is right, the table
-/// of newest rows is not. Once this no longer turns red, take `Env::outranked` away.
+/// A chunk that was stored above the frontier and then lost at the exchange outranks, by its number, the chunk that was published
+/// anew below it; the opening that leaves it behind does not send those rows again.
 #[test]
-fn what_was_lost_above_the_frontier_still_outranks_what_was_published_anew() {
+fn without_ranking_what_is_left_behind_below_the_oracle_turns_red() {
     turns_red(
         Env {
             restores: true,
             changes: false,
-            outranked: false,
+            ranks_left_behind: false,
             ..QUARANTINING
         },
         |v| v.contains("missing ["),

@@ -34,6 +34,8 @@ enum Stage {
 struct Compared {
     at: i64,
     identity: Identity,
+    /// There was a receipt, which names the lane's store.
+    is_signed: bool,
     is_foreign: bool,
     is_behind: bool,
 }
@@ -121,6 +123,7 @@ impl Poller {
             self.compared.get_or_insert_with(|| Compared {
                 at: i64::MAX,
                 identity: store.identity.clone(),
+                is_signed: true,
                 is_foreign: false,
                 is_behind: false,
             });
@@ -148,7 +151,10 @@ impl Poller {
                         _ if lost || self.life != exchange.life => {}
                         Settlement::Done => {
                             exchange.done(sequence);
-                            self.took = self.took.or(self.is_elsewhere.then_some(sequence));
+                            // On an exchange that was put back to before the first receipt nobody can tell the stores apart.
+                            let is_signed = self.compared.as_ref().is_some_and(|found| found.is_signed);
+                            let is_taken = self.is_elsewhere && is_signed;
+                            self.took = self.took.or(is_taken.then_some(sequence));
                         }
                         // Rests are long in life and short here.
                         Settlement::Later(_) => exchange.later(sequence, now + 100),
@@ -215,6 +221,7 @@ impl Poller {
         self.compared = Some(Compared {
             at: now,
             identity,
+            is_signed: receipt.is_some(),
             is_foreign,
             is_behind: held.is_some(),
         });

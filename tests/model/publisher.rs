@@ -318,6 +318,7 @@ impl Publisher {
             source,
             accepts_source: false,
             evidence: evidence.filter(|_| block.completes_resync),
+            exchanged_at: 0,
         });
         self.decide(Event::Ready(Offer {
             link,

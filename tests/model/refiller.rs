@@ -2,7 +2,7 @@
 //! chunk by chunk from the exchange, so that a kill fits between any two steps. Where it begins and whether it is whole is
 //! decided by the product's own functions.
 
-use commercial::refill::{From, Gap, Progress, Refilled, gap, needed};
+use commercial::refill::{From, Gaps, Progress, Refilled, needed};
 use store::Outcome;
 use store::merge::Place;
 
@@ -19,13 +19,13 @@ enum Stage {
     Reading {
         from: From,
         next: u64,
-        gap: Option<Gap>,
+        gaps: Gaps,
         left: Vec<Place>,
     },
     /// Everything was read.
     Read {
         from: From,
-        gap: Option<Gap>,
+        gaps: Gaps,
         left: Vec<Place>,
     },
 }
@@ -66,17 +66,10 @@ impl Refiller {
         if from != From::Receipt {
             store.await_again(place(&begin.chunk), tail);
         }
-        // Behind the last chunk of an epoch comes the next one: nothing lies between.
-        let begins = place(&begin.chunk);
-        let needed = needed.map(|needed| {
-            let is_next = from == From::Receipt && begins.epoch > needed.epoch;
-            if is_next { begins } else { needed }
-        });
-        let first = exchange.held.log.first().map(|entry| &entry.chunk);
         self.stage = Stage::Reading {
             from,
             next: begin.sequence,
-            gap: first.and_then(|first| gap(needed, place(first), first.opening == Some(None))),
+            gaps: Gaps::before(needed.unwrap_or(Place { epoch: 1, number: 1 })),
             left: Vec::new(),
         };
     }
@@ -91,26 +84,28 @@ impl Refiller {
             Stage::Reading {
                 from,
                 next,
-                gap,
+                mut gaps,
                 mut left,
             } => {
                 let some = exchange.read(next, 1 + rng.below(4));
                 match some.last().map(|entry| entry.sequence + 1) {
-                    None => Stage::Read { from, gap, left },
+                    None => Stage::Read { from, gaps, left },
                     Some(next) => {
+                        for chunk in some.iter().map(|entry| &entry.chunk) {
+                            gaps.pass(place(chunk), chunk.opening);
+                        }
                         left.extend(put(store, &some));
                         Stage::Reading {
                             from,
                             next,
-                            gap,
+                            gaps,
                             left,
                         }
                     }
                 }
             }
-            Stage::Read { from, gap, left } => {
-                self.asks_bureau |= gap.is_some();
-                finish(store, from, gap, left);
+            Stage::Read { from, gaps, left } => {
+                self.asks_bureau |= finish(store, from, gaps, left);
                 Stage::Idle
             }
         };
@@ -136,20 +131,34 @@ fn put(store: &mut Store, some: &[Entry]) -> Vec<Place> {
         .collect()
 }
 
-fn finish(store: &mut Store, from: From, gap: Option<Gap>, left: Vec<Place>) {
+/// Whether the bureau has to send something again.
+fn finish(store: &mut Store, from: From, mut gaps: Gaps, left: Vec<Place>) -> bool {
+    let begins = store.report().map_or(Place::BEGINNING, |report| report.begins);
     if store.stopped().is_none() {
         left.iter().for_each(|at| store.as_before(*at));
+        gaps.end(&store.awaited());
+        let is_lost = |at: &Place| gaps.all().iter().any(|gap| gap.contains(*at));
+        let lost: Vec<Place> = store.awaited().into_iter().filter(is_lost).collect();
+        lost.iter().for_each(|at| store.as_before(*at));
+    }
+    let report = store.report();
+    if let Some(report) = report.as_ref()
+        && left.is_empty()
+        && store.awaited().is_empty()
+    {
+        gaps.reach(report.place(), begins);
     }
     let refilled = Refilled {
         progress: Progress::default(),
-        gap,
+        gaps: gaps.missed(begins),
         widened: None,
         left: left.into_iter().map(|at| (at, String::new())).collect(),
         awaited: store.awaited(),
-        report: store.report(),
+        report,
         is_finished: true,
     };
     if from == From::Start && refilled.is_whole() {
         store.trust_rows();
     }
+    !refilled.gaps.is_empty()
 }

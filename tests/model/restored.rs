@@ -121,6 +121,16 @@ fn core_and_store_restored_are_healed() {
 }
 
 #[test]
+fn store_and_exchange_restored_are_healed() {
+    let counts = all_hold(Env {
+        restores: true,
+        ..STORES
+    });
+    let both = |count: &Count| count.restores > 0 && count.stores > 0;
+    at_least(10, &counts, both, "too rarely both");
+}
+
+#[test]
 fn resync_interrupted_makes_core_and_store_equal() {
     let counts = all_hold(RESYNCING);
     at_least(

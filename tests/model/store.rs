@@ -38,6 +38,8 @@ pub(super) struct Store {
     schemas: Vec<RowSchema>,
     state: LaneState,
     ledger: BTreeMap<Place, Noted>,
+    /// When the exchange stored what the ledger has.
+    exchanged: BTreeMap<Place, i64>,
     frontier: Frontier,
     shape: Option<Shape>,
     asked: Option<Question>,
@@ -51,6 +53,8 @@ pub(super) struct Store {
     /// How many rows the table has by the ledger: at first, and more by its chunks.
     base: i64,
     net: i64,
+    /// Counting begins anew once nothing is awaited.
+    counts_anew: bool,
     /// What ends of resynchronisations removed since the oracle looked last.
     removed: Vec<(i64, Evidence)>,
     /// What is kept aside, by the chunk's digest and the row's ordinal.
@@ -99,6 +103,7 @@ impl Store {
             schemas: (0..=LAST_GENERATION).map(schema).collect(),
             state: LaneState::default(),
             ledger: BTreeMap::new(),
+            exchanged: BTreeMap::new(),
             frontier: Frontier::default(),
             shape: None,
             asked: None,
@@ -108,6 +113,7 @@ impl Store {
             history: BTreeMap::new(),
             base: 0,
             net: 0,
+            counts_anew: false,
             removed: Vec::new(),
             kept: BTreeMap::new(),
             chance: Rng::new(!seed),
@@ -173,17 +179,17 @@ impl Store {
                 shape.accept(&question);
             }
         };
-        let opens = self.state.openings != intake.state.openings;
-        self.state = intake.state;
+        let before = std::mem::replace(&mut self.state, intake.state);
         let outcomes = chunks
             .iter()
             .zip(intake.verdicts)
             .map(|(chunk, verdict)| self.keep(chunk, &verdict))
             .collect();
-        if opens {
-            self.leave_behind();
+        if before.openings != self.state.openings {
+            self.leave_behind(&before);
         }
         self.advance();
+        self.begin_count();
         outcomes
     }
 
@@ -216,12 +222,16 @@ impl Store {
             .retain(|_, tombstone| !tombstone_passed(*tombstone, &frontier));
     }
 
-    /// A new epoch marks what it leaves behind, as the stores do.
-    fn leave_behind(&mut self) {
+    /// A new epoch marks what it leaves behind, and ranks it below all others, as the stores do.
+    fn leave_behind(&mut self, before: &LaneState) {
         let epoch = self.state.epoch;
         self.asked = self.asked.take().filter(|asked| asked.place.epoch >= epoch);
         for ((place, _), (.., behind)) in &mut self.history {
             *behind = !counts(&self.state, *place);
+        }
+        let left = self.state.left_behind_since(before);
+        if self.env.ranks_left_behind {
+            self.await_published_anew(&left);
         }
     }
 
@@ -243,6 +253,7 @@ impl Store {
                         ..noted(chunk, EntryState::Stored)
                     };
                     self.ledger.insert(place(chunk), entry);
+                    self.exchanged.insert(place(chunk), chunk.exchanged_at);
                 }
                 if torn {
                     // Whoever crashed there settled nothing: it is delivered again.
@@ -312,6 +323,7 @@ impl Store {
             refused: None,
             compacted: None,
             owed: None,
+            begins: self.state.begins(),
         })
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use harness::until;
+use serde_json::Value;
 
-use super::site::{REWIND, Site};
+use super::site::{PATIENCE, REWIND, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
@@ -86,6 +87,83 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
             .await,
         2
     );
+    social.stop().await;
+    poller.stop().await;
+}
+
+/// Rows are missing of which the exchange keeps no chunk any more. Once the bureau has sent everything again, a refill is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn refill_behind_an_emptied_exchange_is_whole_once_everything_was_sent_again() {
+    let mut site = Site::start("emptied", 2_000, "mode = \"open\"").await;
+    site.nats.stop().await;
+    let empty = site.nats.copy_store();
+    site.nats.restart().await;
+    let (social, poller) = (site.social("social"), site.poller("poller"));
+    site.agree().await;
+    site.nats.kill9();
+    site.nats.restore_store(&empty).await;
+    until("the lane to stop", PATIENCE, async || {
+        let status = social.status().await.unwrap_or_default();
+        let state = status["lanes"]["insurer-a.claim"]["state"].to_string();
+        let is_found = state.contains("exchange restored or rewritten");
+        if is_found { Ok(()) } else { Err(state) }
+    })
+    .await;
+    let by = [
+        "--actor",
+        "li.na",
+        "--reason",
+        "it is lost",
+        "--config",
+        "social.toml",
+    ];
+    until("a new epoch", PATIENCE, async || {
+        site.confirm_orders("social.toml", "nothing was ordered").await;
+        let (is_open, output) = site.command(&[&REWIND[..], &by].concat()).await;
+        if is_open { Ok(()) } else { Err(output) }
+    })
+    .await;
+    site.core
+        .execute("INSERT INTO claim (id, name) SELECT g, 'afterwards' FROM generate_series(200001, 200500) g")
+        .await;
+    site.agree().await;
+
+    site.store.execute("DELETE FROM claim WHERE id % 3 = 0").await;
+    let refill = [
+        "feed",
+        "refill",
+        "claim",
+        "--from",
+        "start",
+        "--config",
+        "poller.toml",
+    ];
+    let (is_whole, output) = site.command(&refill).await;
+    let asks = output.contains("not at the exchange any more") && output.contains("--from beginning");
+    assert!(!is_whole && asks, "{output}");
+    let beginning = [&REWIND[..6], &["beginning"]].concat();
+    let by = [
+        "--actor",
+        "li.na",
+        "--reason",
+        "rows are lost",
+        "--config",
+        "social.toml",
+    ];
+    let (is_open, output) = site.command(&[&beginning[..], &by].concat()).await;
+    assert!(is_open, "{output}");
+    site.agree().await;
+    let (is_whole, output) = site.command(&refill).await;
+    assert!(is_whole, "{output}");
+    poller
+        .shows(
+            "the lane to be verified",
+            "/lanes/insurer-a.claim/unverified",
+            Value::is_null,
+        )
+        .await;
+    site.agree().await;
+    site.evidence_holds().await;
     social.stop().await;
     poller.stop().await;
 }

@@ -108,9 +108,20 @@ pub struct LaneReport {
     pub compacted: Option<Place>,
     /// Up to this place folded chunks are stored again; `None` while none is.
     pub owed: Option<Place>,
+    /// The first chunk that counts: everything was sent again behind it.
+    pub begins: Place,
 }
 
 impl LaneReport {
+    /// Returns the place of the last chunk below which everything is held.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            epoch: self.epoch,
+            number: self.to,
+        }
+    }
+
     /// Returns why the lane does not go on, where somebody has to act, in the words for this side.
     #[must_use]
     pub fn held_up(&self) -> Option<String> {

@@ -15,7 +15,8 @@
 //! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `cell` their text; `fit` values that must not go
-//! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `verbs` the transactions; `opening` what a new epoch changes, `removal` what a resynchronisation does
+//! - `quarantine` what is kept aside, and its way out
 //! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` the server's errors by kind
@@ -26,9 +27,11 @@ mod compaction;
 mod failure;
 mod fit;
 mod native;
+mod opening;
 mod quarantine;
 mod records;
 mod refill;
+mod removal;
 mod requests;
 mod rows;
 mod security;

@@ -70,6 +70,7 @@ impl LaneRecord {
             refused: self.refused.as_ref().map(|refused| refused.why.clone()),
             compacted: Some(self.state.base().place()).filter(|place| *place > Place::BEGINNING),
             owed: self.state.owed(frontier),
+            begins: self.state.begins(),
         }
     }
 

@@ -12,6 +12,7 @@ use schemas::rows::pack;
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::value::Value;
 
+use crate::merge::Place;
 use crate::port::{Arrival, LaneReport};
 
 /// The lane `insurer-a.setl`.
@@ -71,6 +72,7 @@ pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
         refused: None,
         compacted: None,
         owed: None,
+        begins: Place { epoch: 1, number: 1 },
     }
 }
 

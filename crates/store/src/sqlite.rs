@@ -9,7 +9,7 @@
 //! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
 //! - `records` lanes and ledger entries, read and written
 //! - `rows` rows into the target; `traits` what of a table decides how; `cell` their values
-//! - `verbs` the transactions; `quarantine` what is kept aside, and its way out
+//! - `verbs` the transactions; `opening` what a new epoch changes; `quarantine` what is kept aside, and its way out
 //! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
 //! - `requests` what an insurer asks for, and the answers
 //! - `failure` SQLite's errors by kind
@@ -19,6 +19,7 @@ mod claims;
 mod compaction;
 mod failure;
 mod native;
+mod opening;
 mod quarantine;
 mod records;
 mod refill;

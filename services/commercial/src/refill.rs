@@ -5,17 +5,16 @@
 //! decides what is new, and the newest version of a row wins. Chunks that the ledger knows are awaited again first, so a
 //! refill that ends early stays visible, and repeating it is harmless.
 
+mod begin;
 mod gap;
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::port::{From as Begin, Sequence, Stream};
 use exchange::seek::{Sought, first_chunk, seek_chunk};
 use exchange::{Delivery, Exchange, Stored};
-use jiff::Timestamp;
 use runtime::backoff::Backoff;
 use schemas::name::Lane;
 use schemas::origin::Origin;
@@ -25,7 +24,8 @@ use store::merge::Place;
 use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
-pub use gap::{Gap, gap};
+pub use begin::{From, needed};
+pub use gap::{Gap, Gaps};
 
 use crate::evidence::other_store;
 use crate::open::{Opened, open};
@@ -40,41 +40,6 @@ const LISTED: u32 = 20;
 /// How often a transaction is tried again while a poller holds a lock that it needs.
 const MOST_CONTENDED: u32 = 8;
 const CONTENDED: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-
-/// Where a refill begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// Behind what the ledger holds without a gap.
-    Receipt,
-    /// At the first chunk that the exchange keeps.
-    Start,
-    /// At this chunk.
-    Chunk(Place),
-    /// At the first chunk that the exchange stored at this time or later.
-    Time(Timestamp),
-}
-
-impl FromStr for From {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let chunk = |rest: &str| {
-            let (epoch, number) = rest.split_once('.')?;
-            Some(Self::Chunk(Place {
-                epoch: epoch.parse().ok().filter(|epoch| *epoch > 0)?,
-                number: number.parse().ok().filter(|number| *number > 0)?,
-            }))
-        };
-        let read = match (text, text.split_once(':')) {
-            ("receipt", _) => Some(Self::Receipt),
-            ("start", _) => Some(Self::Start),
-            (_, Some(("chunk", rest))) => chunk(rest),
-            (_, Some(("time", rest))) => rest.parse().ok().map(Self::Time),
-            _ => None,
-        };
-        read.ok_or_else(|| "give receipt, start, chunk:EPOCH.NUMBER, or time:2026-01-31T22:15:00Z".to_owned())
-    }
-}
 
 /// What a refill is made of.
 pub struct RefillParts {
@@ -129,7 +94,7 @@ pub struct Refilled {
     /// Chunks and rows.
     pub progress: Progress,
     /// What the exchange does not keep any more: only the bureau can send it again.
-    pub gap: Option<Gap>,
+    pub gaps: Vec<Gap>,
     /// Chunks that could not be stored, with the reason.
     pub left: Vec<(Place, String)>,
     /// Chunks that are awaited still.
@@ -148,7 +113,7 @@ impl Refilled {
     pub fn is_whole(&self) -> bool {
         let is_owed = |report: &LaneReport| report.owed.is_some();
         self.is_finished
-            && self.gap.is_none()
+            && self.gaps.is_empty()
             && self.left.is_empty()
             && self.awaited.is_empty()
             && !self.report.as_ref().is_some_and(is_owed)
@@ -196,7 +161,7 @@ pub async fn refill(
         let awaited = parts.store.awaited(lane, LISTED).await?;
         return Ok(Refilled {
             progress: Progress::default(),
-            gap: None,
+            gaps: Vec::new(),
             left: Vec::new(),
             awaited,
             report,
@@ -204,7 +169,6 @@ pub async fn refill(
             widened: None,
         });
     };
-    let found_gap = gap(needed, place(&first), opens_all(&first));
     if from != From::Receipt {
         let until = schemas::chunk::place(&tail.bytes)
             .map_or(Place::BEGINNING, |(manifest, _)| Place::of_manifest(&manifest));
@@ -217,10 +181,10 @@ pub async fn refill(
             ..Progress::default()
         },
         left: Vec::new(),
+        gaps: Gaps::before(needed),
     };
     let is_finished = run.read(begin.stored.sequence, stop, &mut show).await?;
-    let Run { progress, left, .. } = run;
-    let refilled = finish(parts, from, (progress, left), found_gap, is_finished).await?;
+    let refilled = finish(run, from, is_finished).await?;
     Ok(Refilled { widened, ..refilled })
 }
 
@@ -245,27 +209,46 @@ async fn folded_from(
     Ok(begin.filter(|begin| *begin <= compacted).map(|_| compacted))
 }
 
-async fn finish(
-    parts: &RefillParts,
-    from: From,
-    (progress, left): (Progress, Vec<(Place, String)>),
-    gap: Option<Gap>,
-    is_finished: bool,
-) -> Result<Refilled, RefillError> {
+async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled, RefillError> {
+    let Run {
+        parts,
+        progress,
+        left,
+        mut gaps,
+    } = run;
     let lane = &parts.lane;
-    let stopped = report(parts).await?.and_then(|report| report.stopped);
-    if stopped.is_none() {
+    let read = report(parts).await?;
+    let begins = read.as_ref().map_or(Place::BEGINNING, |report| report.begins);
+    if read.is_none_or(|report| report.stopped.is_none()) {
         // What cannot be stored again is as it was before; it is shown, and the rows that are missing stay visible.
         for (place, _) in &left {
             parts.store.as_before(lane, *place).await?;
         }
+        let awaited = if is_finished {
+            parts.store.awaited(lane, u32::MAX).await?
+        } else {
+            Vec::new()
+        };
+        gaps.end(&awaited);
+        for place in awaited {
+            if gaps.all().iter().any(|gap| gap.contains(place)) {
+                parts.store.as_before(lane, place).await?;
+            }
+        }
+    }
+    let (awaited, report) = (parts.store.awaited(lane, LISTED).await?, report(parts).await?);
+    if let Some(report) = report.as_ref().filter(|_| is_finished)
+        && left.is_empty()
+        && awaited.is_empty()
+    {
+        gaps.reach(report.place(), begins);
     }
     let refilled = Refilled {
         progress,
-        gap,
+        gaps: gaps.missed(begins),
         left,
-        awaited: parts.store.awaited(lane, LISTED).await?,
-        report: report(parts).await?,
+        awaited,
+        report,
         is_finished,
         widened: None,
     };
@@ -283,13 +266,6 @@ fn place(sought: &Sought) -> Place {
     }
 }
 
-/// Whether a chunk opens an epoch that goes on from nothing: everything is sent again behind it.
-fn opens_all(sought: &Sought) -> bool {
-    schemas::chunk::place(&sought.stored.bytes)
-        .and_then(|(manifest, _)| manifest.opening)
-        .is_some_and(|opening| opening.continues.is_none())
-}
-
 async fn report(parts: &RefillParts) -> Result<Option<LaneReport>, RefillError> {
     let reports = parts.store.reports().await?;
     Ok(reports.into_iter().find(|report| report.lane == parts.lane))
@@ -301,38 +277,21 @@ async fn begin(
     from: From,
     report: Option<&LaneReport>,
     first: &Sought,
-) -> Result<Option<(Sought, Option<Place>)>, RefillError> {
+) -> Result<Option<(Sought, Place)>, RefillError> {
     let (exchange, lane) = (parts.exchange.as_ref(), &parts.lane);
-    let Some(needed) = needed(from, report) else {
-        let From::Time(time) = from else {
-            return Ok(Some((first.clone(), None)));
-        };
-        let begin = first_chunk(exchange, lane, Begin::Time(time)).await?;
-        return Ok(begin.map(|begin| {
-            let at = place(&begin);
-            (begin, Some(at))
-        }));
-    };
-    let begin = seek_chunk(exchange, lane, (needed.epoch, needed.number)).await?;
-    // Behind the last chunk of an epoch comes the next one: nothing lies between.
-    let needed = if from == From::Receipt && begin.as_ref().is_some_and(|begin| begin.epoch > needed.epoch) {
-        begin.as_ref().map(place)
-    } else {
-        Some(needed)
-    };
-    Ok(begin.map(|begin| (begin, needed)))
-}
-
-/// PURE: the first chunk that is needed; `None` where the exchange has to be asked what it keeps.
-#[must_use]
-pub fn needed(from: From, report: Option<&LaneReport>) -> Option<Place> {
-    match from {
-        From::Receipt => Some(report.map_or(Place { epoch: 1, number: 1 }, |report| Place {
-            epoch: report.epoch,
-            number: report.to + 1,
-        })),
-        From::Chunk(place) => Some(place),
-        From::Start | From::Time(_) => None,
+    match (from, needed(from, report)) {
+        (From::Time(time), _) => {
+            let begin = first_chunk(exchange, lane, Begin::Time(time)).await?;
+            Ok(begin.map(|begin| {
+                let at = place(&begin);
+                (begin, at)
+            }))
+        }
+        (_, Some(needed)) => {
+            let begin = seek_chunk(exchange, lane, (needed.epoch, needed.number)).await?;
+            Ok(begin.map(|begin| (begin, needed)))
+        }
+        (_, None) => Ok(Some((first.clone(), Place { epoch: 1, number: 1 }))),
     }
 }
 
@@ -341,6 +300,7 @@ struct Run<'a> {
     parts: &'a RefillParts,
     progress: Progress,
     left: Vec<(Place, String)>,
+    gaps: Gaps,
 }
 
 impl Run<'_> {
@@ -363,6 +323,13 @@ impl Run<'_> {
             next = last.sequence + 1;
             self.progress.sequence = last.sequence;
             self.progress.read += some.len() as u64;
+            for (manifest, _) in some
+                .iter()
+                .filter_map(|stored| schemas::chunk::place(&stored.bytes))
+            {
+                let opening = manifest.opening.as_ref().map(|opening| opening.continues);
+                self.gaps.pass(Place::of_manifest(&manifest), opening);
+            }
             self.store(some).await?;
             show(&self.progress);
         }
@@ -468,38 +435,5 @@ impl Run<'_> {
         opening
             .await
             .map_err(|error| RefillError::Refused(format!("opening chunks ended early: {error}")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn at(epoch: u32, number: u64) -> Place {
-        Place { epoch, number }
-    }
-
-    #[test]
-    fn refill_needs_what_lies_behind_the_frontier() {
-        let report = store::samples::report(store::samples::lane(), 2, 9);
-        assert_eq!(needed(From::Receipt, Some(&report)), Some(at(2, 10)));
-        assert_eq!(needed(From::Receipt, None), Some(at(1, 1)));
-        assert_eq!(needed(From::Chunk(at(1, 4)), Some(&report)), Some(at(1, 4)));
-        assert_eq!(needed(From::Start, Some(&report)), None);
-    }
-
-    #[test]
-    fn refill_begins_at_a_receipt_a_start_a_chunk_or_a_time() {
-        assert_eq!("receipt".parse(), Ok(From::Receipt));
-        assert_eq!("start".parse(), Ok(From::Start));
-        assert_eq!("chunk:2.17".parse(), Ok(From::Chunk(at(2, 17))));
-        let time = "2026-01-31T22:15:00Z";
-        assert_eq!(
-            format!("time:{time}").parse(),
-            Ok(From::Time(time.parse().unwrap()))
-        );
-        for wrong in ["", "chunk:2", "chunk:0.1", "chunk:1.0", "time:yesterday", "2.17"] {
-            assert!(wrong.parse::<From>().is_err(), "{wrong:?}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The receiver as one that lost something: what is stored again, the rows that are counted, the end of a resynchronisation.
 
-use store::ledger::EntryState;
+use store::frontier::Noted;
+use store::ledger::{EntryState, LeftBehind};
 use store::merge::Place;
 use store::quarantine::decide::counts;
 use store::refill::{Difference, RowCount, Rows};
@@ -49,6 +50,53 @@ impl Store {
         }
     }
 
+    /// Awaits chunks again that were published anew below some that are left behind now.
+    pub(super) fn await_published_anew(&mut self, left: &[LeftBehind]) {
+        let is_left = |place: Place| left.iter().any(|left| left.contains(place));
+        let has_rows = |noted: &&Noted| noted.rows > 0 && noted.state != EntryState::Superseded;
+        let at = |place: Place| self.exchanged.get(&place).copied();
+        let stored = |noted: &&Noted| has_rows(noted) && noted.state != EntryState::Quarantined;
+        let lost = self
+            .ledger
+            .values()
+            .filter(stored)
+            .filter(|noted| is_left(noted.place));
+        let Some(since) = lost.filter_map(|noted| at(noted.place)).min() else {
+            return;
+        };
+        let epoch = self.state.epoch;
+        let counts = |place: Place| place.epoch < epoch && counts(&self.state, place);
+        let is_younger = |noted: &&Noted| {
+            (has_rows(noted) || noted.state == EntryState::Quarantined)
+                && counts(noted.place)
+                && at(noted.place).is_some_and(|at| at > since)
+        };
+        let younger = self.ledger.values().filter(is_younger);
+        let younger: Vec<Place> = younger.map(|noted| noted.place).collect();
+        if younger.is_empty() {
+            return;
+        }
+        for (place, ..) in self.rows.values_mut().filter(|(place, ..)| is_left(*place)) {
+            *place = Place { epoch: 0, number: 0 };
+        }
+        self.tombstones.retain(|_, place| !is_left(*place));
+        let mut is_awaited = false;
+        for place in younger {
+            if let Some(noted) = self.ledger.get_mut(&place)
+                && noted.state == EntryState::Stored
+            {
+                noted.state = EntryState::Awaited;
+                is_awaited = true;
+            }
+        }
+        if is_awaited {
+            self.counts_anew = true;
+            self.frontier = self.frontier.restart(&self.state);
+            self.advance();
+            self.recount();
+        }
+    }
+
     pub(in super::super) fn awaited(&self) -> Vec<Place> {
         let noted = self
             .ledger
@@ -65,6 +113,15 @@ impl Store {
         {
             noted.state = EntryState::Stored;
         }
+        self.begin_count();
+    }
+
+    /// Counting begins anew, where it has to and nothing is awaited any more.
+    pub(super) fn begin_count(&mut self) {
+        if self.counts_anew && self.awaited().is_empty() {
+            self.counts_anew = false;
+            self.trust_rows();
+        }
     }
 
     /// Takes the rows that are there for those that were stored.
@@ -74,6 +131,9 @@ impl Store {
 
     /// How the table differs from what was stored.
     pub(in super::super) fn difference(&self) -> Option<Difference> {
+        if self.counts_anew {
+            return None;
+        }
         let counted = RowCount {
             lane: lane(),
             table: "f".to_owned(),

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use store::frontier::Noted;
 use store::ledger::EntryState;
-use store::merge::Place;
 use store::quarantine::decide::recount;
 use store::quarantine::{Ending, Kind};
 
@@ -85,23 +84,6 @@ impl Store {
             "counts differ at the frontier: {:?}, counted anew {anew:?}",
             self.frontier
         ))
-    }
-
-    /// The rows that a version left behind stands before, by its higher number.
-    pub(in super::super) fn outranked(&self) -> BTreeSet<i64> {
-        let mut newest: BTreeMap<i64, Place> = BTreeMap::new();
-        for ((place, _), (key, _, _, behind)) in &self.history {
-            if !behind {
-                newest.insert(*key, *place);
-            }
-        }
-        self.history
-            .iter()
-            .filter(|((place, _), (key, _, _, behind))| {
-                *behind && newest.get(key).is_some_and(|at| place > at)
-            })
-            .map(|(_, (key, ..))| *key)
-            .collect()
     }
 
     /// The rows of which the last version is in quarantine for good or was given up.

@@ -48,6 +48,7 @@ impl Store {
                 ended: None,
             });
         if claims {
+            self.exchanged.entry(at).or_insert(chunk.exchanged_at);
             self.ledger.entry(at).or_insert_with(|| Noted {
                 rows: 0,
                 ..noted(chunk, EntryState::Quarantined)

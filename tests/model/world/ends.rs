@@ -54,7 +54,8 @@ impl World {
         if self.env.vanishing && chaos && self.rng.percent(2) {
             self.ends.must_resync |= self.core.vanish(&mut self.rng);
         }
-        if self.env.stores && self.rng.percent(if chaos { 4 } else { 20 }) {
+        let is_refilled = self.env.stores || self.env.restores && !self.store.awaited().is_empty();
+        if is_refilled && self.rng.percent(if chaos { 4 } else { 20 }) {
             self.refill(chaos);
         }
         for (key, evidence) in self.store.take_removed() {

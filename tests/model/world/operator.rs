@@ -29,7 +29,9 @@ impl World {
         let tail = self.exchange.tail();
         let (tail_epoch, expect) = tail.map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
         // What the store lost and the exchange does not keep may be the very chunk that the last epoch goes on from.
-        let is_awaited = tail_epoch > self.store.epoch() && !self.refiller.asks_bureau;
+        // And an opening that is refused stays refused: sooner or later another one is given.
+        let is_patient = chaos || !self.rng.percent(5);
+        let is_awaited = tail_epoch > self.store.epoch() && !self.refiller.asks_bureau && is_patient;
         if !(receiver || sender || resend || wants_resync) || is_awaited {
             return;
         }
@@ -66,6 +68,7 @@ impl World {
             source: source.filter(|_| !resyncs),
             accepts_source: resyncs,
             evidence: None,
+            exchanged_at: 0,
         };
         self.exchange.publish(opening, expect, true, self.now);
         self.epochs += 1;

@@ -56,9 +56,6 @@ impl World {
         let mut apart = excused.clone();
         // It is shown that these may be gone at the core, and why they stay.
         apart.extend(self.store.doubtful());
-        if self.env.outranked && self.env.restores {
-            apart.extend(self.store.outranked());
-        }
         let whole = core.clone();
         core.retain(|key, _| !apart.contains(key));
         store.retain(|key, _| !apart.contains(key));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemas::receipt::StoreId;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, ensure, prepared, report, row,
-    row_or_tombstone, same, table, texts,
+    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, ensure, link, prepared, report,
+    row, row_or_tombstone, same, table, texts,
 };
 use crate::layout::{Mode, Options};
 use crate::merge::Place;
@@ -274,4 +274,79 @@ pub async fn awaits_nothing_left_behind(receiver: &dyn Receiver) -> Outcome {
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![])?;
     let told = report(store.as_ref()).await?;
     same("the frontier", &(told.epoch, told.to, told.pending), &(2, 2, 0))
+}
+
+/// Trap: a chunk was stored above a gap, the exchange was put back to before the gap, and what is published anew there meets the
+/// higher number of what was lost.
+pub async fn published_anew(receiver: &dyn Receiver) -> Outcome {
+    let store = receiver.refill(Options::default());
+    store.prepare().await?;
+    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let first = chain.next(&[row_or_tombstone(1, "a", false), row_or_tombstone(2, "b", false)]);
+    let lost = [
+        chain.next(&[row_or_tombstone(4, "lost", false)]),
+        chain.next(&[row_or_tombstone(5, "lost", false)]),
+    ];
+    let above = chain.next(&[
+        row_or_tombstone(1, "old", false),
+        row_or_tombstone(2, "b", true),
+        row_or_tombstone(3, "old", false),
+    ]);
+    all_stored(store.as_ref(), &[first.clone(), above]).await?;
+    // The exchange is put back to the first chunk; the second place has another one now.
+    let mut other = Chain::new(lane(), claims_with_tombstone(), 1);
+    other.rewound(link(&first), 1);
+    let mut anew = other.next(&[
+        row_or_tombstone(1, "new", false),
+        row_or_tombstone(2, "new", false),
+    ]);
+    anew.exchanged_at = jiff::Timestamp::UNIX_EPOCH
+        .checked_add(Duration::from_secs(60))
+        .map_err(|error| Failure(error.to_string()))?;
+    all_stored(store.as_ref(), std::slice::from_ref(&anew)).await?;
+    same("the frontier", &report(store.as_ref()).await?.to, &2)?;
+    let alien = other.next(&[row_or_tombstone(6, "x", false)]);
+    let outcomes = store.store(&lane(), &[alien]).await?;
+    ensure(
+        matches!(outcomes[..], [crate::port::Outcome::Stopped { .. }]),
+        format_args!("{outcomes:?}"),
+    )?;
+    // An operator opens an epoch behind what was published anew.
+    let opening = other.open(Some(link(&anew)));
+    let last = other.next(&[row_or_tombstone(3, "next", false)]);
+    let second = Place { epoch: 1, number: 2 };
+    all_stored(store.as_ref(), &[opening, last.clone()]).await?;
+    same("awaited", &store.awaited(&lane(), 10).await?, &vec![second])?;
+    let told = report(store.as_ref()).await?;
+    same(
+        "epoch, frontier, pending",
+        &(told.epoch, told.to, told.pending),
+        &(1, 1, 4),
+    )?;
+    again(store.as_ref(), &[anew]).await?;
+    same(
+        "the table",
+        &table(receiver).await?,
+        &texts(&["1:new@1.2", "2:new@1.2", "3:next@2.2"]),
+    )?;
+    let told = report(store.as_ref()).await?;
+    same(
+        "epoch, frontier, pending",
+        &(told.epoch, told.to, told.pending),
+        &(2, 2, 0),
+    )?;
+    // What was left behind comes late, and changes nothing. Another epoch awaits nothing again.
+    for late in lost {
+        let outcomes = store.store(&lane(), &[late]).await?;
+        same("late", &outcomes, &vec![crate::port::Outcome::Superseded])?;
+    }
+    let third = other.open(Some(link(&last)));
+    all_stored(store.as_ref(), &[third]).await?;
+    same("awaited", &store.awaited(&lane(), 10).await?, &vec![])?;
+    one_count(store.as_ref()).await?;
+    differs(store.as_ref(), "after the refill", None).await?;
+    let delete = "DELETE FROM setl WHERE id = 3";
+    receiver.execute(delete).await.map_err(Failure)?;
+    let fewer = Some(Difference::Fewer { missing: 1 });
+    differs(store.as_ref(), "after a deletion", fewer).await
 }

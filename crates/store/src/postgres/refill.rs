@@ -18,7 +18,7 @@ use crate::layout::{Database, LaneTables, Layout, Options, Role};
 use crate::merge::Place;
 use crate::port::Answer;
 use crate::quarantine::decide::counts;
-use crate::record::{broken, text};
+use crate::record::{LaneRecord, broken, text};
 use crate::refill::{Identity, Refill, RowCount, Rows};
 use crate::table::{EPOCH, NUMBER};
 
@@ -139,22 +139,27 @@ async fn await_again(session: &Session, tables: &LaneTables, from: Place, to: Pl
         records::set_compaction(session, lane, &record).await?;
     }
     if awaited > 0 || is_unfolded {
-        record.frontier = record.frontier.restart(&record.state);
-        loop {
-            let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
-            let step = advance(&record.frontier, &record.state, &entries);
-            let moved = step.frontier != record.frontier;
-            record.frontier = step.frontier;
-            if !moved || step.broken.is_some() {
-                break;
-            }
-        }
-        records::set_frontier(session, lane, &record).await?;
-        // What was given up keeps nothing waiting.
-        quarantine::save_recount(session, lane, &record).await?;
+        go_back(session, lane, &mut record).await?;
     }
     session.commit().await?;
     Ok(awaited)
+}
+
+/// Takes the frontier back to before the first chunk that is awaited, within a transaction that holds the lane alone.
+pub(super) async fn go_back(session: &Session, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
+    record.frontier = record.frontier.restart(&record.state);
+    loop {
+        let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
+        let step = advance(&record.frontier, &record.state, &entries);
+        let moved = step.frontier != record.frontier;
+        record.frontier = step.frontier;
+        if !moved || step.broken.is_some() {
+            break;
+        }
+    }
+    records::set_frontier(session, lane, record).await?;
+    // What was given up keeps nothing waiting.
+    quarantine::save_recount(session, lane, record).await
 }
 
 async fn awaited(session: &Session, lane: &Lane, most: u32) -> Result<Vec<Place>> {
@@ -236,6 +241,15 @@ pub(super) async fn forget_rows(session: &Session, tables: &LaneTables, removed:
     pg(session.client.execute(sql, &params).await).map(|_| ())
 }
 
+/// Counting begins anew once nothing of the lane is awaited any more, within a transaction.
+pub(super) async fn count_anew(session: &Session, tables: &LaneTables) -> Result<()> {
+    let sql = "UPDATE slacktide.tables SET base = NULL WHERE recipient = $1 AND owner = $2 AND role = $3";
+    let recipient = tables.lane.recipient.as_str();
+    let (role, _) = counted(&tables.layout);
+    let params: [&(dyn ToSql + Sync); 3] = [&recipient, &tables.owner.key(), &role.word()];
+    pg(session.client.execute(sql, &params).await).map(|_| ())
+}
+
 /// Takes the rows that the lane's table has now for those that were stored, within a transaction.
 pub(super) async fn take_rows(session: &Session, tables: &LaneTables) -> Result<()> {
     let lane = &tables.lane;
@@ -310,12 +324,16 @@ async fn count(
          WHERE recipient = $1 AND feed = $2), 0)::bigint FROM slacktide.tables \
          WHERE recipient = $1 AND owner = $3 AND role = $4"
     );
+    let is_awaited = !awaited(session, lane, 1).await?.is_empty();
     let counted = async {
         let Some(row) = session.client.query_opt(&sql, &params).await? else {
             return Ok(Rows::Unknown);
         };
         let (found, stored): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let Some(stored) = stored else {
+            if is_awaited {
+                return Ok(Rows::Unknown);
+            }
             // Rows were not counted when they were stored: what is there now is where counting begins. Entries must not be folded
             // meanwhile.
             let held = "SELECT FROM slacktide.lanes WHERE recipient = $1 AND feed = $2 FOR NO KEY UPDATE";

@@ -7,19 +7,19 @@ use schemas::name::Lane;
 use super::records::{self, Hold, Kept};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{Known, claims, failure, quarantine, refill, steps};
+use super::{Known, claims, failure, opening, quarantine, refill, removal, steps};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::{LaneTables, Role};
-use crate::ledger::{EntryState, LaneState};
+use crate::ledger::EntryState;
 use crate::merge::{Place, last_passed};
 use crate::port::{Answer, Arrival, LaneReport, Outcome, Unreadable};
-use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::record::{LedgerRow, message_id, row_id, text};
 use crate::resync::{Removal, removal_of};
 use crate::table::asked::Question;
+use crate::table::groups;
 use crate::table::intake::{Incoming, Verdict, intake};
 use crate::table::shape::{Fit, Shape, fit};
-use crate::table::{EPOCH, NUMBER, SUPERSEDED, groups};
 
 /// Entries that the frontier takes at a time.
 const STRIDE: i64 = 2_000;
@@ -156,7 +156,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
         // A row of this very transaction may have been refused.
         let removal = removal.after_rows(refused.len() as u64);
         let at = (Place::of(arrival), is_again(arrival));
-        apply_removal(session, tables, &before, at, &removal).await?;
+        removal::apply(session, tables, &before, at, &removal).await?;
     }
     let mut superseded: BTreeMap<Place, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
@@ -168,7 +168,7 @@ pub(super) async fn store(session: &mut Session, job: &Job<'_>) -> Result<Step> 
     }
     records::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
     if intake.state != before.state {
-        let after = after(session, tables, before, intake.state.clone()).await?;
+        let after = opening::after(session, tables, before, intake.state.clone()).await?;
         records::save_state(session, lane, &after).await?;
     }
     session.commit().await?;
@@ -215,103 +215,6 @@ async fn stage_all(
         stage(session, layout, lane, shape, &group.routes).await?;
     }
     Ok(())
-}
-
-/// The lane once its state has changed. A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay
-/// in a history, marked.
-async fn after(
-    session: &Session,
-    tables: &LaneTables,
-    before: LaneRecord,
-    state: LaneState,
-) -> Result<LaneRecord> {
-    let opens = state.openings != before.state.openings;
-    let mut after = LaneRecord { state, ..before };
-    after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
-    let made = after.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let Some(layout) = made.filter(|layout| opens && layout.mode.keeps_history()) else {
-        return Ok(after);
-    };
-    if !claims::hold(session, &tables.with_layout(layout), &[Role::History]).await? {
-        // What replaced the lane's own history holds no version of a chunk yet.
-        return Ok(after);
-    }
-    // What an epoch left behind may count again: another one goes on from it.
-    let mark = format!(
-        "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > $2) WHERE {EPOCH} = $1 AND {SUPERSEDED} <> ({NUMBER} > $2)",
-        layout.sql(&layout.history)
-    );
-    for earlier in 1..after.state.epoch {
-        let last = after.state.counts_up_to(earlier).map_or(i64::MAX, records::int);
-        session
-            .client
-            .execute(&mark, &[&records::small(earlier), &last])
-            .await
-            .map_err(|error| failure::of(&error))?;
-    }
-    Ok(after)
-}
-
-/// Begins or ends a resynchronisation. Its end removes the rows of earlier epochs, or notes that they had to stay. All rows come
-/// again behind its beginning, so what others did to the table before counts no more; what they do until its end does.
-async fn apply_removal(
-    session: &Session,
-    tables: &LaneTables,
-    record: &LaneRecord,
-    (place, is_again): (Place, bool),
-    removal: &Removal,
-) -> Result<()> {
-    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let layout = made.filter(|layout| layout.mode.keeps_current());
-    let unremoved = match (removal, layout) {
-        (Removal::None, _) => return Ok(()),
-        (Removal::Removes, None) => None,
-        (Removal::Removes, Some(layout)) => {
-            match remove_older(session, &layout.sql(&layout.table), place).await? {
-                Some(rows) => {
-                    tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
-                    if !is_again {
-                        refill::forget_rows(session, &tables.with_layout(layout), rows).await?;
-                    }
-                    None
-                }
-                None => Some(place),
-            }
-        }
-        (Removal::Begins, layout) => {
-            if let Some(layout) = layout {
-                refill::take_rows(session, &tables.with_layout(layout)).await?;
-            }
-            Some(place)
-        }
-        (Removal::Waits | Removal::Kept, _) => Some(place),
-    };
-    records::save_unremoved(session, &tables.lane, record, unremoved).await
-}
-
-/// Removes the rows of earlier epochs, and returns how many; `None` where the table did not let all of them go, so that
-/// all of them stay: a trigger, a policy or a row that refers to one.
-async fn remove_older(session: &Session, table: &str, place: Place) -> Result<Option<u64>> {
-    let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let epoch = records::small(place.epoch);
-    session.run("SAVEPOINT resync").await?;
-    let delete = format!("DELETE FROM {table} WHERE {EPOCH} < $1");
-    let gone = match session.client.execute(&delete, &[&epoch]).await {
-        Ok(rows) => {
-            let left = format!("SELECT EXISTS (SELECT FROM {table} WHERE {EPOCH} < $1)");
-            let left = session.client.query_one(&left, &[&epoch]).await.map_err(fail)?;
-            (!left.try_get::<_, bool>(0).map_err(fail)?).then_some(rows)
-        }
-        Err(error) if failure::of_row(&error, &[]).is_some() => None,
-        Err(error) => return Err(failure::of(&error)),
-    };
-    let back = if gone.is_some() {
-        ""
-    } else {
-        "ROLLBACK TO SAVEPOINT resync; "
-    };
-    session.run(&format!("{back}RELEASE SAVEPOINT resync")).await?;
-    Ok(gone)
 }
 
 async fn store_rows(

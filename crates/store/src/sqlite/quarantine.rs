@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS slacktide_quarantine_manifests (
     PRIMARY KEY (recipient, feed, epoch, number)) WITHOUT ROWID;
 ";
 
-pub(super) use verbs::{end_rows, save_recount};
+pub(super) use verbs::{end_rows, recounted, save_recount};
 pub(super) use waiting::retry as retry_waiting;
 
 pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {

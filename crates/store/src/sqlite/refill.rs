@@ -18,7 +18,7 @@ use crate::layout::{Database, LaneTables, Layout, Options, Role};
 use crate::merge::Place;
 use crate::port::Answer;
 use crate::quarantine::decide::counts;
-use crate::record::{broken, text};
+use crate::record::{LaneRecord, broken, text};
 use crate::refill::{Identity, Refill, RowCount, Rows};
 use crate::table::{EPOCH, NUMBER, quoted};
 
@@ -130,16 +130,7 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
     ))?;
     let is_unfolded = record.state.unfold(from);
     if awaited > 0 || is_unfolded {
-        record.frontier = record.frontier.restart(&record.state);
-        loop {
-            let entries = records::after(&tx, lane, record.frontier.place(), STRIDE)?;
-            let step = advance(&record.frontier, &record.state, &entries);
-            let moved = step.frontier != record.frontier;
-            record.frontier = step.frontier;
-            if !moved || step.broken.is_some() {
-                break;
-            }
-        }
+        go_back(&tx, lane, &mut record)?;
         records::save(&tx, lane, &record)?;
         // What was given up keeps nothing waiting.
         quarantine::save_recount(&tx, lane, record)?;
@@ -148,9 +139,29 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
     Ok(u64::try_from(awaited).unwrap_or(0))
 }
 
+/// Takes the frontier back to before the first chunk that is awaited.
+pub(super) fn go_back(tx: &Transaction<'_>, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
+    record.frontier = record.frontier.restart(&record.state);
+    loop {
+        let entries = records::after(tx, lane, record.frontier.place(), STRIDE)?;
+        let step = advance(&record.frontier, &record.state, &entries);
+        let moved = step.frontier != record.frontier;
+        record.frontier = step.frontier;
+        if !moved || step.broken.is_some() {
+            return Ok(());
+        }
+    }
+}
+
 fn awaited(connection: &mut Connection, lane: &Lane, most: u32) -> Result<Vec<Place>> {
     let tx = begin(connection)?;
-    let state = records::lane(&tx, lane)?.state;
+    let awaited = awaited_in(&tx, lane, most)?;
+    commit(tx)?;
+    Ok(awaited)
+}
+
+fn awaited_in(tx: &Transaction<'_>, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+    let state = records::lane(tx, lane)?.state;
     let read = || {
         tx.prepare_cached(
             "SELECT epoch, number FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND state = 'awaited' \
@@ -167,9 +178,7 @@ fn awaited(connection: &mut Connection, lane: &Lane, most: u32) -> Result<Vec<Pl
     };
     let places = sql(read())?.into_iter().map(place);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let awaited = places.filter(|at| counts(&state, *at)).take(most).collect();
-    commit(tx)?;
-    Ok(awaited)
+    Ok(places.filter(|at| counts(&state, *at)).take(most).collect())
 }
 
 fn as_before(connection: &mut Connection, lane: &Lane, place: Place) -> Result<()> {
@@ -236,6 +245,16 @@ pub(super) fn forget_rows(tx: &Transaction<'_>, tables: &LaneTables, removed: us
     .map(|_| ())
 }
 
+/// Counting begins anew once nothing of the lane is awaited any more, within a transaction.
+pub(super) fn count_anew(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
+    let (role, _) = counted(&tables.layout);
+    sql(tx.execute(
+        "UPDATE slacktide_tables SET base = NULL WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
+        params![tables.lane.recipient.as_str(), tables.owner.key(), role.word()],
+    ))
+    .map(|_| ())
+}
+
 /// Takes the rows that the lane's table has now for those that were stored, within a transaction.
 pub(super) fn take_rows(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
     set_base(tx, tables, counted(&tables.layout))
@@ -259,6 +278,7 @@ pub(super) fn count_rows(path: &Path, options: &Options) -> Result<Vec<RowCount>
         let rows = match found {
             Found::Made | Found::Adopted => match count(&tx, &tables, (role, table))? {
                 Some(rows) => rows,
+                None if !awaited_in(&tx, &lane, 1)?.is_empty() => Rows::Unknown,
                 None => {
                     begun.push((tables.clone(), role, table.to_owned()));
                     Rows::Unknown

@@ -7,10 +7,10 @@ use schemas::name::Lane;
 use super::records::{self, int};
 use super::rows::{Tables, Undone};
 use super::tables::{begin, commit};
-use super::{claims, failure, quarantine, refill, rows, steps};
+use super::{failure, opening, quarantine, refill, rows, steps};
 use crate::error::Result;
 use crate::frontier::{Frontier, advance};
-use crate::layout::{LaneTables, Layout, Role};
+use crate::layout::{LaneTables, Layout};
 use crate::ledger::EntryState;
 use crate::merge::{Place, last_passed};
 use crate::naming::Refusal;
@@ -20,7 +20,7 @@ use crate::resync::{Removal, removal_of};
 use crate::table::asked::Question;
 use crate::table::intake::{Incoming, Refused, intake, refusal};
 use crate::table::shape::Shape;
-use crate::table::{EPOCH, NUMBER, SUPERSEDED, quoted};
+use crate::table::{EPOCH, quoted};
 
 /// Entries that the frontier takes at a time.
 const STRIDE: u32 = 2_000;
@@ -148,7 +148,7 @@ fn store_all(
     }
     if opens {
         // Behind the rows: what an epoch leaves behind may have come with its opening.
-        open(&tx, tables, &mut record)?;
+        opening::take(&tx, tables, &before.state, &mut record)?;
     }
     records::save(&tx, lane, &record)?;
     commit(tx)?;
@@ -250,31 +250,6 @@ fn remove_older(tx: &Transaction<'_>, table: &str, place: Place) -> Result<Optio
     };
     tx.execute_batch(&format!("{back}RELEASE resync")).map_err(fail)?;
     Ok(gone)
-}
-
-/// A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay in a history, marked.
-fn open(tx: &Transaction<'_>, tables: &LaneTables, record: &mut LaneRecord) -> Result<()> {
-    let epoch = record.state.epoch;
-    record.asked = record.asked.take().filter(|asked| asked.place.epoch >= epoch);
-    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let Some(layout) = made.filter(|layout| layout.mode.keeps_history()) else {
-        return Ok(());
-    };
-    if !claims::hold(tx, &tables.with_layout(layout), &[Role::History])? {
-        // What replaced the lane's own history holds no version of a chunk yet.
-        return Ok(());
-    }
-    // What an epoch left behind may count again: another one goes on from it.
-    let mark = format!(
-        "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > ?2) WHERE {EPOCH} = ?1 AND {SUPERSEDED} <> ({NUMBER} > ?2)",
-        quoted(&layout.history)
-    );
-    for earlier in 1..epoch {
-        let last = record.state.counts_up_to(earlier).map_or(i64::MAX, int);
-        tx.execute(&mark, params![earlier, last])
-            .map_err(|error| failure::of(&error))?;
-    }
-    Ok(())
 }
 
 /// Every lane that waits for an operator's word.

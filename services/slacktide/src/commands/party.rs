@@ -438,4 +438,16 @@ mod tests {
         .unwrap();
         assert_eq!(list(dir.path(), false).unwrap(), Exit::Done);
     }
+
+    #[test]
+    fn party_added_is_a_new_account_and_a_changed_one_is_not() {
+        let change = |path: &str, from: Option<&str>| FileChange {
+            path: path.to_owned(),
+            from: from.map(str::to_owned),
+            to: Some("new".to_owned()),
+        };
+        assert!(is_new_account(&change("accounts/insurer-c.conf", None)));
+        assert!(!is_new_account(&change("accounts/insurer-c.conf", Some("old"))));
+        assert!(!is_new_account(&change("consumers/insurer-c.json", None)));
+    }
 }

@@ -11,6 +11,7 @@ use super::super::tables::{begin, commit};
 use super::super::{failure, rows, steps};
 use super::found;
 use crate::error::Result;
+use crate::frontier::Frontier;
 use crate::layout::LaneTables;
 use crate::ledger::{ChunkLinks, EntryState, Judgement, needed, plan};
 use crate::merge::Place;
@@ -343,12 +344,21 @@ pub(in crate::sqlite) fn end_rows(tx: &Transaction<'_>, lane: &Lane, place: Plac
 
 /// Counts anew what stands below the frontier.
 pub(in crate::sqlite) fn save_recount(tx: &Transaction<'_>, lane: &Lane, record: LaneRecord) -> Result<()> {
+    let frontier = recounted(tx, lane, &record)?;
+    records::save(tx, lane, &LaneRecord { frontier, ..record })
+}
+
+/// The frontier with what stands below it counted anew.
+pub(in crate::sqlite) fn recounted(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    record: &LaneRecord,
+) -> Result<Frontier> {
     let at = record.frontier.place();
     if at.number == 0 {
-        return Ok(());
+        return Ok(record.frontier.clone());
     }
-    let frontier = recount(&record.frontier, &record.state, &below(tx, lane, at)?);
-    records::save(tx, lane, &LaneRecord { frontier, ..record })
+    Ok(recount(&record.frontier, &record.state, &below(tx, lane, at)?))
 }
 
 fn below(tx: &Transaction<'_>, lane: &Lane, at: Place) -> Result<Below> {

@@ -98,9 +98,10 @@ fn named(place: Place) -> String {
 
 fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
     let Refilled { progress, report, .. } = refilled;
-    let ask = refilled.gap.map(|gap| {
+    let gaps: Vec<String> = refilled.gaps.iter().map(ToString::to_string).collect();
+    let ask = (!gaps.is_empty()).then(|| {
         (
-            gap,
+            gaps.join(", "),
             format!(
                 "slacktide feed rewind {} --recipient {} --from beginning --actor NAME --reason TEXT --config FILE",
                 lane.feed, lane.recipient
@@ -117,7 +118,7 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             "lane": lane.to_string(), "chunks_read": progress.read, "chunks_stored": progress.stored, "rows": progress.rows,
             "rows_quarantined": progress.quarantined, "epoch": report.as_ref().map(|report| report.epoch),
             "frontier": report.as_ref().map(|report| report.to),
-            "not_at_the_exchange": refilled.gap.map(|gap| gap.to_string()), "left": left,
+            "not_at_the_exchange": ask.map(|(gaps, _)| gaps), "left": left,
             "folded_to": refilled.widened.map(named),
             "awaited": refilled.awaited.iter().copied().map(named).collect::<Vec<_>>(), "is_whole": refilled.is_whole(),
         }));
@@ -144,8 +145,8 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             report.epoch, report.to
         ));
     }
-    if let Some((gap, ask)) = ask {
-        output::line(&format!("  not at the exchange any more: {gap}"));
+    if let Some((gaps, ask)) = ask {
+        output::line(&format!("  not at the exchange any more: {gaps}"));
         output::line(&format!("  ask the bureau to send the feed again: {ask}"));
     }
     for (place, why) in refilled.left.iter().take(LISTED) {
