@@ -9,3 +9,13 @@ pub(crate) const BY_FILE: &str = "interval = \"50ms\"\nread_timeout = \"60s\"\ns
     harm_budget = 1000, patience = \"0ms\" }\n\
     [gate.signals.host_cpu]\nenabled = false\n[gate.signals.memory]\nenabled = false\n\
     [gate.signals.stop_file]\npath = \"stop\"";
+
+/// The body of a `[gate]`, and an agent that is an equal of its neighbours: behind everybody else nothing comes in time
+/// beside other tests, and that is the point of it. What is about the priority says so itself.
+pub(crate) fn as_an_equal(gate: &str) -> String {
+    if gate.contains("[priority]") {
+        gate.to_owned()
+    } else {
+        format!("{gate}\n[priority]\nown = false")
+    }
+}

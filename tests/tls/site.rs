@@ -167,7 +167,7 @@ impl Site {
         let text = format!("{head}listen = \"127.0.0.1:{port}\"{rest}\n")
             .replace(
                 "[publisher]\nidle_poll = \"500ms\"",
-                "[gate]\nmode = \"open\"\n[publisher]\nidle_poll = \"100ms\"\n[lease]\nttl = \"5s\"",
+                "[gate]\nmode = \"open\"\n[priority]\nown = false\n[publisher]\nidle_poll = \"100ms\"\n[lease]\nttl = \"5s\"",
             )
             .replace("interval = \"1s\"", "interval = \"100ms\"");
         let config = format!("{party}/{name}.toml");
