@@ -5,7 +5,6 @@ use super::files::OPEN;
 use super::site::Site;
 use harness::workspace;
 use std::fs;
-use std::time::Duration;
 
 #[tokio::test]
 async fn agents_wait_for_the_exchange_ride_out_a_cut_and_end_in_order() {
@@ -21,8 +20,11 @@ async fn agents_wait_for_the_exchange_ride_out_a_cut_and_end_in_order() {
     .await;
     site.nats.suspend();
     claims::add(&site.core, 100_001, 101_000).await;
-    // The cut itself: a few seconds in which nothing answers.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Nothing answers for longer than the lease lasts.
+    site.until_status("s1", "has lost its lease", |status| {
+        status["lease"]["held"] == false
+    })
+    .await;
     site.nats.resume();
     claims::agree(&site).await;
     site.end("s1").await;
