@@ -10,9 +10,9 @@ pub(crate) const BY_FILE: &str = "interval = \"50ms\"\nread_timeout = \"60s\"\ns
     [gate.signals.host_cpu]\nenabled = false\n[gate.signals.memory]\nenabled = false\n\
     [gate.signals.stop_file]\npath = \"stop\"";
 
-/// The body of a `[gate]`, and an agent that is an equal of its neighbours: behind everybody else nothing comes in time
-/// beside other tests, and that is the point of it. What is about the priority says so itself.
-pub(crate) fn as_an_equal(gate: &str) -> String {
+/// Returns the body of a `[gate]` with the agent's own priority left as it is, unless the body configures it. At nice 19 an agent
+/// is starved by the tests that run at the same time.
+pub(crate) fn with_equal_priority(gate: &str) -> String {
     if gate.contains("[priority]") {
         gate.to_owned()
     } else {

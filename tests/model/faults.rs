@@ -67,8 +67,8 @@ pub(super) struct Env {
     pub(super) waits: bool,
     /// It removes nothing while a row may be missing without being gone.
     pub(super) keeps: bool,
-    /// Versions that an epoch leaves behind rank below all others, and what was published anew below them is awaited again.
-    pub(super) ranks_left_behind: bool,
+    /// Rows of superseded chunks are demoted, and chunks that were republished below them are awaited.
+    pub(super) demotes_superseded: bool,
 }
 
 impl Env {
@@ -103,6 +103,6 @@ impl Env {
         pins: true,
         waits: true,
         keeps: true,
-        ranks_left_behind: true,
+        demotes_superseded: true,
     };
 }

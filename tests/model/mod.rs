@@ -349,15 +349,15 @@ fn without_asking_the_ledger_before_a_message_is_stored_the_oracle_turns_red() {
     );
 }
 
-/// A chunk that was stored above the frontier and then lost at the exchange outranks, by its number, the chunk that was published
-/// anew below it; the opening that leaves it behind does not send those rows again.
+/// A chunk that was stored above the frontier and lost at the exchange has a higher place than the chunk that is republished below
+/// it; the opening that supersedes it does not send those rows again.
 #[test]
-fn without_ranking_what_is_left_behind_below_the_oracle_turns_red() {
+fn without_demoting_superseded_rows_the_oracle_turns_red() {
     turns_red(
         Env {
             restores: true,
             changes: false,
-            ranks_left_behind: false,
+            demotes_superseded: false,
             ..QUARANTINING
         },
         |v| v.contains("missing ["),

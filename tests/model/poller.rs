@@ -34,7 +34,7 @@ enum Stage {
 struct Compared {
     at: i64,
     identity: Identity,
-    /// There was a receipt, which names the lane's store.
+    /// A receipt named the lane's store.
     is_signed: bool,
     is_foreign: bool,
     is_behind: bool,
@@ -151,7 +151,7 @@ impl Poller {
                         _ if lost || self.life != exchange.life => {}
                         Settlement::Done => {
                             exchange.done(sequence);
-                            // On an exchange that was put back to before the first receipt nobody can tell the stores apart.
+                            // Without a receipt the stores cannot be distinguished.
                             let is_signed = self.compared.as_ref().is_some_and(|found| found.is_signed);
                             let is_taken = self.is_elsewhere && is_signed;
                             self.took = self.took.or(is_taken.then_some(sequence));

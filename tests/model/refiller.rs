@@ -2,7 +2,7 @@
 //! chunk by chunk from the exchange, so that a kill fits between any two steps. Where it begins and whether it is whole is
 //! decided by the product's own functions.
 
-use commercial::refill::{From, Gaps, Progress, Refilled, needed};
+use commercial::refill::{From, GapFinder, Progress, Refilled, needed};
 use store::Outcome;
 use store::merge::Place;
 
@@ -19,13 +19,15 @@ enum Stage {
     Reading {
         from: From,
         next: u64,
-        gaps: Gaps,
+        gaps: GapFinder,
+        awaited_before: Vec<Place>,
         left: Vec<Place>,
     },
     /// Everything was read.
     Read {
         from: From,
-        gaps: Gaps,
+        gaps: GapFinder,
+        awaited_before: Vec<Place>,
         left: Vec<Place>,
     },
 }
@@ -63,13 +65,15 @@ impl Refiller {
         let Some(begin) = exchange.held.log.iter().find(begins) else {
             return;
         };
+        let awaited_before = store.awaited();
         if from != From::Receipt {
             store.await_again(place(&begin.chunk), tail);
         }
         self.stage = Stage::Reading {
             from,
             next: begin.sequence,
-            gaps: Gaps::before(needed.unwrap_or(Place { epoch: 1, number: 1 })),
+            gaps: GapFinder::new(needed.unwrap_or(Place { epoch: 1, number: 1 })),
+            awaited_before,
             left: Vec::new(),
         };
     }
@@ -85,27 +89,39 @@ impl Refiller {
                 from,
                 next,
                 mut gaps,
+                awaited_before,
                 mut left,
             } => {
                 let some = exchange.read(next, 1 + rng.below(4));
                 match some.last().map(|entry| entry.sequence + 1) {
-                    None => Stage::Read { from, gaps, left },
+                    None => Stage::Read {
+                        from,
+                        gaps,
+                        awaited_before,
+                        left,
+                    },
                     Some(next) => {
                         for chunk in some.iter().map(|entry| &entry.chunk) {
-                            gaps.pass(place(chunk), chunk.opening);
+                            gaps.observe(place(chunk), chunk.opening);
                         }
                         left.extend(put(store, &some));
                         Stage::Reading {
                             from,
                             next,
                             gaps,
+                            awaited_before,
                             left,
                         }
                     }
                 }
             }
-            Stage::Read { from, gaps, left } => {
-                self.asks_bureau |= finish(store, from, gaps, left);
+            Stage::Read {
+                from,
+                gaps,
+                awaited_before,
+                left,
+            } => {
+                self.asks_bureau |= finish(store, from, gaps, &awaited_before, left);
                 Stage::Idle
             }
         };
@@ -131,26 +147,33 @@ fn put(store: &mut Store, some: &[Entry]) -> Vec<Place> {
         .collect()
 }
 
-/// Whether the bureau has to send something again.
-fn finish(store: &mut Store, from: From, mut gaps: Gaps, left: Vec<Place>) -> bool {
-    let begins = store.report().map_or(Place::BEGINNING, |report| report.begins);
+/// Ends a refill. Returns whether the bureau has to send something again.
+fn finish(
+    store: &mut Store,
+    from: From,
+    mut gaps: GapFinder,
+    awaited_before: &[Place],
+    left: Vec<Place>,
+) -> bool {
+    let lineage_start = store
+        .report()
+        .map_or(Place::BEGINNING, |report| report.lineage_start);
     if store.stopped().is_none() {
-        left.iter().for_each(|at| store.as_before(*at));
-        gaps.end(&store.awaited());
-        let is_lost = |at: &Place| gaps.all().iter().any(|gap| gap.contains(*at));
-        let lost: Vec<Place> = store.awaited().into_iter().filter(is_lost).collect();
-        lost.iter().for_each(|at| store.as_before(*at));
+        let awaited = store.awaited();
+        gaps.observe_awaited(&awaited);
+        let given_up = gaps.given_up(&awaited, awaited_before, &left);
+        given_up.iter().for_each(|at| store.as_before(*at));
     }
     let report = store.report();
     if let Some(report) = report.as_ref()
         && left.is_empty()
         && store.awaited().is_empty()
     {
-        gaps.reach(report.place(), begins);
+        gaps.observe_frontier(report.place(), lineage_start);
     }
     let refilled = Refilled {
         progress: Progress::default(),
-        gaps: gaps.missed(begins),
+        gaps: gaps.relevant(lineage_start),
         widened: None,
         left: left.into_iter().map(|at| (at, String::new())).collect(),
         awaited: store.awaited(),

@@ -53,8 +53,8 @@ pub(super) struct Store {
     /// How many rows the table has by the ledger: at first, and more by its chunks.
     base: i64,
     net: i64,
-    /// Counting begins anew once nothing is awaited.
-    counts_anew: bool,
+    /// The row count restarts once no chunk is awaited.
+    restarts_counting: bool,
     /// What ends of resynchronisations removed since the oracle looked last.
     removed: Vec<(i64, Evidence)>,
     /// What is kept aside, by the chunk's digest and the row's ordinal.
@@ -113,7 +113,7 @@ impl Store {
             history: BTreeMap::new(),
             base: 0,
             net: 0,
-            counts_anew: false,
+            restarts_counting: false,
             removed: Vec::new(),
             kept: BTreeMap::new(),
             chance: Rng::new(!seed),
@@ -222,16 +222,16 @@ impl Store {
             .retain(|_, tombstone| !tombstone_passed(*tombstone, &frontier));
     }
 
-    /// A new epoch marks what it leaves behind, and ranks it below all others, as the stores do.
+    /// Marks superseded versions and demotes superseded rows, as the stores do.
     fn leave_behind(&mut self, before: &LaneState) {
         let epoch = self.state.epoch;
         self.asked = self.asked.take().filter(|asked| asked.place.epoch >= epoch);
         for ((place, _), (.., behind)) in &mut self.history {
             *behind = !counts(&self.state, *place);
         }
-        let left = self.state.left_behind_since(before);
-        if self.env.ranks_left_behind {
-            self.await_published_anew(&left);
+        let superseded = self.state.superseded_since(before);
+        if self.env.demotes_superseded {
+            self.await_republished(&superseded);
         }
     }
 
@@ -323,7 +323,7 @@ impl Store {
             refused: None,
             compacted: None,
             owed: None,
-            begins: self.state.begins(),
+            lineage_start: self.state.lineage_start(),
         })
     }
 

@@ -91,9 +91,9 @@ async fn a_restored_exchange_stops_the_feed_and_a_new_epoch_goes_on() {
     poller.stop().await;
 }
 
-/// Rows are missing of which the exchange keeps no chunk any more. Once the bureau has sent everything again, a refill is whole.
+/// The exchange has lost the chunks of missing rows. After the bureau sends the feed again, a refill is complete.
 #[tokio::test(flavor = "multi_thread")]
-async fn refill_behind_an_emptied_exchange_is_whole_once_everything_was_sent_again() {
+async fn refill_lost_chunks_resent_by_the_bureau_is_whole() {
     let mut site = Site::start("emptied", 2_000, "mode = \"open\"").await;
     site.nats.stop().await;
     let empty = site.nats.copy_store();
@@ -139,7 +139,7 @@ async fn refill_behind_an_emptied_exchange_is_whole_once_everything_was_sent_aga
         "poller.toml",
     ];
     let (is_whole, output) = site.command(&refill).await;
-    let asks = output.contains("not at the exchange any more") && output.contains("--from beginning");
+    let asks = output.contains("missing at the exchange") && output.contains("--from beginning");
     assert!(!is_whole && asks, "{output}");
     let beginning = [&REWIND[..6], &["beginning"]].concat();
     let by = [

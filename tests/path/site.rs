@@ -17,7 +17,7 @@ use schemas::name::RecipientName;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::gates::as_an_equal;
+use crate::gates::with_equal_priority;
 
 /// How long anything may take before a test gives up. Generous: machines are small and shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
@@ -271,7 +271,7 @@ impl Site {
                 .source
                 .clone()
                 .unwrap_or_else(|| self.core.url_as(&self.reader)),
-            as_an_equal(self.gate),
+            with_equal_priority(self.gate),
             self.links.feeds.as_deref().unwrap_or(FEED),
         );
         self.agent(name, "social", &change(text), port)

@@ -205,7 +205,7 @@ impl Office {
             self.sign_pub(INSURERS[0]),
             self.sign_pub(INSURERS[1]),
             self.core.url_as(&self.reader),
-            crate::gates::as_an_equal(&self.gate),
+            crate::gates::with_equal_priority(&self.gate),
             self.more,
             self.kinds,
         );

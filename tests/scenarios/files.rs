@@ -16,7 +16,7 @@ pub(super) fn social(
     feeds: &str,
     name: &str,
 ) -> String {
-    let gate = crate::gates::as_an_equal(gate);
+    let gate = crate::gates::with_equal_priority(gate);
     format!(
         "[social]\nname = \"bureau\"\nsource = \"core\"\n{exchange}\
          [signing]\nseed = {{ file = \"keys/bureau/sign.seed\" }}\n\

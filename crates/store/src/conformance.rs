@@ -231,8 +231,8 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("what an epoch left behind is awaited no more", |r| {
         Box::pin(refill::awaits_nothing_left_behind(r))
     }),
-    ("what is published anew goes over what was lost above it", |r| {
-        Box::pin(refill::published_anew(r))
+    ("a republished chunk replaces rows of superseded chunks", |r| {
+        Box::pin(refill::republished(r))
     }),
     ("a chunk that cannot be stored again is as before", |r| {
         Box::pin(refill::as_before(r))

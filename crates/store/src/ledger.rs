@@ -30,7 +30,7 @@ use crate::compaction::Compaction;
 use crate::merge::Place;
 use crate::port::Arrival;
 
-pub use crate::lineage::{End, LaneState, LeftBehind};
+pub use crate::lineage::{End, LaneState, SupersededRange};
 
 /// How the reason of every stop by a fork begins.
 pub const REWRITTEN: &str = "exchange restored or rewritten";

@@ -58,9 +58,9 @@ pub enum End {
     Unopened,
 }
 
-/// Numbers of an epoch that an opening left behind: those above `above`, up to `last`.
+/// Chunk numbers of an epoch that a later epoch supersedes: those above `above`, up to `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftBehind {
+pub struct SupersededRange {
     /// The epoch.
     pub epoch: u32,
     /// The last number that still counts; 0: none does.
@@ -69,8 +69,8 @@ pub struct LeftBehind {
     pub last: u64,
 }
 
-impl LeftBehind {
-    /// Whether a place is among them.
+impl SupersededRange {
+    /// Returns whether the range contains a place.
     #[must_use]
     pub fn contains(&self, place: Place) -> bool {
         place.epoch == self.epoch && place.number > self.above && place.number <= self.last
@@ -78,20 +78,21 @@ impl LeftBehind {
 }
 
 impl LaneState {
-    /// What counted `before`, and does not any more. Everything of earlier epochs that still counts stands before all of it.
+    /// Returns the chunks that counted in `before` and are superseded now. They are the end of the old lineage: each chunk of an
+    /// earlier epoch that still counts has a lower place than all of them.
     ///
-    /// A chunk that still counts and that the exchange stored **later** than one of these was published anew, on an exchange that
-    /// was put back. Where both hold a row, the newer version is the one with the lower place. So such a chunk is stored
-    /// again once the versions left behind rank below all others.
+    /// A chunk that still counts and that the exchange stored **later** than a superseded one was republished after a restore of
+    /// the exchange. If both contain a row, the republished version is the newer one although its place is lower. Therefore the
+    /// stores demote superseded rows to place 0.0 and store the republished chunk again.
     #[must_use]
-    pub fn left_behind_since(&self, before: &Self) -> Vec<LeftBehind> {
+    pub fn superseded_since(&self, before: &Self) -> Vec<SupersededRange> {
         let number = |last: Option<u64>| last.unwrap_or(u64::MAX);
-        let left = |epoch| {
+        let range = |epoch| {
             let last = number(before.counts_up_to(epoch));
             let above = number(self.counts_up_to(epoch));
-            (above < last).then_some(LeftBehind { epoch, above, last })
+            (above < last).then_some(SupersededRange { epoch, above, last })
         };
-        (1..self.epoch).filter_map(left).collect()
+        (1..self.epoch).filter_map(range).collect()
     }
 
     /// The last number of an epoch that counts, along the lineage of the current one; `None`: every number does.
@@ -104,9 +105,10 @@ impl LaneState {
         }
     }
 
-    /// The first chunk that counts, along the lineage of the current epoch: everything was sent again behind it.
+    /// Returns the first chunk of the lineage of the current epoch. The feed was sent again from its beginning there, so nothing
+    /// before it counts.
     #[must_use]
-    pub fn begins(&self) -> Place {
+    pub fn lineage_start(&self) -> Place {
         let mut epoch = self.epoch;
         // Each link leads to an earlier epoch, whatever the links say.
         while let Some(link) = self.openings.get(&epoch).copied().flatten()
@@ -160,39 +162,39 @@ mod tests {
     }
 
     #[test]
-    fn opening_leaves_behind_what_counted_before_it() {
-        let left = |epoch, above, last| LeftBehind { epoch, above, last };
+    fn opening_supersedes_the_end_of_the_old_lineage() {
+        let range = |epoch, above, last| SupersededRange { epoch, above, last };
         let first = lane(1, &[]);
         let second = lane(2, &[(2, Some((1, 9)))]);
-        assert_eq!(second.left_behind_since(&first), [left(1, 9, u64::MAX)]);
-        assert_eq!(second.left_behind_since(&second), []);
-        // It goes on from below what the one before went on from, which it passes over.
+        assert_eq!(second.superseded_since(&first), [range(1, 9, u64::MAX)]);
+        assert_eq!(second.superseded_since(&second), []);
+        // Epoch 3 continues an earlier chunk of epoch 1 and skips epoch 2.
         let third = lane(3, &[(2, Some((1, 9))), (3, Some((1, 4)))]);
-        let both = [left(1, 4, 9), left(2, 0, u64::MAX)];
-        assert_eq!(third.left_behind_since(&second), both);
-        // It goes on from the epoch before: what that one left behind is not left behind again.
+        let both = [range(1, 4, 9), range(2, 0, u64::MAX)];
+        assert_eq!(third.superseded_since(&second), both);
+        // Epoch 3 continues epoch 2: the chunks that epoch 2 superseded are not superseded again.
         let third = lane(3, &[(2, Some((1, 9))), (3, Some((2, 7)))]);
-        assert_eq!(third.left_behind_since(&second), [left(2, 7, u64::MAX)]);
-        // Everything is sent again.
+        assert_eq!(third.superseded_since(&second), [range(2, 7, u64::MAX)]);
+        // Epoch 3 sends the feed again from its beginning.
         let third = lane(3, &[(2, Some((1, 9))), (3, None)]);
-        let all = [left(1, 0, 9), left(2, 0, u64::MAX)];
-        assert_eq!(third.left_behind_since(&second), all);
+        let all = [range(1, 0, 9), range(2, 0, u64::MAX)];
+        assert_eq!(third.superseded_since(&second), all);
         let place = |epoch, number| Place { epoch, number };
         assert!(all[0].contains(place(1, 9)) && !all[0].contains(place(1, 10)));
         assert!(both[0].contains(place(1, 5)) && !both[0].contains(place(1, 4)));
     }
 
     #[test]
-    fn lineage_begins_where_everything_was_sent() {
-        let begins = |epoch, openings: &[_]| lane(epoch, openings).begins();
+    fn lineage_start_is_the_last_opening_without_a_link() {
+        let start = |epoch, openings: &[_]| lane(epoch, openings).lineage_start();
         let first = |epoch| Place { epoch, number: 1 };
-        assert_eq!(begins(1, &[]), first(1));
-        assert_eq!(begins(2, &[(2, Some((1, 9)))]), first(1));
+        assert_eq!(start(1, &[]), first(1));
+        assert_eq!(start(2, &[(2, Some((1, 9)))]), first(1));
         assert_eq!(
-            begins(4, &[(2, Some((1, 9))), (3, None), (4, Some((3, 2)))]),
+            start(4, &[(2, Some((1, 9))), (3, None), (4, Some((3, 2)))]),
             first(3)
         );
-        // An opening that leads nowhere ends the walk.
-        assert_eq!(begins(3, &[(3, Some((3, 2)))]), first(3));
+        // A link that does not lead to an earlier epoch ends the walk.
+        assert_eq!(start(3, &[(3, Some((3, 2)))]), first(3));
     }
 }

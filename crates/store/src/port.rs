@@ -108,12 +108,12 @@ pub struct LaneReport {
     pub compacted: Option<Place>,
     /// Up to this place folded chunks are stored again; `None` while none is.
     pub owed: Option<Place>,
-    /// The first chunk that counts: everything was sent again behind it.
-    pub begins: Place,
+    /// The first chunk of the lineage: the feed was sent again from its beginning there.
+    pub lineage_start: Place,
 }
 
 impl LaneReport {
-    /// Returns the place of the last chunk below which everything is held.
+    /// Returns the place of the last chunk up to which the store holds everything.
     #[must_use]
     pub fn place(&self) -> Place {
         Place {

@@ -70,7 +70,7 @@ impl LaneRecord {
             refused: self.refused.as_ref().map(|refused| refused.why.clone()),
             compacted: Some(self.state.base().place()).filter(|place| *place > Place::BEGINNING),
             owed: self.state.owed(frontier),
-            begins: self.state.begins(),
+            lineage_start: self.state.lineage_start(),
         }
     }
 

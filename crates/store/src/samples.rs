@@ -72,7 +72,7 @@ pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
         refused: None,
         compacted: None,
         owed: None,
-        begins: Place { epoch: 1, number: 1 },
+        lineage_start: Place { epoch: 1, number: 1 },
     }
 }
 

@@ -25,7 +25,7 @@ use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
 pub use begin::{From, needed};
-pub use gap::{Gap, Gaps};
+pub use gap::{Gap, GapFinder};
 
 use crate::evidence::other_store;
 use crate::open::{Opened, open};
@@ -93,7 +93,7 @@ pub struct Progress {
 pub struct Refilled {
     /// Chunks and rows.
     pub progress: Progress,
-    /// What the exchange does not keep any more: only the bureau can send it again.
+    /// Chunks that are missing at the exchange: only the bureau can send them again.
     pub gaps: Vec<Gap>,
     /// Chunks that could not be stored, with the reason.
     pub left: Vec<(Place, String)>,
@@ -169,6 +169,7 @@ pub async fn refill(
             widened: None,
         });
     };
+    let awaited_before = parts.store.awaited(lane, u32::MAX).await?;
     if from != From::Receipt {
         let until = schemas::chunk::place(&tail.bytes)
             .map_or(Place::BEGINNING, |(manifest, _)| Place::of_manifest(&manifest));
@@ -181,7 +182,8 @@ pub async fn refill(
             ..Progress::default()
         },
         left: Vec::new(),
-        gaps: Gaps::before(needed),
+        gaps: GapFinder::new(needed),
+        awaited_before,
     };
     let is_finished = run.read(begin.stored.sequence, stop, &mut show).await?;
     let refilled = finish(run, from, is_finished).await?;
@@ -215,25 +217,21 @@ async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled,
         progress,
         left,
         mut gaps,
+        awaited_before,
     } = run;
     let lane = &parts.lane;
     let read = report(parts).await?;
-    let begins = read.as_ref().map_or(Place::BEGINNING, |report| report.begins);
+    let lineage_start = read
+        .as_ref()
+        .map_or(Place::BEGINNING, |report| report.lineage_start);
     if read.is_none_or(|report| report.stopped.is_none()) {
-        // What cannot be stored again is as it was before; it is shown, and the rows that are missing stay visible.
-        for (place, _) in &left {
-            parts.store.as_before(lane, *place).await?;
+        let awaited = parts.store.awaited(lane, u32::MAX).await?;
+        if is_finished {
+            gaps.observe_awaited(&awaited);
         }
-        let awaited = if is_finished {
-            parts.store.awaited(lane, u32::MAX).await?
-        } else {
-            Vec::new()
-        };
-        gaps.end(&awaited);
-        for place in awaited {
-            if gaps.all().iter().any(|gap| gap.contains(place)) {
-                parts.store.as_before(lane, place).await?;
-            }
+        let failed: Vec<Place> = left.iter().map(|(place, _)| *place).collect();
+        for place in gaps.given_up(&awaited, &awaited_before, &failed) {
+            parts.store.as_before(lane, place).await?;
         }
     }
     let (awaited, report) = (parts.store.awaited(lane, LISTED).await?, report(parts).await?);
@@ -241,11 +239,11 @@ async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled,
         && left.is_empty()
         && awaited.is_empty()
     {
-        gaps.reach(report.place(), begins);
+        gaps.observe_frontier(report.place(), lineage_start);
     }
     let refilled = Refilled {
         progress,
-        gaps: gaps.missed(begins),
+        gaps: gaps.relevant(lineage_start),
         left,
         awaited,
         report,
@@ -271,7 +269,7 @@ async fn report(parts: &RefillParts) -> Result<Option<LaneReport>, RefillError> 
     Ok(reports.into_iter().find(|report| report.lane == parts.lane))
 }
 
-/// The chunk to begin at, and the first one that is needed; `None` where nothing is kept behind it.
+/// Returns the chunk to begin at and the first one that is needed; `None` if the exchange has no chunk from there on.
 async fn begin(
     parts: &RefillParts,
     from: From,
@@ -300,7 +298,9 @@ struct Run<'a> {
     parts: &'a RefillParts,
     progress: Progress,
     left: Vec<(Place, String)>,
-    gaps: Gaps,
+    gaps: GapFinder,
+    /// Chunks that were awaited before this refill began.
+    awaited_before: Vec<Place>,
 }
 
 impl Run<'_> {
@@ -328,7 +328,7 @@ impl Run<'_> {
                 .filter_map(|stored| schemas::chunk::place(&stored.bytes))
             {
                 let opening = manifest.opening.as_ref().map(|opening| opening.continues);
-                self.gaps.pass(Place::of_manifest(&manifest), opening);
+                self.gaps.observe(Place::of_manifest(&manifest), opening);
             }
             self.store(some).await?;
             show(&self.progress);

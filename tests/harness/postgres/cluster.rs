@@ -20,8 +20,8 @@ use tempfile::TempDir;
 pub(super) enum Place {
     /// In the temporary directory.
     Disk,
-    /// In memory, where there is plenty; else on the disk. A database has some 300 files, and a file system may take a
-    /// millisecond for each.
+    /// In memory if there is enough, otherwise on the disk. A database has about 300 files, and a file system may need a
+    /// millisecond to create each.
     Memory,
 }
 

@@ -1,13 +1,13 @@
-//! A directory in memory, for the files of clusters that need not outlive the machine.
+//! Finds a directory in memory for the files of test clusters.
 
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::path::Path;
 
-/// What the databases of a run come to, amply.
+/// The databases of a test run need about 3 GiB.
 const PLENTY: u64 = 8 << 30;
 
-/// The directory for shared memory, if it and the machine have plenty of room.
+/// Returns the directory for shared memory, if it and the machine have enough free memory.
 pub(super) fn directory() -> Option<&'static Path> {
     let directory = Path::new("/dev/shm");
     let there = statvfs(directory).ok()?;
@@ -17,7 +17,7 @@ pub(super) fn directory() -> Option<&'static Path> {
     (room.min(available) >= PLENTY && may_write).then_some(directory)
 }
 
-/// PURE: the bytes of memory that programs may still take.
+/// PURE: returns the available memory in bytes.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo
         .lines()
@@ -31,9 +31,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_from_what_linux_tells() {
-        let told = "MemTotal:       24683656 kB\nMemAvailable:   12000000 kB\nBuffers: 1 kB\n";
-        assert_eq!(available(told), Some(12_000_000 << 10));
+    fn available_memory_is_read_from_meminfo() {
+        let meminfo = "MemTotal:       24683656 kB\nMemAvailable:   12000000 kB\nBuffers: 1 kB\n";
+        assert_eq!(available(meminfo), Some(12_000_000 << 10));
         for wrong in ["", "MemAvailable: many kB", "MemAvailable: 5"] {
             assert_eq!(available(wrong), None, "{wrong:?}");
         }

@@ -83,7 +83,7 @@ impl Postgres {
     }
 
     async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
-        // What a shim does to files, and what reaches the disk, is a matter of the disk.
+        // Tests of file faults and of durability need the disk.
         let place = if options.fsync || !env.is_empty() {
             Place::Disk
         } else {
@@ -256,7 +256,7 @@ impl Postgres {
             ("max_connections", "200"),
             ("max_prepared_transactions", "10"),
             ("shared_buffers", "128MB"),
-            // A database for each test: a worker would be at one of them all the time.
+            // There is a database for each test, so a worker would run all the time.
             ("autovacuum_naptime", "1h"),
         ];
         let own = own

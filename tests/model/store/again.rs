@@ -1,7 +1,7 @@
 //! The receiver as one that lost something: what is stored again, the rows that are counted, the end of a resynchronisation.
 
 use store::frontier::Noted;
-use store::ledger::{EntryState, LeftBehind};
+use store::ledger::{EntryState, SupersededRange};
 use store::merge::Place;
 use store::quarantine::decide::counts;
 use store::refill::{Difference, RowCount, Rows};
@@ -50,9 +50,9 @@ impl Store {
         }
     }
 
-    /// Awaits chunks again that were published anew below some that are left behind now.
-    pub(super) fn await_published_anew(&mut self, left: &[LeftBehind]) {
-        let is_left = |place: Place| left.iter().any(|left| left.contains(place));
+    /// Demotes superseded rows and awaits the chunks that were republished below them.
+    pub(super) fn await_republished(&mut self, superseded: &[SupersededRange]) {
+        let is_superseded = |place: Place| superseded.iter().any(|range| range.contains(place));
         let has_rows = |noted: &&Noted| noted.rows > 0 && noted.state != EntryState::Superseded;
         let at = |place: Place| self.exchanged.get(&place).copied();
         let stored = |noted: &&Noted| has_rows(noted) && noted.state != EntryState::Quarantined;
@@ -60,28 +60,28 @@ impl Store {
             .ledger
             .values()
             .filter(stored)
-            .filter(|noted| is_left(noted.place));
+            .filter(|noted| is_superseded(noted.place));
         let Some(since) = lost.filter_map(|noted| at(noted.place)).min() else {
             return;
         };
         let epoch = self.state.epoch;
         let counts = |place: Place| place.epoch < epoch && counts(&self.state, place);
-        let is_younger = |noted: &&Noted| {
+        let is_republished = |noted: &&Noted| {
             (has_rows(noted) || noted.state == EntryState::Quarantined)
                 && counts(noted.place)
                 && at(noted.place).is_some_and(|at| at > since)
         };
-        let younger = self.ledger.values().filter(is_younger);
-        let younger: Vec<Place> = younger.map(|noted| noted.place).collect();
-        if younger.is_empty() {
+        let republished = self.ledger.values().filter(is_republished);
+        let republished: Vec<Place> = republished.map(|noted| noted.place).collect();
+        if republished.is_empty() {
             return;
         }
-        for (place, ..) in self.rows.values_mut().filter(|(place, ..)| is_left(*place)) {
+        for (place, ..) in self.rows.values_mut().filter(|(place, ..)| is_superseded(*place)) {
             *place = Place { epoch: 0, number: 0 };
         }
-        self.tombstones.retain(|_, place| !is_left(*place));
+        self.tombstones.retain(|_, place| !is_superseded(*place));
         let mut is_awaited = false;
-        for place in younger {
+        for place in republished {
             if let Some(noted) = self.ledger.get_mut(&place)
                 && noted.state == EntryState::Stored
             {
@@ -90,7 +90,7 @@ impl Store {
             }
         }
         if is_awaited {
-            self.counts_anew = true;
+            self.restarts_counting = true;
             self.frontier = self.frontier.restart(&self.state);
             self.advance();
             self.recount();
@@ -116,10 +116,10 @@ impl Store {
         self.begin_count();
     }
 
-    /// Counting begins anew, where it has to and nothing is awaited any more.
+    /// Restarts the row count, if it has to and no chunk is awaited.
     pub(super) fn begin_count(&mut self) {
-        if self.counts_anew && self.awaited().is_empty() {
-            self.counts_anew = false;
+        if self.restarts_counting && self.awaited().is_empty() {
+            self.restarts_counting = false;
             self.trust_rows();
         }
     }
@@ -131,7 +131,7 @@ impl Store {
 
     /// How the table differs from what was stored.
     pub(in super::super) fn difference(&self) -> Option<Difference> {
-        if self.counts_anew {
+        if self.restarts_counting {
             return None;
         }
         let counted = RowCount {

@@ -29,7 +29,7 @@ impl World {
         let tail = self.exchange.tail();
         let (tail_epoch, expect) = tail.map_or((0, 0), |entry| (entry.chunk.link.epoch, entry.sequence));
         // What the store lost and the exchange does not keep may be the very chunk that the last epoch goes on from.
-        // And an opening that is refused stays refused: sooner or later another one is given.
+        // The store may have refused the opening: the operator opens another epoch after a while.
         let is_patient = chaos || !self.rng.percent(5);
         let is_awaited = tail_epoch > self.store.epoch() && !self.refiller.asks_bureau && is_patient;
         if !(receiver || sender || resend || wants_resync) || is_awaited {

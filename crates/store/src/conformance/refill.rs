@@ -272,13 +272,22 @@ pub async fn awaits_nothing_left_behind(receiver: &dyn Receiver) -> Outcome {
     same("awaited", &store.awaited(&lane(), 1).await?, &vec![START])?;
     all_stored(store.as_ref(), &[chain.open(None), chain.next(&[row(1, "c")])]).await?;
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![])?;
-    let told = report(store.as_ref()).await?;
-    same("the frontier", &(told.epoch, told.to, told.pending), &(2, 2, 0))
+    frontier_is(store.as_ref(), (2, 2, 0)).await
 }
 
-/// Trap: a chunk was stored above a gap, the exchange was put back to before the gap, and what is published anew there meets the
-/// higher number of what was lost.
-pub async fn published_anew(receiver: &dyn Receiver) -> Outcome {
+/// Epoch, frontier and pending chunks of the lane.
+async fn frontier_is(store: &dyn Store, wanted: (u32, u64, u64)) -> Outcome {
+    let report = report(store).await?;
+    same(
+        "epoch, frontier, pending",
+        &(report.epoch, report.to, report.pending),
+        &wanted,
+    )
+}
+
+/// Trap: a chunk is stored above a gap, and the exchange is restored from a copy older than the gap. A chunk that is republished
+/// there has a lower place than the stored one.
+pub async fn republished(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
     let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
@@ -293,17 +302,17 @@ pub async fn published_anew(receiver: &dyn Receiver) -> Outcome {
         row_or_tombstone(3, "old", false),
     ]);
     all_stored(store.as_ref(), &[first.clone(), above]).await?;
-    // The exchange is put back to the first chunk; the second place has another one now.
+    // The exchange is restored to the first chunk; another chunk takes the second place.
     let mut other = Chain::new(lane(), claims_with_tombstone(), 1);
     other.rewound(link(&first), 1);
-    let mut anew = other.next(&[
+    let mut republished = other.next(&[
         row_or_tombstone(1, "new", false),
         row_or_tombstone(2, "new", false),
     ]);
-    anew.exchanged_at = jiff::Timestamp::UNIX_EPOCH
+    republished.exchanged_at = jiff::Timestamp::UNIX_EPOCH
         .checked_add(Duration::from_secs(60))
         .map_err(|error| Failure(error.to_string()))?;
-    all_stored(store.as_ref(), std::slice::from_ref(&anew)).await?;
+    all_stored(store.as_ref(), std::slice::from_ref(&republished)).await?;
     same("the frontier", &report(store.as_ref()).await?.to, &2)?;
     let alien = other.next(&[row_or_tombstone(6, "x", false)]);
     let outcomes = store.store(&lane(), &[alien]).await?;
@@ -311,31 +320,21 @@ pub async fn published_anew(receiver: &dyn Receiver) -> Outcome {
         matches!(outcomes[..], [crate::port::Outcome::Stopped { .. }]),
         format_args!("{outcomes:?}"),
     )?;
-    // An operator opens an epoch behind what was published anew.
-    let opening = other.open(Some(link(&anew)));
+    // An operator opens an epoch that continues the republished chunk.
+    let opening = other.open(Some(link(&republished)));
     let last = other.next(&[row_or_tombstone(3, "next", false)]);
     let second = Place { epoch: 1, number: 2 };
     all_stored(store.as_ref(), &[opening, last.clone()]).await?;
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![second])?;
-    let told = report(store.as_ref()).await?;
-    same(
-        "epoch, frontier, pending",
-        &(told.epoch, told.to, told.pending),
-        &(1, 1, 4),
-    )?;
-    again(store.as_ref(), &[anew]).await?;
+    frontier_is(store.as_ref(), (1, 1, 4)).await?;
+    again(store.as_ref(), &[republished]).await?;
     same(
         "the table",
         &table(receiver).await?,
         &texts(&["1:new@1.2", "2:new@1.2", "3:next@2.2"]),
     )?;
-    let told = report(store.as_ref()).await?;
-    same(
-        "epoch, frontier, pending",
-        &(told.epoch, told.to, told.pending),
-        &(2, 2, 0),
-    )?;
-    // What was left behind comes late, and changes nothing. Another epoch awaits nothing again.
+    frontier_is(store.as_ref(), (2, 2, 0)).await?;
+    // A superseded chunk that is delivered late changes nothing. Another epoch awaits no chunk.
     for late in lost {
         let outcomes = store.store(&lane(), &[late]).await?;
         same("late", &outcomes, &vec![crate::port::Outcome::Superseded])?;

@@ -1,4 +1,4 @@
-//! What the opening of an epoch does to the lane's tables and to its ledger.
+//! Applies the opening of an epoch to the lane's tables and its ledger.
 
 use schemas::name::Lane;
 use tokio_postgres::types::ToSql;
@@ -8,7 +8,7 @@ use super::session::Session;
 use super::{claims, failure, refill};
 use crate::error::Result;
 use crate::layout::{LaneTables, Layout, Role};
-use crate::ledger::{LaneState, LeftBehind};
+use crate::ledger::{LaneState, SupersededRange};
 use crate::record::LaneRecord;
 use crate::table::{EPOCH, NUMBER, SUPERSEDED};
 
@@ -16,8 +16,8 @@ fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// The lane once its state has changed. A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay
-/// in a history, marked, and stand before no version that counts.
+/// Returns the lane with its new state. A new epoch cancels the question of an old one's chunk, marks superseded versions in the
+/// history, and demotes superseded rows.
 pub(super) async fn after(
     session: &Session,
     tables: &LaneTables,
@@ -25,7 +25,7 @@ pub(super) async fn after(
     state: LaneState,
 ) -> Result<LaneRecord> {
     let opens = state.openings != before.state.openings;
-    let left = state.left_behind_since(&before.state);
+    let superseded = state.superseded_since(&before.state);
     let mut after = LaneRecord { state, ..before };
     after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
     let made = after.shape.as_ref().and_then(|shape| shape.layout.clone());
@@ -35,13 +35,13 @@ pub(super) async fn after(
     if layout.mode.keeps_history() {
         mark(session, tables, &layout, &after.state).await?;
     }
-    if layout.mode.keeps_current() && !left.is_empty() {
-        await_published_anew(session, &tables.with_layout(&layout), &mut after, &left).await?;
+    if layout.mode.keeps_current() && !superseded.is_empty() {
+        await_republished(session, &tables.with_layout(&layout), &mut after, &superseded).await?;
     }
     Ok(after)
 }
 
-/// Marks the versions that count no more.
+/// Marks superseded versions in the history.
 async fn mark(session: &Session, tables: &LaneTables, layout: &Layout, state: &LaneState) -> Result<()> {
     if !claims::hold(session, &tables.with_layout(layout), &[Role::History]).await? {
         // What replaced the lane's own history holds no version of a chunk yet.
@@ -59,26 +59,26 @@ async fn mark(session: &Session, tables: &LaneTables, layout: &Layout, state: &L
     Ok(())
 }
 
-/// Awaits chunks again that were published anew below some that are left behind now, whose versions rank below all others from
-/// here on ([`LaneState::left_behind_since`]).
-async fn await_published_anew(
+/// Demotes the rows of superseded chunks to place 0.0 and awaits the chunks again that were republished below them
+/// ([`LaneState::superseded_since`]). Does nothing if no such chunk exists.
+async fn await_republished(
     session: &Session,
     tables: &LaneTables,
     record: &mut LaneRecord,
-    left: &[LeftBehind],
+    superseded: &[SupersededRange],
 ) -> Result<()> {
     let (lane, layout) = (&tables.lane, &tables.layout);
-    let stretches = Stretches::of(left);
-    let (younger, awaited) = await_younger(session, lane, &record.state, &stretches).await?;
-    if younger == 0 {
+    let columns = RangeColumns::of(superseded);
+    let (republished, awaited) = mark_awaited(session, lane, &record.state, &columns).await?;
+    if republished == 0 {
         return Ok(());
     }
-    let among = format!("t.{EPOCH} = s.epoch AND t.{NUMBER} > s.above AND t.{NUMBER} <= s.last");
-    let Stretches { epochs, above, last } = &stretches;
+    let in_range = format!("t.{EPOCH} = s.epoch AND t.{NUMBER} > s.above AND t.{NUMBER} <= s.last");
+    let RangeColumns { epochs, above, last } = &columns;
     if claims::hold(session, tables, &[Role::Current]).await? {
         let sql = format!(
             "UPDATE {} t SET {EPOCH} = 0, {NUMBER} = 0 \
-             FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS s (epoch, above, last) WHERE {among}",
+             FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS s (epoch, above, last) WHERE {in_range}",
             layout.sql(&layout.table)
         );
         pg(session.client.execute(&sql, &[epochs, above, last]).await)?;
@@ -92,39 +92,39 @@ async fn await_published_anew(
     if awaited == 0 {
         return Ok(());
     }
-    refill::go_back(session, lane, record).await?;
-    refill::count_anew(session, tables).await?;
+    refill::rewind_frontier(session, lane, record).await?;
+    refill::restart_counting(session, tables).await?;
     tracing::warn!(
         %lane, chunks = awaited,
-        "chunks were published anew below others that are left behind now: they are awaited again; `slacktide feed refill`"
+        "republished chunks must be stored again; run: slacktide feed refill"
     );
     Ok(())
 }
 
-/// [`LeftBehind`], column by column.
-struct Stretches {
+/// The columns of a list of [`SupersededRange`], as parameters of a query.
+struct RangeColumns {
     epochs: Vec<i32>,
     above: Vec<i64>,
     last: Vec<i64>,
 }
 
-impl Stretches {
-    fn of(left: &[LeftBehind]) -> Self {
+impl RangeColumns {
+    fn of(ranges: &[SupersededRange]) -> Self {
         Self {
-            epochs: left.iter().map(|left| small(left.epoch)).collect(),
-            above: left.iter().map(|left| int(left.above)).collect(),
-            last: left.iter().map(|left| int(left.last)).collect(),
+            epochs: ranges.iter().map(|range| small(range.epoch)).collect(),
+            above: ranges.iter().map(|range| int(range.above)).collect(),
+            last: ranges.iter().map(|range| int(range.last)).collect(),
         }
     }
 }
 
-/// Awaits every chunk that still counts and that the exchange stored later than one that was stored and is left behind.
-/// Returns how many there are, those in quarantine included, and how many are awaited.
-async fn await_younger(
+/// Marks each republished chunk as awaited: it counts, and the exchange stored it later than a stored chunk that is superseded.
+/// Returns the number of republished chunks, those in quarantine included, and the number of marked ones.
+async fn mark_awaited(
     session: &Session,
     lane: &Lane,
     state: &LaneState,
-    Stretches { epochs, above, last }: &Stretches,
+    RangeColumns { epochs, above, last }: &RangeColumns,
 ) -> Result<(i64, i64)> {
     let earlier: Vec<i32> = (1..state.epoch).map(small).collect();
     let counts: Vec<i64> = (1..state.epoch)
@@ -134,14 +134,14 @@ async fn await_younger(
           JOIN unnest($3::int[], $4::bigint[], $5::bigint[]) AS s (epoch, above, last) \
           ON b.epoch = s.epoch AND b.number > s.above AND b.number <= s.last \
           WHERE b.recipient = $1 AND b.feed = $2 AND b.state IN ('stored', 'awaited') AND b.rows > 0), \
-         younger AS (SELECT l.epoch, l.number, l.state FROM slacktide.ledger l \
+         republished AS (SELECT l.epoch, l.number, l.state FROM slacktide.ledger l \
           JOIN unnest($6::int[], $7::bigint[]) AS c (epoch, last) ON l.epoch = c.epoch AND l.number <= c.last \
           JOIN first ON l.exchanged_at > first.since \
           WHERE l.recipient = $1 AND l.feed = $2 AND (l.state = 'quarantined' OR l.rows > 0)), \
-         awaited AS (UPDATE slacktide.ledger l SET state = 'awaited' FROM younger y \
-          WHERE l.recipient = $1 AND l.feed = $2 AND (l.epoch, l.number) = (y.epoch, y.number) AND y.state = 'stored' \
+         awaited AS (UPDATE slacktide.ledger l SET state = 'awaited' FROM republished r \
+          WHERE l.recipient = $1 AND l.feed = $2 AND (l.epoch, l.number) = (r.epoch, r.number) AND r.state = 'stored' \
           RETURNING 1) \
-         SELECT (SELECT count(*) FROM younger), (SELECT count(*) FROM awaited)";
+         SELECT (SELECT count(*) FROM republished), (SELECT count(*) FROM awaited)";
     let (recipient, feed) = (lane.recipient.as_str(), lane.feed.as_str());
     let params: [&(dyn ToSql + Sync); 7] = [&recipient, &feed, epochs, above, last, &earlier, &counts];
     let row = pg(session.client.query_one(sql, &params).await)?;

@@ -139,14 +139,14 @@ async fn await_again(session: &Session, tables: &LaneTables, from: Place, to: Pl
         records::set_compaction(session, lane, &record).await?;
     }
     if awaited > 0 || is_unfolded {
-        go_back(session, lane, &mut record).await?;
+        rewind_frontier(session, lane, &mut record).await?;
     }
     session.commit().await?;
     Ok(awaited)
 }
 
-/// Takes the frontier back to before the first chunk that is awaited, within a transaction that holds the lane alone.
-pub(super) async fn go_back(session: &Session, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
+/// Moves the frontier back to before the first awaited chunk, within a transaction that holds the lane alone.
+pub(super) async fn rewind_frontier(session: &Session, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
     record.frontier = record.frontier.restart(&record.state);
     loop {
         let entries = records::after(session, lane, record.frontier.place(), STRIDE).await?;
@@ -241,8 +241,8 @@ pub(super) async fn forget_rows(session: &Session, tables: &LaneTables, removed:
     pg(session.client.execute(sql, &params).await).map(|_| ())
 }
 
-/// Counting begins anew once nothing of the lane is awaited any more, within a transaction.
-pub(super) async fn count_anew(session: &Session, tables: &LaneTables) -> Result<()> {
+/// Restarts the row count of a lane: it is taken from the table once no chunk is awaited. Runs within a transaction.
+pub(super) async fn restart_counting(session: &Session, tables: &LaneTables) -> Result<()> {
     let sql = "UPDATE slacktide.tables SET base = NULL WHERE recipient = $1 AND owner = $2 AND role = $3";
     let recipient = tables.lane.recipient.as_str();
     let (role, _) = counted(&tables.layout);
@@ -304,7 +304,7 @@ async fn count(
     most: Duration,
 ) -> Result<Rows> {
     let lane = &tables.lane;
-    if super::rows::is_partitioned(session, table).await? {
+    if super::rows::is_partitioned(session, table).await? || is_count_deferred(session, tables, role).await? {
         return Ok(Rows::Unknown);
     }
     let (owner, most) = (tables.owner.key(), most.as_millis());
@@ -324,16 +324,12 @@ async fn count(
          WHERE recipient = $1 AND feed = $2), 0)::bigint FROM slacktide.tables \
          WHERE recipient = $1 AND owner = $3 AND role = $4"
     );
-    let is_awaited = !awaited(session, lane, 1).await?.is_empty();
     let counted = async {
         let Some(row) = session.client.query_opt(&sql, &params).await? else {
             return Ok(Rows::Unknown);
         };
         let (found, stored): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let Some(stored) = stored else {
-            if is_awaited {
-                return Ok(Rows::Unknown);
-            }
             // Rows were not counted when they were stored: what is there now is where counting begins. Entries must not be folded
             // meanwhile.
             let held = "SELECT FROM slacktide.lanes WHERE recipient = $1 AND feed = $2 FOR NO KEY UPDATE";
@@ -368,6 +364,16 @@ async fn count(
             }
         }
     }
+}
+
+/// Returns whether the count of a lane has to wait: it restarts, and rows of awaited chunks are not in the table yet.
+async fn is_count_deferred(session: &Session, tables: &LaneTables, role: Role) -> Result<bool> {
+    let sql =
+        "SELECT FROM slacktide.tables WHERE recipient = $1 AND owner = $2 AND role = $3 AND base IS NULL";
+    let recipient = tables.lane.recipient.as_str();
+    let params: [&(dyn ToSql + Sync); 3] = [&recipient, &tables.owner.key(), &role.word()];
+    let restarts = pg(session.client.query_opt(sql, &params).await)?.is_some();
+    Ok(restarts && !awaited(session, &tables.lane, 1).await?.is_empty())
 }
 
 impl PostgresStore {

@@ -1,4 +1,4 @@
-//! What the opening of an epoch does to the lane's tables and to its ledger.
+//! Applies the opening of an epoch to the lane's tables and its ledger.
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
@@ -8,7 +8,7 @@ use super::records::int;
 use super::{claims, failure, quarantine, refill};
 use crate::error::Result;
 use crate::layout::{LaneTables, Layout, Role};
-use crate::ledger::{LaneState, LeftBehind};
+use crate::ledger::{LaneState, SupersededRange};
 use crate::merge::Place;
 use crate::quarantine::decide::counts;
 use crate::record::{LaneRecord, broken};
@@ -18,8 +18,8 @@ fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// A new epoch lifts what an old one's chunks asked. Versions that it leaves behind stay in a history, marked, and stand before no
-/// version that counts.
+/// Applies a new epoch: cancels the question of an old one's chunk, marks superseded versions in the history, and demotes
+/// superseded rows.
 pub(super) fn take(
     tx: &Transaction<'_>,
     tables: &LaneTables,
@@ -33,14 +33,14 @@ pub(super) fn take(
     if layout.mode.keeps_history() {
         mark(tx, tables, &layout, &record.state)?;
     }
-    let left = record.state.left_behind_since(before);
-    if layout.mode.keeps_current() && !left.is_empty() {
-        await_published_anew(tx, &tables.with_layout(&layout), record, &left)?;
+    let superseded = record.state.superseded_since(before);
+    if layout.mode.keeps_current() && !superseded.is_empty() {
+        await_republished(tx, &tables.with_layout(&layout), record, &superseded)?;
     }
     Ok(())
 }
 
-/// Marks the versions that count no more.
+/// Marks superseded versions in the history.
 fn mark(tx: &Transaction<'_>, tables: &LaneTables, layout: &Layout, state: &LaneState) -> Result<()> {
     if !claims::hold(tx, &tables.with_layout(layout), &[Role::History])? {
         // What replaced the lane's own history holds no version of a chunk yet.
@@ -58,22 +58,22 @@ fn mark(tx: &Transaction<'_>, tables: &LaneTables, layout: &Layout, state: &Lane
     Ok(())
 }
 
-/// Awaits chunks again that were published anew below some that are left behind now, whose versions rank below all others from
-/// here on ([`LaneState::left_behind_since`]).
-fn await_published_anew(
+/// Demotes the rows of superseded chunks to place 0.0 and awaits the chunks again that were republished below them
+/// ([`LaneState::superseded_since`]). Does nothing if no such chunk exists.
+fn await_republished(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     record: &mut LaneRecord,
-    left: &[LeftBehind],
+    superseded: &[SupersededRange],
 ) -> Result<()> {
     let lane = &tables.lane;
-    let younger = younger(tx, lane, &record.state, left)?;
-    if younger.is_empty() {
+    let republished = republished(tx, lane, &record.state, superseded)?;
+    if republished.is_empty() {
         return Ok(());
     }
     let (recipient, feed) = (lane.recipient.as_str(), lane.feed.as_str());
     let mut awaited = 0;
-    for place in &younger {
+    for place in &republished {
         awaited += sql(tx.execute(
             "UPDATE slacktide_ledger SET state = 'awaited' WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4 \
              AND state = 'stored'",
@@ -81,15 +81,15 @@ fn await_published_anew(
         ))?;
     }
     let is_held = claims::hold(tx, tables, &[Role::Current])?;
-    let among = format!("{EPOCH} = ?1 AND {NUMBER} > ?2 AND {NUMBER} <= ?3");
-    let rank = format!(
-        "UPDATE {} SET {EPOCH} = 0, {NUMBER} = 0 WHERE {among}",
+    let in_range = format!("{EPOCH} = ?1 AND {NUMBER} > ?2 AND {NUMBER} <= ?3");
+    let demote = format!(
+        "UPDATE {} SET {EPOCH} = 0, {NUMBER} = 0 WHERE {in_range}",
         quoted(&tables.layout.table)
     );
-    for LeftBehind { epoch, above, last } in left {
+    for SupersededRange { epoch, above, last } in superseded {
         let (above, last) = (int(*above), int(*last));
         if is_held {
-            sql(tx.execute(&rank, params![epoch, above, last]))?;
+            sql(tx.execute(&demote, params![epoch, above, last]))?;
         }
         sql(tx.execute(
             "DELETE FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number > ?4 AND number <= ?5",
@@ -99,19 +99,24 @@ fn await_published_anew(
     if awaited == 0 {
         return Ok(());
     }
-    refill::go_back(tx, lane, record)?;
+    refill::rewind_frontier(tx, lane, record)?;
     record.frontier = quarantine::recounted(tx, lane, record)?;
-    refill::count_anew(tx, tables)?;
+    refill::restart_counting(tx, tables)?;
     tracing::warn!(
         %lane, chunks = awaited,
-        "chunks were published anew below others that are left behind now: they are awaited again; `slacktide feed refill`"
+        "republished chunks must be stored again; run: slacktide feed refill"
     );
     Ok(())
 }
 
-/// Every chunk that still counts and that the exchange stored later than one that was stored and is left behind; those in
-/// quarantine, too.
-fn younger(tx: &Transaction<'_>, lane: &Lane, state: &LaneState, left: &[LeftBehind]) -> Result<Vec<Place>> {
+/// Returns the republished chunks, those in quarantine included: each counts, and the exchange stored it later than a stored chunk
+/// that is superseded.
+fn republished(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    state: &LaneState,
+    superseded: &[SupersededRange],
+) -> Result<Vec<Place>> {
     let read = || {
         tx.prepare_cached(
             "SELECT epoch, number, exchanged_at, state = 'quarantined' FROM slacktide_ledger \
@@ -132,14 +137,15 @@ fn younger(tx: &Transaction<'_>, lane: &Lane, state: &LaneState, left: &[LeftBeh
         .into_iter()
         .map(entry)
         .collect::<Result<Vec<(Place, Timestamp, bool)>>>()?;
-    let is_left = |place: Place| left.iter().any(|left| left.contains(place));
-    let stored_and_left = entries
+    let is_superseded = |place: Place| superseded.iter().any(|range| range.contains(place));
+    let first = entries
         .iter()
-        .filter(|(place, _, is_quarantined)| !is_quarantined && is_left(*place));
-    let since = stored_and_left.map(|(_, at, _)| *at).min();
-    let is_younger = |at: Timestamp| since.is_some_and(|since| at > since);
-    let younger = entries
+        .filter(|(place, _, is_quarantined)| !is_quarantined && is_superseded(*place))
+        .map(|(_, at, _)| *at)
+        .min();
+    let is_later = |at: Timestamp| first.is_some_and(|first| at > first);
+    let republished = entries
         .iter()
-        .filter(|(place, at, _)| counts(state, *place) && is_younger(*at));
-    Ok(younger.map(|(place, ..)| *place).collect())
+        .filter(|(place, at, _)| counts(state, *place) && is_later(*at));
+    Ok(republished.map(|(place, ..)| *place).collect())
 }

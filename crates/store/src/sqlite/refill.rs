@@ -130,7 +130,7 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
     ))?;
     let is_unfolded = record.state.unfold(from);
     if awaited > 0 || is_unfolded {
-        go_back(&tx, lane, &mut record)?;
+        rewind_frontier(&tx, lane, &mut record)?;
         records::save(&tx, lane, &record)?;
         // What was given up keeps nothing waiting.
         quarantine::save_recount(&tx, lane, record)?;
@@ -139,8 +139,8 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
     Ok(u64::try_from(awaited).unwrap_or(0))
 }
 
-/// Takes the frontier back to before the first chunk that is awaited.
-pub(super) fn go_back(tx: &Transaction<'_>, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
+/// Moves the frontier back to before the first awaited chunk.
+pub(super) fn rewind_frontier(tx: &Transaction<'_>, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
     record.frontier = record.frontier.restart(&record.state);
     loop {
         let entries = records::after(tx, lane, record.frontier.place(), STRIDE)?;
@@ -245,8 +245,8 @@ pub(super) fn forget_rows(tx: &Transaction<'_>, tables: &LaneTables, removed: us
     .map(|_| ())
 }
 
-/// Counting begins anew once nothing of the lane is awaited any more, within a transaction.
-pub(super) fn count_anew(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
+/// Restarts the row count of a lane: it is taken from the table once no chunk is awaited. Runs within a transaction.
+pub(super) fn restart_counting(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
     let (role, _) = counted(&tables.layout);
     sql(tx.execute(
         "UPDATE slacktide_tables SET base = NULL WHERE recipient = ?1 AND owner = ?2 AND role = ?3",

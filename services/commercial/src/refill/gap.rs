@@ -1,4 +1,4 @@
-//! PURE: what the exchange does not keep any more, so that only the bureau can send it again.
+//! PURE: finds the chunks that are missing at the exchange, which only the bureau can send again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,17 +6,17 @@ use std::fmt;
 use schemas::manifest::Link;
 use store::merge::Place;
 
-/// Chunks that the exchange does not keep any more.
+/// A range of chunks that are missing at the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The first of them.
     pub from: Place,
-    /// The first chunk behind them that is kept; `None` where none is.
+    /// The first chunk after them that the exchange has; `None` if it has none.
     pub until: Option<Place>,
 }
 
 impl Gap {
-    /// Whether a chunk is one of them.
+    /// Returns whether the range contains a place.
     #[must_use]
     pub fn contains(&self, place: Place) -> bool {
         place >= self.from && self.until.is_none_or(|until| place < until)
@@ -41,21 +41,21 @@ impl fmt::Display for Gap {
     }
 }
 
-/// Finds what is missing while the chunks of a lane are read in the order of the exchange, by the numbers and by what each
-/// opening goes on from.
+/// Finds gaps while the chunks of a lane are read in the order of the exchange: by their numbers, and by the chunk that each
+/// opening continues.
 #[derive(Debug, Clone)]
-pub struct Gaps {
-    /// Everything up to here is held, or not asked for.
+pub struct GapFinder {
+    /// The store holds everything up to this place, or it was not asked for.
     held: Place,
-    /// The last number of each epoch that was read.
+    /// The highest number that was read of each epoch.
     last: BTreeMap<u32, u64>,
     found: Vec<Gap>,
 }
 
-impl Gaps {
-    /// Begins before the first chunk that is needed.
+impl GapFinder {
+    /// Creates a finder for a read that begins at this chunk.
     #[must_use]
-    pub fn before(needed: Place) -> Self {
+    pub fn new(needed: Place) -> Self {
         Self {
             held: Place {
                 number: needed.number.saturating_sub(1),
@@ -66,8 +66,8 @@ impl Gaps {
         }
     }
 
-    /// Takes the next chunk. `opening` is what it goes on from, where it opens its epoch.
-    pub fn pass(&mut self, place: Place, opening: Option<Option<Link>>) {
+    /// Records the next chunk. `opening` is the link that it continues, if it opens its epoch.
+    pub fn observe(&mut self, place: Place, opening: Option<Option<Link>>) {
         let before = match opening {
             Some(None) => None,
             Some(Some(link)) => Some(Place::of_link(&link)),
@@ -84,7 +84,7 @@ impl Gaps {
         *last = place.number.max(*last);
     }
 
-    /// The first chunk that is missing, where this one is.
+    /// Returns the first missing chunk up to this place; `None` if this chunk is not missing.
     fn missing(&self, place: Place) -> Option<Place> {
         if place <= self.held {
             return None;
@@ -105,25 +105,27 @@ impl Gaps {
         })
     }
 
-    /// Everything was read, and these are awaited still: those behind the last chunk are not kept.
-    pub fn end(&mut self, awaited: &[Place]) {
+    /// Records the chunks that are still awaited after everything was read: those after the last chunk are missing.
+    pub fn observe_awaited(&mut self, awaited: &[Place]) {
         let last = self.last();
         let behind = awaited.iter().copied().filter(|place| Some(*place) > last);
         let until = None;
         self.found.extend(behind.min().map(|from| Gap { from, until }));
     }
 
-    /// Everything was read and nothing is known to be missing, and the store holds everything only up to here: what follows at
-    /// the exchange is another history, of which nothing counts.
-    pub fn reach(&mut self, place: Place, begins: Place) {
-        if self.missed(begins).is_empty() && Some(place) < self.last() {
-            let number = place.number + 1;
-            let (from, until) = (Place { number, ..place }, None);
+    /// Records the frontier after everything was read. If nothing else is missing and the frontier is below the last chunk that was
+    /// read, the exchange holds another history: none of its chunks after the frontier counts. A frontier below the first
+    /// chunk of this read proves nothing.
+    pub fn observe_frontier(&mut self, frontier: Place, lineage_start: Place) {
+        let is_below = frontier >= self.held && Some(frontier) < self.last();
+        if is_below && self.relevant(lineage_start).is_empty() {
+            let number = frontier.number + 1;
+            let (from, until) = (Place { number, ..frontier }, None);
             self.found.push(Gap { from, until });
         }
     }
 
-    /// The last chunk that was read.
+    /// Returns the highest place that was read.
     fn last(&self) -> Option<Place> {
         let place = |(epoch, number): (&u32, &u64)| Place {
             epoch: *epoch,
@@ -132,17 +134,30 @@ impl Gaps {
         self.last.last_key_value().map(place)
     }
 
-    /// Returns what was found.
+    /// Returns all gaps.
     #[must_use]
     pub fn all(&self) -> &[Gap] {
         &self.found
     }
 
-    /// Returns what is missed still. `begins` is the first chunk that counts once everything was read: behind it everything was
-    /// sent again.
+    /// Returns the awaited chunks that are put back to how they were before the refill, because they cannot be stored again: they
+    /// are missing at the exchange, or in `failed`. Their missing rows stay visible as rows that differ. A chunk that was awaited
+    /// before the refill stays awaited: nothing else shows that its rows are out of date.
     #[must_use]
-    pub fn missed(&self, begins: Place) -> Vec<Gap> {
-        let matters = |gap: &&Gap| gap.until.is_none_or(|until| until > begins);
+    pub fn given_up(&self, awaited: &[Place], awaited_before: &[Place], failed: &[Place]) -> Vec<Place> {
+        let is_lost =
+            |place: &Place| failed.contains(place) || self.found.iter().any(|gap| gap.contains(*place));
+        let given_up = awaited.iter().filter(|place| is_lost(place));
+        given_up
+            .filter(|place| !awaited_before.contains(place))
+            .copied()
+            .collect()
+    }
+
+    /// Returns the gaps that matter: those after the start of the lineage, where the feed was sent again from its beginning.
+    #[must_use]
+    pub fn relevant(&self, lineage_start: Place) -> Vec<Gap> {
+        let matters = |gap: &&Gap| gap.until.is_none_or(|until| until > lineage_start);
         self.found.iter().filter(matters).copied().collect()
     }
 }
@@ -156,7 +171,7 @@ mod tests {
         Place { epoch, number }
     }
 
-    /// An opening that goes on from this chunk.
+    /// An opening that continues this chunk.
     fn from(epoch: u32, number: u64) -> Option<Option<Link>> {
         Some(Some(Link {
             epoch,
@@ -165,56 +180,62 @@ mod tests {
         }))
     }
 
-    fn found(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> Gaps {
-        let mut gaps = Gaps::before(needed);
+    fn found(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> GapFinder {
+        let mut gaps = GapFinder::new(needed);
         for (place, opening) in chunks {
-            gaps.pass(*place, *opening);
+            gaps.observe(*place, *opening);
         }
         gaps
     }
 
-    fn words(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> String {
+    fn describe(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> String {
         let gaps = found(needed, chunks);
-        let told: Vec<String> = gaps.all().iter().map(Gap::to_string).collect();
-        told.join(", ")
+        let texts: Vec<String> = gaps.all().iter().map(Gap::to_string).collect();
+        texts.join(", ")
     }
 
     #[test]
     fn gap_names_the_chunks_that_are_not_kept() {
-        assert_eq!(words(at(1, 4), &[(at(1, 4), None), (at(1, 5), None)]), "");
-        assert_eq!(words(at(1, 4), &[(at(1, 2), None), (at(1, 3), None)]), "");
-        assert_eq!(words(at(1, 4), &[(at(1, 5), None)]), "chunk 1.4");
-        assert_eq!(words(at(1, 4), &[(at(1, 9), None)]), "chunks 1.4 to 1.8");
+        assert_eq!(describe(at(1, 4), &[(at(1, 4), None), (at(1, 5), None)]), "");
+        assert_eq!(describe(at(1, 4), &[(at(1, 2), None), (at(1, 3), None)]), "");
+        assert_eq!(describe(at(1, 4), &[(at(1, 5), None)]), "chunk 1.4");
+        assert_eq!(describe(at(1, 4), &[(at(1, 9), None)]), "chunks 1.4 to 1.8");
         assert_eq!(
-            words(at(1, 4), &[(at(2, 3), None)]),
+            describe(at(1, 4), &[(at(2, 3), None)]),
             "chunks from 1.4 up to before 2.3"
         );
-        assert_eq!(words(at(1, 1), &[(at(1, 3), None)]), "chunks 1.1 to 1.2");
+        assert_eq!(describe(at(1, 1), &[(at(1, 3), None)]), "chunks 1.1 to 1.2");
     }
 
     #[test]
-    fn gap_before_an_opening_is_found_by_what_it_goes_on_from() {
-        assert_eq!(words(at(1, 5), &[(at(2, 1), from(1, 4)), (at(2, 2), None)]), "");
+    fn gap_before_an_opening_is_found_by_its_link() {
+        assert_eq!(
+            describe(at(1, 5), &[(at(2, 1), from(1, 4)), (at(2, 2), None)]),
+            ""
+        );
         let lost = "chunks from 1.5 up to before 2.1";
-        assert_eq!(words(at(1, 5), &[(at(2, 1), from(1, 6))]), lost);
-        // The exchange was put back, and what the store had signed for is not there any more.
+        assert_eq!(describe(at(1, 5), &[(at(2, 1), from(1, 6))]), lost);
+        // The exchange was restored from a copy older than the last receipt.
         let put_back = [
             (at(1, 1), None),
             (at(1, 2), None),
             (at(2, 1), from(1, 4)),
             (at(2, 2), None),
         ];
-        assert_eq!(words(at(1, 1), &put_back), "chunks from 1.3 up to before 2.1");
-        // It goes on from before what was needed first.
-        assert_eq!(words(at(2, 4), &[(at(2, 4), None), (at(3, 1), from(1, 9))]), "");
+        assert_eq!(describe(at(1, 1), &put_back), "chunks from 1.3 up to before 2.1");
+        // The opening continues a chunk before the first needed one.
         assert_eq!(
-            words(at(1, 1), &[(at(1, 1), None), (at(2, 3), None)]),
+            describe(at(2, 4), &[(at(2, 4), None), (at(3, 1), from(1, 9))]),
+            ""
+        );
+        assert_eq!(
+            describe(at(1, 1), &[(at(1, 1), None), (at(2, 3), None)]),
             "chunks 2.1 to 2.2"
         );
     }
 
     #[test]
-    fn gap_before_everything_was_sent_again_is_not_missed() {
+    fn gap_before_the_lineage_start_does_not_matter() {
         let chunks = [(at(2, 1), from(1, 7)), (at(2, 2), None), (at(3, 1), Some(None))];
         let gaps = found(at(1, 1), &chunks);
         let gap = Gap {
@@ -223,29 +244,42 @@ mod tests {
         };
         assert_eq!(gaps.all(), [gap]);
         assert!(gap.contains(at(1, 7)) && !gap.contains(at(2, 1)));
-        assert_eq!(gaps.missed(at(1, 1)), [gap]);
-        assert_eq!(gaps.missed(at(3, 1)), []);
-        assert_eq!(words(at(1, 4), &[(at(2, 1), Some(None))]), "");
+        assert_eq!(gaps.relevant(at(1, 1)), [gap]);
+        assert_eq!(gaps.relevant(at(3, 1)), []);
+        assert_eq!(describe(at(1, 4), &[(at(2, 1), Some(None))]), "");
     }
 
     #[test]
-    fn gap_at_the_end_is_what_is_awaited_behind_the_last_chunk() {
+    fn gap_at_the_end_begins_at_the_first_awaited_chunk() {
         let read = [(at(1, 1), None), (at(1, 2), None)];
         let mut gaps = found(at(1, 1), &read);
-        gaps.end(&[at(1, 2)]);
+        gaps.observe_awaited(&[at(1, 2)]);
         assert_eq!(gaps.all(), []);
-        gaps.end(&[at(1, 2), at(2, 1), at(2, 2)]);
-        let told: Vec<String> = gaps.missed(at(1, 1)).iter().map(Gap::to_string).collect();
-        assert_eq!(told, ["chunks from 2.1 on"]);
+        gaps.observe_awaited(&[at(1, 2), at(2, 1), at(2, 2)]);
+        let texts: Vec<String> = gaps.relevant(at(1, 1)).iter().map(Gap::to_string).collect();
+        assert_eq!(texts, ["chunks from 2.1 on"]);
         assert!(gaps.all()[0].contains(at(2, 7)));
     }
 
     #[test]
-    fn gap_before_another_history_is_everything_that_the_store_does_not_hold() {
+    fn chunk_awaited_before_the_refill_is_not_given_up() {
+        let gaps = found(at(1, 1), &[(at(1, 1), None), (at(1, 4), None), (at(1, 5), None)]);
+        let awaited = [at(1, 1), at(1, 2), at(1, 3), at(1, 5)];
+        let given_up = |before: &[Place]| gaps.given_up(&awaited, before, &[at(1, 5)]);
+        assert_eq!(given_up(&[]), [at(1, 2), at(1, 3), at(1, 5)]);
+        assert_eq!(given_up(&[at(1, 3), at(1, 5)]), [at(1, 2)]);
+    }
+
+    #[test]
+    fn gap_of_another_history_begins_after_the_frontier() {
         let mut gaps = found(at(1, 1), &[(at(1, 1), None), (at(1, 2), None)]);
-        gaps.reach(at(1, 2), at(1, 1));
+        gaps.observe_frontier(at(1, 2), at(1, 1));
         assert_eq!(gaps.all(), []);
-        gaps.reach(at(1, 0), at(1, 1));
+        gaps.observe_frontier(at(1, 0), at(1, 1));
         assert_eq!(gaps.all()[0].to_string(), "chunks from 1.1 on");
+        // The read began above the frontier: the chunks between may be there.
+        let mut gaps = found(at(1, 50), &[(at(1, 50), None)]);
+        gaps.observe_frontier(at(1, 10), at(1, 1));
+        assert_eq!(gaps.all(), []);
     }
 }

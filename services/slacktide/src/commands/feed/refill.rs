@@ -118,7 +118,7 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             "lane": lane.to_string(), "chunks_read": progress.read, "chunks_stored": progress.stored, "rows": progress.rows,
             "rows_quarantined": progress.quarantined, "epoch": report.as_ref().map(|report| report.epoch),
             "frontier": report.as_ref().map(|report| report.to),
-            "not_at_the_exchange": ask.map(|(gaps, _)| gaps), "left": left,
+            "missing_at_the_exchange": ask.map(|(gaps, _)| gaps), "left": left,
             "folded_to": refilled.widened.map(named),
             "awaited": refilled.awaited.iter().copied().map(named).collect::<Vec<_>>(), "is_whole": refilled.is_whole(),
         }));
@@ -146,7 +146,7 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
         ));
     }
     if let Some((gaps, ask)) = ask {
-        output::line(&format!("  not at the exchange any more: {gaps}"));
+        output::line(&format!("  missing at the exchange: {gaps}"));
         output::line(&format!("  ask the bureau to send the feed again: {ask}"));
     }
     for (place, why) in refilled.left.iter().take(LISTED) {
@@ -161,7 +161,8 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             named(owed)
         ));
     }
-    if let Some(first) = refilled.awaited.first() {
+    // Only the bureau can send what is missing: repeating the command would change nothing.
+    if let Some(first) = refilled.awaited.first().filter(|_| gaps.is_empty()) {
         output::line(&format!(
             "  chunk {} and later ones are awaited still: repeat the command",
             named(*first)
