@@ -20,7 +20,7 @@ pub(crate) struct Exchange {
     pub(crate) server: NatsServer,
     /// Signs chunks; its seed is in `bureau.sign`.
     pub(crate) chunk_key: SigningKey,
-    /// Signs receipts; its seed is in `<first recipient>.sign`.
+    /// Signs the receipts of every recipient; its seed is in `<recipient>.sign`.
     pub(crate) receipt_key: SigningKey,
 }
 
@@ -44,8 +44,8 @@ impl Exchange {
         }
         let (chunk_key, receipt_key) = (SigningKey::generate(), SigningKey::generate());
         secret(&folder.join("bureau.sign"), &chunk_key.seed()?)?;
-        if let Some(first) = recipients.first() {
-            secret(&folder.join(format!("{first}.sign")), &receipt_key.seed()?)?;
+        for recipient in recipients {
+            secret(&folder.join(format!("{recipient}.sign")), &receipt_key.seed()?)?;
         }
         let server = serve(folder, &pairs, &names).await?;
         let admin = pairs.get("admin").ok_or("there is an administrator")?.seed()?;

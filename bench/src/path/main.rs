@@ -59,7 +59,7 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
         None
     };
     println!("starting two PostgreSQL clusters and a nats-server, all with fsync on");
-    let rig = Rig::start(counts.rows).await?;
+    let rig = Rig::start(counts.rows, 1 + counts.rounds).await?;
     println!("reading {} rows once, to have chunks for the stages", counts.rows);
     let freight = Freight::load(&rig, counts.rows).await?;
     let mut report = Report::new(counts, &freight);

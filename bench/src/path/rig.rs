@@ -12,10 +12,14 @@ use tempfile::TempDir;
 use crate::exchange::Exchange;
 use crate::{Outcome, rows};
 
-/// Receives what the whole path moves.
-pub(crate) const RECIPIENT: &str = "insurer-a";
-/// Receives what the publish stage alone publishes: nobody polls it.
-pub(crate) const ASIDE: &str = "insurer-b";
+/// Receives what the publish stage publishes; no agent polls it.
+pub(crate) const ASIDE: &str = "insurer-aside";
+
+/// Returns the recipient of one run of the whole path. Each run has a fresh store, and an exchange whose receipts were signed for
+/// another store of the same recipient would not let it fetch.
+pub(crate) fn recipient(run: usize) -> String {
+    format!("insurer-{run}")
+}
 
 /// Everything that is running.
 pub(crate) struct Rig {
@@ -38,11 +42,11 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts it all and makes the rows.
+    /// Starts it all and makes the rows, for so many runs of the whole path.
     ///
     /// # Errors
     /// What a server refused. One that does not start panics with its log.
-    pub(crate) async fn start(rows: u64) -> Outcome<Self> {
+    pub(crate) async fn start(rows: u64, runs: usize) -> Outcome<Self> {
         let core = Postgres::private(durable()).await;
         let sink = Postgres::private(durable()).await;
         let source = core.database("core").await;
@@ -62,7 +66,9 @@ impl Rig {
             .await;
 
         let folder = tempfile::Builder::new().prefix("slacktide-bench-").tempdir()?;
-        let exchange = Exchange::start(folder.path(), &[RECIPIENT, ASIDE]).await?;
+        let recipients: Vec<String> = (0..runs).map(recipient).chain([ASIDE.to_owned()]).collect();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        let exchange = Exchange::start(folder.path(), &recipients).await?;
         let bureau_seed = fs::read_to_string(folder.path().join("bureau.seed"))?;
         Ok(Self {
             core,

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::rig::{RECIPIENT, Rig};
+use crate::rig::Rig;
 use crate::{Outcome, rows};
 
 /// The bureau's file, for one feed of the first so many rows.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn social(rig: &Rig, feed: &str, rows: u64) -> Outcome<PathBuf> {
+pub(crate) fn social(rig: &Rig, recipient: &str, feed: &str, rows: u64) -> Outcome<PathBuf> {
     let text = format!(
         r#"[social]
 name = "bureau"
@@ -25,7 +25,7 @@ seed = {{ file = "bureau.seed" }}
 seed = {{ file = "bureau.sign" }}
 
 [trust.receipts]
-{RECIPIENT} = ["{receipts}"]
+{recipient} = ["{receipts}"]
 
 [source]
 kind = "postgres"
@@ -41,7 +41,7 @@ cursor = {cursor:?}
 cursor_set_by = "transaction"
 key = ["{key}"]
 money = {money:?}
-recipients = ["{RECIPIENT}"]
+recipients = ["{recipient}"]
 "#,
         url = rig.exchange.url(),
         receipts = rig.receipt_key.public(),
@@ -60,18 +60,18 @@ recipients = ["{RECIPIENT}"]
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn commercial(rig: &Rig, store: &str) -> Outcome<PathBuf> {
+pub(crate) fn commercial(rig: &Rig, recipient: &str, store: &str) -> Outcome<PathBuf> {
     let text = format!(
         r#"[commercial]
-recipient = "{RECIPIENT}"
+recipient = "{recipient}"
 
 [exchange]
 url = "{url}"
-user = "{RECIPIENT}"
-seed = {{ file = "{RECIPIENT}.seed" }}
+user = "{recipient}"
+seed = {{ file = "{recipient}.seed" }}
 
 [signing]
-seed = {{ file = "{RECIPIENT}.sign" }}
+seed = {{ file = "{recipient}.sign" }}
 
 [trust]
 chunks = ["{chunks}"]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::process::Machine;
-use crate::rig::Rig;
+use crate::rig::{self, Rig};
 use crate::{Outcome, process, rows, settings};
 
 /// One run.
@@ -85,8 +85,9 @@ const SLOWEST: u64 = 2_000;
 pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, round: usize) -> Outcome<Run> {
     let feed = format!("setl_{round}");
     let db = rig.sink.database("whole").await;
-    let social = settings::social(rig, &feed, rows)?;
-    let commercial = settings::commercial(rig, &db.url)?;
+    let recipient = rig::recipient(round);
+    let social = settings::social(rig, &recipient, &feed, rows)?;
+    let commercial = settings::commercial(rig, &recipient, &db.url)?;
     db.execute("CHECKPOINT").await;
     let cpu_before = servers(rig)?;
     let machine_before = Machine::now()?;

@@ -12,7 +12,7 @@ use schemas::sign::SigningKey;
 use social::seal::{Packed, SealedChunk};
 use social::step::Place;
 
-use crate::rig::{RECIPIENT, Rig};
+use crate::rig::{Rig, recipient};
 use crate::{Outcome, rows};
 
 /// All rows, ready for the stages behind reading.
@@ -45,7 +45,7 @@ impl Freight {
         let (schema, _) = super::read::each_block(rig, &feed, |block| blocks.push(block)).await?;
         let (schema, definition, now) = (Arc::new(schema), feed.digest(), Timestamp::now());
         let lane = Lane {
-            recipient: RecipientName::new(RECIPIENT)?,
+            recipient: RecipientName::new(recipient(0))?,
             feed: FeedName::new("setl")?,
         };
         let key = Arc::clone(&rig.chunk_key);

@@ -1,0 +1,23 @@
+//! `make bench-path` runs to its end with the product as it is: it starts the product's own processes, from the same configuration
+//! files as a user, and a change of the product that it does not follow would be noticed only by whoever measures next.
+
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{run, slacktide};
+
+#[tokio::test]
+async fn path_is_measured_with_a_fresh_store_in_each_run() {
+    let report = tempfile::tempdir().expect("a folder for the report");
+    let mut path = Command::new(env!("CARGO_BIN_EXE_path"));
+    path.args(["--rows", "1000", "--rounds", "2", "--only", "whole"])
+        .env("SLACKTIDE_BIN", slacktide().get_program())
+        .env("CARGO_TARGET_DIR", report.path());
+    let measured = run("path", &mut path, Duration::from_secs(180)).await;
+    let printed = format!("{}{}", measured.stdout, measured.stderr);
+    assert!(measured.status.success(), "{printed}");
+    for line in ["a quarter of the rows: ", "round 1: whole ", "round 2: whole "] {
+        assert!(measured.stdout.contains(line), "no {line:?} in:\n{printed}");
+    }
+    assert!(report.path().join("bench/path.json").is_file(), "{printed}");
+}
