@@ -71,6 +71,10 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}
 threads=$("${pinned[@]}" nproc)
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((threads > 8 ? threads : 8))}
 
+TMPDIR=$(scripts/test-files.sh)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
 as_user=()
 if [ -n "$user" ]; then
     [ "$(id -u)" = 0 ] || fail "--user needs root"
@@ -83,7 +87,7 @@ if [ -n "$user" ]; then
     cp "$(rustup which cargo 2>/dev/null || command -v "$cargo")" "$home/cargo"
     chown -R "$user" "$home"
     as_user=(setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups
-        env "HOME=$home" "CARGO_HOME=$home" "CARGO=$home/cargo" "PATH=/usr/local/bin:/usr/bin:/bin" TMPDIR=/tmp)
+        env "HOME=$home" "CARGO_HOME=$home" "CARGO=$home/cargo" "PATH=/usr/local/bin:/usr/bin:/bin")
     read -r folder binary <"$out/binaries"
     "${as_user[@]}" test -r "$folder/Cargo.toml" -a -x "$binary" -a -x "$SLACKTIDE_NATS_SERVER" ||
         fail "$user cannot read $folder, run $binary or run $SLACKTIDE_NATS_SERVER: build in a folder that it may enter"
@@ -92,7 +96,7 @@ fi
 busy=()
 cleanup() {
     [ ${#busy[@]} -eq 0 ] || kill "${busy[@]}" 2>/dev/null || true
-    rm -rf "$out/home" "$out/binaries"
+    rm -rf "$out/home" "$out/binaries" "$TMPDIR"
     # Nothing is left if every run passed.
     rmdir "$out" 2>/dev/null || true
 }

@@ -17,9 +17,11 @@ target=${CARGO_TARGET_DIR:-target}
 log=$target/test.log
 mkdir -p "$target"
 : >"$log"
-SLACKTIDE_TEST_SKIPPED=$(mktemp)
-export SLACKTIDE_TEST_SKIPPED
-trap 'rm -f "$SLACKTIDE_TEST_SKIPPED"' EXIT
+TMPDIR=$(scripts/test-files.sh)
+SLACKTIDE_TEST_SKIPPED=$TMPDIR/skipped
+export TMPDIR SLACKTIDE_TEST_SKIPPED
+trap 'rm -rf "$TMPDIR"' EXIT
+: >"$SLACKTIDE_TEST_SKIPPED"
 
 elapsed() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 step() { echo "=== $(elapsed) step $1 of 3: $2"; }

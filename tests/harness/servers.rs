@@ -193,6 +193,22 @@ async fn a_private_cluster_survives_a_crash() {
     server.stop().await;
 }
 
+/// They are copies of one initialised cluster, and the product compares identities.
+#[tokio::test]
+async fn each_private_cluster_has_an_identity_of_its_own() {
+    let identity = async |server: &Postgres| {
+        let sql = "SELECT system_identifier FROM pg_control_system()";
+        server.admin().number(sql).await
+    };
+    let mut one = Postgres::private(PostgresOptions::default()).await;
+    let other = Postgres::private(PostgresOptions::default()).await;
+    let first = identity(&one).await;
+    assert_ne!(first, identity(&other).await);
+    assert_ne!(first, identity(Postgres::shared().await).await);
+    one.restart().await;
+    assert_eq!(first, identity(&one).await);
+}
+
 /// What the leash is for: the harness's own process dies, and its servers with it.
 #[tokio::test]
 async fn nothing_outlives_a_killed_test_process() {

@@ -3,8 +3,9 @@
 //! PostgreSQL refuses to run as root. As root, then, its programs run as the user `postgres`, else `nobody`, who owns
 //! the directory; and when that user cannot reach the binaries, because they lie in somebody's home, it gets a copy.
 
-use super::memory;
-use crate::find;
+use super::identity;
+use crate::{Leash, find};
+use nix::sys::signal::Signal;
 use nix::unistd::{User, chown, geteuid};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,18 +13,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tempfile::TempDir;
-
-/// Where the files of a cluster lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the temporary directory.
-    Disk,
-    /// In memory if there is enough, otherwise on the disk. A database has about 300 files, and a file system may need a
-    /// millisecond to create each.
-    Memory,
-}
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -37,21 +29,39 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// A directory with an initialised cluster in it. `env` is for the server alone, which logs into the directory
-    /// `logs`.
-    pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf, place: Place) -> Self {
-        let created = tokio::task::spawn_blocking(move || Self::create_now(env, logs, place));
-        created.await.expect("initdb")
+    /// A cluster of its own identity, as from initdb. `env` is for the server alone, which logs into the directory `logs`.
+    pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
+        let created = tokio::task::spawn_blocking(move || Self::create_now(env, logs));
+        created.await.expect("a cluster")
     }
 
-    fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf, place: Place) -> Self {
+    /// initdb takes 0.8 s of processor time and a copy a tenth of it, so that a process runs initdb once.
+    fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
+        static TEMPLATE: OnceLock<(Cluster, Leash)> = OnceLock::new();
+        static COPIES: AtomicU64 = AtomicU64::new(1);
+        let (template, _) = TEMPLATE.get_or_init(|| {
+            let template = Self::initialised();
+            // Statics are not dropped: the watchdog removes the directory when the process ends.
+            let leash = Leash::new(Signal::SIGKILL, Some(template.dir()));
+            (template, leash)
+        });
+        let cluster = Self {
+            env,
+            ..template.copy(logs)
+        };
+        // The lowest twelve bits of an identifier are of initdb's process id, those above them microseconds.
+        identity::shift(&cluster.data(), COPIES.fetch_add(1, Ordering::Relaxed) << 12);
+        cluster
+    }
+
+    fn initialised() -> Self {
         let owner = geteuid().is_root().then(unprivileged);
         let mut cluster = Self {
             bin: find::postgres_bin(),
-            env,
-            logs,
+            env: Vec::new(),
+            logs: PathBuf::new(),
             starts: AtomicUsize::new(0),
-            dir: directory(owner.as_ref(), place),
+            dir: directory(owner.as_ref()),
             owner,
         };
         if !cluster.reaches_binaries() {
@@ -91,7 +101,7 @@ impl Cluster {
 
     /// A copy of it as it stands; the server must not run.
     pub(super) fn copy(&self, logs: PathBuf) -> Self {
-        let dir = directory(self.owner.as_ref(), Place::Disk);
+        let dir = directory(self.owner.as_ref());
         let copied = Command::new("cp")
             .arg("-a")
             .arg(self.data())
@@ -224,14 +234,9 @@ impl Cluster {
 }
 
 /// A private directory of the server's account.
-fn directory(owner: Option<&User>, place: Place) -> TempDir {
+fn directory(owner: Option<&User>) -> TempDir {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("slacktide-pg-");
-    let memory = (place == Place::Memory).then(memory::directory).flatten();
-    let dir = match memory {
-        Some(above) => builder.tempdir_in(above),
-        None => builder.tempdir(),
-    };
+    let dir = builder.prefix("slacktide-pg-").tempdir();
     let dir = dir.expect("a temporary directory");
     if let Some(owner) = owner {
         chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");

@@ -5,12 +5,12 @@
 
 mod cluster;
 mod db;
-mod memory;
+mod identity;
 
 pub use db::Db;
 
 use crate::{Leash, Shim, free_port, logs, signal, until};
-use cluster::{Cluster, Place};
+use cluster::Cluster;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::Path;
@@ -63,7 +63,7 @@ impl Postgres {
         SHARED
             .get_or_init(async || {
                 let logs = logs::shared_directory(NAME);
-                let cluster = Cluster::create(Vec::new(), logs, Place::Memory).await;
+                let cluster = Cluster::create(Vec::new(), logs).await;
                 Self::launch(cluster, PostgresOptions::default(), Some(logs::run_directory())).await
             })
             .await
@@ -83,13 +83,7 @@ impl Postgres {
     }
 
     async fn with_env(options: PostgresOptions, env: Vec<(OsString, OsString)>) -> Self {
-        // Tests of file faults and of durability need the disk.
-        let place = if options.fsync || !env.is_empty() {
-            Place::Disk
-        } else {
-            Place::Memory
-        };
-        let cluster = Cluster::create(env, logs::directory(NAME), place).await;
+        let cluster = Cluster::create(env, logs::directory(NAME)).await;
         for (name, text) in &options.files {
             cluster.place(name, text);
         }
