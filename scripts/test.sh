@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Measured on 2 cores with nothing else to do; the README has the same figures.
-build_minutes="11 to 22"
-test_minutes=5
+build_minutes="11 to 28"
+test_minutes="5 to 8"
 
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-target}

@@ -1,5 +1,5 @@
-//! `make bench-path` runs to its end with the product as it is: it starts the product's own processes, from the same configuration
-//! files as a user, and a change of the product that it does not follow would be noticed only by whoever measures next.
+//! `make bench-path` runs to its end. It starts the product's own processes from configuration files as a user writes them, so a
+//! change of the product can break it.
 
 use std::process::Command;
 use std::time::Duration;

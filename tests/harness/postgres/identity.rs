@@ -1,5 +1,5 @@
-//! Gives a copy of a cluster a system identifier of its own, as initdb gives each cluster one: two clusters that are copies of
-//! one another are the same server for whoever compares identities.
+//! Gives a copy of a cluster a system identifier of its own, as initdb gives each cluster one. The product takes two clusters with
+//! the same identifier for the same server.
 //!
 //! The identifier is in two places: at the start of `global/pg_control`, which ends with a CRC-32C of what is before it, and in
 //! the header of the first page of each WAL segment (PostgreSQL's `catalog/pg_control.h` and `access/xlog_internal.h`).
@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Where a WAL segment's first page has the identifier: behind the header that all pages have.
+/// The bytes of a WAL segment that hold the identifier: they follow the header that all pages have.
 const IN_SEGMENT: std::ops::Range<usize> = 24..32;
 
 /// Adds `offset` to the identifier of the cluster in `data`, which must be stopped.
