@@ -58,7 +58,7 @@ scripts/tools.sh
 # The packages' folders with their test binaries, in the order in which cargo runs them.
 "$cargo" test --workspace --locked --no-run
 "$cargo" test --workspace --locked --no-run --message-format=json 2>/dev/null |
-    sed -n 's/.*"manifest_path":"\([^"]*\)\/Cargo.toml".*"test":true.*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/binaries"
+    sed -n 's/.*"manifest_path":"\([^"]*\)\/Cargo.toml".*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/binaries"
 [ -s "$out/binaries" ] || fail "cargo names no test binary"
 
 export SLACKTIDE_NATS_SERVER=${SLACKTIDE_NATS_SERVER:-$root/.tools/bin/nats-server}
